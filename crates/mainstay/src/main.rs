@@ -1,0 +1,2 @@
+//! The Mainstay binary.
+fn main() {}

@@ -1,0 +1,12 @@
+//! The only door to the operating system: clock, files, processes, sockets, named tasks, records.
+//!
+//! Start reading at [`system`]: the [`System`] trait is what supervision is written against, and it has
+//! two real implementations, the operating system's here and the simulated world's in `testkit`.
+//! Invariant: no domain rules here.
+
+pub mod system;
+
+pub use system::{
+    ConnectionId, Delivery, Event, FileError, FileTrouble, Now, ProbeFailure, ProbeOutcome, ProbeTarget, ShimStart,
+    Signal, SpawnError, System, TaskOutcome, Ticket,
+};
