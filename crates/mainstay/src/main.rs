@@ -1,2 +1,6 @@
-//! The Mainstay binary.
+//! The Mainstay binary: command line, control API, and the wiring of all subsystems.
+
+mod api;
+mod node;
+
 fn main() {}

@@ -1,0 +1,3 @@
+//! The node: the control process that owns one state directory.
+
+pub(crate) mod call;
