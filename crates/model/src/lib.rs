@@ -17,7 +17,7 @@ pub use endpoint::{Address, Port, UrlPath};
 pub use event::{Actor, Entry, EntryId, Happening};
 pub use id::{BootId, Digest, Exit, ExitStatus, Pid, ProcessIdentity, ReleaseNumber, ReplicaNumber, RunNumber, UnitId};
 pub use name::{
-    BucketName, EnvironmentName, NameError, ResourceName, SecretName, ServiceName, StackName, VariableName,
+    BucketName, EnvironmentName, NameError, ResourceName, SecretName, ServiceName, StackName, VariableName, VolumeName,
 };
 pub use quantity::{ByteSize, CpuShare, Percent, QuantityError, Rate, RatePeriod};
 pub use stack::{Limits, Stack};

@@ -137,6 +137,10 @@ name_type!(
     ResourceName, check_label
 );
 name_type!(
+    /// The name of a volume of a service.
+    VolumeName, check_label
+);
+name_type!(
     /// The name of a bucket of an object store.
     BucketName, check_label
 );

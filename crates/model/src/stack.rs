@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use crate::endpoint::{Port, UrlPath};
-use crate::name::{BucketName, EnvironmentName, ResourceName, SecretName, ServiceName, StackName, VariableName};
+use crate::name::{
+    BucketName, EnvironmentName, ResourceName, SecretName, ServiceName, StackName, VariableName, VolumeName,
+};
 use crate::quantity::{ByteSize, CpuShare, Percent, Rate};
 use crate::time::{Span, TimeZoneName};
 
@@ -74,8 +76,8 @@ pub struct LatencyObjective {
 pub struct Service {
     /// What carries it.
     pub source: Source,
-    /// A fixed port; the node chooses one when absent. Only without replicas beside it.
-    pub port: Option<Port>,
+    /// Whether its replicas listen, and where.
+    pub listen: Listen,
     /// Resources whose connection variables it receives.
     pub uses: Vec<ResourceName>,
     /// Services that must be ready before it starts.
@@ -100,6 +102,25 @@ pub struct Service {
     pub rollout: Rollout,
     /// When it runs, if it is a job rather than something that stays up.
     pub schedule: Option<Schedule>,
+}
+
+/// Whether a service's replicas listen on a TCP port. One that does is told the number in `PORT`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Listen {
+    /// They do not.
+    None,
+    /// Each on a port of its own that the node chooses.
+    Chosen,
+    /// On this port; never with a second replica beside it.
+    Fixed(Port),
+}
+
+impl Listen {
+    /// Whether replicas have a port at all.
+    pub const fn listens(self) -> bool {
+        !matches!(self, Listen::None)
+    }
 }
 
 /// What carries a service.
@@ -206,7 +227,7 @@ pub struct Limits {
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Volume {
     /// Its name: a folder of that name is kept under the state directory.
-    pub name: ServiceName,
+    pub name: VolumeName,
     /// The variable that tells the service where it is.
     pub variable: VariableName,
 }
@@ -240,6 +261,42 @@ pub enum Resource {
     Redis(Redis),
     /// An S3-compatible object store.
     Objects(Objects),
+    /// RabbitMQ.
+    #[serde(rename = "rabbitmq")]
+    RabbitMq(RabbitMq),
+}
+
+impl Resource {
+    /// The kind as the file's `type` writes it.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Resource::Postgres(_) => "postgres",
+            Resource::Redis(_) => "redis",
+            Resource::Objects(_) => "objects",
+            Resource::RabbitMq(_) => "rabbitmq",
+        }
+    }
+
+    /// What follows [`ResourceName::variable_prefix`] and `_` in the names of the variables that a
+    /// service using this resource receives.
+    pub const fn variable_suffixes(&self) -> &'static [&'static str] {
+        match self {
+            Resource::Postgres(_) => &["URL", "HOST", "PORT", "NAME", "USER", "PASSWORD"],
+            Resource::Redis(_) => &["URL", "HOST", "PORT", "USER", "PASSWORD"],
+            Resource::Objects(_) => &["ENDPOINT", "BUCKET", "ACCESS_KEY", "SECRET_KEY"],
+            Resource::RabbitMq(_) => &["URL", "HOST", "PORT", "USER", "PASSWORD"],
+        }
+    }
+
+    /// The port the file fixes for it.
+    pub const fn fixed_port(&self) -> Option<Port> {
+        match self {
+            Resource::Postgres(postgres) => postgres.port,
+            Resource::Redis(redis) => redis.port,
+            Resource::RabbitMq(rabbitmq) => rabbitmq.port,
+            Resource::Objects(_) => None,
+        }
+    }
 }
 
 /// What a PostgreSQL resource is asked to be.
@@ -332,6 +389,15 @@ pub struct Objects {
     pub buckets: Vec<BucketName>,
     /// Whether earlier versions of an object are kept.
     pub versions: bool,
+}
+
+/// What a RabbitMQ resource is asked to be.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct RabbitMq {
+    /// The memory it is sized to.
+    pub memory: ByteSize,
+    /// A fixed port; the node chooses one, and keeps it, when absent.
+    pub port: Option<Port>,
 }
 
 /// Where a secret's value comes from.
