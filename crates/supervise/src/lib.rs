@@ -6,3 +6,4 @@
 
 pub mod launch;
 pub mod protocol;
+pub mod shim;
