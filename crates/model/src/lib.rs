@@ -6,6 +6,7 @@
 
 pub mod stack;
 
+pub mod credential;
 pub mod endpoint;
 pub mod event;
 pub mod id;
@@ -13,6 +14,7 @@ pub mod name;
 pub mod quantity;
 pub mod time;
 
+pub use credential::{Holder, SecretPath, SecretPathError};
 pub use endpoint::{Address, Port, UrlPath};
 pub use event::{Actor, Entry, EntryId, Happening};
 pub use id::{BootId, Digest, Exit, ExitStatus, Pid, ProcessIdentity, ReleaseNumber, ReplicaNumber, RunNumber, UnitId};
