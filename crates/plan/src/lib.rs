@@ -3,4 +3,10 @@
 //! Start reading at [`supervision`], which decides what happens to each supervised unit next.
 //! Invariant: no clock, randomness, files, network or environment; `now` and `seed` are arguments.
 
+pub mod backoff;
 pub mod supervision;
+
+pub mod objectives;
+
+#[cfg(test)]
+mod sample;

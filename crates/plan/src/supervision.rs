@@ -1,4 +1,15 @@
 //! What happens to each supervised unit next.
+//!
+//! Start reading at [`decide()`], which looks at every [`Standing`] and returns a [`Decision`]; how what
+//! happened changes an [`Observed`] is in [`observed`], and who waits for whom in [`order`]. This module
+//! never carries anything out and never sees a launch, a process or a file.
+
+pub mod decide;
+pub mod observed;
+pub mod order;
+
+pub use decide::{Action, Circumstances, Decision, WaitingOn, decide};
+pub use observed::{Answers, Asking, Ended, Link, Observed, Phase, ProbeKind, StopReason, Stopping, Verdict};
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -17,8 +28,9 @@ pub struct Unit {
     pub requires: BTreeSet<Requirement>,
     /// Whether a task prepares it before each start (a data directory, configuration files).
     pub prepared: bool,
-    /// Whether a task completes it after it became ready and before others may use it (roles, databases).
-    pub completed: bool,
+    /// The digest of what a task does to it after it became ready and before others may use it (roles,
+    /// databases), if anything. When only this digest changes, the task runs again and the unit stays up.
+    pub completed: Option<Digest>,
     /// How its readiness is asked, if it is.
     pub ready: Option<ProbePolicy>,
     /// How its liveness is asked, if it is.
@@ -37,7 +49,7 @@ pub enum Requirement {
     Resource(ResourceName),
     /// At least one replica of the service is ready.
     Service(ServiceName),
-    /// The unit has run and succeeded.
+    /// The unit, which is wanted too, has run and succeeded, and that is recorded.
     Success(UnitId),
 }
 
@@ -82,4 +94,40 @@ pub enum Life {
         /// Whether a failed run is tried again with back-off.
         retry: bool,
     },
+}
+
+/// One unit as the decision sees it: what is wanted of it beside what is observed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// What is wanted; nothing when it is to go.
+    pub wanted: Option<Unit>,
+    /// What is observed.
+    pub observed: Observed,
+}
+
+impl Standing {
+    /// Whether what runs is what is wanted, answers, and is completed: what [`Requirement::Resource`] asks.
+    pub fn serves(&self) -> bool {
+        self.wanted.as_ref().is_some_and(|wanted| self.ready() && self.observed.completed == wanted.completed)
+    }
+
+    /// Whether what runs is what is wanted and answers.
+    pub fn ready(&self) -> bool {
+        let current = match (&self.wanted, &self.observed.running) {
+            (Some(wanted), Some(running)) => wanted.digest == running.digest,
+            _ => false,
+        };
+        current
+            && self.observed.phase == Phase::Up
+            && self.observed.stop.is_none()
+            && self.observed.answers == Answers::Yes
+    }
+
+    /// Whether it has run to a recorded success.
+    pub fn succeeded(&self) -> bool {
+        match &self.wanted {
+            Some(wanted) => self.observed.succeeded == Some(wanted.digest) && !self.observed.unsaved,
+            None => false,
+        }
+    }
 }
