@@ -144,6 +144,12 @@ pub enum Happening {
         /// Which.
         unit: UnitId,
     },
+    /// The machine refused the next step of a unit (a record not written, a shim not started); it is
+    /// tried again.
+    UnitBlocked {
+        /// Which.
+        unit: UnitId,
+    },
     /// A preparation (creating a data directory, roles, users) succeeded.
     ResourcePrepared {
         /// Of which resource.

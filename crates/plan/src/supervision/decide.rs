@@ -352,9 +352,7 @@ impl<E: AsRef<Standing>> View<'_, E> {
         match (&standing.wanted, &observed.running) {
             (None, _) => Some(StopReason::Unwanted),
             (Some(wanted), Some(running)) if wanted.digest != running.digest => Some(StopReason::Replaced),
-            _ if observed.restart => Some(StopReason::Asked),
-            _ if observed.dead => Some(StopReason::Unhealthy),
-            _ => None,
+            _ => observed.stop_due,
         }
     }
 

@@ -152,8 +152,8 @@ pub struct Observed {
     pub ready: Asking,
     /// The course of its liveness probe.
     pub live: Asking,
-    /// Whether its liveness probe found it dead.
-    pub dead: bool,
+    /// Why it is to be stopped although it is wanted as it is: it was found dead, or a restart was asked for.
+    pub stop_due: Option<StopReason>,
     /// What it is completed to.
     pub completed: Option<Digest>,
     /// Whether a task completes it now.
@@ -172,8 +172,6 @@ pub struct Observed {
     pub retry_at: Option<Duration>,
     /// Whether something is known that its record does not hold.
     pub unsaved: bool,
-    /// Whether a restart was asked for.
-    pub restart: bool,
 }
 
 impl Observed {
@@ -190,7 +188,7 @@ impl Observed {
             answers: Answers::NotYet,
             ready: Asking::default(),
             live: Asking::default(),
-            dead: false,
+            stop_due: None,
             completed: None,
             completing: false,
             completion_failures: Failures::default(),
@@ -200,7 +198,6 @@ impl Observed {
             gave_up: None,
             retry_at: None,
             unsaved: false,
-            restart: false,
         }
     }
 
@@ -229,16 +226,17 @@ impl Observed {
         self.answers = Answers::NotYet;
         self.ready = Asking { next: now, ..Asking::default() };
         self.live = Asking { next: now, ..Asking::default() };
-        self.dead = false;
+        self.stop_due = None;
         self.completed = None;
         self.completion_failures = Failures::default();
-        self.restart = false;
         self.forget_failures_of_others(unit);
     }
 
     /// A restart is asked for: earlier failures do not count any more.
     pub fn ask_restart(&mut self) {
-        self.restart = !matches!(self.phase, Phase::Unread | Phase::Down | Phase::Preparing | Phase::Prepared);
+        if matches!(self.phase, Phase::Seeking | Phase::Up) {
+            self.stop_due = Some(StopReason::Asked);
+        }
         self.failures = Failures::default();
         self.gave_up = None;
     }
@@ -256,7 +254,7 @@ impl Observed {
         let asked = self.stop.as_ref().is_some_and(|stop| stop.why != StopReason::Unhealthy);
         self.answers = Answers::NotYet;
         self.completed = None;
-        self.dead = false;
+        self.stop_due = None;
         self.unsaved = true;
         let Some(unit) = self.running.clone() else { return Ended::AsAsked };
         match unit.life {
@@ -287,8 +285,8 @@ impl Observed {
                 self.answers = Answers::NoLonger;
                 Verdict::Unready
             }
-            ProbeKind::Live if out && !self.dead => {
-                self.dead = true;
+            ProbeKind::Live if out && self.stop_due.is_none() => {
+                self.stop_due = Some(StopReason::Unhealthy);
                 Verdict::Dead
             }
             _ => Verdict::Same,

@@ -21,9 +21,10 @@ pub const COMMANDS_MAX: usize = 4;
 pub const KILL_AGAIN: Duration = Duration::from_millis(50);
 /// From one attempt to write the exit record to the next.
 pub const RECORD_AGAIN: Duration = Duration::from_secs(1);
-/// Attempts to write the exit record before the shim ends without one. One is enough when a
-/// node is connected and has been told.
-pub const RECORD_TRIES_MAX: u32 = 60;
+/// Attempts to write the exit record before the shim ends without one. Connected nodes are told after
+/// the first; the shim stays on all the same, since a node that was told may die before it has room to
+/// write it down. A node that has written it down kills the shim.
+pub const RECORD_TRIES_MAX: u32 = 3600;
 
 /// One connection to the shim, as its runner counts them. Never used twice by one shim.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -180,7 +181,7 @@ impl Core {
     pub fn step(&mut self, now: Now, input: Input) -> Vec<Effect> {
         let mut effects = Vec::new();
         match input {
-            Input::Started(child) => self.phase = Phase::Running { child, kill_again: None },
+            Input::Started(child) => self.began(child, &mut effects),
             Input::NotStarted { note } => self.ended(now, ExitStatus::NotStarted, Some(note), &mut effects),
             Input::Exited { status, note } => self.ended(now, status, note, &mut effects),
             Input::Left(count) => self.left(now, count, &mut effects),
@@ -196,6 +197,13 @@ impl Core {
             effects.push(Effect::Arm(wake));
         }
         effects
+    }
+
+    fn began(&mut self, child: ProcessIdentity, effects: &mut Vec<Effect>) {
+        self.phase = Phase::Running { child, kill_again: None };
+        if !self.clients.is_empty() {
+            effects.push(Effect::TellAll(self.hello()));
+        }
     }
 
     fn ended(&mut self, now: Now, status: ExitStatus, note: Option<String>, effects: &mut Vec<Effect>) {
@@ -231,11 +239,14 @@ impl Core {
 
     fn recorded(&mut self, now: Now, written: bool, effects: &mut Vec<Effect>) {
         let Phase::Recording { exit, tries, again } = &mut self.phase else { return };
-        if !written && self.clients.is_empty() && *tries < RECORD_TRIES_MAX {
+        let exit = exit.clone();
+        if !written && *tries < RECORD_TRIES_MAX {
             *again = now.steady + RECORD_AGAIN;
+            if *tries == 1 {
+                effects.push(Effect::TellAll(Report::Exited(exit)));
+            }
             return;
         }
-        let exit = exit.clone();
         effects.push(Effect::TellAll(Report::Exited(exit.clone())));
         effects.push(Effect::End);
         self.phase = Phase::Ended { exit };
@@ -243,19 +254,23 @@ impl Core {
 
     fn connected(&mut self, client: Client, effects: &mut Vec<Effect>) {
         self.clients.push(client);
+        let hello = self.hello();
+        effects.push(Effect::Tell(client, hello));
+    }
+
+    fn hello(&self) -> Report {
         let exit = match &self.phase {
             Phase::Starting | Phase::Running { .. } => None,
             Phase::Clearing { exit, .. } | Phase::Recording { exit, .. } | Phase::Ended { exit } => Some(exit.clone()),
         };
-        let hello = Report::Hello {
+        Report::Hello {
             version: VERSION,
             unit: self.unit.clone(),
             digest: self.digest,
             child: self.child().cloned(),
             started: self.started,
             exit,
-        };
-        effects.push(Effect::Tell(client, hello));
+        }
     }
 
     fn disconnected(&mut self, client: Client, effects: &mut Vec<Effect>) {
@@ -527,6 +542,7 @@ mod tests {
                     Record(ExitReport { exit: Exit { at: 2026-11-20T17:00:00.000Z, status: NotStarted }, note: Some("no such file"), last_lines: [] })
                     Arm(1s)
                 0: Recorded(false)
+                    TellAll(Exited(ExitReport { exit: Exit { at: 2026-11-20T17:00:00.000Z, status: NotStarted }, note: Some("no such file"), last_lines: [] }))
                     Arm(1s)
                 1000: Timer
                     Record(ExitReport { exit: Exit { at: 2026-11-20T17:00:00.000Z, status: NotStarted }, note: Some("no such file"), last_lines: [] })
@@ -535,8 +551,7 @@ mod tests {
                     Tell(Client(1), Hello { version: 1, unit: api.3.1, digest: 0707070707070707070707070707070707070707070707070707070707070707, child: None, started: 2026-11-20T17:00:00.000Z, exit: Some(ExitReport { exit: Exit { at: 2026-11-20T17:00:00.000Z, status: NotStarted }, note: Some("no such file"), last_lines: [] }) })
                     Arm(2s)
                 1000: Recorded(false)
-                    TellAll(Exited(ExitReport { exit: Exit { at: 2026-11-20T17:00:00.000Z, status: NotStarted }, note: Some("no such file"), last_lines: [] }))
-                    End
+                    Arm(2s)
             "#]],
         );
     }
