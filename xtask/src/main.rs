@@ -1,2 +1,56 @@
-//! Development tasks.
-fn main() {}
+//! Development tasks: `cargo xtask tidy | docs | bench`. Start reading at [`tidy`], which `cargo test` runs as well.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for a terminal")]
+
+mod repository;
+
+mod tidy;
+
+mod bench;
+mod docs;
+
+use std::process::ExitCode;
+
+const USAGE: &str = "usage: cargo xtask COMMAND
+
+  tidy    checks what the compiler does not: edges between crates, purity, names, lengths, words, links
+  docs    writes generated documentation and expected outputs again
+  bench   measures the release build with examples/minimal and writes docs/benchmarks.md
+          (--cold-build also measures a build from nothing, in a target folder of its own)";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let outcome = match words.as_slice() {
+        ["tidy"] => return report(&tidy::findings()),
+        ["docs"] => docs::regenerate().map_err(|error| with_causes(&error)),
+        ["bench"] => bench::run(bench::ColdBuild::Keep).map_err(|error| with_causes(&error)),
+        ["bench", "--cold-build"] => bench::run(bench::ColdBuild::Measure).map_err(|error| with_causes(&error)),
+        _ => Err(USAGE.to_owned()),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("{message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn report(findings: &[tidy::Finding]) -> ExitCode {
+    findings.iter().for_each(|finding| println!("{finding}"));
+    match findings.is_empty() {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
+    }
+}
+
+/// An error and everything that led to it, on one line.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut line = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        line.push_str(&format!(": {cause}"));
+        next = cause.source();
+    }
+    line
+}

@@ -1,0 +1,35 @@
+# Everything there is to do here. Each target first installs what is missing (tools/prepare).
+.PHONY: demo build test lint bench docs clean
+
+# rustup's programs, also in a shell that has not heard of them yet.
+export PATH := $(or $(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH)
+
+DEMO := examples/minimal
+
+demo: build ## build, and run the example in the foreground until Ctrl-C
+	target/release/mainstay up --file $(DEMO)/mainstay.yaml
+
+build: ## the release build of the program and of the example
+	tools/prepare
+	cargo build --locked --release -p mainstay -p minimal
+	install -D target/release/minimal $(DEMO)/bin/minimal
+
+test: ## every test
+	tools/prepare
+	cargo test --locked --workspace --no-fail-fast
+
+lint: ## format, lints, licences, sources
+	tools/prepare lint
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+	cargo deny --locked check licenses bans sources
+
+bench: build ## measures, and writes docs/benchmarks.md
+	cargo xtask bench
+
+docs: ## writes the generated documentation again
+	cargo xtask docs
+
+clean: ## what was built, and the state of the example
+	cargo clean
+	rm -rf $(DEMO)/bin $(DEMO)/.mainstay
