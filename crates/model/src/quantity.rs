@@ -109,6 +109,11 @@ impl Percent {
         Self(percent * 1000)
     }
 
+    /// A share from thousandths of a percent, held to 100 %.
+    pub const fn from_thousandths(count: u32) -> Self {
+        Self(if count > 100_000 { 100_000 } else { count })
+    }
+
     /// The share in thousandths of a percent, 0 to 100,000.
     pub const fn thousandths(self) -> u32 {
         self.0

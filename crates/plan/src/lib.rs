@@ -7,6 +7,7 @@ pub mod backoff;
 pub mod supervision;
 
 pub mod objectives;
+pub mod schedule;
 
 #[cfg(test)]
 mod sample;

@@ -1,0 +1,335 @@
+//! The facts that follow from objectives, each with the part that uses it. Numbers only: nothing here
+//! looks for contradictions.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use model::stack::{Listen, Replicas, Resource};
+use model::{Percent, ResourceName, ServiceName, Span, Stack};
+
+use super::{Objective, REDUNDANT_FROM, quantile_text, stays_up};
+
+/// The window of an error budget.
+const BUDGET_DAYS: u64 = 30;
+const DAY_MILLIS: u64 = 86_400_000;
+
+/// Multi-window burn-rate alerts: how many times faster than the budget allows, over which long window,
+/// confirmed over which short one. The usual three: 2 % of a month's budget in an hour, 5 % in six
+/// hours, 10 % in three days (Google's SRE Workbook, chapter 5).
+const BURN_RATES: [(u64, Span, Span); 3] = [
+    (144, Span::secs(3600), Span::secs(300)),
+    (60, Span::secs(6 * 3600), Span::secs(1800)),
+    (10, Span::secs(72 * 3600), Span::secs(6 * 3600)),
+];
+
+/// WAL and copies leave three times per RPO, so that one failed attempt does not yet break it.
+const COPIES_PER_RPO: u64 = 3;
+
+/// A service is scaled out when its latency reaches this share of what is promised.
+const SCALE_OUT_PERCENT: u64 = 80;
+
+/// A route that states no timeout gives a request so many times the promised latency.
+const TIMEOUT_FACTOR: u64 = 50;
+
+/// Drills run weekly where the RTO is at most this, monthly above.
+const WEEKLY_DRILLS_UP_TO: Span = Span::secs(4 * 3600);
+
+/// Something that follows from an objective.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fact {
+    /// The objective it follows from.
+    pub from: Objective,
+    /// What follows.
+    pub value: Value,
+}
+
+/// What follows from an objective, with its numbers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Value {
+    /// How many replicas a service has that does not say so itself.
+    Replicas {
+        /// Of which service.
+        service: ServiceName,
+        /// How many.
+        count: u32,
+        /// Why so many.
+        why: ReplicasWhy,
+    },
+    /// How long all requests may fail in 30 days.
+    ErrorBudget {
+        /// The share of requests that may fail.
+        share: Percent,
+        /// The same as time without any answer.
+        time: Span,
+    },
+    /// A new release whose requests fail more often than this is rolled back.
+    FailureGuard {
+        /// The share of failed requests.
+        share: Percent,
+    },
+    /// An alert on requests that fail too often.
+    BurnAlert {
+        /// The share of failed requests that raises it.
+        share: Percent,
+        /// Over this window.
+        long: Span,
+        /// And still over this one.
+        short: Span,
+    },
+    /// A new release that answers more slowly than this is rolled back.
+    LatencyGuard {
+        /// The share of requests that must be answered in time.
+        quantile: Percent,
+        /// The time.
+        within: Span,
+    },
+    /// Replicas are added when answers take this long.
+    ScaleOutAt {
+        /// The time.
+        latency: Span,
+    },
+    /// How long a request may take on a route that states no timeout.
+    RouteTimeout {
+        /// The time.
+        timeout: Span,
+    },
+    /// How often the restore path is rehearsed.
+    DrillEvery {
+        /// From one drill to the next.
+        interval: Span,
+    },
+    /// A drill that takes longer has failed.
+    DrillLimit {
+        /// The time.
+        limit: Span,
+    },
+    /// How often a PostgreSQL resource's log leaves the machine.
+    WalArchiveEvery {
+        /// Of which resource.
+        resource: ResourceName,
+        /// From one archived segment to the next, at most.
+        interval: Span,
+    },
+    /// How often a Redis resource's data is copied off the machine.
+    CopyEvery {
+        /// Of which resource.
+        resource: ResourceName,
+        /// From one copy to the next.
+        interval: Span,
+    },
+    /// An alarm on what has left the machine being too old.
+    LagAlarm {
+        /// Of which resource.
+        resource: ResourceName,
+        /// The age that raises it.
+        age: Span,
+    },
+}
+
+/// Why a service that does not say has so many replicas.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReplicasWhy {
+    /// One can restart while another answers.
+    Listens,
+    /// The availability asked for holds with one.
+    OneIsEnough,
+    /// Its fixed port leaves room for one.
+    FixedPort,
+    /// It does not listen, so no request waits for it.
+    DoesNotListen,
+}
+
+/// The part that acts on a fact.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Consumer {
+    /// [`super::Derived::replicas`], which rollouts bring about.
+    ReplicaCount,
+    /// The part that would act on it does not exist yet.
+    NotCarriedOutYet(Missing),
+}
+
+/// Parts that would act on facts and do not exist yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Missing {
+    /// Counting requests and their failures at the edge.
+    RequestCounts,
+    /// Releases that get part of the traffic first.
+    CanaryReleases,
+    /// Alerts.
+    Alerts,
+    /// Scaling by measured quantities.
+    Autoscaling,
+    /// Routes at the edge.
+    Routes,
+    /// Copies of the data off this machine.
+    Backups,
+    /// Rehearsed restores.
+    Drills,
+}
+
+impl Fact {
+    /// The part that acts on it.
+    pub const fn consumer(&self) -> Consumer {
+        match self.value {
+            Value::Replicas { .. } => Consumer::ReplicaCount,
+            Value::ErrorBudget { .. } => Consumer::NotCarriedOutYet(Missing::RequestCounts),
+            Value::FailureGuard { .. } | Value::LatencyGuard { .. } => {
+                Consumer::NotCarriedOutYet(Missing::CanaryReleases)
+            }
+            Value::BurnAlert { .. } | Value::LagAlarm { .. } => Consumer::NotCarriedOutYet(Missing::Alerts),
+            Value::ScaleOutAt { .. } => Consumer::NotCarriedOutYet(Missing::Autoscaling),
+            Value::RouteTimeout { .. } => Consumer::NotCarriedOutYet(Missing::Routes),
+            Value::DrillEvery { .. } | Value::DrillLimit { .. } => Consumer::NotCarriedOutYet(Missing::Drills),
+            Value::WalArchiveEvery { .. } | Value::CopyEvery { .. } => Consumer::NotCarriedOutYet(Missing::Backups),
+        }
+    }
+}
+
+/// Every fact that follows from the objectives of `stack`.
+pub(super) fn facts(stack: &Stack, replicas: &BTreeMap<ServiceName, u32>) -> Vec<Fact> {
+    let mut facts = Vec::new();
+    let mut add = |from, values: Vec<Value>| facts.extend(values.into_iter().map(|value| Fact { from, value }));
+    let objectives = &stack.objectives;
+    if let Some(share) = objectives.availability {
+        add(Objective::Availability, replica_values(stack, replicas, share));
+        add(Objective::Availability, availability_values(share));
+    }
+    if let Some(latency) = objectives.latency {
+        add(Objective::Latency, latency_values(latency.quantile, latency.within));
+    }
+    if let Some(rto) = objectives.rto {
+        add(Objective::Rto, rto_values(rto));
+    }
+    if let Some(rpo) = objectives.rpo {
+        add(Objective::Rpo, stack.resources.iter().flat_map(|(name, it)| rpo_values(name, it, rpo)).collect());
+    }
+    facts
+}
+
+fn replica_values(stack: &Stack, replicas: &BTreeMap<ServiceName, u32>, share: Percent) -> Vec<Value> {
+    let derived = stack.services.iter().filter(|(_, it)| it.replicas == Replicas::Derived && stays_up(it));
+    derived
+        .map(|(name, service)| Value::Replicas {
+            service: name.clone(),
+            count: replicas.get(name).copied().unwrap_or(0),
+            why: match service.listen {
+                Listen::None => ReplicasWhy::DoesNotListen,
+                Listen::Fixed(_) => ReplicasWhy::FixedPort,
+                Listen::Chosen if share >= REDUNDANT_FROM => ReplicasWhy::Listens,
+                Listen::Chosen => ReplicasWhy::OneIsEnough,
+            },
+        })
+        .collect()
+}
+
+fn availability_values(share: Percent) -> Vec<Value> {
+    let failing = share.complement();
+    let thousandths = u64::from(failing.thousandths());
+    let time = Span::millis(BUDGET_DAYS * DAY_MILLIS * thousandths / 100_000);
+    let alerts = BURN_RATES.into_iter().map(|(tenths, long, short)| Value::BurnAlert {
+        share: Percent::from_thousandths(u32::try_from(thousandths * tenths / 10).unwrap_or(u32::MAX)),
+        long,
+        short,
+    });
+    [Value::ErrorBudget { share: failing, time }, Value::FailureGuard { share: failing }]
+        .into_iter()
+        .chain(alerts)
+        .collect()
+}
+
+fn latency_values(quantile: Percent, within: Span) -> Vec<Value> {
+    vec![
+        Value::LatencyGuard { quantile, within },
+        Value::ScaleOutAt { latency: part(within, SCALE_OUT_PERCENT, 100) },
+        Value::RouteTimeout { timeout: part(within, TIMEOUT_FACTOR, 1) },
+    ]
+}
+
+fn rto_values(rto: Span) -> Vec<Value> {
+    let days = if rto <= WEEKLY_DRILLS_UP_TO { 7 } else { 30 };
+    vec![Value::DrillEvery { interval: Span::millis(days * DAY_MILLIS) }, Value::DrillLimit { limit: rto }]
+}
+
+fn rpo_values(name: &ResourceName, resource: &Resource, rpo: Span) -> Vec<Value> {
+    let (resource_name, interval) = (name.clone(), part(rpo, 1, COPIES_PER_RPO));
+    let lane = match resource {
+        Resource::Postgres(_) => Value::WalArchiveEvery { resource: resource_name, interval },
+        Resource::Redis(redis) if !redis.evict.evicts() => Value::CopyEvery { resource: resource_name, interval },
+        Resource::Redis(_) | Resource::Objects(_) | Resource::RabbitMq(_) => return Vec::new(),
+    };
+    vec![lane, Value::LagAlarm { resource: name.clone(), age: part(rpo, 2, 3) }]
+}
+
+fn part(span: Span, times: u64, of: u64) -> Span {
+    Span::millis(span.as_millis().saturating_mul(times) / of)
+}
+
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Value::Replicas { service, count, why } => {
+                let plural = if *count == 1 { "replica" } else { "replicas" };
+                write!(f, "{service} runs {count} {plural}: {why}")
+            }
+            Value::ErrorBudget { share, time } => {
+                write!(f, "{share} of the requests may fail: in 30 days, {time} without an answer")
+            }
+            Value::FailureGuard { share } => write!(f, "a new release that fails more than {share} is rolled back"),
+            Value::BurnAlert { share, long, short } => {
+                write!(f, "an alert when more than {share} fail over {long}, and still over {short}")
+            }
+            Value::LatencyGuard { quantile, within } => {
+                let quantile = quantile_text(*quantile);
+                write!(f, "a new release whose {quantile} is above {within} is rolled back")
+            }
+            Value::ScaleOutAt { latency } => write!(f, "replicas are added when answers take {latency}"),
+            Value::RouteTimeout { timeout } => write!(f, "a route without a timeout gives a request {timeout}"),
+            Value::DrillEvery { interval } => write!(f, "a restore is rehearsed every {interval}"),
+            Value::DrillLimit { limit } => write!(f, "a rehearsed restore that takes more than {limit} has failed"),
+            Value::WalArchiveEvery { resource, interval } => {
+                write!(f, "{resource}'s write-ahead log leaves the machine at least every {interval}")
+            }
+            Value::CopyEvery { resource, interval } => {
+                write!(f, "{resource}'s data is copied off the machine every {interval}")
+            }
+            Value::LagAlarm { resource, age } => {
+                write!(f, "an alarm when what has left the machine of {resource} is {age} old")
+            }
+        }
+    }
+}
+
+impl fmt::Display for ReplicasWhy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            ReplicasWhy::Listens => "one answers while the other restarts",
+            ReplicasWhy::OneIsEnough => "this availability allows for its restarts",
+            ReplicasWhy::FixedPort => "its fixed port leaves room for no second",
+            ReplicasWhy::DoesNotListen => "it does not listen, so no request waits for it",
+        })
+    }
+}
+
+impl fmt::Display for Missing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Missing::RequestCounts => "counting requests at the edge",
+            Missing::CanaryReleases => "canary releases",
+            Missing::Alerts => "alerts",
+            Missing::Autoscaling => "autoscaling",
+            Missing::Routes => "routes at the edge",
+            Missing::Backups => "backups",
+            Missing::Drills => "drills",
+        })
+    }
+}
+
+impl fmt::Display for Fact {
+    /// The sentence, and whether anything acts on it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.consumer() {
+            Consumer::ReplicaCount => write!(f, "{}", self.value),
+            Consumer::NotCarriedOutYet(missing) => write!(f, "{} (not carried out yet: {missing})", self.value),
+        }
+    }
+}
