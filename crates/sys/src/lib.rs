@@ -6,6 +6,12 @@
 
 pub mod system;
 
+pub mod clock;
+pub mod files;
+pub mod local_socket;
+pub mod lock;
+pub mod process;
+
 pub use system::{
     ConnectionId, Delivery, Event, FileError, FileTrouble, Now, ProbeFailure, ProbeOutcome, ProbeTarget, ShimStart,
     Signal, SpawnError, System, TaskOutcome, Ticket,

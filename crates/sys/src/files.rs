@@ -1,0 +1,141 @@
+//! Files as the node keeps them: replaced whole and durable, or not at all.
+//!
+//! Start reading at [`replace`]. Invariant: no function here leaves a half-written file under its final name.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use crate::system::{FileError, FileTrouble};
+
+impl FileTrouble {
+    /// What an error of the operating system means to callers.
+    pub fn of(error: &io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => FileTrouble::NoSpace,
+            io::ErrorKind::PermissionDenied => FileTrouble::Denied,
+            _ => FileTrouble::Other(error.to_string()),
+        }
+    }
+}
+
+/// Gives an error its verb and path.
+fn failed(doing: &'static str, path: &Path) -> impl Fn(io::Error) -> FileError {
+    let path = path.to_owned();
+    move |error| FileError { doing, path: path.clone(), trouble: FileTrouble::of(&error) }
+}
+
+/// A file's bytes; `None` when there is no such file.
+pub fn read(path: &Path) -> Result<Option<Vec<u8>>, FileError> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(failed("read", path)(error)),
+    }
+}
+
+/// Replaces a file whole: temporary file, fsync, rename, fsync of the folder. Missing folders are made.
+/// Mode 0600. After an error the old content stands.
+pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
+    let failed = failed("write", path);
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    make_folder(folder).map_err(&failed)?;
+    let temporary = temporary_beside(path);
+    let written = write_new(&temporary, bytes)
+        .and_then(|()| fs::rename(&temporary, path))
+        .and_then(|()| File::open(folder)?.sync_all());
+    if written.is_err() {
+        // The error that led here is the one to report; a left-over temporary file is overwritten by the
+        // next attempt.
+        drop(fs::remove_file(&temporary));
+    }
+    written.map_err(&failed)
+}
+
+fn temporary_beside(path: &Path) -> PathBuf {
+    let mut name = std::ffi::OsString::from(".new-");
+    name.push(path.file_name().unwrap_or_default());
+    path.with_file_name(name)
+}
+
+fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+/// Makes a folder and those above it, each made durable in its parent.
+pub fn make_folder(folder: &Path) -> io::Result<()> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    if let Some(parent) = folder.parent() {
+        make_folder(parent)?;
+        match fs::create_dir(folder) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            _ => File::open(parent)?.sync_all()?,
+        }
+    }
+    Ok(())
+}
+
+/// The names in a folder, sorted; empty when there is no such folder. A name that is not UTF-8 is not ours
+/// and is passed over.
+pub fn names(folder: &Path) -> Result<Vec<String>, FileError> {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(failed("list", folder)(error)),
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        let name = entry.map_err(failed("list", folder))?.file_name();
+        names.extend(name.into_string().ok().filter(|name| !name.starts_with(".new-")));
+    }
+    names.sort_unstable();
+    Ok(names)
+}
+
+/// Removes a file or a folder with what is in it; an absent one is no error.
+pub fn remove(path: &Path) -> Result<(), FileError> {
+    let removed = match fs::symlink_metadata(path) {
+        Ok(about) if about.is_dir() => fs::remove_dir_all(path),
+        Ok(_) => fs::remove_file(path),
+        Err(error) => Err(error),
+    };
+    match removed {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed("remove", path)(error)),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn files_are_replaced_listed_and_removed() {
+        let base = std::env::temp_dir().join(format!("mainstay-files-{}", std::process::id()));
+        let path = base.join("a/b/record.json");
+        assert_eq!(read(&path), Ok(None));
+        assert_eq!(names(&base), Ok(vec![]));
+        replace(&path, b"one").unwrap();
+        replace(&path, b"two").unwrap();
+        assert_eq!(read(&path), Ok(Some(b"two".to_vec())));
+        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+        fs::write(base.join("a/b/.new-record.json"), b"left over").unwrap();
+        assert_eq!(names(&base.join("a/b")), Ok(vec!["record.json".to_owned()]));
+        remove(&base).unwrap();
+        remove(&base).unwrap();
+        assert_eq!(read(&path), Ok(None));
+    }
+
+    #[test]
+    fn an_error_names_the_path() {
+        let error = replace(Path::new("/proc/none/record.json"), b"x").unwrap_err();
+        assert!(error.to_string().starts_with("cannot write /proc/none/record.json: "), "{error}");
+    }
+}

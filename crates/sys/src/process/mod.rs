@@ -1,0 +1,184 @@
+//! Processes of the operating system: who they are, starting, signalling, collecting and finding them.
+//!
+//! Start reading at [`look`] (what `/proc` says about one process), then [`child`] (how a shim starts its
+//! child), [`reap`] (how it learns of ends) and [`unit`] (how everything that belongs to a unit is found).
+//! Invariant: a signal goes through a pidfd whose process was checked after the pidfd was opened, so that
+//! a process that merely has the same pid is never hit.
+
+pub mod child;
+pub mod peer;
+pub mod reap;
+pub mod unit;
+
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+use model::{BootId, ByteSize, Pid, ProcessIdentity};
+use rustix::process::{PidfdFlags, pidfd_open, pidfd_send_signal};
+
+use crate::system::{Delivery, Signal};
+
+/// What `/proc/PID/stat` says about one process (proc(5)).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    /// Its process id.
+    pub pid: Pid,
+    /// The name the kernel knows it by, at most 15 bytes.
+    pub name: String,
+    /// Whether it has ended and only waits to be collected.
+    pub zombie: bool,
+    /// Its parent's process id; 0 for none.
+    pub parent: Pid,
+    /// Its process group.
+    pub group: Pid,
+    /// When it started, in clock ticks since boot.
+    pub started: u64,
+    /// Processor time it has used, in clock ticks.
+    pub cpu_ticks: u64,
+    /// Pages of memory it has resident.
+    pub resident_pages: u64,
+}
+
+/// What `/proc` says about a process now; `None` when there is none with this pid.
+pub fn look(pid: Pid) -> Option<Seen> {
+    // The name may hold any byte.
+    let bytes = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
+    parse_stat(&String::from_utf8_lossy(&bytes))
+}
+
+fn parse_stat(text: &str) -> Option<Seen> {
+    let (pid, rest) = text.split_once(" (")?;
+    let (name, rest) = rest.rsplit_once(") ")?;
+    let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
+    // Counted from field 3, the state.
+    let number = |field: usize| fields.get(field - 3)?.parse::<u64>().ok();
+    let id = |field: usize| Some(Pid(u32::try_from(number(field)?).ok()?));
+    Some(Seen {
+        pid: Pid(pid.parse().ok()?),
+        name: name.to_owned(),
+        zombie: matches!(*fields.first()?, "Z" | "X"),
+        parent: id(4)?,
+        group: id(5)?,
+        started: number(22)?,
+        cpu_ticks: number(14)?.saturating_add(number(15)?),
+        resident_pages: number(24)?,
+    })
+}
+
+/// Every process of this machine that this one may see.
+pub fn all() -> Vec<Seen> {
+    let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
+    entries
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .filter_map(|n| look(Pid(n)))
+        .collect()
+}
+
+/// The identity of the process that has this pid now; a zombie has none, for it can do nothing any more.
+pub fn identify(boot: &BootId, pid: Pid) -> Option<ProcessIdentity> {
+    let seen = look(pid).filter(|seen| !seen.zombie)?;
+    Some(ProcessIdentity { boot: boot.clone(), pid, started: seen.started })
+}
+
+/// Holds on to the process that has this pid now, whatever becomes of the pid.
+fn hold(pid: Pid) -> Option<OwnedFd> {
+    let raw = rustix::process::Pid::from_raw(i32::try_from(pid.0).ok()?)?;
+    pidfd_open(raw, PidfdFlags::empty()).ok()
+}
+
+/// Sends a signal to exactly this process, and to nothing when its identity no longer matches.
+pub fn signal(boot: &BootId, process: &ProcessIdentity, signal: Signal) -> Delivery {
+    let Some(held) = hold(process.pid) else { return Delivery::Gone };
+    if process.boot != *boot || identify(boot, process.pid).as_ref() != Some(process) {
+        return Delivery::Gone;
+    }
+    match pidfd_send_signal(&held, kernel_signal(signal)) {
+        Ok(()) => Delivery::Sent,
+        Err(_) => Delivery::Gone,
+    }
+}
+
+fn kernel_signal(signal: Signal) -> rustix::process::Signal {
+    match signal {
+        Signal::Terminate => rustix::process::Signal::TERM,
+        Signal::Interrupt => rustix::process::Signal::INT,
+        Signal::Hangup => rustix::process::Signal::HUP,
+        Signal::Kill => rustix::process::Signal::KILL,
+    }
+}
+
+/// Forbids other processes of the same user to read this one's memory, and the kernel to write it to a
+/// core file.
+pub fn guard_memory() -> std::io::Result<()> {
+    use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
+    setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
+    Ok(set_dumpable_behavior(DumpableBehavior::NotDumpable)?)
+}
+
+/// Whether this process is root.
+pub fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+/// What processes use at one moment.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Resident memory; pages that several processes share count for each.
+    pub memory: ByteSize,
+    /// Processor time used since each was started.
+    pub cpu: Duration,
+    /// How many processes.
+    pub processes: usize,
+}
+
+/// What a process and all its descendants use, found in a listing made by [`all`].
+pub fn usage(root: Pid, listing: &[Seen]) -> Usage {
+    let page = u64::try_from(rustix::param::page_size()).unwrap_or(4096);
+    let ticks_per_second = rustix::param::clock_ticks_per_second().max(1);
+    unit::descendants(root, listing).into_iter().chain(listing.iter().filter(|seen| seen.pid == root)).fold(
+        Usage::default(),
+        |sum, seen| Usage {
+            memory: sum.memory.saturating_add(ByteSize::bytes(seen.resident_pages.saturating_mul(page))),
+            cpu: sum.cpu + Duration::from_millis(seen.cpu_ticks.saturating_mul(1000) / ticks_per_second),
+            processes: sum.processes + 1,
+        },
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stat_line_with_a_hostile_name_reads() {
+        let line = "42 (a) R 1 (b) S 7 8 9 0 -1 4194560 1 0 0 0 3 4 0 0 20 0 1 0 12345 1000 77 0 0";
+        let seen = parse_stat(line).unwrap();
+        assert_eq!(seen.name, "a) R 1 (b");
+        assert_eq!((seen.parent, seen.group, seen.started), (Pid(7), Pid(8), 12345));
+        assert_eq!((seen.cpu_ticks, seen.resident_pages, seen.zombie), (7, 77, false));
+        assert_eq!(parse_stat("42 (x"), None);
+    }
+
+    #[test]
+    fn a_process_with_another_start_is_never_signalled() {
+        let boot = crate::clock::boot().unwrap();
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let true_one = identify(&boot, Pid(child.id())).unwrap();
+        let reused = ProcessIdentity { started: true_one.started + 1, ..true_one.clone() };
+        let other_boot = ProcessIdentity { boot: BootId("other".into()), ..true_one.clone() };
+        assert_eq!(signal(&boot, &reused, Signal::Kill), Delivery::Gone);
+        assert_eq!(signal(&boot, &other_boot, Signal::Kill), Delivery::Gone);
+        assert!(child.try_wait().unwrap().is_none());
+        assert_eq!(signal(&boot, &true_one, Signal::Kill), Delivery::Sent);
+        assert!(!child.wait().unwrap().success());
+        assert_eq!(signal(&boot, &true_one, Signal::Kill), Delivery::Gone);
+    }
+
+    #[test]
+    fn usage_counts_this_process() {
+        let usage = usage(Pid(std::process::id()), &all());
+        assert!(usage.memory > ByteSize::bytes(100_000), "{usage:?}");
+        assert!(usage.processes >= 1);
+    }
+}

@@ -1,0 +1,153 @@
+//! Everything that belongs to one unit, also when its shim is gone and its child has left children behind.
+//!
+//! A process belongs to the unit of a folder when any of these holds: its environment names the folder in
+//! [`UNIT_VARIABLE`]; it holds the folder's lock file open (children inherit it); it is in one of the
+//! control groups that the folder's `groups` file names; it is the folder's shim by its command line.
+//! No single mark is enough: servers overwrite their environment with a title, some runtimes close what
+//! they inherit, and control groups are not to be had everywhere.
+//!
+//! Start reading at [`members`]. Invariant: nothing here signals a process that was not found by a mark
+//! after its pidfd was opened.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use model::Pid;
+use rustix::process::{Signal, pidfd_send_signal};
+
+use super::{Seen, all, hold, look};
+
+/// The environment variable that marks every process of a unit with the unit's folder.
+pub const UNIT_VARIABLE: &str = "MAINSTAY_UNIT";
+/// The file in a unit's folder that is locked while any process of the unit lives.
+pub const LOCK_FILE: &str = "lock";
+/// The file in a unit's folder that names its control groups' folders, one in each line.
+pub const GROUPS_FILE: &str = "groups";
+/// The name that a shim gives itself in the process table.
+pub const SHIM_NAME: &str = "mainstay-shim";
+
+/// The processes in `listing` that descend from `ancestor`, without itself.
+pub fn descendants(ancestor: Pid, listing: &[Seen]) -> Vec<&Seen> {
+    let mut children: BTreeMap<Pid, Vec<&Seen>> = BTreeMap::new();
+    for seen in listing {
+        children.entry(seen.parent).or_default().push(seen);
+    }
+    let mut found = Vec::new();
+    let mut next = vec![ancestor];
+    while let Some(parent) = next.pop() {
+        // Removed, so that a listing torn by pid reuse cannot make a circle.
+        for child in children.remove(&parent).unwrap_or_default() {
+            next.push(child.pid);
+            found.push(child);
+        }
+    }
+    found
+}
+
+/// The live processes of a unit's folder, without the calling one and, when `shim` is the caller's own
+/// process, with all its descendants. Those of other boots cannot be among them.
+pub fn members(folder: &Path, shim: Option<Pid>) -> Vec<Seen> {
+    let marks = Marks::of(folder);
+    let listing = all();
+    let own = Pid(std::process::id());
+    let tree: BTreeSet<Pid> = shim.iter().flat_map(|pid| descendants(*pid, &listing)).map(|seen| seen.pid).collect();
+    listing
+        .iter()
+        .filter(|seen| seen.pid != own && !seen.zombie)
+        .filter(|seen| tree.contains(&seen.pid) || marks.are_on(seen.pid))
+        .cloned()
+        .collect()
+}
+
+/// Sends SIGKILL to the members that `wanted` picks and returns how many members were found alive.
+pub fn kill_members(folder: &Path, shim: Option<Pid>, wanted: impl Fn(&Seen) -> bool) -> usize {
+    let found = members(folder, shim);
+    for seen in found.iter().filter(|seen| wanted(seen)) {
+        let Some(held) = hold(seen.pid) else { continue };
+        // The pidfd and the process that was found are the same one when its start is the same.
+        if look(seen.pid).is_some_and(|again| again.started == seen.started) {
+            // Ended meanwhile, or (root's process under a plain user) not ours to kill: both are seen
+            // by the next look.
+            let _gone = pidfd_send_signal(&held, Signal::KILL);
+        }
+    }
+    found.len()
+}
+
+struct Marks {
+    folder: PathBuf,
+    variable: Vec<u8>,
+    lock: PathBuf,
+    groups: BTreeSet<Pid>,
+}
+
+impl Marks {
+    fn of(folder: &Path) -> Self {
+        let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+        let mut variable = format!("{UNIT_VARIABLE}=").into_bytes();
+        variable.extend_from_slice(folder.as_os_str().as_bytes());
+        let groups = groups(&folder).iter().flat_map(|group| group_members(group)).collect();
+        Self { lock: folder.join(LOCK_FILE), variable, groups, folder }
+    }
+
+    fn are_on(&self, pid: Pid) -> bool {
+        self.groups.contains(&pid) || self.in_environment(pid) || self.is_shim(pid) || self.holds_lock(pid)
+    }
+
+    fn in_environment(&self, pid: Pid) -> bool {
+        fs::read(format!("/proc/{pid}/environ"))
+            .is_ok_and(|bytes| bytes.split(|byte| *byte == 0).any(|variable| variable == self.variable))
+    }
+
+    /// A shim cannot be asked for its environment, which is closed even to its own user.
+    fn is_shim(&self, pid: Pid) -> bool {
+        let Ok(line) = fs::read(format!("/proc/{pid}/cmdline")) else { return false };
+        let mut words = line.strip_suffix(&[0]).unwrap_or(&line).rsplit(|byte| *byte == 0);
+        words.next() == Some(self.folder.as_os_str().as_bytes()) && words.next() == Some(b"shim".as_slice())
+    }
+
+    fn holds_lock(&self, pid: Pid) -> bool {
+        let Ok(open) = fs::read_dir(format!("/proc/{pid}/fd")) else { return false };
+        open.flatten().any(|entry| fs::read_link(entry.path()).is_ok_and(|target| target == self.lock))
+    }
+}
+
+/// The control groups' folders that a unit's folder names. One whose last part is not the unit's own
+/// name is passed over: nothing but a unit's own group is ever emptied.
+pub fn groups(folder: &Path) -> Vec<PathBuf> {
+    let text = fs::read_to_string(folder.join(GROUPS_FILE)).unwrap_or_default();
+    text.lines().map(PathBuf::from).filter(|group| group.file_name() == folder.file_name()).collect()
+}
+
+fn group_members(group: &Path) -> Vec<Pid> {
+    let text = fs::read_to_string(group.join("cgroup.procs")).unwrap_or_default();
+    text.lines().filter_map(|line| line.parse().ok()).map(Pid).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen(pid: u32, parent: u32) -> Seen {
+        Seen {
+            pid: Pid(pid),
+            name: "x".into(),
+            zombie: false,
+            parent: Pid(parent),
+            group: Pid(pid),
+            started: 1,
+            cpu_ticks: 0,
+            resident_pages: 0,
+        }
+    }
+
+    #[test]
+    fn descendants_are_found_through_generations() {
+        let listing = [seen(1, 0), seen(5, 1), seen(6, 5), seen(7, 6), seen(8, 1), seen(9, 9)];
+        let found: Vec<u32> = descendants(Pid(5), &listing).iter().map(|seen| seen.pid.0).collect();
+        assert_eq!(found, [6, 7]);
+        assert_eq!(descendants(Pid(9), &listing).len(), 1);
+    }
+}
