@@ -7,6 +7,8 @@ pub mod backoff;
 pub mod supervision;
 
 pub mod objectives;
+pub mod release;
+pub mod rollout;
 pub mod schedule;
 
 #[cfg(test)]

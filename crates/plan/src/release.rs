@@ -1,0 +1,298 @@
+//! Whether a service's content asks for a new release. Start reading at [`decide`].
+//!
+//! A release is immutable: whatever of its [`Content`] changes makes the next one, and the decision says
+//! what changed. A secret's value is never here, only its version.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+
+use model::stack::{CommandLine, Health, Limits, Listen, Volume};
+use model::{Digest, ReleaseNumber, ResourceName, SecretName, TimeZoneName, VariableName};
+
+/// Everything that a release runs, whole enough to start its replicas again when the file has moved on.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Content {
+    /// What its replicas run.
+    pub command: Command,
+    /// What runs once before its replicas start.
+    pub hook: Option<Command>,
+    /// The environment variables that the file states.
+    pub env: BTreeMap<VariableName, String>,
+    /// The version of each secret it receives.
+    pub secrets: BTreeMap<SecretName, u32>,
+    /// The resources whose connection variables it receives.
+    pub connections: BTreeMap<ResourceName, ConnectionIdentity>,
+    /// Whether its replicas listen.
+    pub listen: Listen,
+    /// The user that the file states.
+    pub user: Option<String>,
+    /// Its volumes.
+    pub volumes: Vec<Volume>,
+    /// What it may take from the machine.
+    pub limits: Limits,
+    /// How its health is told, and how long it may take to stop.
+    pub health: Health,
+    /// The zone it is told.
+    pub timezone: TimeZoneName,
+}
+
+/// A command line together with the program it stands for.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Command {
+    /// The words of the file.
+    pub line: CommandLine,
+    /// The program that its first word leads to.
+    pub program: Program,
+}
+
+/// A program that runs.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Program {
+    /// A copy that nothing changes: building again does not touch what runs.
+    Frozen {
+        /// The digest of its bytes.
+        digest: Digest,
+        /// Its file name.
+        name: String,
+    },
+    /// A program that runs from where it is.
+    InPlace {
+        /// Where.
+        path: PathBuf,
+        /// Why it is not copied.
+        why: InPlace,
+        /// The digest of the file, when it is the user's own.
+        digest: Option<Digest>,
+    },
+}
+
+/// Why a program runs from where it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum InPlace {
+    /// It was found in PATH or by an absolute path outside the project's folder.
+    Installed,
+    /// It is text for an interpreter, which finds its other files by where it lies.
+    Script,
+    /// It belongs to a Python environment, which it finds by where it lies.
+    PythonEnvironment,
+}
+
+/// What tells one connection to a resource from another: its user, address and the version of its
+/// password, never the password.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[serde(transparent)]
+pub struct ConnectionIdentity(pub String);
+
+/// What is to be released.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Decision {
+    /// What was released last is what is wanted.
+    Keep(ReleaseNumber),
+    /// A new release is made.
+    Make {
+        /// Its number.
+        number: ReleaseNumber,
+        /// What is new; empty for a service's first release.
+        changes: Vec<Change>,
+    },
+}
+
+/// One thing that differs between two contents.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Change {
+    /// The program's bytes.
+    Program,
+    /// The command line.
+    CommandLine,
+    /// The command that runs before a release's replicas start, or its program.
+    Hook,
+    /// An environment variable: set, changed or gone.
+    Variable(VariableName),
+    /// A secret: given, taken away, or of another version.
+    Secret(SecretName),
+    /// A connection: given, taken away, or leading elsewhere.
+    Connection(ResourceName),
+    /// Whether and where it listens.
+    Listen,
+    /// The user it runs as.
+    User,
+    /// Its volumes.
+    Volumes,
+    /// What it may take from the machine.
+    Limits,
+    /// How its health is told.
+    Health,
+    /// The zone it is told.
+    TimeZone,
+}
+
+/// Whether `wanted` is what was `last` released, or makes a release of its own.
+pub fn decide(last: Option<(ReleaseNumber, &Content)>, wanted: &Content) -> Decision {
+    let Some((number, content)) = last else {
+        return Decision::Make { number: ReleaseNumber(1), changes: Vec::new() };
+    };
+    let changes = changes(content, wanted);
+    match changes.is_empty() {
+        true => Decision::Keep(number),
+        false => Decision::Make { number: number.next(), changes },
+    }
+}
+
+/// What differs between two contents; empty exactly when they are equal.
+pub fn changes(old: &Content, new: &Content) -> Vec<Change> {
+    let mut found = Vec::new();
+    let mut note = |differs: bool, change: Change| found.extend(differs.then_some(change));
+    note(old.command.program != new.command.program, Change::Program);
+    note(old.command.line != new.command.line, Change::CommandLine);
+    note(old.hook != new.hook, Change::Hook);
+    differing_keys(&old.env, &new.env).for_each(|name| note(true, Change::Variable(name.clone())));
+    differing_keys(&old.secrets, &new.secrets).for_each(|name| note(true, Change::Secret(name.clone())));
+    differing_keys(&old.connections, &new.connections).for_each(|name| note(true, Change::Connection(name.clone())));
+    note(old.listen != new.listen, Change::Listen);
+    note(old.user != new.user, Change::User);
+    note(old.volumes != new.volumes, Change::Volumes);
+    note(old.limits != new.limits, Change::Limits);
+    note(old.health != new.health, Change::Health);
+    note(old.timezone != new.timezone, Change::TimeZone);
+    found
+}
+
+fn differing_keys<'a, K: Ord, V: PartialEq>(
+    old: &'a BTreeMap<K, V>,
+    new: &'a BTreeMap<K, V>,
+) -> impl Iterator<Item = &'a K> {
+    let changed_or_gone = old.iter().filter(|(key, value)| new.get(key) != Some(value)).map(|(key, _)| key);
+    let added = new.keys().filter(|key| !old.contains_key(key));
+    changed_or_gone.chain(added)
+}
+
+impl Decision {
+    /// The release that is wanted.
+    pub const fn number(&self) -> ReleaseNumber {
+        match self {
+            Decision::Keep(number) | Decision::Make { number, .. } => *number,
+        }
+    }
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Change::Program => f.write_str("a new build"),
+            Change::CommandLine => f.write_str("another command"),
+            Change::Hook => f.write_str("another command before the release"),
+            Change::Variable(name) => write!(f, "variable {name}"),
+            Change::Secret(name) => write!(f, "secret {name}"),
+            Change::Connection(name) => write!(f, "connection to {name}"),
+            Change::Listen => f.write_str("another port"),
+            Change::User => f.write_str("another user"),
+            Change::Volumes => f.write_str("other volumes"),
+            Change::Limits => f.write_str("other limits"),
+            Change::Health => f.write_str("other health checks"),
+            Change::TimeZone => f.write_str("another time zone"),
+        }
+    }
+}
+
+impl fmt::Display for InPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            InPlace::Installed => "it is installed on this machine",
+            InPlace::Script => "it is a script that finds its other files by where it lies",
+            InPlace::PythonEnvironment => "it belongs to a Python environment",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::{Expect, expect};
+    use model::stack::Check;
+    use model::{ByteSize, Port, Span};
+
+    use super::*;
+
+    fn command(text: &str, digest: u8) -> Command {
+        Command {
+            line: CommandLine::new(text.split(' ').map(str::to_owned).collect()).unwrap(),
+            program: Program::Frozen { digest: Digest([digest; 32]), name: "api".to_owned() },
+        }
+    }
+
+    fn content() -> Content {
+        Content {
+            command: command("./api serve", 1),
+            hook: Some(command("./api migrate", 1)),
+            env: [("LEVEL".parse().unwrap(), "info".to_owned()), ("GONE".parse().unwrap(), "1".to_owned())].into(),
+            secrets: [("KEY".parse().unwrap(), 1)].into(),
+            connections: [("db".parse().unwrap(), ConnectionIdentity("api@127.0.0.1:5432#1".to_owned()))].into(),
+            listen: Listen::Chosen,
+            user: None,
+            volumes: Vec::new(),
+            limits: Limits::default(),
+            health: Health { ready: None, live: None, drain: Span::secs(30) },
+            timezone: TimeZoneName::utc(),
+        }
+    }
+
+    fn check(change: impl FnOnce(&mut Content), expected: &Expect) {
+        let mut wanted = content();
+        change(&mut wanted);
+        let text = match decide(Some((ReleaseNumber(3), &content())), &wanted) {
+            Decision::Keep(number) => format!("keep {number}"),
+            Decision::Make { number, changes } => {
+                let names: Vec<String> = changes.iter().map(Change::to_string).collect();
+                format!("make {number}: {}", names.join(", "))
+            }
+        };
+        expected.assert_eq(&text);
+    }
+
+    #[test]
+    fn the_first_release_is_1_and_changes_nothing() {
+        assert_eq!(decide(None, &content()), Decision::Make { number: ReleaseNumber(1), changes: Vec::new() });
+    }
+
+    #[test]
+    fn the_same_content_is_kept() {
+        check(|_| (), &expect!["keep 3"]);
+    }
+
+    #[test]
+    fn every_part_makes_a_release_and_is_named() {
+        check(|it| it.command.program = command("x", 2).program, &expect!["make 4: a new build"]);
+        check(|it| it.command.line = command("./api serve -v", 1).line, &expect!["make 4: another command"]);
+        check(|it| it.hook = None, &expect!["make 4: another command before the release"]);
+        check(
+            |it| {
+                it.env =
+                    [("LEVEL".parse().unwrap(), "debug".to_owned()), ("NEW".parse().unwrap(), "1".to_owned())].into()
+            },
+            &expect!["make 4: variable GONE, variable LEVEL, variable NEW"],
+        );
+        check(|it| it.secrets = [("KEY".parse().unwrap(), 2)].into(), &expect!["make 4: secret KEY"]);
+        check(|it| it.connections.clear(), &expect!["make 4: connection to db"]);
+        check(|it| it.listen = Listen::Fixed(Port::new(8080).unwrap()), &expect!["make 4: another port"]);
+        check(|it| it.user = Some("root".to_owned()), &expect!["make 4: another user"]);
+        let volume = Volume { name: "files".parse().unwrap(), variable: "FILES".parse().unwrap() };
+        check(|it| it.volumes.push(volume), &expect!["make 4: other volumes"]);
+        check(|it| it.limits.memory = Some(ByteSize::mebibytes(64)), &expect!["make 4: other limits"]);
+        check(|it| it.health.ready = Some(Check::Tcp), &expect!["make 4: other health checks"]);
+        check(|it| it.timezone = "Europe/Berlin".parse().unwrap(), &expect!["make 4: another time zone"]);
+    }
+
+    #[test]
+    fn several_changes_are_all_named() {
+        check(
+            |it| {
+                it.command.program = command("x", 2).program;
+                it.env.clear();
+                it.health.drain = Span::secs(5);
+            },
+            &expect!["make 4: a new build, variable GONE, variable LEVEL, other health checks"],
+        );
+    }
+}
