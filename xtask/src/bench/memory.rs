@@ -1,0 +1,58 @@
+//! Which processes there are, and what memory each takes.
+
+use std::fs;
+use std::path::Path;
+
+/// Memory of one process or of several together.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Memory {
+    /// Resident set, pages that it shares with others included.
+    pub(super) rss_kib: u64,
+    /// Proportional set: shared pages divided among those who share them. Sums of it are honest.
+    pub(super) pss_kib: u64,
+}
+
+impl std::iter::Sum for Memory {
+    fn sum<I: Iterator<Item = Memory>>(all: I) -> Memory {
+        all.fold(Memory::default(), |a, b| Memory { rss_kib: a.rss_kib + b.rss_kib, pss_kib: a.pss_kib + b.pss_kib })
+    }
+}
+
+/// A running process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Process {
+    pub(super) pid: u32,
+    /// Its arguments, program first.
+    pub(super) arguments: Vec<String>,
+}
+
+/// Every process on the machine.
+pub(super) fn processes() -> Vec<Process> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries.filter_map(|entry| process(entry.file_name().to_str()?.parse().ok()?)).collect()
+}
+
+fn process(pid: u32) -> Option<Process> {
+    let line = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+    let arguments = line.split(|&byte| byte == 0).map(|part| String::from_utf8_lossy(part).into_owned());
+    Some(Process { pid, arguments: arguments.collect() })
+}
+
+/// The processes that run this program.
+pub(super) fn running(program: &Path) -> Vec<Process> {
+    let ours = |process: &Process| {
+        let exe = fs::read_link(format!("/proc/{}/exe", process.pid));
+        exe.is_ok_and(|exe| exe == program) || Path::new(&process.arguments[0]) == program
+    };
+    processes().into_iter().filter(ours).collect()
+}
+
+/// What one process takes; nothing when it is gone or not ours to look into.
+pub(super) fn of_process(pid: u32) -> Memory {
+    let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
+    let kib = |key: &str| {
+        let line = rollup.lines().find(|line| line.starts_with(key))?;
+        line.split_whitespace().nth(1)?.parse().ok()
+    };
+    Memory { rss_kib: kib("Rss:").unwrap_or(0), pss_kib: kib("Pss:").unwrap_or(0) }
+}
