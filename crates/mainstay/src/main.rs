@@ -2,5 +2,6 @@
 
 mod api;
 mod node;
+mod terminal;
 
 fn main() {}

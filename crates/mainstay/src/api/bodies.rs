@@ -70,6 +70,9 @@ pub struct AcceptedBody {
 /// How the stack is.
 #[derive(Debug, Clone, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 pub struct StatusBody {
+    /// When this was so, by the node's clock.
+    #[schemars(with = "String")]
+    pub at: Timestamp,
     /// The stack's name.
     #[schemars(with = "String")]
     pub stack: StackName,
@@ -277,14 +280,18 @@ pub struct SecretBody {
 }
 
 /// A secret's value, in a request or an answer.
-#[derive(Clone, serde::Serialize, serde::Deserialize, schemars::JsonSchema, zeroize::Zeroize, zeroize::ZeroizeOnDrop)]
+#[derive(
+    Clone, serde::Serialize, serde::Deserialize, schemars::JsonSchema, zeroize::Zeroize, zeroize::ZeroizeOnDrop,
+)]
 pub struct SecretValueBody {
     /// The value.
     pub value: String,
 }
 
 /// Several secrets to set at once: all or none.
-#[derive(Clone, serde::Serialize, serde::Deserialize, schemars::JsonSchema, zeroize::Zeroize, zeroize::ZeroizeOnDrop)]
+#[derive(
+    Clone, serde::Serialize, serde::Deserialize, schemars::JsonSchema, zeroize::Zeroize, zeroize::ZeroizeOnDrop,
+)]
 pub struct SecretImportBody {
     /// The text of a `.env` file.
     pub text: String,
@@ -297,6 +304,21 @@ pub struct EventBody {
     #[schemars(with = "serde_json::Value")]
     pub entry: Entry,
     /// What happened, as a sentence.
+    pub text: String,
+}
+
+/// One line that a unit printed.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+pub struct LogLineBody {
+    /// When its shim read it.
+    #[schemars(with = "String")]
+    pub at: Timestamp,
+    /// The unit that printed it.
+    #[schemars(with = "String")]
+    pub unit: UnitId,
+    /// `out`, `err`, or `shim` for what the shim itself has to say.
+    pub stream: String,
+    /// The line without its line feed.
     pub text: String,
 }
 
@@ -328,4 +350,3 @@ pub enum ErrorKind {
     /// The platform failed.
     Internal,
 }
-

@@ -1,0 +1,162 @@
+//! What each endpoint does: read the request, ask the node, answer. No decision is made here.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::{Extension, State};
+use axum::http::Request;
+use axum::{Json, http};
+use model::{Actor, SecretName, ServiceName, UnitId};
+use tokio::sync::{mpsc, oneshot};
+
+use super::bodies::{
+    AcceptedBody, ErrorBody, ErrorKind, PlanBody, RunAcceptedBody, RunBody, RunStateBody, SecretBody, SecretValueBody,
+    StatusBody,
+};
+use super::request::{Asked, Named, read_json, read_secret_json};
+use super::server::Shared;
+use crate::node::call::{Answer, Ask, Call};
+
+/// What an endpoint answers.
+type Reply<T> = Result<Json<T>, ErrorBody>;
+
+/// How long the node may take to answer one call. Nothing that takes longer is answered before it is done:
+/// applying, restarting and running are accepted at once and watched through status and events.
+pub(crate) const ANSWER_TIME_MAX: Duration = Duration::from_secs(60);
+
+/// Sends one call to the node and waits for its answer.
+pub(crate) async fn ask<T>(
+    calls: &mpsc::Sender<Call>,
+    actor: Actor,
+    what: impl FnOnce(Answer<T>) -> Ask,
+) -> Result<T, ErrorBody> {
+    let stopping = || ErrorBody::new(ErrorKind::Busy, "the node is stopping");
+    let (answer, answered) = oneshot::channel();
+    calls.try_send(Call { actor, what: what(answer) }).map_err(|error| match error {
+        mpsc::error::TrySendError::Full(_) => {
+            ErrorBody::new(ErrorKind::Busy, "too many calls wait for the node").with_hint("try again in a moment")
+        }
+        mpsc::error::TrySendError::Closed(_) => stopping(),
+    })?;
+    match tokio::time::timeout(ANSWER_TIME_MAX, answered).await {
+        Ok(Ok(answer)) => answer,
+        Ok(Err(_)) => Err(stopping()),
+        Err(_) => Err(ErrorBody::new(
+            ErrorKind::Internal,
+            format!("the node did not answer within {} s", ANSWER_TIME_MAX.as_secs()),
+        )
+        .with_hint("the call may still be carried out: look at `mainstay events`")),
+    }
+}
+
+pub(crate) async fn status(State(shared): State<Shared>, Extension(actor): Extension<Actor>) -> Reply<StatusBody> {
+    ask(&shared.calls, actor, Ask::Status).await.map(Json)
+}
+
+pub(crate) async fn plan(
+    State(shared): State<Shared>,
+    Extension(actor): Extension<Actor>,
+    request: Request<Body>,
+) -> Reply<PlanBody> {
+    let file = read_json(request).await?;
+    ask(&shared.calls, actor, |answer| Ask::Plan(file, answer)).await.map(Json)
+}
+
+pub(crate) async fn apply(
+    State(shared): State<Shared>,
+    Extension(actor): Extension<Actor>,
+    request: Request<Body>,
+) -> Reply<AcceptedBody> {
+    let file = read_json(request).await?;
+    ask(&shared.calls, actor, |answer| Ask::Apply(file, answer)).await.map(Json)
+}
+
+pub(crate) async fn down(State(shared): State<Shared>, Extension(actor): Extension<Actor>) -> Reply<AcceptedBody> {
+    ask(&shared.calls, actor, Ask::Down).await.map(Json)
+}
+
+pub(crate) async fn restart(
+    State(shared): State<Shared>,
+    Extension(actor): Extension<Actor>,
+    Named(service): Named<ServiceName>,
+) -> Reply<AcceptedBody> {
+    ask(&shared.calls, actor, |answer| Ask::Restart(service, answer)).await.map(Json)
+}
+
+pub(crate) async fn run(
+    State(shared): State<Shared>,
+    Extension(actor): Extension<Actor>,
+    Named(service): Named<ServiceName>,
+    request: Request<Body>,
+) -> Reply<RunAcceptedBody> {
+    let RunBody { words } = read_json(request).await?;
+    if words.first().is_none_or(|program| program.is_empty()) {
+        return Err(ErrorBody::new(ErrorKind::Invalid, "a run needs a command: `words` is empty"));
+    }
+    ask(&shared.calls, actor, |answer| Ask::Run(service, words, answer)).await.map(Json)
+}
+
+pub(crate) async fn run_state(
+    State(shared): State<Shared>,
+    Extension(actor): Extension<Actor>,
+    Named(unit): Named<UnitId>,
+) -> Reply<RunStateBody> {
+    ask(&shared.calls, actor, |answer| Ask::RunState(unit, answer)).await.map(Json)
+}
+
+pub(crate) async fn secrets(
+    State(shared): State<Shared>,
+    Extension(actor): Extension<Actor>,
+) -> Reply<Vec<SecretBody>> {
+    ask(&shared.calls, actor, Ask::Secrets).await.map(Json)
+}
+
+/// Which version of a secret.
+#[derive(serde::Deserialize)]
+pub(crate) struct VersionQuery {
+    version: Option<u32>,
+}
+
+/// A value on its way out must not stay in any cache between here and the caller.
+type Uncached<T> = ([(http::HeaderName, &'static str); 1], T);
+
+pub(crate) async fn secret(
+    State(shared): State<Shared>,
+    Extension(actor): Extension<Actor>,
+    Named(name): Named<SecretName>,
+    Asked(query): Asked<VersionQuery>,
+) -> Result<Uncached<Json<SecretValueBody>>, ErrorBody> {
+    let value = ask(&shared.calls, actor, |answer| Ask::SecretGet(name, query.version, answer)).await?;
+    Ok(([(http::header::CACHE_CONTROL, "no-store")], Json(value)))
+}
+
+pub(crate) async fn set_secret(
+    State(shared): State<Shared>,
+    Extension(actor): Extension<Actor>,
+    Named(name): Named<SecretName>,
+    request: Request<Body>,
+) -> Reply<AcceptedBody> {
+    let value = read_secret_json(request).await?;
+    ask(&shared.calls, actor, |answer| Ask::SecretSet(name, value, answer)).await.map(Json)
+}
+
+pub(crate) async fn remove_secret(
+    State(shared): State<Shared>,
+    Extension(actor): Extension<Actor>,
+    Named(name): Named<SecretName>,
+) -> Reply<AcceptedBody> {
+    ask(&shared.calls, actor, |answer| Ask::SecretRemove(name, answer)).await.map(Json)
+}
+
+pub(crate) async fn import_secrets(
+    State(shared): State<Shared>,
+    Extension(actor): Extension<Actor>,
+    request: Request<Body>,
+) -> Reply<Vec<SecretName>> {
+    let import = read_secret_json(request).await?;
+    ask(&shared.calls, actor, |answer| Ask::SecretImport(import, answer)).await.map(Json)
+}
+
+pub(crate) async fn openapi() -> Json<serde_json::Value> {
+    Json(super::openapi::document())
+}

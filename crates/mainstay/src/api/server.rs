@@ -1,0 +1,244 @@
+//! Serves the control API on a unix socket: judges each peer, bounds each connection, hands requests to the
+//! router of [`super::endpoints`].
+//!
+//! Whoever may not use the API gets an answer that says so, and the refusal is journaled; both are bounded,
+//! so that a service that asks in a loop neither fills the journal nor takes the operator's connections.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Extension;
+use axum::body::Body;
+use axum::http::Request;
+use axum::response::{IntoResponse, Response};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::task::JoinSet;
+
+use super::bodies::{ErrorBody, ErrorKind};
+use super::endpoints;
+use super::handlers;
+use super::peer::{Peer, ProcessTable, Refusal, judge};
+use crate::node::call::{Ask, Call};
+
+/// Connections served at once.
+const CONNECTIONS_MAX: usize = 64;
+/// Connections that are being told no at once; beyond them a peer is hung up on.
+const TURNED_AWAY_MAX: usize = 8;
+/// Refusals journaled within one minute; those beyond are answered all the same.
+const REFUSALS_JOURNALED_PER_MINUTE: u32 = 30;
+/// Answers that follow the logs or the journal at once, so that followers leave connections for others.
+const FOLLOWERS_MAX: usize = 32;
+/// How long a request's head may take, and how long an idle connection is kept.
+const HEAD_TIME_MAX: Duration = Duration::from_secs(10);
+/// How long a refused peer may take with its request before it is hung up on.
+const TURN_AWAY_TIME_MAX: Duration = Duration::from_secs(2);
+/// Headers of a request.
+const HEADERS_MAX: usize = 64;
+/// Bytes of a request's head.
+const HEAD_BYTES_MAX: usize = 64 << 10;
+/// How long connections may go on after the server is told to end.
+const FINISH_TIME_MAX: Duration = Duration::from_secs(5);
+/// How long the server rests after the system had no descriptor for a connection.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// What every handler can reach.
+#[derive(Clone)]
+pub(crate) struct Shared {
+    /// The way to the node.
+    pub(crate) calls: mpsc::Sender<Call>,
+    /// Places for answers that follow.
+    pub(crate) followers: Arc<Semaphore>,
+}
+
+/// What the server needs.
+pub(crate) struct Settings {
+    /// The way to the node.
+    pub(crate) calls: mpsc::Sender<Call>,
+    /// The user the node runs as.
+    pub(crate) node_uid: u32,
+    /// The machine's processes.
+    pub(crate) processes: ProcessTable,
+}
+
+/// Binds the control socket. A socket that a dead node left is removed first: the caller holds the lock of
+/// the state directory, so no living node listens there. Everyone may connect, since a refusal that the
+/// kernel makes is one that nobody can journal.
+pub(crate) fn bind(path: &Path) -> std::io::Result<UnixListener> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let listener = UnixListener::bind(path)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o666))?;
+    Ok(listener)
+}
+
+/// Serves until `stop` says so or its sender is gone, then lets open connections finish.
+pub(crate) async fn serve(listener: UnixListener, settings: Settings, mut stop: watch::Receiver<bool>) {
+    let mut server = Server::new(settings, stop.clone());
+    let mut minute = tokio::time::interval(Duration::from_secs(60));
+    loop {
+        tokio::select! {
+            _ = stop.wait_for(|stop| *stop) => break,
+            _ = minute.tick() => server.journal_room = REFUSALS_JOURNALED_PER_MINUTE,
+            Some(_) = server.connections.join_next() => {}
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => server.receive(stream),
+                // Out of descriptors: they come back as connections end.
+                Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
+            },
+        }
+    }
+    drop(listener);
+    server.finish().await;
+}
+
+struct Server {
+    settings: Settings,
+    shared: Shared,
+    places: Arc<Semaphore>,
+    doorstep: Arc<Semaphore>,
+    journal_room: u32,
+    connections: JoinSet<()>,
+    stop: watch::Receiver<bool>,
+}
+
+/// Why a connection gets no service.
+struct TurnedAway {
+    answer: ErrorBody,
+    /// Who is journaled as refused; absent when nothing is to be journaled.
+    journal: Option<Peer>,
+}
+
+impl Server {
+    fn new(settings: Settings, stop: watch::Receiver<bool>) -> Self {
+        let shared = Shared { calls: settings.calls.clone(), followers: Arc::new(Semaphore::new(FOLLOWERS_MAX)) };
+        Self {
+            settings,
+            shared,
+            places: Arc::new(Semaphore::new(CONNECTIONS_MAX)),
+            doorstep: Arc::new(Semaphore::new(TURNED_AWAY_MAX)),
+            journal_room: REFUSALS_JOURNALED_PER_MINUTE,
+            connections: JoinSet::new(),
+            stop,
+        }
+    }
+
+    fn receive(&mut self, stream: UnixStream) {
+        match self.admit(&stream) {
+            Ok((peer, place)) => {
+                let router = endpoints::router(self.shared.clone()).layer(Extension(peer.actor()));
+                self.connections.spawn(converse(stream, router, place, self.stop.clone()));
+            }
+            Err(turned_away) => {
+                let Ok(place) = Arc::clone(&self.doorstep).try_acquire_owned() else { return };
+                self.connections.spawn(turn_away(stream, turned_away, self.shared.calls.clone(), place));
+            }
+        }
+    }
+
+    fn admit(&mut self, stream: &UnixStream) -> Result<(Peer, OwnedSemaphorePermit), TurnedAway> {
+        let peer = Peer::of(stream).map_err(|_| TurnedAway {
+            answer: ErrorBody::new(ErrorKind::Refused, Refusal::Unknown.to_string()),
+            journal: None,
+        })?;
+        self.judge(peer).map_err(|refusal| self.refusal(peer, &refusal))?;
+        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| TurnedAway {
+            answer: ErrorBody::new(ErrorKind::Busy, format!("{CONNECTIONS_MAX} connections are open already"))
+                .with_hint("end some `mainstay logs -f` or `mainstay events -f`"),
+            journal: None,
+        })?;
+        Ok((peer, place))
+    }
+
+    fn judge(&self, peer: Peer) -> Result<(), Refusal> {
+        let descent = peer.pid.and_then(|pid| self.settings.processes.descent(pid));
+        judge(peer, self.settings.node_uid, descent.as_deref())
+    }
+
+    fn refusal(&mut self, peer: Peer, refusal: &Refusal) -> TurnedAway {
+        let journal = self.journal_room > 0;
+        self.journal_room = self.journal_room.saturating_sub(1);
+        TurnedAway { answer: ErrorBody::new(ErrorKind::Refused, refusal.to_string()), journal: journal.then_some(peer) }
+    }
+
+    async fn finish(&mut self) {
+        let all_ended = async { while self.connections.join_next().await.is_some() {} };
+        if tokio::time::timeout(FINISH_TIME_MAX, all_ended).await.is_err() {
+            self.connections.shutdown().await;
+        }
+    }
+}
+
+async fn converse(
+    stream: UnixStream,
+    router: axum::Router,
+    place: OwnedSemaphorePermit,
+    mut stop: watch::Receiver<bool>,
+) {
+    let mut connection =
+        std::pin::pin!(http1().serve_connection(TokioIo::new(stream), TowerToHyperService::new(router)));
+    // How a connection ends is the peer's affair: there is nobody left to tell.
+    let ended = tokio::select! {
+        ended = connection.as_mut() => Some(ended),
+        _ = stop.wait_for(|stop| *stop) => None,
+    };
+    if ended.is_none() {
+        connection.as_mut().graceful_shutdown();
+        drop(connection.await);
+    }
+    drop(place);
+}
+
+async fn turn_away(
+    stream: UnixStream,
+    turned_away: TurnedAway,
+    calls: mpsc::Sender<Call>,
+    place: OwnedSemaphorePermit,
+) {
+    let answer = service_fn(|request: Request<Incoming>| {
+        let (calls, turned_away) = (&calls, &turned_away);
+        async move {
+            if let Some(peer) = turned_away.journal {
+                journal(calls, peer, &request, &turned_away.answer).await;
+            }
+            let mut response: Response<Body> = turned_away.answer.clone().into_response();
+            let close = axum::http::HeaderValue::from_static("close");
+            response.headers_mut().insert(axum::http::header::CONNECTION, close);
+            Ok::<_, std::convert::Infallible>(response)
+        }
+    });
+    let conversation = http1().serve_connection(TokioIo::new(stream), answer);
+    drop(tokio::time::timeout(TURN_AWAY_TIME_MAX, conversation).await);
+    drop(place);
+}
+
+/// Longest part of a refused request that is journaled.
+const CALL_BYTES_MAX: usize = 200;
+
+async fn journal(calls: &mpsc::Sender<Call>, peer: Peer, request: &Request<Incoming>, answer: &ErrorBody) {
+    let mut call = format!("{} {}", request.method(), request.uri().path());
+    call.truncate(call.floor_char_boundary(CALL_BYTES_MAX));
+    let reason = answer.message.clone();
+    // The peer is refused whether or not this can be written down; a journal that cannot be written to is a
+    // problem that `status` shows.
+    drop(handlers::ask(calls, peer.actor(), |entry| Ask::Refused(call, reason, entry)).await);
+}
+
+fn http1() -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    builder
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIME_MAX)
+        .max_headers(HEADERS_MAX)
+        .max_buf_size(HEAD_BYTES_MAX);
+    builder
+}
