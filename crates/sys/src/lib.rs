@@ -10,6 +10,7 @@ pub mod clock;
 pub mod files;
 pub mod local_socket;
 pub mod lock;
+pub mod mounts;
 pub mod process;
 
 pub use system::{

@@ -183,7 +183,7 @@ mod tests {
 
     use super::*;
 
-    fn check(text: &str, expected: Expect) {
+    fn check(text: &str, expected: &Expect) {
         let printed = match parse(text) {
             Ok(entries) => {
                 entries.iter().map(|(name, value)| format!("{name} = {:?}\n", value.expose())).collect::<String>()
@@ -198,7 +198,7 @@ mod tests {
         check(
             "\u{feff}# a comment\r\n\r\nA=1\nexport B = two words # why\n  C='it is $5 # here' # comment\n\
              D=\"line\\nbreak \\\"x\\\" \\$5\"\nE=\nF=pa#ss\nexported=yes\nG='a=b'\nH=#nothing\n",
-            expect![[r#"
+            &expect![[r#"
                 A = "1"
                 B = "two words"
                 C = "it is $5 # here"
@@ -217,7 +217,7 @@ mod tests {
         check(
             "A=ok\nmissing hunter2\n2B=hunter2\nA=hunter2\nC=\"hunter2\nD='hunter2\nE='x' hunter2\nF=$hunter2\n\
              G=\"${hunter2}\"\nH=\"\\q\"\nI=a\0b\nhunter2-x=1",
-            expect![[r#"
+            &expect![[r#"
                 line 2: expected NAME=value
                 line 3: the name before '=' is not one: '?' cannot stand here: a variable's name is letters, digits and '_', and does not start with a digit
                 line 4: A was given on line 1 already
