@@ -261,8 +261,7 @@ impl<E: AsRef<Standing>> View<'_, E> {
         if observed.stop.is_some() {
             return self.rest_while_stopping(observed, None);
         }
-        let policies = standing.wanted.as_ref().or(observed.running.as_ref());
-        let Some(unit) = policies else { return Turn::Rest(None) };
+        let Some(unit) = &standing.wanted else { return Turn::Rest(None) };
         let mut wake = None;
         for (kind, policy) in [(ProbeKind::Ready, &unit.ready), (ProbeKind::Live, &unit.live)] {
             match self.question(observed, kind, policy.as_ref()) {
@@ -279,7 +278,7 @@ impl<E: AsRef<Standing>> View<'_, E> {
         if observed.answers == Answers::NotYet {
             return Turn::Wait(WaitingOn::Readiness, wake);
         }
-        self.completion(standing, wake)
+        self.completion(unit, observed, wake)
     }
 
     /// The next action about one question, or when it is due.
@@ -307,9 +306,7 @@ impl<E: AsRef<Standing>> View<'_, E> {
         }
     }
 
-    fn completion(&self, standing: &Standing, wake: Option<Duration>) -> Turn {
-        let observed = &standing.observed;
-        let Some(wanted) = &standing.wanted else { return Turn::Rest(wake) };
+    fn completion(&self, wanted: &Unit, observed: &Observed, wake: Option<Duration>) -> Turn {
         if wanted.completed.is_none() || observed.completed == wanted.completed {
             return match observed.answers {
                 Answers::NoLonger => Turn::Wait(WaitingOn::Readiness, wake),
@@ -368,6 +365,8 @@ impl<E: AsRef<Standing>> View<'_, E> {
 
     fn ending(&self, observed: &Observed) -> Turn {
         let patience = observed.since.saturating_add(ENDING_MAX);
+        // Processes that were asked to stop together with the child keep the time they were given.
+        let patience = observed.stop.as_ref().map_or(patience, |stop| patience.max(stop.deadline + STOP_GRACE));
         match observed.retry_at {
             Some(at) if at > self.now() => Turn::Rest(Some(at)),
             _ if patience > self.now() => Turn::Act(Action::Look),

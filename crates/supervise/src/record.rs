@@ -1,0 +1,164 @@
+//! What is kept of each unit on disk: `units/<id>/unit.json`, so that the next node finds what this one
+//! started.
+//!
+//! Start reading at [`Record`]. The file is one JSON object, replaced whole; `format` is [`FORMAT`]. Beside
+//! it the unit's shim writes `exit.json`, an [`ExitReport`](crate::protocol::ExitReport), when its child has
+//! ended.
+//!
+//! The order of writing is what makes any death of the node harmless:
+//!
+//! 1. `exit.json` of the last start is removed; what it said was taken in before.
+//! 2. The record is written with [`Stage::Started`] and no shim: the intent.
+//! 3. The shim is spawned; then its identity is written into the record.
+//! 4. When the child has ended, the record is written with [`Stage::Ended`], or, once nothing of the unit
+//!    is left, with [`Stage::Idle`].
+//!
+//! A node that finds `Started` looks for the shim by its socket and, when there is none, by its identity;
+//! when neither is there it takes in `exit.json`, and in any case sweeps before it starts anything anew.
+
+use std::path::{Path, PathBuf};
+
+use model::{BootId, Digest, Port, ProcessIdentity, Timestamp, UnitId};
+use plan::backoff::Failures;
+use plan::supervision::Unit;
+
+use crate::protocol::ExitReport;
+
+/// The version of the format that this module writes.
+pub const FORMAT: u32 = 1;
+/// The record's file name within the unit's folder.
+pub const RECORD_FILE: &str = "unit.json";
+/// The file that a shim writes when its child has ended.
+pub const EXIT_FILE: &str = "exit.json";
+
+/// The folders of one state directory's units.
+#[derive(Debug, Clone)]
+pub struct UnitFolders(PathBuf);
+
+impl UnitFolders {
+    /// The units below this state directory.
+    pub fn below(state: &Path) -> Self {
+        Self(state.join("units"))
+    }
+
+    /// The folder that holds the units' folders.
+    pub fn all(&self) -> &Path {
+        &self.0
+    }
+
+    /// A unit's folder.
+    pub fn of(&self, unit: &UnitId) -> PathBuf {
+        self.0.join(unit.to_string())
+    }
+}
+
+/// How far a unit's last start came, as far as the node wrote it down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stage {
+    /// Its shim was started, or is about to be.
+    Started,
+    /// It was asked to stop.
+    Stopping,
+    /// Its child has ended; processes of it may be left.
+    Ended,
+    /// Nothing of it is left.
+    Idle,
+}
+
+/// Why something was last not as wanted, for people.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct LastFailure {
+    /// When.
+    pub at: Timestamp,
+    /// What.
+    pub what: FailureKind,
+}
+
+/// See [`LastFailure`].
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FailureKind {
+    /// It ended when it should not have.
+    Exit(ExitReport),
+    /// A probe's answer was no.
+    Probe {
+        /// Whether it was the readiness probe; else the liveness probe.
+        readiness: bool,
+        /// What was answered.
+        failure: sys::ProbeFailure,
+    },
+    /// A task that prepares or completes it failed.
+    Task(String),
+    /// Its shim could not be started.
+    Spawn(String),
+}
+
+/// What is kept of one unit.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Record {
+    /// [`FORMAT`] of the writer.
+    pub format: u32,
+    /// The unit as it was last started.
+    pub unit: Unit,
+    /// The boot in which all of this was so. In another boot nothing of it runs and no time in it counts.
+    pub boot: BootId,
+    /// How far its last start came.
+    pub stage: Stage,
+    /// Its shim, once it is known.
+    pub shim: Option<ProcessIdentity>,
+    /// The port the node chose for it or was given.
+    pub port: Option<Port>,
+    /// When it was last started.
+    pub launched: Timestamp,
+    /// The same on the steady clock of `boot`, in milliseconds.
+    pub launched_steady_ms: u64,
+    /// Whether it has been ready since it was last started.
+    pub ready: bool,
+    /// What it was completed to since then.
+    pub completed: Option<Digest>,
+    /// The failures in a row of `failures_of`.
+    pub failures: Failures,
+    /// The digest that failed.
+    pub failures_of: Option<Digest>,
+    /// The digest that ran once and succeeded: it is never run again.
+    pub succeeded: Option<Digest>,
+    /// The digest that ran once, failed, and is not tried again by itself.
+    pub gave_up: Option<Digest>,
+    /// How often it was started again after it failed, ever.
+    pub restarts: u64,
+    /// Why it last failed.
+    pub last_failure: Option<LastFailure>,
+}
+
+/// A record's bytes cannot be taken in.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordError {
+    /// They are not the JSON that is written.
+    #[error("the record is damaged: {0}")]
+    Damaged(#[source] serde_json::Error),
+    /// A newer release wrote them.
+    #[error("the record has format {0}, this release reads up to {FORMAT}: run the newer release again")]
+    Newer(u32),
+}
+
+impl Record {
+    /// The bytes that are written.
+    pub fn encode(&self) -> Vec<u8> {
+        // Nothing in a record can fail to be written as JSON: no map has keys other than text.
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+
+    /// The record in these bytes.
+    pub fn decode(bytes: &[u8]) -> Result<Self, RecordError> {
+        #[derive(serde::Deserialize)]
+        struct Envelope {
+            format: u32,
+        }
+        let envelope: Envelope = serde_json::from_slice(bytes).map_err(RecordError::Damaged)?;
+        if envelope.format > FORMAT {
+            return Err(RecordError::Newer(envelope.format));
+        }
+        serde_json::from_slice(bytes).map_err(RecordError::Damaged)
+    }
+}

@@ -1,0 +1,239 @@
+//! Folds one event of the machine into what is observed.
+//!
+//! Start reading at [`Supervisor::hear`]. Invariant: an answer to a question of an earlier start, or over
+//! a connection that was given up, changes nothing.
+
+use model::{Digest, Exit, ExitStatus, Happening, ProcessIdentity, UnitId};
+use plan::supervision::{Ended, Link, Phase, ProbeKind, Verdict};
+use sys::{ConnectionId, Event, ProbeOutcome, System, Ticket};
+
+use super::Supervisor;
+use super::entry::stand_in;
+use super::notice::evidence;
+use crate::protocol::{ExitReport, Report, VERSION};
+use crate::record::{FailureKind, LastFailure, Stage};
+
+/// Lines of a child's output that are kept with its exit.
+const LAST_LINES_MAX: usize = 20;
+/// Longest of those lines, in bytes.
+const LINE_BYTES_MAX: usize = 512;
+
+impl<S: System> Supervisor<S>
+where
+    S::Task: Clone,
+{
+    pub(super) fn hear(&mut self, event: Event) {
+        match event {
+            Event::Message { connection, bytes } => {
+                let Some(unit) = self.connections.get(&connection).cloned() else { return };
+                // A newer shim may tell what this node does not know; what it needs, it understands.
+                if let Ok(report) = serde_json::from_slice::<Report>(&bytes) {
+                    self.told(&unit, connection, report);
+                }
+            }
+            Event::Closed { connection } => self.closed(connection),
+            Event::Probed { ticket, outcome } => self.probed(ticket, outcome),
+            Event::TaskEnded { ticket, outcome } => {
+                if let Some(unit) = self.tickets.remove(&ticket) {
+                    self.task_ended(&unit, ticket, outcome.err());
+                }
+            }
+        }
+    }
+
+    fn told(&mut self, unit: &UnitId, connection: ConnectionId, report: Report) {
+        match report {
+            Report::Hello { version, unit: named, digest, child, exit, .. } => {
+                let known = version <= VERSION && named == *unit;
+                match (known, exit, child) {
+                    (false, ..) => self.disown(unit, connection),
+                    (true, Some(report), _) => self.greeted_by_ended(unit, report),
+                    (true, None, Some(child)) => self.greeted(unit, digest, child),
+                    // Its child is not started yet; the shim greets again when it is.
+                    (true, None, None) => {}
+                }
+            }
+            Report::Exited(report) => self.greeted_by_ended(unit, report),
+            // Command probes are asked and answered by the system.
+            Report::CommandEnded { .. } => {}
+        }
+    }
+
+    /// Whatever listens there is not the unit's shim, or speaks a protocol that this release does not:
+    /// it is not talked to, and killed only if its identity is the recorded one.
+    fn disown(&mut self, unit: &UnitId, connection: ConnectionId) {
+        self.connections.remove(&connection);
+        let Some(entry) = self.units.get_mut(unit) else { return };
+        entry.connection = None;
+        self.tell(
+            Happening::UnitLost { unit: unit.clone() },
+            "what listens in its folder is not its shim, or is of a newer release",
+            Vec::new(),
+        );
+        self.lost(unit);
+        self.enter(unit, Phase::Remains);
+    }
+
+    fn greeted(&mut self, unit: &UnitId, digest: Digest, child: ProcessIdentity) {
+        let now = self.system.now().steady;
+        let Some(entry) = self.units.get_mut(unit) else { return };
+        if !matches!(entry.standing.observed.phase, Phase::Seeking | Phase::Up) {
+            return;
+        }
+        let running = entry.standing.observed.running.as_ref().filter(|running| running.digest == digest);
+        if running.is_none() {
+            // The record was damaged: what runs is wanted as it is, or only to be stopped.
+            let wanted = entry.standing.wanted.clone().filter(|wanted| wanted.digest == digest);
+            entry.observed().running = Some(wanted.unwrap_or_else(|| stand_in(unit, digest)));
+        }
+        let news = entry.found && entry.child.is_none();
+        entry.child = Some(child);
+        entry.trouble = None;
+        entry.observed().link = Link::Open;
+        entry.observed().enter(Phase::Up, now);
+        if news {
+            self.tell(
+                Happening::UnitAdopted { unit: unit.clone() },
+                "it ran before this node did, and goes on",
+                Vec::new(),
+            );
+        }
+        self.ask_to_stop(unit);
+    }
+
+    fn greeted_by_ended(&mut self, unit: &UnitId, report: ExitReport) {
+        let Some(entry) = self.units.get_mut(unit) else { return };
+        if matches!(entry.standing.observed.phase, Phase::Seeking | Phase::Up) {
+            self.ended(unit, report);
+            self.enter(unit, Phase::Ending);
+        }
+    }
+
+    fn closed(&mut self, connection: ConnectionId) {
+        let Some(unit) = self.connections.remove(&connection) else { return };
+        let now = self.system.now().steady;
+        let Some(entry) = self.units.get_mut(&unit) else { return };
+        entry.connection = None;
+        entry.observed().link = Link::Closed;
+        match entry.standing.observed.phase {
+            // It may be the connection that broke, or the shim that died: seeking tells.
+            Phase::Up => entry.observed().enter(Phase::Seeking, now),
+            Phase::Seeking | Phase::Ending => entry.observed().retry_at = None,
+            Phase::Unread | Phase::Down | Phase::Preparing | Phase::Prepared | Phase::Remains => {}
+        }
+    }
+
+    fn probed(&mut self, ticket: Ticket, outcome: ProbeOutcome) {
+        let Some(unit) = self.tickets.remove(&ticket) else { return };
+        let Some(entry) = self.units.get_mut(&unit) else { return };
+        let kind = if entry.tickets.ready == Some(ticket) {
+            entry.tickets.ready = None;
+            ProbeKind::Ready
+        } else if entry.tickets.live == Some(ticket) {
+            entry.tickets.live = None;
+            ProbeKind::Live
+        } else {
+            return;
+        };
+        // An answer may come when its child is gone; it says nothing about the next.
+        if matches!(entry.standing.observed.phase, Phase::Up | Phase::Seeking) {
+            self.answered(&unit, kind, outcome);
+        }
+    }
+
+    pub(super) fn answered(&mut self, unit: &UnitId, kind: ProbeKind, outcome: ProbeOutcome) {
+        let now = self.system.now();
+        let Some(entry) = self.units.get_mut(unit) else { return };
+        let every = std::time::Duration::from_secs(1);
+        let policy =
+            entry.probe_policy(kind).unwrap_or(plan::supervision::ProbePolicy { every, timeout: every, failures: 1 });
+        let verdict = entry.observed().probed(kind, outcome.is_ok(), &policy, now.steady);
+        let seen = outcome.as_ref().err().map(|failure| {
+            let text = match failure.snippet.is_empty() {
+                true => failure.what.clone(),
+                false => format!("{}: {}", failure.what, failure.snippet),
+            };
+            evidence("probe", &text)
+        });
+        if let Err(failure) = outcome {
+            let readiness = kind == ProbeKind::Ready;
+            entry.last_failure = Some(LastFailure { at: now.wall, what: FailureKind::Probe { readiness, failure } });
+        }
+        let unit = unit.clone();
+        let seen = seen.into_iter().collect();
+        match verdict {
+            Verdict::Same | Verdict::Dead => {}
+            Verdict::Ready => self.tell(Happening::UnitReady { unit }, "it answers", seen),
+            Verdict::Unready => {
+                let reason = format!("{} readiness probes in a row failed", policy.failures.max(1));
+                self.tell(Happening::UnitUnready { unit }, reason, seen);
+            }
+        }
+    }
+
+    /// The child has ended, as this report says.
+    pub(super) fn ended(&mut self, unit: &UnitId, mut report: ExitReport) {
+        let now = self.system.now();
+        report.last_lines.truncate(LAST_LINES_MAX);
+        for line in &mut report.last_lines {
+            line.truncate(line.floor_char_boundary(LINE_BYTES_MAX));
+        }
+        let Some(entry) = self.units.get_mut(unit) else { return };
+        entry.child = None;
+        let ended = entry.observed().ended(report.exit.status, now.steady);
+        let mut seen = vec![evidence("exit", &report.exit.status.to_string())];
+        seen.extend(report.note.as_deref().map(|note| evidence("note", note)));
+        if !report.last_lines.is_empty() {
+            seen.push(evidence("last lines", &report.last_lines.join("\n")));
+        }
+        let reason = match ended {
+            Ended::AsAsked => "it stopped as asked".to_owned(),
+            Ended::Succeeded => "it did what it was started for".to_owned(),
+            Ended::Failed { in_a_row, .. } => format!("it ended by itself; failures in a row: {in_a_row}"),
+        };
+        if matches!(ended, Ended::Failed { .. }) {
+            entry.last_failure = Some(LastFailure { at: report.exit.at, what: FailureKind::Exit(report) });
+        }
+        self.tell(Happening::UnitExited { unit: unit.clone() }, reason, seen);
+        self.tell_loop(unit, ended);
+    }
+
+    /// The child is gone and nobody kept its status.
+    pub(super) fn lost(&mut self, unit: &UnitId) {
+        let exit = Exit { at: self.system.now().wall, status: ExitStatus::Unknown };
+        let note = Some("its shim is gone and left no exit record".to_owned());
+        self.ended(unit, ExitReport { exit, note, last_lines: Vec::new() });
+    }
+
+    /// Goes where a record that was just read leads.
+    pub(super) fn find(&mut self, unit: &UnitId, stage: Stage, same_boot: bool) {
+        match (stage, same_boot) {
+            (Stage::Idle, _) | (Stage::Ended, false) => self.enter(unit, Phase::Down),
+            (Stage::Ended, true) => self.enter(unit, Phase::Remains),
+            (Stage::Started | Stage::Stopping, true) => self.enter(unit, Phase::Seeking),
+            (Stage::Started | Stage::Stopping, false) => self.outlive_boot(unit),
+        }
+    }
+
+    /// The unit ran when the machine went down: nothing of it is left, and nothing is signalled. What
+    /// matters is whether a unit that runs once had come to its end.
+    fn outlive_boot(&mut self, unit: &UnitId) {
+        let Some(entry) = self.units.get(unit) else { return };
+        let once = entry
+            .standing
+            .observed
+            .running
+            .as_ref()
+            .is_some_and(|running| matches!(running.life, plan::supervision::Life::Once { .. }));
+        if once {
+            self.take_exit_record(unit);
+            let Some(entry) = self.units.get(unit) else { return };
+            if entry.standing.observed.phase != Phase::Remains {
+                return;
+            }
+        }
+        let lost = Happening::UnitLost { unit: unit.clone() };
+        self.tell(lost, "the machine was started again; nothing of it is left", Vec::new());
+        self.enter(unit, Phase::Down);
+    }
+}

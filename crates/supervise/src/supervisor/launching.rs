@@ -1,0 +1,184 @@
+//! Preparing and starting a unit.
+//!
+//! Start reading at [`Supervisor::launch`]. The order of its steps is what [`crate::record`] promises.
+
+use model::event::Evidence;
+use model::{Happening, Port, UnitId};
+use plan::supervision::{Ended, Phase, Unit};
+use sys::{ShimStart, System, Ticket};
+
+use super::notice::evidence;
+use super::wanted::{PortChoice, Wanted};
+use super::{RETRY, Supervisor};
+use crate::record::{EXIT_FILE, FailureKind, LastFailure, RECORD_FILE};
+
+impl<S: System> Supervisor<S>
+where
+    S::Task: Clone,
+{
+    pub(super) fn prepare(&mut self, unit: &UnitId) {
+        let now = self.system.now().steady;
+        let ticket = self.ticket(unit);
+        let Some(entry) = self.units.get_mut(unit) else { return };
+        let Some(wanted) = &entry.wanted else { return };
+        let task = wanted.prepare.clone();
+        entry.standing.observed.prepared = Some(wanted.unit.digest);
+        entry.tickets.prepare = Some(ticket);
+        entry.observed().enter(Phase::Preparing, now);
+        match task {
+            Some(task) => self.system.begin(ticket, task),
+            None => self.task_ended(unit, ticket, Some("there is no task behind the unit's preparation".to_owned())),
+        }
+    }
+
+    /// A task that prepares or completes the unit ended, perhaps with a failure.
+    pub(super) fn task_ended(&mut self, unit: &UnitId, ticket: Ticket, failure: Option<String>) {
+        let now = self.system.now();
+        let Some(entry) = self.units.get_mut(unit) else { return };
+        if let Some(what) = &failure {
+            entry.last_failure = Some(LastFailure { at: now.wall, what: FailureKind::Task(what.clone()) });
+        }
+        let preparing = entry.tickets.prepare == Some(ticket);
+        let completing = entry.tickets.complete.filter(|completing| completing.ticket == ticket);
+        if preparing {
+            entry.tickets.prepare = None;
+            self.prepared(unit, failure.as_deref());
+        } else if let Some(completing) = completing {
+            entry.tickets.complete = None;
+            entry.observed().completing = false;
+            let running = matches!(entry.standing.observed.phase, Phase::Up | Phase::Seeking);
+            if running && completing.of_start == entry.standing.observed.started {
+                entry.observed().completed(completing.to, failure.is_none(), now.steady);
+            }
+            self.tell_task(unit, "completing", failure.as_deref());
+        }
+    }
+
+    fn prepared(&mut self, unit: &UnitId, failure: Option<&str>) {
+        let now = self.system.now().steady;
+        let Some(entry) = self.units.get_mut(unit) else { return };
+        let wanted = entry.standing.wanted.clone();
+        let mut ended = None;
+        match (failure, wanted) {
+            (None, _) => entry.observed().enter(Phase::Prepared, now),
+            (Some(_), Some(wanted)) => ended = Some(entry.observed().start_failed(&wanted, now)),
+            (Some(_), None) => entry.observed().enter(Phase::Down, now),
+        }
+        self.tell_task(unit, "preparing", failure);
+        if let Some(ended) = ended {
+            self.tell_loop(unit, ended);
+        }
+    }
+
+    fn tell_task(&mut self, unit: &UnitId, what: &str, failure: Option<&str>) {
+        let happening = |resource: &model::ResourceName| match failure {
+            None => Happening::ResourcePrepared { resource: resource.clone() },
+            Some(_) => Happening::ResourceFailed { resource: resource.clone() },
+        };
+        let happening = match (unit, failure) {
+            (UnitId::Resource(resource), _) => happening(resource),
+            (_, Some(_)) => Happening::UnitBlocked { unit: unit.clone() },
+            (_, None) => return,
+        };
+        let reason = match failure {
+            None => format!("{what} it succeeded"),
+            Some(_) => format!("{what} it failed"),
+        };
+        self.tell(happening, reason, failure.map(|failure| evidence("error", failure)).into_iter().collect());
+    }
+
+    /// Starts the unit's shim: exit record removed, intent written, shim spawned. A death between any two
+    /// of these leaves what the next node understands.
+    pub(super) fn launch(&mut self, unit: &UnitId) {
+        let Some(wanted) = self.units.get(unit).and_then(|entry| entry.wanted.clone()) else { return };
+        let folder = self.folders.of(unit);
+        let Some(port) = self.choose_port(unit, &wanted) else {
+            return self.refused(unit, "no TCP port of the loopback interface is free".to_owned());
+        };
+        if let Err(error) = self.system.remove(&folder.join(EXIT_FILE)) {
+            return self.refused(unit, error.to_string());
+        }
+        if !self.write_intent(unit, &wanted.unit, port) {
+            return;
+        }
+        let launch = match port {
+            Some(port) => wanted.launch.with_port(port),
+            None => wanted.launch,
+        };
+        let encoded = match serde_json::to_vec(&launch) {
+            Ok(encoded) => encoded,
+            Err(error) => return self.not_spawned(unit, &wanted.unit, &error.to_string()),
+        };
+        match self.system.spawn_shim(&ShimStart { folder, launch: encoded }) {
+            Ok(shim) => self.spawned(unit, shim),
+            Err(error) => self.not_spawned(unit, &wanted.unit, &error.to_string()),
+        }
+    }
+
+    /// The port for a start; the outer `None` when one is needed and none is free.
+    fn choose_port(&mut self, unit: &UnitId, wanted: &Wanted<S::Task>) -> Option<Option<Port>> {
+        let known = self.units.get(unit).and_then(|entry| entry.port);
+        match (wanted.port, known) {
+            (PortChoice::Unused, _) => Some(None),
+            (PortChoice::Fixed(port), _) | (PortChoice::Kept, Some(port)) => Some(Some(port)),
+            (PortChoice::Kept, None) | (PortChoice::Chosen, _) => self.system.free_port().map(Some),
+        }
+    }
+
+    /// Writes that the unit is about to be started. What is observed changes only when that succeeded.
+    fn write_intent(&mut self, unit: &UnitId, wanted: &Unit, port: Option<Port>) -> bool {
+        let now = self.system.now();
+        let boot = self.system.boot();
+        let path = self.folders.of(unit).join(RECORD_FILE);
+        let Some(entry) = self.units.get_mut(unit) else { return false };
+        let failures = entry.standing.observed.failures.in_a_row();
+        let again = failures > 0 && entry.standing.observed.failures_of == Some(wanted.digest);
+        let before = (entry.standing.observed.clone(), entry.port, entry.launched, entry.restarts);
+        entry.begin(wanted, port, now);
+        entry.restarts += u64::from(again);
+        entry.observed().enter(Phase::Seeking, now.steady);
+        let Some(record) = entry.record(&boot, now) else { return false };
+        if let Err(error) = self.system.write(&path, &record.encode()) {
+            if let Some(entry) = self.units.get_mut(unit) {
+                (entry.standing.observed, entry.port, entry.launched, entry.restarts) = before;
+            }
+            self.refused(unit, error.to_string());
+            return false;
+        }
+        true
+    }
+
+    fn spawned(&mut self, unit: &UnitId, shim: model::ProcessIdentity) {
+        let Some(entry) = self.units.get_mut(unit) else { return };
+        entry.shim = Some(shim);
+        entry.trouble = None;
+        entry.observed().unsaved = true;
+        let failures = entry.standing.observed.failures.in_a_row();
+        let (what, reason) = match failures {
+            0 => (Happening::UnitStarted { unit: unit.clone() }, "it is wanted and what it requires holds".to_owned()),
+            _ => (
+                Happening::UnitRestarted { unit: unit.clone(), attempt: failures },
+                format!("it failed {failures} times in a row"),
+            ),
+        };
+        self.tell(what, reason, Vec::new());
+    }
+
+    fn not_spawned(&mut self, unit: &UnitId, wanted: &Unit, error: &str) {
+        let now = self.system.now();
+        let Some(entry) = self.units.get_mut(unit) else { return };
+        let ended = entry.observed().start_failed(wanted, now.steady);
+        entry.observed().retry_at = Some(now.steady.saturating_add(RETRY));
+        entry.last_failure = Some(LastFailure { at: now.wall, what: FailureKind::Spawn(error.to_owned()) });
+        let seen: Vec<Evidence> = vec![evidence("error", error)];
+        self.tell(Happening::UnitBlocked { unit: unit.clone() }, "its shim could not be started", seen);
+        self.tell_loop(unit, ended);
+    }
+
+    pub(super) fn tell_loop(&mut self, unit: &UnitId, ended: Ended) {
+        if let Ended::Failed { in_a_row, loop_begins: true } = ended {
+            let reason = format!("it failed {in_a_row} times in a row; from now on it is tried rarely");
+            self.tell(Happening::CrashLoop { unit: unit.clone() }, reason, Vec::new());
+        }
+    }
+}
