@@ -95,13 +95,13 @@ async fn ready(State(app): State<Arc<App>>) -> Result<&'static str, Unavailable>
 
 fn render(totals: &Totals, latest: &[Note], visits: Option<i64>) -> String {
     let items: String = latest.iter().map(render_note).collect();
-    let visits = visits.map_or_else(|| "an unknown number of".to_owned(), |count| count.to_string());
+    let visits = visits.map_or_else(|| "unknown".to_owned(), |count| count.to_string());
     format!(
         "<!doctype html><html lang=en><meta charset=utf-8><title>Guest book</title>
 <style>body {{ font: 1.1rem/1.5 system-ui; max-width: 40rem; margin: 3rem auto; padding: 0 1rem }}</style>
 <h1>Guest book</h1>
 <form method=post action=/notes><input name=text required maxlength={NOTE_MAX} autofocus> <button>Write</button></form>
-<p>{written} notes written, {read} read by the worker, {visits} visits, this page by process {pid}.</p>
+<p>Notes written: {written}. Read by the worker: {read}. Visits: {visits}. This page is by process {pid}.</p>
 <ol reversed start={written}>{items}</ol></html>
 ",
         written = totals.written,

@@ -17,7 +17,7 @@ pub(super) fn check(files: &[File]) -> Vec<Finding> {
 }
 
 fn undocumented(file: &File) -> Option<Finding> {
-    let documented = file.text.starts_with("//! ") && file.text.lines().next().is_some_and(|line| line.len() > 20);
+    let documented = file.text.starts_with("//! ") && file.text.lines().next().is_some_and(|line| line.len() > 12);
     let message = "line one is `//!` and says what this module is for";
     (!documented).then(|| Finding::new(&file.path, 1, message))
 }
