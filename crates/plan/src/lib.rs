@@ -6,6 +6,8 @@
 pub mod backoff;
 pub mod supervision;
 
+pub mod change;
+pub mod lint;
 pub mod objectives;
 pub mod release;
 pub mod rollout;

@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
-use model::stack::Rollout;
+use model::stack::{Listen, Rollout, Service};
 use model::{ReleaseNumber, ReplicaNumber};
 
 /// A new replica must have been ready for so long before it takes an old one's place: most mistakes in
@@ -106,6 +106,15 @@ pub enum Stage {
     },
     /// The old replicas stop before the new ones start.
     StoppingOld,
+}
+
+/// How releases of a service take each other's place. Two replicas cannot listen on one fixed port: there
+/// the old one stops first, whatever the file says, and `plan` says so.
+pub fn strategy(service: &Service) -> Rollout {
+    match service.listen {
+        Listen::Fixed(_) => Rollout::Recreate,
+        Listen::None | Listen::Chosen => service.rollout.clone(),
+    }
 }
 
 /// The replicas that are to exist at `now` (steady time).

@@ -4,7 +4,30 @@ use model::stack::{
     Backups, Capacity, CommandLine, Health, LatencyObjective, Limits, Listen, Objectives, Postgres, Redis, Replicas,
     Resource, Rollout, Route, Schedule, SecretSource, Service, Source,
 };
-use model::{Percent, Span, Stack, TimeZoneName};
+use model::{Digest, Percent, ResourceName, Span, Stack, TimeZoneName};
+
+use crate::release::{Command, ConnectionIdentity, Content, Program};
+
+/// What a service of a sample releases: a frozen program, and everything its line says.
+pub(crate) fn content(service: &Service) -> Content {
+    let Source::Run(line) = &service.source else { panic!("samples run commands") };
+    let program = Program::Frozen { digest: Digest([1; 32]), name: "server".to_owned() };
+    let command = |line: &CommandLine| Command { line: line.clone(), program: program.clone() };
+    let identity = |name: &ResourceName| (name.clone(), ConnectionIdentity(format!("{name}#1")));
+    Content {
+        command: command(line),
+        hook: service.release_run.as_ref().map(command),
+        env: service.env.clone(),
+        secrets: service.secrets.iter().map(|name| (name.clone(), 1)).collect(),
+        connections: service.uses.iter().map(identity).collect(),
+        listen: service.listen,
+        user: service.user.clone(),
+        volumes: service.volumes.clone(),
+        limits: service.limits,
+        health: service.health.clone(),
+        timezone: TimeZoneName::utc(),
+    }
+}
 
 /// A machine that holds every sample that does not say otherwise.
 pub(crate) fn machine() -> Capacity {

@@ -210,10 +210,9 @@ fn take_turn(world: &mut Vec<Observed>, turn: &Turn, now: &mut Duration, new: Re
             // A replica that has taken an old one's place may fail like any other; what the rollout
             // answers for are those that have not.
             let settled = |it: &Observed| matches!(it.state, State::Ready { since } if since + SETTLE <= *now);
-            if let Some(it) = world.get_mut(place).filter(|it| it.release == new && !settled(it)) {
-                if it.state != State::Stopping {
-                    it.state = State::Failing;
-                }
+            let exposed = |it: &Observed| it.release == new && !settled(it) && it.state != State::Stopping;
+            if let Some(it) = world.get_mut(place).filter(|it| exposed(it)) {
+                it.state = State::Failing;
             }
         }
     }

@@ -1,0 +1,291 @@
+//! What applying a file does, before it is done: what `mainstay plan` prints and `mainstay up` carries out.
+//!
+//! Start reading at [`decide`]. Every service and resource, wanted or running, is one [`Step`] with its
+//! reasons; what cannot be honoured here is a [`Refusal`], and a plan with one is not carried out.
+//! [`crate::lint`] checks each finished plan independently.
+
+mod note;
+mod print;
+mod refusal;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use model::stack::{Resource, Service};
+use model::{EnvironmentName, ReleaseNumber, ResourceName, SecretName, ServiceName, Stack, StackName};
+
+use crate::objectives::{Contradiction, Derived, Fact, Promise, Reserved, Severity};
+use crate::release::{Content, Decision};
+use crate::rollout;
+
+pub use note::Note;
+pub use refusal::{Refusal, Warning};
+
+/// What is wanted, and what is known about carrying it out.
+#[derive(Debug, Clone)]
+pub struct Desired<'a> {
+    /// The stack.
+    pub stack: &'a Stack,
+    /// What follows from its objectives.
+    pub derived: &'a Derived,
+    /// For each service, what is to be released and with which content.
+    pub releases: &'a BTreeMap<ServiceName, (Decision, Content)>,
+    /// The secrets of the stack that have no value and are not generated.
+    pub unset_secrets: &'a BTreeSet<SecretName>,
+    /// What can be done here.
+    pub abilities: &'a Abilities,
+}
+
+/// What can be done on this machine.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Abilities {
+    /// Why limits cannot be had, if they cannot.
+    pub no_limits: Option<String>,
+    /// Whether services can be given users, which takes a node that runs as root.
+    pub users: bool,
+    /// For each resource whose software is missing, what to install.
+    pub missing_software: BTreeMap<ResourceName, String>,
+}
+
+/// What runs, as the last applied file left it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Running {
+    /// The services.
+    pub services: BTreeMap<ServiceName, RunningService>,
+    /// The resources.
+    pub resources: BTreeMap<ResourceName, RunningResource>,
+}
+
+/// A service that runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunningService {
+    /// The release that is wanted of it.
+    pub release: ReleaseNumber,
+    /// How many replicas are.
+    pub replicas: u32,
+    /// The cron expression it runs by.
+    pub schedule: Option<String>,
+    /// The resources it uses.
+    pub uses: Vec<ResourceName>,
+    /// The services it needs.
+    pub needs: Vec<ServiceName>,
+}
+
+/// A resource that runs, or whose data was kept when it was removed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunningResource {
+    /// As what it was asked for.
+    pub resource: Resource,
+    /// The major version of the data, where there is one.
+    pub version: Option<u32>,
+    /// Where its data is.
+    pub folder: PathBuf,
+    /// Whether it runs; otherwise only its data is there.
+    pub runs: bool,
+}
+
+/// What applying a file does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChangePlan {
+    /// Of which stack.
+    pub stack: StackName,
+    /// In which environment.
+    pub environment: EnvironmentName,
+    /// What is done, in an order in which it can be done.
+    pub steps: Vec<Step>,
+    /// What follows from the objectives.
+    pub facts: Vec<Fact>,
+    /// Where the promises stand.
+    pub promises: Vec<Promise>,
+    /// What the stack may take of the machine.
+    pub reserved: Reserved,
+    /// What needs attention and refuses nothing.
+    pub warnings: Vec<Warning>,
+    /// Why the plan is not carried out; empty when it is.
+    pub refusals: Vec<Refusal>,
+}
+
+/// What happens to one service or resource.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// To which.
+    pub subject: Subject,
+    /// What.
+    pub action: Action,
+    /// How and why, the most important first.
+    pub notes: Vec<Note>,
+}
+
+/// What a step is about.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Subject {
+    /// A resource.
+    Resource(ResourceName),
+    /// A service.
+    Service(ServiceName),
+}
+
+/// What happens to a subject.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Action {
+    /// It does not run yet and is started.
+    Create,
+    /// A new release takes the place of the running one.
+    Replace,
+    /// It goes on with other settings.
+    Change,
+    /// It is stopped and no longer wanted.
+    Remove,
+    /// Nothing: it runs as it is wanted.
+    Keep,
+}
+
+impl ChangePlan {
+    /// Whether anything happens when the plan is carried out.
+    pub fn changes_anything(&self) -> bool {
+        self.steps.iter().any(|step| step.action != Action::Keep)
+    }
+
+    /// Whether the plan is refused.
+    pub fn is_refused(&self) -> bool {
+        !self.refusals.is_empty()
+    }
+}
+
+/// What it takes to get from what runs to what is wanted.
+pub fn decide(desired: &Desired, running: &Running) -> ChangePlan {
+    let stack = desired.stack;
+    let mut steps: Vec<Step> = Vec::new();
+    steps.extend(stack.resources.iter().map(|(name, it)| resource_step(name, it, running.resources.get(name))));
+    steps.extend(in_start_order(stack).into_iter().map(|(name, it)| service_step(name, it, desired, running)));
+    steps.extend(removed_services(stack, running));
+    steps.extend(removed_resources(stack, running));
+    let (refused, warned): (Vec<&Contradiction>, Vec<&Contradiction>) =
+        desired.derived.contradictions.iter().partition(|it| it.severity == Severity::Error);
+    let (mut refusals, mut warnings) = refusal::find(desired, running);
+    refusals.extend(refused.into_iter().cloned().map(Refusal::Contradiction));
+    warnings.extend(warned.into_iter().cloned().map(Warning::Contradiction));
+    ChangePlan {
+        stack: stack.name.clone(),
+        environment: stack.environment.clone(),
+        steps,
+        facts: desired.derived.facts.clone(),
+        promises: desired.derived.promises.clone(),
+        reserved: desired.derived.reserved,
+        warnings,
+        refusals,
+    }
+}
+
+fn resource_step(name: &ResourceName, wanted: &Resource, running: Option<&RunningResource>) -> Step {
+    let subject = Subject::Resource(name.clone());
+    let Some(running) = running else {
+        return Step { subject, action: Action::Create, notes: note::of_resource(wanted, None) };
+    };
+    let described = note::of_resource(wanted, running.version);
+    if !running.runs {
+        let folder = running.folder.clone();
+        let notes = described.into_iter().chain([Note::TakesDataBack { folder }]).collect();
+        return Step { subject, action: Action::Create, notes };
+    }
+    let differences = note::of_resource_change(&running.resource, wanted);
+    if differences.is_empty() {
+        return Step { subject, action: Action::Keep, notes: described };
+    }
+    let notes = described.into_iter().chain(differences).chain([Note::ResourceRestarts]).collect();
+    Step { subject, action: Action::Change, notes }
+}
+
+fn service_step(name: &ServiceName, wanted: &Service, desired: &Desired, running: &Running) -> Step {
+    let subject = Subject::Service(name.clone());
+    let count = desired.derived.replicas.get(name).copied().unwrap_or(0);
+    let release = desired.releases.get(name);
+    let shape = note::of_shape(wanted, count, &desired.stack.timezone);
+    let kept = running.services.get(name);
+    let (action, head) = match (kept, release.map(|(decision, _)| decision)) {
+        (None, decision) => (Action::Create, decision.map(|it| Note::Release(it.number()))),
+        (Some(_), Some(Decision::Make { number, changes })) => {
+            let from = kept.map(|it| it.release);
+            (Action::Replace, Some(Note::NewRelease { from, to: *number, changes: changes.clone() }))
+        }
+        (Some(kept), _) if differs_in_shape(kept, wanted, count) => (
+            Action::Change,
+            Some(Note::OtherShape { from: note::shape_of(kept, &desired.stack.timezone), to: Box::new(shape.clone()) }),
+        ),
+        (Some(kept), _) => (Action::Keep, Some(Note::Release(kept.release))),
+    };
+    let mut notes: Vec<Note> = head.into_iter().collect();
+    if action != Action::Change {
+        notes.push(shape);
+    }
+    if matches!(action, Action::Create | Action::Replace) {
+        notes.extend(note::of_start(wanted));
+    }
+    if action == Action::Replace && count > 0 {
+        notes.push(Note::Strategy {
+            strategy: rollout::strategy(wanted),
+            port_fixed: wanted.rollout != rollout::strategy(wanted),
+        });
+    }
+    notes.extend(release.into_iter().flat_map(|(_, content)| note::of_content(content)));
+    Step { subject, action, notes }
+}
+
+fn differs_in_shape(running: &RunningService, wanted: &Service, count: u32) -> bool {
+    running.replicas != count || running.schedule.as_ref() != wanted.schedule.as_ref().map(|it| &it.cron)
+}
+
+/// The services of a stack, each after those it needs. Services that need each other in a circle, which
+/// `config` refuses, come last in the order of their names.
+fn in_start_order(stack: &Stack) -> Vec<(&ServiceName, &Service)> {
+    let mut ordered: Vec<(&ServiceName, &Service)> = Vec::new();
+    let mut left: Vec<(&ServiceName, &Service)> = stack.services.iter().collect();
+    while !left.is_empty() {
+        let waits = |service: &Service| service.needs.iter().any(|need| left.iter().any(|(name, _)| *name == need));
+        let (later, now): (Vec<_>, Vec<_>) = left.iter().copied().partition(|(_, service)| waits(service));
+        if now.is_empty() {
+            ordered.extend(later);
+            break;
+        }
+        ordered.extend(now);
+        left = later;
+    }
+    ordered
+}
+
+/// Services that run and are no longer wanted, each before those it needs.
+fn removed_services(stack: &Stack, running: &Running) -> Vec<Step> {
+    let mut left: Vec<(&ServiceName, &RunningService)> =
+        running.services.iter().filter(|(name, _)| !stack.services.contains_key(*name)).collect();
+    let mut ordered = Vec::new();
+    while !left.is_empty() {
+        let needed = |name: &ServiceName| left.iter().any(|(_, other)| other.needs.contains(name));
+        let (later, now): (Vec<_>, Vec<_>) = left.iter().copied().partition(|(name, _)| needed(name));
+        if now.is_empty() {
+            ordered.extend(later);
+            break;
+        }
+        ordered.extend(now);
+        left = later;
+    }
+    let remove = |(name, it): (&ServiceName, &RunningService)| Step {
+        subject: Subject::Service(name.clone()),
+        action: Action::Remove,
+        notes: vec![Note::ServiceStops { release: it.release, replicas: it.replicas }],
+    };
+    ordered.into_iter().map(remove).collect()
+}
+
+fn removed_resources(stack: &Stack, running: &Running) -> Vec<Step> {
+    let unwanted = running.resources.iter().filter(|(name, it)| it.runs && !stack.resources.contains_key(*name));
+    unwanted
+        .map(|(name, it)| Step {
+            subject: Subject::Resource(name.clone()),
+            action: Action::Remove,
+            notes: vec![Note::DataStays { folder: it.folder.clone() }],
+        })
+        .collect()
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -1,0 +1,254 @@
+//! How and why a step happens, as typed sentences. Nothing here decides what happens.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use model::stack::{Limits, Resource, Rollout, Service};
+use model::{ReleaseNumber, ResourceName, ServiceName, TimeZoneName};
+
+use super::RunningService;
+use crate::release::{Change, Command, Content, InPlace, Program};
+
+/// One thing to know about a step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Note {
+    /// The release that starts or goes on.
+    Release(ReleaseNumber),
+    /// A new release, and what is new in it.
+    NewRelease {
+        /// The one that runs.
+        from: Option<ReleaseNumber>,
+        /// The new one.
+        to: ReleaseNumber,
+        /// What is new.
+        changes: Vec<Change>,
+    },
+    /// So many replicas stay up.
+    Replicas(u32),
+    /// It runs by a schedule.
+    Scheduled {
+        /// The cron expression.
+        cron: String,
+        /// In which zone.
+        zone: TimeZoneName,
+    },
+    /// Other replicas or another schedule than before.
+    OtherShape {
+        /// Before.
+        from: Box<Note>,
+        /// Now.
+        to: Box<Note>,
+    },
+    /// It starts when these are ready.
+    StartsAfter {
+        /// Resources.
+        uses: Vec<ResourceName>,
+        /// Services.
+        needs: Vec<ServiceName>,
+    },
+    /// What runs once before its replicas start.
+    RunsFirst(String),
+    /// How the new release takes the old one's place.
+    Strategy {
+        /// How.
+        strategy: Rollout,
+        /// Whether it is so because the port is fixed, not because the file says so.
+        port_fixed: bool,
+    },
+    /// It runs as root.
+    AsRoot,
+    /// What it may take.
+    Limited(Limits),
+    /// Its program is not copied.
+    InPlace {
+        /// The first word of the command.
+        program: String,
+        /// Why.
+        why: InPlace,
+    },
+    /// What a resource is.
+    Kind {
+        /// PostgreSQL, Redis…
+        name: &'static str,
+        /// Its major version, when one is known.
+        version: Option<u32>,
+    },
+    /// What memory it gets.
+    SizedTo(String),
+    /// A setting of a resource changes.
+    Setting {
+        /// Its name in the file.
+        key: &'static str,
+        /// Before.
+        from: String,
+        /// Now.
+        to: String,
+    },
+    /// A resource restarts, so what uses it waits a moment.
+    ResourceRestarts,
+    /// A resource finds the data that it left.
+    TakesDataBack {
+        /// Where.
+        folder: PathBuf,
+    },
+    /// A resource stops and its data stays.
+    DataStays {
+        /// Where.
+        folder: PathBuf,
+    },
+    /// A service stops.
+    ServiceStops {
+        /// Its release.
+        release: ReleaseNumber,
+        /// How many replicas.
+        replicas: u32,
+    },
+}
+
+/// What a resource is and how it is sized.
+pub(super) fn of_resource(resource: &Resource, version: Option<u32>) -> Vec<Note> {
+    let (name, version, sized) = match resource {
+        Resource::Postgres(it) => ("PostgreSQL", version.or(it.version), format!("sized to {} of memory", it.memory)),
+        Resource::Redis(it) => ("Redis", version, format!("at most {} of data, then {}", it.memory, full(it.evict))),
+        Resource::RabbitMq(it) => ("RabbitMQ", version, format!("sized to {} of memory", it.memory)),
+        Resource::Objects(it) => ("object store", version, format!("{} buckets", it.buckets.len())),
+    };
+    vec![Note::Kind { name, version }, Note::SizedTo(sized)]
+}
+
+fn full(eviction: model::stack::Eviction) -> String {
+    match eviction.evicts() {
+        true => format!("keys are evicted ({})", eviction.as_str()),
+        false => "writes fail (noeviction)".to_owned(),
+    }
+}
+
+/// The settings in which two resources of one kind differ.
+pub(super) fn of_resource_change(old: &Resource, new: &Resource) -> Vec<Note> {
+    let settings = |resource: &Resource| -> Vec<(&'static str, String)> {
+        let port = resource.fixed_port().map_or("chosen by the node".to_owned(), |port| port.to_string());
+        match resource {
+            // A version is left out: a change of it is refused, and naming the one that runs is none.
+            Resource::Postgres(it) => {
+                vec![("memory", it.memory.to_string()), ("port", port), ("standbys", it.standbys.to_string())]
+            }
+            Resource::Redis(it) => vec![
+                ("memory", it.memory.to_string()),
+                ("evict", it.evict.as_str().to_owned()),
+                ("port", port),
+                ("standbys", it.standbys.to_string()),
+            ],
+            Resource::RabbitMq(it) => vec![("memory", it.memory.to_string()), ("port", port)],
+            Resource::Objects(it) => {
+                let buckets: Vec<&str> = it.buckets.iter().map(model::BucketName::as_str).collect();
+                vec![("buckets", buckets.join(", ")), ("versions", it.versions.to_string())]
+            }
+        }
+    };
+    let pairs = settings(old).into_iter().zip(settings(new));
+    pairs
+        .filter(|((_, from), (_, to))| from != to)
+        .map(|((key, from), (_, to))| Note::Setting { key, from, to })
+        .collect()
+}
+
+/// How many replicas a service has, or when it runs.
+pub(super) fn of_shape(service: &Service, count: u32, zone: &TimeZoneName) -> Note {
+    match &service.schedule {
+        Some(schedule) => Note::Scheduled { cron: schedule.cron.clone(), zone: zone.clone() },
+        None => Note::Replicas(count),
+    }
+}
+
+/// The same of a service that runs.
+pub(super) fn shape_of(running: &RunningService, zone: &TimeZoneName) -> Box<Note> {
+    Box::new(match &running.schedule {
+        Some(cron) => Note::Scheduled { cron: cron.clone(), zone: zone.clone() },
+        None => Note::Replicas(running.replicas),
+    })
+}
+
+/// What comes before a service's start.
+pub(super) fn of_start(service: &Service) -> Vec<Note> {
+    let waits = !(service.uses.is_empty() && service.needs.is_empty());
+    let after = waits.then(|| Note::StartsAfter { uses: service.uses.clone(), needs: service.needs.clone() });
+    let first = service.release_run.as_ref().map(|line| Note::RunsFirst(line.words().join(" ")));
+    after.into_iter().chain(first).collect()
+}
+
+/// What of a release's content a person should see before it runs.
+pub(super) fn of_content(content: &Content) -> Vec<Note> {
+    let root = content.user.as_deref() == Some("root");
+    let limits = content.limits != Limits::default();
+    let hook = content.hook.as_ref().filter(|hook| hook.program != content.command.program);
+    let in_place = [Some(&content.command), hook].into_iter().flatten().filter_map(in_place);
+    root.then_some(Note::AsRoot)
+        .into_iter()
+        .chain(limits.then_some(Note::Limited(content.limits)))
+        .chain(in_place)
+        .collect()
+}
+
+fn in_place(command: &Command) -> Option<Note> {
+    match &command.program {
+        Program::Frozen { .. } => None,
+        Program::InPlace { why, .. } => Some(Note::InPlace { program: command.line.program().to_owned(), why: *why }),
+    }
+}
+
+impl fmt::Display for Note {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Note::Release(number) => write!(f, "release {number}"),
+            Note::NewRelease { from: Some(from), to, changes } => {
+                write!(f, "release {from} → {to}: {}", listed(changes))
+            }
+            Note::NewRelease { from: None, to, .. } => write!(f, "release {to}"),
+            Note::Replicas(1) => f.write_str("1 replica"),
+            Note::Replicas(count) => write!(f, "{count} replicas"),
+            Note::Scheduled { cron, zone } => write!(f, "runs at {cron:?} ({zone})"),
+            Note::OtherShape { from, to } => write!(f, "{from} → {to}"),
+            Note::StartsAfter { uses, needs } => {
+                let names = uses.iter().map(ResourceName::as_str).chain(needs.iter().map(ServiceName::as_str));
+                write!(f, "starts when {} can be used", listed(&names.collect::<Vec<_>>()))
+            }
+            Note::RunsFirst(command) => write!(f, "runs `{command}` once before its replicas start"),
+            Note::Strategy { strategy: Rollout::Rolling, .. } => {
+                f.write_str("one replica at a time: a new one is ready before an old one stops")
+            }
+            Note::Strategy { strategy: Rollout::Recreate, port_fixed: false } => {
+                f.write_str("all old replicas stop before the new ones start: it does not answer in between")
+            }
+            Note::Strategy { strategy: Rollout::Recreate, port_fixed: true } => f.write_str(
+                "its port is fixed, so the old replica stops before the new one starts: it does not answer in between",
+            ),
+            Note::AsRoot => f.write_str("runs as root: it can read and change everything on this machine"),
+            Note::Limited(limits) => write!(f, "at most {} per replica", limits_text(limits)),
+            Note::InPlace { program, why } => write!(
+                f,
+                "{program} is not copied: {why}. What changes in the project folder is used from the next restart on"
+            ),
+            Note::Kind { name, version: Some(version) } => write!(f, "{name} {version}"),
+            Note::Kind { name, version: None } => f.write_str(name),
+            Note::SizedTo(size) => f.write_str(size),
+            Note::Setting { key, from, to } => write!(f, "{key} {from} → {to}"),
+            Note::ResourceRestarts => f.write_str("it restarts: what uses it reconnects"),
+            Note::TakesDataBack { folder } => write!(f, "with the data that is still in {}", folder.display()),
+            Note::DataStays { folder } => write!(f, "it stops; its data stays in {}", folder.display()),
+            Note::ServiceStops { release, replicas } => {
+                write!(f, "release {release} stops ({}); its logs stay", Note::Replicas(*replicas))
+            }
+        }
+    }
+}
+
+fn listed<T: ToString>(items: &[T]) -> String {
+    items.iter().map(T::to_string).collect::<Vec<_>>().join(", ")
+}
+
+fn limits_text(limits: &Limits) -> String {
+    let cpu = limits.cpu.map(|it| format!("{it} cores"));
+    let memory = limits.memory.map(|it| format!("{it} of memory"));
+    let tasks = limits.tasks.map(|it| format!("{it} processes and threads"));
+    listed(&[cpu, memory, tasks].into_iter().flatten().collect::<Vec<_>>())
+}

@@ -1,0 +1,128 @@
+//! The plan in plain words, grouped by what happens. The order in which it happens is the steps' own.
+
+use std::fmt;
+
+use super::{Action, ChangePlan, Step, Subject};
+use crate::objectives::{Promise, Reserved, Standing};
+
+const GROUPS: [(Action, &str); 5] = [
+    (Action::Create, "will create"),
+    (Action::Replace, "will replace"),
+    (Action::Change, "will change"),
+    (Action::Remove, "will remove"),
+    (Action::Keep, "will keep"),
+];
+
+/// Names longer than this do not widen the first column.
+const NAME_COLUMN_MAX: usize = 20;
+
+impl fmt::Display for ChangePlan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "Plan for {} ({})", self.stack, self.environment)?;
+        let width = self.steps.iter().map(|step| step.subject.name().len()).max().unwrap_or(0).min(NAME_COLUMN_MAX);
+        for (action, title) in GROUPS {
+            let steps: Vec<&Step> = self.steps.iter().filter(|step| step.action == action).collect();
+            if !steps.is_empty() {
+                writeln!(f, "\n{title}")?;
+                steps.into_iter().try_for_each(|step| write_step(f, step, width))?;
+            }
+        }
+        write_promises(f, self)?;
+        write_reserved(f, &self.reserved)?;
+        write_list(f, "attention", &self.warnings)?;
+        write_list(f, "this cannot be carried out", &self.refusals)?;
+        match (self.is_refused(), self.changes_anything()) {
+            (true, _) => writeln!(f, "\nNothing is changed until that is mended."),
+            (false, true) => Ok(()),
+            (false, false) => writeln!(f, "\nNothing to do: everything is as the file says."),
+        }
+    }
+}
+
+/// The first two notes share the step's line, as its summary; each further one has its own.
+fn write_step(f: &mut fmt::Formatter<'_>, step: &Step, width: usize) -> fmt::Result {
+    let notes: Vec<String> = step.notes.iter().map(ToString::to_string).collect();
+    let (summary, rest) = notes.split_at(notes.len().min(2));
+    writeln!(f, "  {:width$}  {}", step.subject.name(), summary.join(", "))?;
+    if step.action == Action::Keep {
+        return Ok(());
+    }
+    rest.iter().try_for_each(|note| writeln!(f, "  {:width$}  {note}", ""))
+}
+
+fn write_promises(f: &mut fmt::Formatter<'_>, plan: &ChangePlan) -> fmt::Result {
+    if plan.promises.is_empty() {
+        return Ok(());
+    }
+    writeln!(f, "\nbecause of the objectives")?;
+    for promise in &plan.promises {
+        writeln!(f, "  {}", promise_text(promise))?;
+        let facts = plan.facts.iter().filter(|fact| fact.from == promise.objective);
+        facts.into_iter().try_for_each(|fact| writeln!(f, "    {fact}"))?;
+    }
+    Ok(())
+}
+
+fn promise_text(promise: &Promise) -> String {
+    let Promise { objective, stated, standing } = promise;
+    match standing {
+        Standing::Kept | Standing::Broken => format!("{objective} {stated}: {standing}"),
+        Standing::Unproven => format!("{objective} {stated}: unproven, nothing measures it yet"),
+    }
+}
+
+fn write_reserved(f: &mut fmt::Formatter<'_>, reserved: &Reserved) -> fmt::Result {
+    let Reserved { memory, cpu, server } = reserved;
+    if memory.as_bytes() == 0 && cpu.as_millicores() == 0 {
+        return Ok(());
+    }
+    writeln!(f, "\nreserved of the server")?;
+    if memory.as_bytes() > 0 {
+        writeln!(f, "  {memory} of {} memory", server.memory)?;
+    }
+    if cpu.as_millicores() > 0 {
+        writeln!(f, "  {cpu} of {} processor cores", server.cpu)?;
+    }
+    Ok(())
+}
+
+fn write_list<T: fmt::Display>(f: &mut fmt::Formatter<'_>, title: &str, items: &[T]) -> fmt::Result {
+    if items.is_empty() {
+        return Ok(());
+    }
+    writeln!(f, "\n{title}")?;
+    items.iter().try_for_each(|item| writeln!(f, "  - {item}"))
+}
+
+impl Subject {
+    /// Its name, without saying whether it is a service or a resource: names are unique over both in
+    /// what a person reads.
+    pub fn name(&self) -> &str {
+        match self {
+            Subject::Resource(name) => name.as_str(),
+            Subject::Service(name) => name.as_str(),
+        }
+    }
+}
+
+impl fmt::Display for Subject {
+    /// `service api`, `resource db`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Subject::Resource(name) => write!(f, "resource {name}"),
+            Subject::Service(name) => write!(f, "service {name}"),
+        }
+    }
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Action::Create => "create",
+            Action::Replace => "replace",
+            Action::Change => "change",
+            Action::Remove => "remove",
+            Action::Keep => "keep",
+        })
+    }
+}

@@ -1,0 +1,371 @@
+//! Plans as a person reads them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use expect_test::{Expect, expect};
+use model::{ReleaseNumber, Stack};
+
+use super::{Abilities, ChangePlan, Desired, Running, RunningResource, RunningService, decide};
+use crate::lint::lint;
+use crate::objectives::derive;
+use crate::release::{self, InPlace, Program};
+use crate::sample::{content, machine, stack};
+
+const SHOP: &str = "
+    availability 99.9%
+    service api port=auto uses=db,cache release=./migrate memory=256MiB
+    service worker uses=db needs=api
+    service nightly uses=db schedule=0_2_*_*_*
+    resource db postgres version=15 memory=512MiB
+    resource cache redis memory=64MiB evict=allkeys-lru
+";
+
+/// A machine on which everything can be done.
+fn able() -> Abilities {
+    Abilities { users: true, ..Abilities::default() }
+}
+
+/// What runs when `before` has been applied for a while.
+pub(crate) fn running(before: &Stack) -> Running {
+    let counts = derive(before, machine()).replicas;
+    let service = |(name, it): (&model::ServiceName, &model::stack::Service)| {
+        let schedule = it.schedule.as_ref().map(|it| it.cron.clone());
+        let (uses, needs) = (it.uses.clone(), it.needs.clone());
+        (name.clone(), RunningService { release: ReleaseNumber(3), replicas: counts[name], schedule, uses, needs })
+    };
+    let resource = |(name, it): (&model::ResourceName, &model::stack::Resource)| {
+        let version = (it.kind() == "postgres").then_some(15);
+        let folder = format!("/var/lib/mainstay/resources/{name}").into();
+        (name.clone(), RunningResource { resource: it.clone(), version, folder, runs: true })
+    };
+    Running {
+        services: before.services.iter().map(service).collect(),
+        resources: before.resources.iter().map(resource).collect(),
+    }
+}
+
+/// The plan from what `running` leaves to `after`; `before` is what was released last.
+fn plan(before: &Stack, running: &Running, after: &Stack, abilities: &Abilities) -> ChangePlan {
+    plan_with(before, running, after, abilities, |_| ())
+}
+
+fn plan_with(
+    before: &Stack,
+    running: &Running,
+    after: &Stack,
+    abilities: &Abilities,
+    edit: impl Fn(&mut release::Content),
+) -> ChangePlan {
+    let derived = derive(after, machine());
+    let releases: BTreeMap<_, _> = after
+        .services
+        .iter()
+        .map(|(name, it)| {
+            let mut wanted = content(it);
+            edit(&mut wanted);
+            let last = before.services.get(name).map(content);
+            (name.clone(), (release::decide(last.as_ref().map(|it| (ReleaseNumber(3), it)), &wanted), wanted))
+        })
+        .collect();
+    let unset_secrets: BTreeSet<_> = after.secrets.keys().cloned().collect();
+    let desired =
+        Desired { stack: after, derived: &derived, releases: &releases, unset_secrets: &unset_secrets, abilities };
+    let plan = decide(&desired, running);
+    assert_eq!(lint(&plan, after, running), [], "{plan}");
+    plan
+}
+
+fn check(before: &str, after: &str, expected: &Expect) {
+    let (before, after) = (stack(before), stack(after));
+    expected.assert_eq(&plan(&before, &running(&before), &after, &able()).to_string());
+}
+
+fn check_refusals(before: &str, after: &str, abilities: &Abilities, expected: &Expect) {
+    let (before, after) = (stack(before), stack(after));
+    let plan = plan(&before, &running(&before), &after, abilities);
+    let refusals = plan.refusals.iter().map(|it| format!("refused: {it}\n"));
+    let warnings = plan.warnings.iter().map(|it| format!("warning: {it}\n"));
+    expected.assert_eq(&refusals.chain(warnings).collect::<String>());
+}
+
+#[test]
+fn the_first_plan_creates_everything() {
+    check(
+        "",
+        SHOP,
+        &expect![[r#"
+        Plan for shop (production)
+
+        will create
+          cache    Redis, at most 64MiB of data, then keys are evicted (allkeys-lru)
+          db       PostgreSQL 15, sized to 512MiB of memory
+          api      release 1, 2 replicas
+                   starts when db, cache can be used
+                   runs `./migrate` once before its replicas start
+                   at most 256MiB of memory per replica
+          nightly  release 1, runs at "0 2 * * *" (UTC)
+                   starts when db can be used
+          worker   release 1, 1 replica
+                   starts when db, api can be used
+
+        because of the objectives
+          availability 99.9%: unproven, nothing measures it yet
+            api runs 2 replicas: one answers while the other restarts
+            worker runs 1 replica: it does not listen, so no request waits for it
+            0.1% of the requests may fail: in 30 days, 43m12s without an answer (not carried out yet: counting requests at the edge)
+            a new release that fails more than 0.1% is rolled back (not carried out yet: canary releases)
+            an alert when more than 1.44% fail over 1h, and still over 5m (not carried out yet: alerts)
+            an alert when more than 0.6% fail over 6h, and still over 30m (not carried out yet: alerts)
+            an alert when more than 0.1% fail over 3d, and still over 6h (not carried out yet: alerts)
+
+        reserved of the server
+          1GiB of 8GiB memory
+    "#]],
+    );
+}
+
+#[test]
+fn the_same_file_changes_nothing() {
+    check(
+        SHOP,
+        SHOP,
+        &expect![[r#"
+        Plan for shop (production)
+
+        will keep
+          cache    Redis, at most 64MiB of data, then keys are evicted (allkeys-lru)
+          db       PostgreSQL 15, sized to 512MiB of memory
+          api      release 3, 2 replicas
+          nightly  release 3, runs at "0 2 * * *" (UTC)
+          worker   release 3, 1 replica
+
+        because of the objectives
+          availability 99.9%: unproven, nothing measures it yet
+            api runs 2 replicas: one answers while the other restarts
+            worker runs 1 replica: it does not listen, so no request waits for it
+            0.1% of the requests may fail: in 30 days, 43m12s without an answer (not carried out yet: counting requests at the edge)
+            a new release that fails more than 0.1% is rolled back (not carried out yet: canary releases)
+            an alert when more than 1.44% fail over 1h, and still over 5m (not carried out yet: alerts)
+            an alert when more than 0.6% fail over 6h, and still over 30m (not carried out yet: alerts)
+            an alert when more than 0.1% fail over 3d, and still over 6h (not carried out yet: alerts)
+
+        reserved of the server
+          1GiB of 8GiB memory
+
+        Nothing to do: everything is as the file says.
+    "#]],
+    );
+}
+
+#[test]
+fn a_new_release_replaces_and_says_why() {
+    check(
+        "service api port=auto replicas=2 memory=256MiB\nservice web port=8080\nservice old port=auto rollout=recreate",
+        "service api port=auto replicas=3 memory=512MiB\nservice web port=8081\nservice old port=auto rollout=recreate user=root",
+        &expect![[r#"
+            Plan for shop (production)
+
+            will replace
+              api  release 3 → 4: other limits, 3 replicas
+                   one replica at a time: a new one is ready before an old one stops
+                   at most 512MiB of memory per replica
+              old  release 3 → 4: another user, 1 replica
+                   all old replicas stop before the new ones start: it does not answer in between
+                   runs as root: it can read and change everything on this machine
+              web  release 3 → 4: another port, 1 replica
+                   its port is fixed, so the old replica stops before the new one starts: it does not answer in between
+
+            reserved of the server
+              1.5GiB of 8GiB memory
+        "#]],
+    );
+}
+
+#[test]
+fn other_numbers_change_without_a_release() {
+    check(
+        "service api replicas=1\nservice job schedule=0_2_*_*_*\nresource cache redis memory=64MiB",
+        "service api replicas=3\nservice job schedule=0_3_*_*_*\nresource cache redis memory=128MiB evict=allkeys-lru port=6380",
+        &expect![[r#"
+            Plan for shop (production)
+
+            will change
+              cache  Redis, at most 128MiB of data, then keys are evicted (allkeys-lru)
+                     memory 64MiB → 128MiB
+                     evict noeviction → allkeys-lru
+                     port chosen by the node → 6380
+                     it restarts: what uses it reconnects
+              api    1 replica → 3 replicas
+              job    runs at "0 2 * * *" (UTC) → runs at "0 3 * * *" (UTC)
+
+            reserved of the server
+              128MiB of 8GiB memory
+        "#]],
+    );
+}
+
+#[test]
+fn what_is_no_longer_wanted_goes_and_its_data_stays() {
+    check(
+        "service api uses=db\nservice worker uses=db needs=api\nservice web\nresource db postgres",
+        "service web",
+        &expect![[r#"
+            Plan for shop (production)
+
+            will remove
+              worker  release 3 stops (1 replica); its logs stay
+              api     release 3 stops (1 replica); its logs stay
+              db      it stops; its data stays in /var/lib/mainstay/resources/db
+
+            will keep
+              web     release 3, 1 replica
+        "#]],
+    );
+}
+
+#[test]
+fn a_resource_that_comes_back_finds_its_data() {
+    let after = stack("resource db postgres");
+    let mut there = running(&after);
+    there.resources.values_mut().for_each(|it| it.runs = false);
+    expect![[r#"
+        Plan for shop (production)
+
+        will create
+          db  PostgreSQL 15, sized to 256MiB of memory
+              with the data that is still in /var/lib/mainstay/resources/db
+
+        reserved of the server
+          256MiB of 8GiB memory
+    "#]]
+    .assert_eq(&plan(&stack(""), &there, &after, &able()).to_string());
+    let gone = stack("");
+    assert_eq!(plan(&after, &there, &gone, &able()).steps, []);
+}
+
+#[test]
+fn a_program_that_is_not_copied_is_said() {
+    let after = stack("service api");
+    let in_place = |it: &mut release::Content| {
+        it.command.program =
+            Program::InPlace { path: "/usr/bin/python3".into(), why: InPlace::Installed, digest: None };
+    };
+    let plan = plan_with(&stack(""), &Running::default(), &after, &able(), in_place);
+    expect![[r#"
+        Plan for shop (production)
+
+        will create
+          api  release 1, 1 replica
+               ./server is not copied: it is installed on this machine. What changes in the project folder is used from the next restart on
+    "#]].assert_eq(&plan.to_string());
+}
+
+#[test]
+fn a_major_version_is_not_changed() {
+    check_refusals(
+        "resource db postgres",
+        "resource db postgres version=16",
+        &able(),
+        &expect![[r#"
+        refused: the data of db is PostgreSQL 15's, and moving it to 16 is not supported yet: say `version: 15`, or make a new resource and move the data with pg_dump
+    "#]],
+    );
+    check_refusals("resource db postgres", "resource db postgres version=15", &able(), &expect![""]);
+}
+
+#[test]
+fn a_resource_does_not_become_another() {
+    check_refusals(
+        "resource db postgres",
+        "resource db redis",
+        &able(),
+        &expect![[r#"
+        refused: db is a postgres resource with data and cannot become redis: give the new one another name
+    "#]],
+    );
+}
+
+#[test]
+fn a_secret_needs_a_value() {
+    check_refusals(
+        "",
+        "service api secrets=KEY\nservice web secrets=KEY\nsecret KEY\nsecret UNUSED",
+        &able(),
+        &expect![[r#"
+            refused: secret KEY, which api, web is to receive, has no value: run `mainstay secret set KEY`
+        "#]],
+    );
+}
+
+#[test]
+fn what_this_machine_cannot_do_is_refused() {
+    let plain = Abilities { no_limits: Some("no controller is writable".to_owned()), ..Abilities::default() };
+    check_refusals(
+        "",
+        "service api user=www memory=64MiB\nservice web cpu=1\nservice free",
+        &plain,
+        &expect![[r#"
+        refused: api is to run as www, which takes a node that runs as root: start it as root, or say `user: null` in this environment
+        refused: the limits of api, web cannot be had: no controller is writable. Say `advisory: true` in this environment to go without
+    "#]],
+    );
+    check_refusals(
+        "",
+        "advisory\nservice api memory=64MiB",
+        &plain,
+        &expect![[r#"
+        warning: api runs without its limits: no controller is writable
+    "#]],
+    );
+    let message = "PostgreSQL is not installed".to_owned();
+    let bare = Abilities { missing_software: [("db".parse().unwrap(), message)].into(), ..able() };
+    check_refusals(
+        "",
+        "resource db postgres",
+        &bare,
+        &expect![[r#"
+        refused: db cannot run here: PostgreSQL is not installed
+    "#]],
+    );
+}
+
+#[test]
+fn a_contradiction_refuses_unless_advisory() {
+    let promise = "rpo 15m\nresource db postgres";
+    check_refusals(
+        "",
+        promise,
+        &able(),
+        &expect![[r#"
+        refused: no data of db leaves this machine, so an RPO of 15m cannot be met when it is lost (objectives.recovery.rpo): add a `backups` section with a place under `to`, or remove `rpo`
+    "#]],
+    );
+    check_refusals(
+        "",
+        &format!("advisory\n{promise}"),
+        &able(),
+        &expect![[r#"
+        warning: no data of db leaves this machine, so an RPO of 15m cannot be met when it is lost (objectives.recovery.rpo): add a `backups` section with a place under `to`, or remove `rpo`
+    "#]],
+    );
+    let after = stack(promise);
+    expect![[r#"
+        Plan for shop (production)
+
+        will create
+          db  PostgreSQL, sized to 256MiB of memory
+
+        because of the objectives
+          rpo 15m: unproven, nothing measures it yet
+            db's write-ahead log leaves the machine at least every 5m (not carried out yet: backups)
+            an alarm when what has left the machine of db is 10m old (not carried out yet: alerts)
+
+        reserved of the server
+          256MiB of 8GiB memory
+
+        this cannot be carried out
+          - no data of db leaves this machine, so an RPO of 15m cannot be met when it is lost (objectives.recovery.rpo): add a `backups` section with a place under `to`, or remove `rpo`
+
+        Nothing is changed until that is mended.
+    "#]].assert_eq(&plan(&stack(""), &Running::default(), &after, &able()).to_string());
+}
