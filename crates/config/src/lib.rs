@@ -1,1 +1,225 @@
-//! config
+//! From the text of `mainstay.yaml` to the checked [`model::Stack`] of one environment, with every
+//! problem of the file at once: rule, place, the text marked, a hint.
+//!
+//! Start reading at [`check`]. The way: text, tree (`tree`), environment merged over it (`overlay`), held
+//! against the shape of the file (`shape`, `conform`), read (`draft`), parts held against each other
+//! (`agreement`), what is not carried out yet (`support`), defaults filled in (`resolve`).
+//! Invariant: pure. Texts and listings come in as arguments; nothing here reads a file, a clock or the
+//! environment.
+
+mod agreement;
+mod command;
+mod conform;
+pub mod defaults;
+mod draft;
+mod form;
+mod overlay;
+mod places;
+mod problem;
+mod resolve;
+mod rule;
+mod shape;
+mod source;
+mod support;
+mod tree;
+
+use model::{EnvironmentName, Stack};
+
+pub use command::{CommandError, split as split_command};
+pub use places::{Located, Places};
+pub use problem::{PROBLEMS_MAX, Problem};
+pub use rule::{RuleId, Severity};
+pub use source::{Place, Position, SourceFile};
+pub use tree::{DEPTH_MAX, NODES_MAX, TEXT_BYTES_MAX};
+
+use crate::conform::{Completeness, Trail};
+use crate::problem::{Problems, suggestion};
+use crate::shape::file::{ENVIRONMENT, FILE, MERGED};
+use crate::tree::{Entry, Mapping, Node, Value};
+
+/// Most environments of a file: each is merged and checked by itself.
+pub const ENVIRONMENTS_MAX: usize = 32;
+
+/// What became of a file.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Checked {
+    /// The stack of the environment, unless an error was found. It is there when all problems are
+    /// warnings or things not supported yet; whether those stop the caller is the caller's to say.
+    pub stack: Option<Stack>,
+    /// Every problem, in the order of the text.
+    pub problems: Vec<Problem>,
+    /// Where each value of the environment stands.
+    pub places: Places,
+    /// The environments that the file describes, in its order.
+    pub environments: Vec<EnvironmentName>,
+}
+
+impl Checked {
+    /// Whether something of this severity was found.
+    pub fn has(&self, severity: Severity) -> bool {
+        self.problems.iter().any(|problem| problem.severity == severity)
+    }
+
+    /// A problem found by somebody else, placed at a dotted path of the file (`services.api.replicas`).
+    pub fn problem_at(
+        &self,
+        source: &SourceFile,
+        path: &str,
+        severity: Severity,
+        message: String,
+        hint: Option<String>,
+    ) -> Problem {
+        let place = self.places.nearest(path);
+        let marked = place.marked(&source.text).to_owned();
+        Problem { rule: RuleId::Objective, severity, file: source.name.clone(), place, marked, message, hint }
+    }
+}
+
+/// Checks a file and resolves one environment of it, `development` when none is asked for.
+pub fn check(source: &SourceFile, environment: Option<&EnvironmentName>) -> Checked {
+    let mut problems = Problems::new(source);
+    let mut checked =
+        Checked { stack: None, problems: Vec::new(), places: Places::default(), environments: Vec::new() };
+    if let Some(root) = tree::read(source, &mut problems) {
+        check_tree(&root, environment, &mut checked, &mut problems);
+    }
+    checked.problems = problems.finish();
+    if checked.has(Severity::Error) {
+        checked.stack = None;
+    }
+    checked
+}
+
+fn check_tree(root: &Node, wanted: Option<&EnvironmentName>, checked: &mut Checked, problems: &mut Problems<'_>) {
+    let Value::Map(file) = &root.value else {
+        conform::check(root, &FILE, Completeness::Partial, problems);
+        return;
+    };
+    let base = Mapping { entries: file.entries.iter().filter(|e| e.key != "environments").cloned().collect() };
+    let base = Node { place: root.place, value: Value::Map(base) };
+    conform::check(&base, &FILE, Completeness::Partial, problems);
+
+    let overlays = overlays(file, problems);
+    checked.environments = overlays.iter().map(|overlay| overlay.name.clone()).collect();
+    let Some(chosen) = choose(file, wanted, &checked.environments, problems) else {
+        return;
+    };
+    let Value::Map(base) = base.value else {
+        return;
+    };
+    let merged = match overlays.iter().find(|overlay| overlay.name == chosen) {
+        Some(overlay) => overlay::merge(&base, &overlay.content, &MERGED, Trail::TOP, problems),
+        None => base.clone(),
+    };
+    conform::check(&node(merged.clone()), &MERGED, Completeness::Whole, problems);
+    check_others(&base, &overlays, &chosen, problems);
+
+    checked.places = Places::of(&merged);
+    support::check(&merged, problems);
+    let draft = draft::read(&merged, chosen, problems);
+    agreement::check(&draft, problems);
+    checked.stack = resolve::stack(draft);
+}
+
+/// The structure of the environments that are not asked for is checked too: a slip in `production` is to
+/// be found on the developer's machine.
+fn check_others(base: &Mapping, overlays: &[Overlay], chosen: &EnvironmentName, problems: &mut Problems<'_>) {
+    for overlay in overlays.iter().filter(|overlay| overlay.name != *chosen) {
+        let mut apart = problems.apart();
+        let merged = overlay::merge(base, &overlay.content, &MERGED, Trail::TOP, &mut apart);
+        conform::check(&node(merged), &MERGED, Completeness::Whole, &mut apart);
+        problems.absorb(apart, &format!(" (in environment `{}`)", overlay.name));
+    }
+}
+
+fn node(mapping: Mapping) -> Node {
+    Node { place: Place::START, value: Value::Map(mapping) }
+}
+
+/// What one environment says, without keys that no environment takes.
+struct Overlay {
+    name: EnvironmentName,
+    content: Mapping,
+}
+
+fn overlays(file: &Mapping, problems: &mut Problems<'_>) -> Vec<Overlay> {
+    let Some(entry) = file.get("environments") else {
+        return Vec::new();
+    };
+    let Value::Map(environments) = &entry.value.value else {
+        let alone = node(Mapping { entries: vec![entry.clone()] });
+        conform::check(&alone, &FILE, Completeness::Partial, problems);
+        return Vec::new();
+    };
+    if environments.entries.len() > ENVIRONMENTS_MAX {
+        let message = format!("there are more than {ENVIRONMENTS_MAX} environments");
+        problems.report(RuleId::TooLarge, entry.key_place, message);
+        return Vec::new();
+    }
+    environments.entries.iter().filter_map(|entry| overlay(entry, problems)).collect()
+}
+
+fn overlay(entry: &Entry, problems: &mut Problems<'_>) -> Option<Overlay> {
+    let name = match form::NameKind::Environment.check(&entry.key) {
+        Ok(()) => entry.key.parse().ok(),
+        Err(complaint) => {
+            problems.add(complaint.rule, entry.key_place, complaint.message, complaint.hint);
+            None
+        }
+    };
+    let content = match &entry.value.value {
+        Value::Map(mapping) => known_keys(mapping, &entry.key, problems),
+        Value::Broken => return None,
+        Value::Null => {
+            let message = format!("`environments.{}` has no value", entry.key);
+            problems.report_with(RuleId::EmptyValue, entry.key_place, message, "write {} if nothing differs in it");
+            return None;
+        }
+        Value::Scalar(_) | Value::List(_) => {
+            let message = format!("`environments.{}` is not a mapping", entry.key);
+            problems.report(RuleId::WrongKind, entry.value.place, message);
+            return None;
+        }
+    };
+    Some(Overlay { name: name?, content })
+}
+
+fn known_keys(mapping: &Mapping, name: &str, problems: &mut Problems<'_>) -> Mapping {
+    let known: Vec<&str> = ENVIRONMENT.keys.iter().map(|key| key.name).collect();
+    let mut entries = Vec::with_capacity(mapping.entries.len());
+    for entry in &mapping.entries {
+        match ENVIRONMENT.key(&entry.key) {
+            Some(_) => entries.push(entry.clone()),
+            None => {
+                let message = format!("`environments.{name}` has no key `{}`", entry.key);
+                let hint = suggestion(&entry.key, "known keys", &known);
+                problems.report_with(RuleId::UnknownKey, entry.key_place, message, hint);
+            }
+        }
+    }
+    Mapping { entries }
+}
+
+/// The environment that is judged; a file without any is its own `development`.
+fn choose(
+    file: &Mapping,
+    wanted: Option<&EnvironmentName>,
+    known: &[EnvironmentName],
+    problems: &mut Problems<'_>,
+) -> Option<EnvironmentName> {
+    let default = defaults::environment();
+    let Some(wanted) = wanted else {
+        return default;
+    };
+    if known.contains(wanted) || Some(wanted) == default.as_ref() {
+        return Some(wanted.clone());
+    }
+    let place = file.get("environments").map_or(Place::START, |entry| entry.key_place);
+    let mut names: Vec<&str> = known.iter().map(EnvironmentName::as_str).collect();
+    if !names.contains(&defaults::ENVIRONMENT) {
+        names.push(defaults::ENVIRONMENT);
+    }
+    let hint = suggestion(wanted.as_str(), "environments", &names);
+    problems.report_with(RuleId::UnknownEnvironment, place, format!("there is no environment `{wanted}`"), hint);
+    None
+}

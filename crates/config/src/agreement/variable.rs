@@ -1,0 +1,72 @@
+//! Environment variables: each of a service's comes from one place.
+
+use std::collections::BTreeMap;
+
+use model::VariableName;
+
+use crate::draft::{Draft, Located, ServiceDraft};
+use crate::problem::Problems;
+use crate::rule::RuleId;
+use crate::source::Place;
+
+/// What the platform itself tells every service starts with this.
+const PREFIX: &str = "MAINSTAY_";
+
+pub(super) fn check(draft: &Draft, problems: &mut Problems<'_>) {
+    for service in &draft.services {
+        let mut owners = injected(draft, service, problems);
+        for secret in &service.secrets {
+            let variable = Located { value: VariableName::from(secret.value.clone()), place: secret.place };
+            claim(&mut owners, &variable, "the secret of that name".to_owned(), problems);
+        }
+        for (volume, variable) in &service.volumes {
+            claim(&mut owners, variable, format!("volume `{}`", volume.value), problems);
+        }
+        for (variable, _) in &service.env {
+            claim(&mut owners, variable, "`env`".to_owned(), problems);
+        }
+    }
+}
+
+/// The variables that the service receives whatever it says: its port and its resources.
+fn injected(draft: &Draft, service: &ServiceDraft, problems: &mut Problems<'_>) -> BTreeMap<String, String> {
+    let mut owners = BTreeMap::from([("PORT".to_owned(), "the platform: the port of a replica".to_owned())]);
+    for used in &service.uses {
+        let Some(kind) = draft.resource(&used.value).and_then(|resource| resource.kind.as_ref()) else {
+            continue;
+        };
+        for suffix in kind.variable_suffixes() {
+            let name = format!("{}_{suffix}", used.value.variable_prefix());
+            let owner = format!("resource `{}`", used.value);
+            if let Some(first) = owners.insert(name.clone(), owner) {
+                clash(&name, used.place, &first, problems);
+            }
+        }
+    }
+    owners
+}
+
+fn claim(
+    owners: &mut BTreeMap<String, String>,
+    variable: &Located<VariableName>,
+    owner: String,
+    problems: &mut Problems<'_>,
+) {
+    let name = variable.value.as_str();
+    if name.starts_with(PREFIX) {
+        let message = format!("{name} starts with {PREFIX}, which the platform keeps for itself");
+        problems.report_with(RuleId::VariableConflict, variable.place, message, "choose another name");
+        return;
+    }
+    match owners.get(name) {
+        Some(first) => clash(name, variable.place, first, problems),
+        None => {
+            owners.insert(name.to_owned(), owner);
+        }
+    }
+}
+
+fn clash(name: &str, place: Place, first: &str, problems: &mut Problems<'_>) {
+    let message = format!("{name} is already set by {first}");
+    problems.report_with(RuleId::VariableConflict, place, message, "rename one of the two, or delete it");
+}

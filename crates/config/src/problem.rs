@@ -1,0 +1,136 @@
+//! What is wrong with a file, with the place, the text marked, and what to do about it.
+
+use std::fmt;
+
+use crate::rule::{RuleId, Severity};
+use crate::source::{Place, SourceFile};
+
+/// Most problems that are kept of one file; a file with more has one cause for many of them.
+pub const PROBLEMS_MAX: usize = 1000;
+
+/// One problem of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// The rule that is broken.
+    pub rule: RuleId,
+    /// How much it matters.
+    pub severity: Severity,
+    /// The file's name.
+    pub file: String,
+    /// Where.
+    pub place: Place,
+    /// The text that stands there, its first line.
+    pub marked: String,
+    /// What is wrong.
+    pub message: String,
+    /// What to do.
+    pub hint: Option<String>,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}: {}[{}]: {}", self.file, self.place.start, self.severity, self.rule, self.message)?;
+        match &self.hint {
+            Some(hint) => write!(f, "\n  hint: {hint}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Collects problems while a file is read.
+pub(crate) struct Problems<'s> {
+    source: &'s SourceFile,
+    found: Vec<Problem>,
+}
+
+impl<'s> Problems<'s> {
+    pub(crate) fn new(source: &'s SourceFile) -> Self {
+        Self { source, found: Vec::new() }
+    }
+
+    /// Adds a problem without a hint.
+    pub(crate) fn report(&mut self, rule: RuleId, place: Place, message: impl Into<String>) {
+        self.add(rule, place, message.into(), None);
+    }
+
+    /// Adds a problem with what to do about it.
+    pub(crate) fn report_with(
+        &mut self,
+        rule: RuleId,
+        place: Place,
+        message: impl Into<String>,
+        hint: impl Into<String>,
+    ) {
+        self.add(rule, place, message.into(), Some(hint.into()));
+    }
+
+    pub(crate) fn add(&mut self, rule: RuleId, place: Place, message: String, hint: Option<String>) {
+        let known = |p: &Problem| p.rule == rule && p.place == place && p.message == message;
+        if self.found.len() >= PROBLEMS_MAX || self.found.iter().any(known) {
+            return;
+        }
+        self.found.push(Problem {
+            rule,
+            severity: rule.severity(),
+            file: self.source.name.clone(),
+            place,
+            marked: place.marked(&self.source.text).to_owned(),
+            message,
+            hint,
+        });
+    }
+
+    /// Adds those of another collection that are not here yet, each with a remark.
+    pub(crate) fn absorb(&mut self, others: Problems<'_>, remark: &str) {
+        for other in others.found {
+            let known = |p: &Problem| p.rule == other.rule && p.place == other.place && p.message == other.message;
+            if !self.found.iter().any(known) && self.found.len() < PROBLEMS_MAX {
+                self.found.push(Problem { message: format!("{}{remark}", other.message), ..other });
+            }
+        }
+    }
+
+    /// Whether something already was found wrong within this place.
+    pub(crate) fn any_within(&self, place: Place) -> bool {
+        self.found.iter().any(|p| p.place.from >= place.from && p.place.to <= place.to)
+    }
+
+    /// A collection of its own over the same text.
+    pub(crate) fn apart(&self) -> Problems<'s> {
+        Problems::new(self.source)
+    }
+
+    /// All problems in the order of the text.
+    pub(crate) fn finish(mut self) -> Vec<Problem> {
+        self.found.sort_by_key(|p| (p.place.from, p.severity, p.rule));
+        self.found
+    }
+}
+
+/// The closest of the known names, if one is close enough to have been meant.
+pub(crate) fn closest<'k>(found: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
+    let near = |name: &&str| {
+        let distance = strsim::damerau_levenshtein(found, name);
+        distance * 3 <= found.chars().count().max(name.chars().count())
+    };
+    if found.len() > NAME_COMPARED_MAX {
+        return None;
+    }
+    known
+        .into_iter()
+        .filter(|name| name.len() <= NAME_COMPARED_MAX)
+        .filter(near)
+        .min_by_key(|name| strsim::damerau_levenshtein(found, name))
+}
+
+/// Longest name that is compared for "did you mean": the comparison takes the product of both lengths.
+const NAME_COMPARED_MAX: usize = 100;
+
+/// "did you mean" where something is close, else all that is known.
+pub(crate) fn suggestion<'k>(found: &str, what: &str, known: &[&'k str]) -> String {
+    match closest(found, known.iter().copied()) {
+        Some(name) => format!("did you mean `{name}`?"),
+        None if known.is_empty() => format!("there are no {what}"),
+        None => format!("{what}: {}", known.join(", ")),
+    }
+}

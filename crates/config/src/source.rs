@@ -1,0 +1,93 @@
+//! The text that is read, and places in it.
+
+use std::fmt;
+
+/// A file's name and text, as the caller read it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceFile {
+    /// The name shown in problems.
+    pub name: String,
+    /// The whole text.
+    pub text: String,
+}
+
+impl SourceFile {
+    /// A source from its name and text.
+    pub fn new(name: impl Into<String>, text: impl Into<String>) -> Self {
+        Self { name: name.into(), text: text.into() }
+    }
+}
+
+/// A line and column, each counted from 1; columns count characters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Position {
+    /// The line.
+    pub line: usize,
+    /// The column.
+    pub column: usize,
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.line, self.column)
+    }
+}
+
+/// A stretch of the text: its bytes from `from` up to, not including, `to`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// The first byte.
+    pub from: usize,
+    /// The byte after the last.
+    pub to: usize,
+    /// Where it starts.
+    pub start: Position,
+    /// Where it ends.
+    pub end: Position,
+}
+
+impl Place {
+    /// The very start of a text.
+    pub const START: Place =
+        Place { from: 0, to: 0, start: Position { line: 1, column: 1 }, end: Position { line: 1, column: 1 } };
+
+    /// From the start of this place to the end of a later one.
+    #[must_use]
+    pub fn until(self, later: Place) -> Place {
+        Place { to: later.to.max(self.from), end: later.end.max(self.start), ..self }
+    }
+
+    /// The first line of what stands here, without blanks around it.
+    pub fn marked(self, text: &str) -> &str {
+        text.get(self.from..self.to).and_then(|stretch| stretch.lines().next()).unwrap_or("").trim()
+    }
+}
+
+/// Turns the parser's character counts into bytes.
+pub(crate) struct CharacterIndex {
+    /// The byte at which each character starts; empty for ASCII text, where the two are the same.
+    bytes: Vec<usize>,
+    length: usize,
+}
+
+impl CharacterIndex {
+    pub(crate) fn new(text: &str) -> Self {
+        let bytes = if text.is_ascii() { Vec::new() } else { text.char_indices().map(|(byte, _)| byte).collect() };
+        Self { bytes, length: text.len() }
+    }
+
+    fn byte(&self, character: usize) -> usize {
+        match self.bytes.is_empty() {
+            true => character.min(self.length),
+            false => self.bytes.get(character).copied().unwrap_or(self.length),
+        }
+    }
+
+    pub(crate) fn place(&self, start: &saphyr_parser::Marker, end: &saphyr_parser::Marker) -> Place {
+        let position =
+            |marker: &saphyr_parser::Marker| Position { line: marker.line().max(1), column: marker.col() + 1 };
+        let from = self.byte(start.index());
+        let to = self.byte(end.index()).max(from);
+        Place { from, to, start: position(start), end: position(end).max(position(start)) }
+    }
+}

@@ -1,0 +1,123 @@
+//! What the file may ask for and this version does not carry out. Carrying something out starts with
+//! deleting its row.
+
+use crate::problem::Problems;
+use crate::rule::RuleId;
+use crate::source::Place;
+use crate::tree::{Entry, Mapping, Node, Value};
+
+/// A thing that is not carried out yet.
+#[derive(Debug)]
+pub(crate) struct NotYet {
+    /// Where it stands; `*` is any name.
+    pub(crate) path: &'static str,
+    pub(crate) when: When,
+    /// What it is, as the end of a sentence.
+    pub(crate) what: &'static str,
+    /// What can be done today.
+    pub(crate) instead: &'static str,
+}
+
+/// When it is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum When {
+    /// The key is there.
+    Present,
+    /// The value is a mapping.
+    Mapping,
+    /// The value is this word.
+    Is(&'static str),
+    /// The value is a number other than 0.
+    NotZero,
+}
+
+/// Every such thing, in the file's order.
+pub(crate) const NOT_YET: &[NotYet] = &[
+    row("services.*.image", When::Present, "containers", "start the program itself with `run`"),
+    row("services.*.build", When::Present, "building images", "start the program itself with `run`"),
+    row("services.*.static", When::Present, "static files", "serve the folder by a program of yours with `run`"),
+    row("services.*.spa", When::Present, "static files", "delete the line"),
+    row("services.*.replicas", When::Mapping, "scaling between bounds", "write a number"),
+    row("services.*.release.schema", When::Present, "guarding database migrations", "delete the key"),
+    row("services.*.rollout.strategy", When::Is("blue-green"), "blue-green releases", "write `strategy: rolling`"),
+    row("services.*.rollout.strategy", When::Is("canary"), "canary releases", "write `strategy: rolling`"),
+    row("resources.*.standbys", When::NotZero, "standby copies of a resource", "write 0, or delete the key"),
+    row("resources.*.pool", When::Present, "pooling of connections", "delete the key"),
+    row("resources.*.type", When::Is("objects"), "object stores", "use one from elsewhere, with `env` and `secrets`"),
+    row("resources.*.type", When::Is("rabbitmq"), "RabbitMQ", "use one from elsewhere, with `env` and `secrets`"),
+    row("edge", When::Present, "the edge", "reach services on their own ports"),
+    row("backups", When::Present, "backups", "copy the data by a scheduled service of yours"),
+    row("telemetry", When::Present, "keeping metrics, logs and traces", "`mainstay logs` shows recent output"),
+    row("alerts", When::Present, "alerts", "watch `mainstay status`"),
+    row("access", When::Present, "users and tokens", "the control socket belongs to the node's user and root"),
+];
+
+const fn row(path: &'static str, when: When, what: &'static str, instead: &'static str) -> NotYet {
+    NotYet { path, when, what, instead }
+}
+
+/// What is said about it.
+pub(crate) fn message(row: &NotYet) -> String {
+    format!("not supported yet: {}", row.what)
+}
+
+/// The row of the whole of a key, for the reference and the schema.
+pub(crate) fn of_key(path: &str) -> Option<&'static NotYet> {
+    NOT_YET.iter().find(|row| row.when == When::Present && row.path == path)
+}
+
+/// The row of a word, for the reference and the schema.
+pub(crate) fn of_word(path: &str, word: &str) -> Option<&'static NotYet> {
+    NOT_YET.iter().find(|row| matches!(row.when, When::Is(is) if is == word) && row.path == path)
+}
+
+/// The rows of other values of a key.
+pub(crate) fn of_values(path: &str) -> Option<&'static NotYet> {
+    NOT_YET.iter().find(|row| matches!(row.when, When::Mapping | When::NotZero) && row.path == path)
+}
+
+/// Reports everything in an environment that is not carried out yet.
+pub(crate) fn check(root: &Mapping, problems: &mut Problems<'_>) {
+    mapping(root, "", problems);
+}
+
+fn mapping(mapping: &Mapping, around: &str, problems: &mut Problems<'_>) {
+    for entry in &mapping.entries {
+        let known =
+            |path: &str| NOT_YET.iter().any(|row| row.path == path || row.path.starts_with(&format!("{path}.")));
+        let path = [entry.key.as_str(), "*"]
+            .into_iter()
+            .map(|name| if around.is_empty() { name.to_owned() } else { format!("{around}.{name}") })
+            .find(|path| known(path));
+        let Some(path) = path else {
+            continue;
+        };
+        match NOT_YET.iter().find(|row| row.path == path && applies(row.when, &entry.value)) {
+            Some(row) => {
+                problems.report_with(RuleId::NotSupportedYet, marked(row.when, entry), message(row), row.instead)
+            }
+            None => {
+                if let Value::Map(below) = &entry.value.value {
+                    self::mapping(below, &path, problems);
+                }
+            }
+        }
+    }
+}
+
+fn applies(when: When, node: &Node) -> bool {
+    let text = node.scalar().map(|scalar| scalar.text.as_str());
+    match when {
+        When::Present => true,
+        When::Mapping => node.map().is_some(),
+        When::Is(word) => text == Some(word),
+        When::NotZero => text.is_some_and(|text| text != "0"),
+    }
+}
+
+fn marked(when: When, entry: &Entry) -> Place {
+    match when {
+        When::Present | When::Mapping => entry.key_place,
+        When::Is(_) | When::NotZero => entry.value.place,
+    }
+}
