@@ -7,6 +7,8 @@ mod tidy;
 
 mod bench;
 mod docs;
+#[cfg(test)]
+mod samples;
 
 use std::process::ExitCode;
 

@@ -186,7 +186,8 @@ mod tests {
             | --- | ---: | ---: | ---: | ---: |
             | Mainstay | 11 | 19.5 MiB | 8.8 MiB | 12 ms |
             | other | not installed here | | | |
-        "#]].assert_eq(&report(Some(240.4)));
+        "#]]
+        .assert_eq(&report(Some(240.4)));
     }
 
     #[test]

@@ -1,0 +1,75 @@
+//! Every `mainstay.yaml` of the examples and every whole file in a page of documentation is accepted by `check`.
+//!
+//! A whole file is a block of YAML that begins with `stack:`. One marked `yaml invalid` is there to show a problem, and
+//! must have one.
+
+use std::fs;
+
+use config::SourceFile;
+
+use crate::repository::{self, File};
+
+/// A whole file to check, and whether it is meant to pass.
+struct Sample {
+    /// Where it stands, as `path:line`.
+    place: String,
+    text: String,
+    valid: bool,
+}
+
+fn samples_of_page(page: &File) -> Vec<Sample> {
+    let mut found = Vec::new();
+    let mut lines = (1..).zip(page.text.lines());
+    while let Some((line, fence)) = lines.next() {
+        if !fence.starts_with("```") {
+            continue;
+        }
+        let block = lines.by_ref().map(|(_, text)| text).take_while(|text| !text.starts_with("```"));
+        let text: String = block.map(|text| format!("{text}\n")).collect();
+        if fence.starts_with("```yaml") && text.starts_with("stack:") {
+            found.push(Sample { place: format!("{}:{line}", page.path), text, valid: !fence.ends_with("invalid") });
+        }
+    }
+    found
+}
+
+fn samples_of_examples() -> Vec<Sample> {
+    let folders = fs::read_dir(repository::root().join("examples")).into_iter().flatten().flatten();
+    let files = folders.map(|folder| folder.path().join("mainstay.yaml"));
+    files
+        .filter_map(|path| {
+            Some(Sample { text: fs::read_to_string(&path).ok()?, place: path.display().to_string(), valid: true })
+        })
+        .collect()
+}
+
+/// What is not as it should be about a sample, in words.
+fn judge(sample: &Sample) -> Option<String> {
+    let checked = config::check(&SourceFile::new("mainstay.yaml", &sample.text), None);
+    let problems: String = checked.problems.iter().map(|problem| format!("  {problem}\n")).collect();
+    match (sample.valid, problems.is_empty()) {
+        (true, true) | (false, false) => None,
+        (true, false) => Some(format!("{}\n{problems}", sample.place)),
+        (false, true) => Some(format!("{}: `check` finds nothing\n", sample.place)),
+    }
+}
+
+#[test]
+fn every_sample_is_what_it_is_meant_to_be() {
+    let pages = repository::files();
+    let in_pages = pages.iter().filter(|file| file.is_page()).flat_map(samples_of_page);
+    let samples: Vec<Sample> = in_pages.chain(samples_of_examples()).collect();
+    assert!(samples.iter().any(|sample| sample.place.contains("examples")), "the examples were not found");
+    let wrong: String = samples.iter().filter_map(judge).collect();
+    assert!(wrong.is_empty(), "\n{wrong}");
+}
+
+#[test]
+fn blocks_are_found_with_their_meaning() {
+    let text = "a\n```yaml\nstack: a\n```\n```sh\nstack:\n```\n```yaml invalid\nstack: b\n```\n```yaml\nport: 1\n```\n";
+    let page = File { path: "x.md".to_owned(), text: text.to_owned() };
+    let found: Vec<(String, String, bool)> =
+        samples_of_page(&page).into_iter().map(|sample| (sample.place, sample.text, sample.valid)).collect();
+    let sample = |place: &str, text: &str, valid| (place.to_owned(), text.to_owned(), valid);
+    assert_eq!(found, [sample("x.md:2", "stack: a\n", true), sample("x.md:8", "stack: b\n", false)]);
+}
