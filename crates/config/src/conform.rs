@@ -24,14 +24,21 @@ impl<'t> Trail<'t> {
     pub(crate) fn to(&'t self, name: &'t str) -> Trail<'t> {
         Trail { parent: (!self.name.is_empty()).then_some(self), name }
     }
+
+    fn path(self) -> String {
+        match self.parent {
+            Some(parent) => format!("{}.{}", parent.path(), self.name),
+            None => self.name.to_owned(),
+        }
+    }
 }
 
 impl fmt::Display for Trail<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(parent) = self.parent {
-            write!(f, "{parent}.")?;
+        match self.name.is_empty() {
+            true => f.write_str("the file"),
+            false => write!(f, "`{}`", self.path()),
         }
-        f.write_str(if self.name.is_empty() { "the file" } else { self.name })
     }
 }
 
@@ -48,7 +55,7 @@ pub(crate) enum Completeness {
 pub(crate) fn check(root: &Node, record: &'static Record, completeness: Completeness, problems: &mut Problems<'_>) {
     let mut check = Conformity { completeness, problems };
     match &root.value {
-        Value::Map(mapping) => check.record(mapping, record, Trail::TOP, Place { to: 0, ..Place::START }),
+        Value::Map(mapping) => check.record(mapping, record, Trail::TOP, Place::START, None),
         Value::Broken => {}
         _ => check.wrong_kind(root, &Shape::Record(record), Trail::TOP),
     }
@@ -76,7 +83,7 @@ impl Conformity<'_, '_> {
                     self.value(&entry.value, value, trail.to(&entry.key), entry.key_place);
                 }
             }
-            (Value::Map(mapping), Shape::Record(record)) => self.record(mapping, record, trail, at),
+            (Value::Map(mapping), Shape::Record(record)) => self.record(mapping, record, trail, at, None),
             (Value::Map(mapping), Shape::Tagged(tagged)) => self.tagged(mapping, tagged, trail, at),
             (Value::Map(_), Shape::Unsettled) => {}
             _ => self.wrong_kind(node, shape, trail),
@@ -85,7 +92,7 @@ impl Conformity<'_, '_> {
 
     fn empty(&mut self, shape: &Shape, trail: Trail<'_>, at: Place) {
         let hint = format!("write {}, or delete the key", shape.describe());
-        self.problems.report_with(RuleId::EmptyValue, at, format!("`{trail}` has no value"), hint);
+        self.problems.report_with(RuleId::EmptyValue, at, format!("{trail} has no value"), hint);
     }
 
     fn wrong_kind(&mut self, node: &Node, shape: &Shape, trail: Trail<'_>) {
@@ -95,7 +102,7 @@ impl Conformity<'_, '_> {
             Value::List(_) => "a list",
             Value::Map(_) => "a mapping",
         };
-        let message = format!("`{trail}` is {found}; wanted: {}", shape.describe());
+        let message = format!("{trail} is {found}; wanted: {}", shape.describe());
         match (&node.value, shape) {
             (Value::Scalar(scalar), Shape::List { .. }) => {
                 let hint = format!("write [{}]", scalar.text);
@@ -130,7 +137,7 @@ impl Conformity<'_, '_> {
                 match scalar.text.starts_with(|c: char| c.is_ascii_digit()) {
                     true => self.value(node, first, trail, at),
                     false => {
-                        let message = format!("{:?} does not fit `{trail}`; wanted: {}", scalar.text, whole.describe());
+                        let message = format!("{:?} does not fit {trail}; wanted: {}", scalar.text, whole.describe());
                         self.problems.report(RuleId::InvalidValue, node.place, message);
                     }
                 }
@@ -147,19 +154,27 @@ impl Conformity<'_, '_> {
             if let (true, Some(scalar)) = (distinct, node.scalar())
                 && !seen.insert(&scalar.text)
             {
-                let message = format!("`{}` stands in `{trail}` a second time", scalar.text);
+                let message = format!("`{}` stands in {trail} a second time", scalar.text);
                 self.problems.report_with(RuleId::DuplicateItem, node.place, message, "delete one of the two");
             }
         }
     }
 
-    fn record(&mut self, mapping: &Mapping, record: &'static Record, trail: Trail<'_>, at: Place) {
+    fn record(
+        &mut self,
+        mapping: &Mapping,
+        record: &'static Record,
+        trail: Trail<'_>,
+        at: Place,
+        kin: Option<&'static Tagged>,
+    ) {
         for entry in &mapping.entries {
             match record.key(&entry.key) {
                 Some(key) => self.value(&entry.value, &key.shape, trail.to(&entry.key), entry.key_place),
                 None => {
                     let known: Vec<&str> = record.keys.iter().map(|key| key.name).collect();
-                    self.unknown(&entry.key, entry.key_place, record.what, &known, trail);
+                    let of_kin = kin.and_then(|tagged| Some((tagged.key, tagged.with_key(&entry.key)?.word)));
+                    self.unknown(&entry.key, entry.key_place, record.what, &known, trail, of_kin);
                 }
             }
         }
@@ -177,23 +192,33 @@ impl Conformity<'_, '_> {
 
     fn missing(&mut self, key: &str, what: &str, trail: Trail<'_>, at: Place) {
         let hint = format!("add `{key}`: {what}");
-        self.problems.report_with(RuleId::MissingKey, at, format!("`{trail}` lacks `{key}`"), hint);
+        self.problems.report_with(RuleId::MissingKey, at, format!("{trail} lacks `{key}`"), hint);
     }
 
-    fn unknown(&mut self, key: &str, place: Place, what: &str, known: &[&str], trail: Trail<'_>) {
+    /// `of_kin` is the tag and word of another kind of the same mapping that has the key.
+    fn unknown(
+        &mut self,
+        key: &str,
+        place: Place,
+        what: &str,
+        known: &[&str],
+        trail: Trail<'_>,
+        of_kin: Option<(&str, &str)>,
+    ) {
         let top = trail.name.is_empty();
         let environments_only = top && crate::shape::file::MERGED.key(key).is_some();
         let hint = if environments_only {
             format!("it belongs to an environment: environments.production.{key}")
         } else {
-            match closest(key, known.iter().copied()) {
-                None if known.is_empty() => "delete it".to_owned(),
+            match (closest(key, known.iter().copied()), of_kin) {
+                (None, Some((tag, word))) => format!("`{key}` goes with `{tag}: {word}`"),
+                (None, None) if known.is_empty() => "delete it".to_owned(),
                 _ => suggestion(key, "known keys", known),
             }
         };
         let message = match top {
             true => format!("the file has no key `{key}`"),
-            false => format!("`{trail}`, {what}, has no key `{key}`"),
+            false => format!("{trail}, {what}, has no key `{key}`"),
         };
         self.problems.report_with(RuleId::UnknownKey, place, message, hint);
     }
@@ -205,12 +230,12 @@ impl Conformity<'_, '_> {
         let mut present = mapping.entries.iter().filter(|entry| one_of.keys.contains(&entry.key.as_str()));
         match (present.next(), present.next()) {
             (Some(first), Some(second)) => {
-                let message = format!("`{trail}` has both `{}` and `{}`", first.key, second.key);
+                let message = format!("{trail} has both `{}` and `{}`", first.key, second.key);
                 self.problems.report_with(RuleId::ConflictingKeys, second.key_place, message, "keep one of them");
             }
             (None, _) if one_of.needed && self.completeness == Completeness::Whole => {
                 let keys = one_of.keys.iter().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", ");
-                let message = format!("`{trail}`, {}, lacks one of {keys}", record.what);
+                let message = format!("{trail}, {}, lacks one of {keys}", record.what);
                 self.problems.report_with(RuleId::MissingKey, at, message, "add one of them");
             }
             _ => {}
@@ -229,11 +254,11 @@ impl Conformity<'_, '_> {
             match entry.value.value {
                 Value::Broken => {}
                 Value::Null => {
-                    let message = format!("`{trail}.{}` has no value", tagged.key);
+                    let message = format!("{} has no value", trail.to(tagged.key));
                     self.problems.report(RuleId::EmptyValue, entry.key_place, message);
                 }
                 _ => {
-                    let message = format!("`{trail}.{}` is not a single word", tagged.key);
+                    let message = format!("{} is not a single word", trail.to(tagged.key));
                     self.problems.report(RuleId::WrongKind, entry.value.place, message);
                 }
             }
@@ -247,6 +272,6 @@ impl Conformity<'_, '_> {
             return;
         };
         let others = mapping.entries.iter().filter(|entry| entry.key != tagged.key).cloned().collect();
-        self.record(&Mapping { entries: others }, &variant.record, trail, at);
+        self.record(&Mapping { entries: others }, &variant.record, trail, at, Some(tagged));
     }
 }

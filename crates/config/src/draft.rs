@@ -100,6 +100,9 @@ fn generated(reader: &mut Reader<'_, '_>, mapping: &Mapping) -> Option<stack::Se
     match u32::try_from(size.value.as_bytes()) {
         Ok(bytes) if bounds.contains(&u64::from(bytes)) => Some(stack::SecretSource::Generate { bytes }),
         _ => {
+            if reader.problems.any_within(size.place) {
+                return None;
+            }
             let message = format!("a secret is generated from {}B to {}B", bounds.start(), bounds.end());
             reader.problems.report_with(RuleId::InvalidValue, size.place, message, "32B is enough for any key");
             None

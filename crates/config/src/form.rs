@@ -171,11 +171,15 @@ impl Form {
         match self {
             Form::Text { what } => one_line(text, what),
             Form::Name(kind) => kind.check(text),
-            Form::Size { min } => at_least(parsed::<ByteSize>(text)?, min, text),
-            Form::Span { min } => at_least(parsed::<Span>(text)?, min, text),
-            Form::Share => parsed::<Percent>(text).map(drop),
-            Form::Rate => parsed::<Rate>(text).map(drop),
-            Form::Path => parsed::<UrlPath>(text).map(drop),
+            Form::Size { min } => at_least(mended::<ByteSize>(text, &sized(text))?, min, text),
+            Form::Span { min } => {
+                at_least(mended::<Span>(text, &[format!("{text}ms"), format!("{text}s")])?, min, text)
+            }
+            Form::Share => mended::<Percent>(text, &[format!("{text}%")]).map(drop),
+            Form::Rate => {
+                mended::<Rate>(text, &[format!("{text}in"), format!("{text}/s"), format!("{text}/min")]).map(drop)
+            }
+            Form::Path => mended::<UrlPath>(text, &[format!("/{text}")]).map(drop),
             Form::Zone => zone(text),
             Form::Command => command::split(text)
                 .map(drop)
@@ -264,7 +268,8 @@ impl NameKind {
         }
     }
 
-    const fn pattern(self) -> &'static str {
+    /// The regular expression of JSON Schema that such names match.
+    pub(crate) const fn pattern(self) -> &'static str {
         match self {
             NameKind::Secret | NameKind::Variable => "^[A-Za-z_][A-Za-z0-9_]{0,119}$",
             NameKind::User => "^[a-z_][a-z0-9_-]{0,31}$",
@@ -344,7 +349,33 @@ where
     text.parse().map_err(Complaint::invalid)
 }
 
-fn at_least<T: PartialOrd + fmt::Display>(value: T, min: T, text: &str) -> Result<(), Complaint> {
+/// As [`parsed`], with those of the candidates that do read as a hint.
+fn mended<T>(text: &str, candidates: &[String]) -> Result<T, Complaint>
+where
+    T: FromStr,
+    T::Err: fmt::Display,
+{
+    parsed(text).map_err(|complaint| {
+        let good: Vec<&str> = candidates.iter().filter(|c| c.parse::<T>().is_ok()).map(String::as_str).collect();
+        match good.is_empty() {
+            true => complaint,
+            false => complaint.hint(format!("write {}", good.join(" or "))),
+        }
+    })
+}
+
+/// A size whose unit is missing or in another case: `512m`, `1mb`, `100`.
+fn sized(text: &str) -> [String; 2] {
+    let number = text.trim_end_matches(|c: char| c.is_ascii_alphabetic()).trim_end();
+    match text[number.len()..].trim().chars().next().map(|c| c.to_ascii_lowercase()) {
+        Some('k') => [format!("{number}KiB"), format!("{number}kB")],
+        Some('g') => [format!("{number}GiB"), format!("{number}GB")],
+        Some('t') => [format!("{number}TiB"), format!("{number}TB")],
+        _ => [format!("{number}MiB"), format!("{number}MB")],
+    }
+}
+
+fn at_least<T: PartialOrd + fmt::Display + Copy>(value: T, min: T, text: &str) -> Result<(), Complaint> {
     match value >= min {
         true => Ok(()),
         false => Err(Complaint::invalid(format!("{text} is too little: at least {min} is needed here"))),

@@ -117,7 +117,7 @@ fn merged_entry(base: &Entry, over: &Entry, known: Known, trail: Trail<'_>, prob
 }
 
 fn nothing_to_delete(base: &Mapping, over: &Entry, trail: Trail<'_>, problems: &mut Problems<'_>) {
-    let message = format!("`{}` deletes nothing: the file does not set it above", trail.to(&over.key));
+    let message = format!("{} deletes nothing: the file does not set it above", trail.to(&over.key));
     let hint = match closest(&over.key, base.entries.iter().map(|entry| entry.key.as_str())) {
         Some(name) => format!("did you mean `{name}`?"),
         None => "delete the line".to_owned(),

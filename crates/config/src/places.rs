@@ -52,6 +52,11 @@ impl Places {
         self.found.get(path).copied()
     }
 
+    /// Every path that stands in the file.
+    pub fn paths(&self) -> impl Iterator<Item = &str> {
+        self.found.keys().map(String::as_str)
+    }
+
     /// What to mark for this path: its value where that is on one line, else its key; when the path does
     /// not stand in the file, the key of the nearest thing around it that does.
     pub fn nearest(&self, path: &str) -> Place {

@@ -111,7 +111,8 @@ impl<'s> Problems<'s> {
 pub(crate) fn closest<'k>(found: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
     let near = |name: &&str| {
         let distance = strsim::damerau_levenshtein(found, name);
-        distance * 3 <= found.chars().count().max(name.chars().count())
+        let longer = found.chars().count().max(name.chars().count());
+        distance < longer && distance <= (longer / 3).max(1)
     };
     if found.len() > NAME_COMPARED_MAX {
         return None;
@@ -123,12 +124,16 @@ pub(crate) fn closest<'k>(found: &str, known: impl IntoIterator<Item = &'k str>)
         .min_by_key(|name| strsim::damerau_levenshtein(found, name))
 }
 
+/// Shortest text that counts as part of a longer name: `lru` is of `allkeys-lru`.
+const PART_BYTES_MIN: usize = 3;
+
 /// Longest name that is compared for "did you mean": the comparison takes the product of both lengths.
 const NAME_COMPARED_MAX: usize = 100;
 
 /// "did you mean" where something is close, else all that is known.
-pub(crate) fn suggestion<'k>(found: &str, what: &str, known: &[&'k str]) -> String {
-    match closest(found, known.iter().copied()) {
+pub(crate) fn suggestion(found: &str, what: &str, known: &[&str]) -> String {
+    let part_of = || known.iter().copied().find(|name| found.len() >= PART_BYTES_MIN && name.contains(found));
+    match closest(found, known.iter().copied()).or_else(part_of) {
         Some(name) => format!("did you mean `{name}`?"),
         None if known.is_empty() => format!("there are no {what}"),
         None => format!("{what}: {}", known.join(", ")),

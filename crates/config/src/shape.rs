@@ -94,6 +94,11 @@ impl Record {
 }
 
 impl Tagged {
+    /// The kind that has this key.
+    pub(crate) fn with_key(&self, key: &str) -> Option<&'static Variant> {
+        self.variants.iter().find(|variant| variant.record.key(key).is_some())
+    }
+
     pub(crate) fn variant(&self, word: &str) -> Option<&'static Variant> {
         self.variants.iter().find(|variant| variant.word == word)
     }
@@ -106,8 +111,8 @@ impl Shape {
             Shape::One(form) => form.describe(),
             Shape::List { .. } => "a list".to_owned(),
             Shape::Named { name, .. } => format!("a mapping from the name of {}", name.what()),
-            Shape::Record(record) => format!("a mapping, {}", record.what),
-            Shape::Tagged(tagged) => format!("a mapping, {}", tagged.what),
+            Shape::Record(record) => format!("a mapping ({})", record.what),
+            Shape::Tagged(tagged) => format!("a mapping ({})", tagged.what),
             Shape::Either(shapes) => shapes.iter().map(Shape::describe).collect::<Vec<_>>().join(", or "),
             Shape::Unsettled => "a mapping".to_owned(),
         }

@@ -1,5 +1,7 @@
 //! Whole files checked for each of their environments.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::fmt::Write;
 use std::path::Path;
 
@@ -21,7 +23,7 @@ fn problems(name: &str, text: &str, environment_name: &str) -> String {
 }
 
 #[track_caller]
-fn check(text: &str, environment_name: &str, expected: Expect) {
+fn check(text: &str, environment_name: &str, expected: &Expect) {
     expected.assert_eq(&problems("mainstay.yaml", text, environment_name));
 }
 
@@ -32,7 +34,7 @@ fn development_asks_for_less() {
     check(
         LATER,
         "development",
-        expect![[r#"
+        &expect![[r#"
             mainstay.yaml:49:1: unsupported[not-supported-yet]: not supported yet: backups
               hint: copy the data by a scheduled service of yours
             mainstay.yaml:55:1: unsupported[not-supported-yet]: not supported yet: keeping metrics, logs and traces
@@ -51,7 +53,7 @@ fn staging_lists_its_unsupported_lines() {
     check(
         LATER,
         "staging",
-        expect![[r#"
+        &expect![[r#"
         mainstay.yaml:11:5: unsupported[not-supported-yet]: not supported yet: static files
           hint: serve the folder by a program of yours with `run`
         mainstay.yaml:12:5: unsupported[not-supported-yet]: not supported yet: static files
@@ -92,7 +94,7 @@ fn production_lists_its_unsupported_lines() {
     check(
         LATER,
         "production",
-        expect![[r#"
+        &expect![[r#"
         mainstay.yaml:11:5: unsupported[not-supported-yet]: not supported yet: static files
           hint: serve the folder by a program of yours with `run`
         mainstay.yaml:12:5: unsupported[not-supported-yet]: not supported yet: static files
@@ -136,8 +138,10 @@ fn the_design_sketch_has_unsupported_lines_only() {
         println!("oracle not present");
         return;
     };
-    let check = |name: &str, expected: Expect| expected.assert_eq(&problems("sketch.yaml", &text, name));
-    check("development", expect![[r#"
+    let check = |name: &str, expected: &Expect| expected.assert_eq(&problems("sketch.yaml", &text, name));
+    check(
+        "development",
+        &expect![[r#"
         sketch.yaml:13:5: unsupported[not-supported-yet]: not supported yet: static files
           hint: serve the folder by a program of yours with `run`
         sketch.yaml:14:5: unsupported[not-supported-yet]: not supported yet: static files
@@ -157,35 +161,11 @@ fn the_design_sketch_has_unsupported_lines_only() {
         sketch.yaml:59:1: unsupported[not-supported-yet]: not supported yet: alerts
           hint: watch `mainstay status`
         stack: yes
-    "#]]);
-    check("staging", expect![[r#"
-        sketch.yaml:13:5: unsupported[not-supported-yet]: not supported yet: static files
-          hint: serve the folder by a program of yours with `run`
-        sketch.yaml:14:5: unsupported[not-supported-yet]: not supported yet: static files
-          hint: delete the line
-        sketch.yaml:19:5: unsupported[not-supported-yet]: not supported yet: scaling between bounds
-          hint: write a number
-        sketch.yaml:22:59: unsupported[not-supported-yet]: not supported yet: guarding database migrations
-          hint: delete the key
-        sketch.yaml:23:26: unsupported[not-supported-yet]: not supported yet: canary releases
-          hint: write `strategy: rolling`
-        sketch.yaml:34:35: unsupported[not-supported-yet]: not supported yet: standby copies of a resource
-          hint: write 0, or delete the key
-        sketch.yaml:34:38: unsupported[not-supported-yet]: not supported yet: pooling of connections
-          hint: delete the key
-        sketch.yaml:36:19: unsupported[not-supported-yet]: not supported yet: object stores
-          hint: use one from elsewhere, with `env` and `secrets`
-        sketch.yaml:41:1: unsupported[not-supported-yet]: not supported yet: the edge
-          hint: reach services on their own ports
-        sketch.yaml:51:1: unsupported[not-supported-yet]: not supported yet: backups
-          hint: copy the data by a scheduled service of yours
-        sketch.yaml:58:1: unsupported[not-supported-yet]: not supported yet: keeping metrics, logs and traces
-          hint: `mainstay logs` shows recent output
-        sketch.yaml:59:1: unsupported[not-supported-yet]: not supported yet: alerts
-          hint: watch `mainstay status`
-        stack: yes
-    "#]]);
-    check("production", expect![[r#"
+    "#]],
+    );
+    check(
+        "staging",
+        &expect![[r#"
         sketch.yaml:13:5: unsupported[not-supported-yet]: not supported yet: static files
           hint: serve the folder by a program of yours with `run`
         sketch.yaml:14:5: unsupported[not-supported-yet]: not supported yet: static files
@@ -211,5 +191,36 @@ fn the_design_sketch_has_unsupported_lines_only() {
         sketch.yaml:59:1: unsupported[not-supported-yet]: not supported yet: alerts
           hint: watch `mainstay status`
         stack: yes
-    "#]]);
+    "#]],
+    );
+    check(
+        "production",
+        &expect![[r#"
+        sketch.yaml:13:5: unsupported[not-supported-yet]: not supported yet: static files
+          hint: serve the folder by a program of yours with `run`
+        sketch.yaml:14:5: unsupported[not-supported-yet]: not supported yet: static files
+          hint: delete the line
+        sketch.yaml:19:5: unsupported[not-supported-yet]: not supported yet: scaling between bounds
+          hint: write a number
+        sketch.yaml:22:59: unsupported[not-supported-yet]: not supported yet: guarding database migrations
+          hint: delete the key
+        sketch.yaml:23:26: unsupported[not-supported-yet]: not supported yet: canary releases
+          hint: write `strategy: rolling`
+        sketch.yaml:34:35: unsupported[not-supported-yet]: not supported yet: standby copies of a resource
+          hint: write 0, or delete the key
+        sketch.yaml:34:38: unsupported[not-supported-yet]: not supported yet: pooling of connections
+          hint: delete the key
+        sketch.yaml:36:19: unsupported[not-supported-yet]: not supported yet: object stores
+          hint: use one from elsewhere, with `env` and `secrets`
+        sketch.yaml:41:1: unsupported[not-supported-yet]: not supported yet: the edge
+          hint: reach services on their own ports
+        sketch.yaml:51:1: unsupported[not-supported-yet]: not supported yet: backups
+          hint: copy the data by a scheduled service of yours
+        sketch.yaml:58:1: unsupported[not-supported-yet]: not supported yet: keeping metrics, logs and traces
+          hint: `mainstay logs` shows recent output
+        sketch.yaml:59:1: unsupported[not-supported-yet]: not supported yet: alerts
+          hint: watch `mainstay status`
+        stack: yes
+    "#]],
+    );
 }

@@ -31,7 +31,10 @@ pub(super) fn check(draft: &Draft, problems: &mut Problems<'_>) {
 /// The variables that the service receives whatever it says: its port and its resources.
 fn injected(draft: &Draft, service: &ServiceDraft, problems: &mut Problems<'_>) -> BTreeMap<String, String> {
     let mut owners = BTreeMap::from([("PORT".to_owned(), "the platform: the port of a replica".to_owned())]);
-    for used in &service.uses {
+    for (index, used) in service.uses.iter().enumerate() {
+        if service.uses[..index].iter().any(|before| before.value == used.value) {
+            continue;
+        }
         let Some(kind) = draft.resource(&used.value).and_then(|resource| resource.kind.as_ref()) else {
             continue;
         };
