@@ -11,6 +11,8 @@ use model::stack::{CommandLine, Health, Limits, Listen, Volume};
 use model::{Digest, ReleaseNumber, ResourceName, SecretName, TimeZoneName, VariableName};
 
 /// Everything that a release runs, whole enough to start its replicas again when the file has moved on.
+/// Its JSON form is stored and digested: a new field is left out of it at its default, so that a newer
+/// program neither loses nor replaces what runs.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Content {
     /// What its replicas run.

@@ -1,0 +1,299 @@
+//! The programs that run: found, and copied so that building again does not change what runs.
+//!
+//! Start reading at [`find`], then [`keep`]. A program is copied to `artefacts/DIGEST/NAME` when it is a
+//! native executable inside the project's folder. A script, and a program that is installed, runs from
+//! where it is, because it finds its other files by where it lies; `mainstay plan` says so. A copy is
+//! written to the side, made durable, and renamed: a folder with a digest's name is complete.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Component, Path, PathBuf};
+
+use model::Digest;
+use plan::release::{InPlace, Program};
+use sha2::{Digest as _, Sha256};
+
+/// Bytes read at a time.
+const CHUNK_BYTES: usize = 64 << 10;
+
+/// What a file that is being copied lies in until it is complete.
+const INCOMING: &str = ".incoming";
+
+/// Everyone may read and start a copy, nobody may change it.
+const COPY_MODE: u32 = 0o555;
+
+/// The first bytes of native executables: ELF; Mach-O of 64 bits, and of several processors.
+const NATIVE: [[u8; 4]; 3] = [*b"\x7fELF", [0xcf, 0xfa, 0xed, 0xfe], [0xca, 0xfe, 0xba, 0xbe]];
+
+/// Where programs are looked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Search {
+    /// The folder of the file: a word with a `/` in it is meant from here.
+    pub project: PathBuf,
+    /// The folders of PATH: a word without `/` is looked for in these. Relative ones are passed over.
+    pub path: Vec<PathBuf>,
+}
+
+/// A program that was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// What runs.
+    pub program: Program,
+    /// Where it was found.
+    pub at: PathBuf,
+}
+
+/// A program cannot be found.
+#[derive(Debug, thiserror::Error)]
+pub enum FindError {
+    /// There is no such file.
+    #[error("there is no program {}: build it first, or mend the path in `run`", path.display())]
+    Missing {
+        /// The path that was tried.
+        path: PathBuf,
+    },
+    /// PATH does not lead to it, and the project has a file of that name.
+    #[error("{word} is in none of the folders of PATH ({searched}); write ./{word} to run the file of the project")]
+    MissingFromPathButHere {
+        /// The word.
+        word: String,
+        /// The folders.
+        searched: String,
+    },
+    /// PATH does not lead to it.
+    #[error("{word} is in none of the folders of PATH ({searched}): install it, or write a path with a / in it")]
+    MissingFromPath {
+        /// The word.
+        word: String,
+        /// The folders.
+        searched: String,
+    },
+    /// It is a folder or a device.
+    #[error("{} is not a file", path.display())]
+    NotAFile {
+        /// What it is instead is the operating system's to say.
+        path: PathBuf,
+    },
+    /// Nobody may start it.
+    #[error("{} is not executable: run `chmod +x` on it", path.display())]
+    NotExecutable {
+        /// The file.
+        path: PathBuf,
+    },
+    /// It cannot be read.
+    #[error("cannot read {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+}
+
+/// A program cannot be copied.
+#[derive(Debug, thiserror::Error)]
+pub enum KeepError {
+    /// The operating system refused a step.
+    #[error("cannot {doing} {}", path.display())]
+    Io {
+        /// The step, as a verb.
+        doing: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// Its bytes changed between being looked at and being copied.
+    #[error("{} changed while it was copied: a build is going on; try again when it has ended", path.display())]
+    Changed {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+/// Finds what the first word of a command stands for.
+pub fn find(word: &str, search: &Search) -> Result<Found, FindError> {
+    if !word.contains('/') {
+        return find_in_path(word, search);
+    }
+    let at = without_dots(&search.project.join(word));
+    let about = fs::metadata(&at).map_err(|source| match source.kind() {
+        io::ErrorKind::NotFound => FindError::Missing { path: at.clone() },
+        _ => FindError::Read { path: at.clone(), source },
+    })?;
+    if !about.is_file() {
+        return Err(FindError::NotAFile { path: at });
+    }
+    if about.mode() & 0o111 == 0 {
+        return Err(FindError::NotExecutable { path: at });
+    }
+    match is_inside(&at, &search.project) {
+        true => own_program(at),
+        false => Ok(installed(at)),
+    }
+}
+
+/// Copies a program that is to be frozen into `artefacts`, unless it is there already. Another program
+/// is left where it is.
+pub fn keep(found: &Found, artefacts: &Path) -> Result<(), KeepError> {
+    let Program::Frozen { digest, name } = &found.program else { return Ok(()) };
+    let place = path_of(artefacts, *digest, name);
+    if place.is_file() {
+        return Ok(());
+    }
+    let incoming = artefacts.join(format!("{INCOMING}-{digest}"));
+    remove(&incoming)?;
+    fs::create_dir_all(&incoming).map_err(io_error("make", &incoming))?;
+    let copied = copy(&found.at, &incoming.join(name))?;
+    if copied != *digest {
+        remove(&incoming)?;
+        return Err(KeepError::Changed { path: found.at.clone() });
+    }
+    fs::set_permissions(&incoming, Permissions::from_mode(0o755)).map_err(io_error("change the mode of", &incoming))?;
+    sync(&incoming)?;
+    let folder = artefacts.join(digest.to_string());
+    // A folder without its file is left of an older copy that somebody took apart.
+    remove(&folder)?;
+    fs::rename(&incoming, &folder).map_err(io_error("rename", &incoming))?;
+    sync(artefacts)
+}
+
+/// Where a copy is.
+pub fn path_of(artefacts: &Path, digest: Digest, name: &str) -> PathBuf {
+    artefacts.join(digest.to_string()).join(name)
+}
+
+/// Removes every copy but those that are still `needed`, and what an interrupted copy left. Returns how
+/// many were removed.
+pub fn prune(artefacts: &Path, needed: &BTreeSet<Digest>) -> Result<usize, KeepError> {
+    let listed = match fs::read_dir(artefacts) {
+        Ok(listed) => listed,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+        Err(error) => return Err(io_error("list", artefacts)(error)),
+    };
+    let mut removed = 0;
+    for entry in listed {
+        let entry = entry.map_err(io_error("list", artefacts))?;
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        let unneeded = name.parse::<Digest>().is_ok_and(|digest| !needed.contains(&digest));
+        if unneeded || name.starts_with(INCOMING) {
+            remove(&entry.path())?;
+            removed += 1;
+        }
+    }
+    Ok(removed)
+}
+
+fn find_in_path(word: &str, search: &Search) -> Result<Found, FindError> {
+    let folders: Vec<&PathBuf> = search.path.iter().filter(|folder| folder.is_absolute()).collect();
+    let executable = |path: &PathBuf| fs::metadata(path).is_ok_and(|it| it.is_file() && it.mode() & 0o111 != 0);
+    if let Some(at) = folders.iter().map(|folder| folder.join(word)).find(executable) {
+        return Ok(installed(at));
+    }
+    let searched = folders.iter().map(|it| it.display().to_string()).collect::<Vec<_>>().join(":");
+    let word = word.to_owned();
+    match search.project.join(&word).is_file() {
+        true => Err(FindError::MissingFromPathButHere { word, searched }),
+        false => Err(FindError::MissingFromPath { word, searched }),
+    }
+}
+
+fn installed(at: PathBuf) -> Found {
+    let program = Program::InPlace { path: at.clone(), why: InPlace::Installed, digest: None };
+    Found { program, at }
+}
+
+fn own_program(at: PathBuf) -> Result<Found, FindError> {
+    let unreadable = |source| FindError::Read { path: at.clone(), source };
+    let mut file = File::open(&at).map_err(unreadable)?;
+    let (digest, first) = digest_of(&mut file).map_err(unreadable)?;
+    let why = match NATIVE.contains(&first) {
+        false => InPlace::Script,
+        true if in_python_environment(&at) => InPlace::PythonEnvironment,
+        true => {
+            // A file was opened by this path, so the path ends in a name.
+            let name = at.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            return Ok(Found { program: Program::Frozen { digest, name }, at });
+        }
+    };
+    Ok(Found { program: Program::InPlace { path: at.clone(), why, digest: Some(digest) }, at })
+}
+
+fn in_python_environment(at: &Path) -> bool {
+    at.parent().and_then(Path::parent).is_some_and(|folder| folder.join("pyvenv.cfg").is_file())
+}
+
+/// Whether a path leads into a folder once every link is followed.
+fn is_inside(path: &Path, folder: &Path) -> bool {
+    match (path.canonicalize(), folder.canonicalize()) {
+        (Ok(path), Ok(folder)) => path.starts_with(folder),
+        _ => false,
+    }
+}
+
+/// The path without its `.` parts, for people to read. `..` stays: links may be before it.
+fn without_dots(path: &Path) -> PathBuf {
+    path.components().filter(|part| *part != Component::CurDir).collect()
+}
+
+fn digest_of(file: &mut impl Read) -> io::Result<(Digest, [u8; 4])> {
+    let mut first = [0; 4];
+    let mut seen = 0;
+    let digest = read_through(file, |chunk| {
+        let missing = &mut first[seen..];
+        let taken = missing.len().min(chunk.len());
+        missing[..taken].copy_from_slice(&chunk[..taken]);
+        seen += taken;
+        Ok(())
+    })?;
+    Ok((digest, first))
+}
+
+fn read_through(file: &mut impl Read, mut each: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<Digest> {
+    let mut hasher = Sha256::new();
+    let mut chunk = vec![0; CHUNK_BYTES];
+    loop {
+        match file.read(&mut chunk) {
+            Ok(0) => return Ok(Digest(hasher.finalize().into())),
+            Ok(count) => {
+                hasher.update(&chunk[..count]);
+                each(&chunk[..count])?;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Copies a file, made durable, and returns the digest of what was copied.
+fn copy(from: &Path, to: &Path) -> Result<Digest, KeepError> {
+    let mut source = File::open(from).map_err(io_error("read", from))?;
+    let mut target =
+        OpenOptions::new().write(true).create_new(true).mode(0o600).open(to).map_err(io_error("write", to))?;
+    let digest = read_through(&mut source, |chunk| target.write_all(chunk)).map_err(io_error("copy to", to))?;
+    target.set_permissions(Permissions::from_mode(COPY_MODE)).map_err(io_error("change the mode of", to))?;
+    target.sync_all().map_err(io_error("write", to))?;
+    Ok(digest)
+}
+
+fn remove(folder: &Path) -> Result<(), KeepError> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(io_error("remove", folder)(error)),
+        _ => Ok(()),
+    }
+}
+
+fn sync(folder: &Path) -> Result<(), KeepError> {
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(io_error("write", folder))
+}
+
+fn io_error(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> KeepError {
+    let path = path.to_owned();
+    move |source| KeepError::Io { doing, path, source }
+}
+
+#[cfg(test)]
+mod tests;
