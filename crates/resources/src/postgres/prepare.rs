@@ -1,0 +1,231 @@
+//! What is done before each start: the data directory, once; its configuration, always.
+//!
+//! A data directory gets its name when it is whole and on disk, so that one whose making was cut short is
+//! never believed. Leftovers of that are removed; nothing else ever is.
+
+use std::fs;
+use std::io::{self, Write};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Stdio};
+
+use model::Timestamp;
+use supervise::launch::UserIds;
+
+use super::{OPERATOR, Server, settings};
+use crate::certificate::{self, CertificateError};
+use crate::place::{Access, PlaceError};
+use crate::record::{self, Kind, RecordError};
+use crate::{Password, Passwords};
+
+/// What an unfinished data directory's name starts with.
+const UNFINISHED: &str = "data.new-";
+/// The most bytes of initdb's words that an error carries.
+const WORDS_BYTES_MAX: usize = 2048;
+
+/// A server could not be made ready to start.
+#[derive(Debug, thiserror::Error)]
+pub enum PrepareError {
+    /// A folder or file could not be had.
+    #[error(transparent)]
+    Place(#[from] PlaceError),
+    /// What was there forbids it.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// The certificate could not be made.
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
+    /// The data directory was made by another major version than the one about to start.
+    #[error(
+        "the data in {} was made by PostgreSQL {data}, and {server} is about to start on it: apply the file again",
+        folder.display()
+    )]
+    Version {
+        /// The data directory.
+        folder: PathBuf,
+        /// The major version that made it.
+        data: u32,
+        /// The major version about to start.
+        server: u32,
+    },
+    /// The version of the data cannot be told.
+    #[error(transparent)]
+    DataVersion(#[from] super::DataVersionError),
+    /// A file operation failed.
+    #[error("cannot {doing} {}", path.display())]
+    File {
+        /// What was being done.
+        doing: &'static str,
+        /// To what.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The program that makes data directories could not be run.
+    #[error("cannot run {}", program.display())]
+    Run {
+        /// The program.
+        program: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The program that makes data directories needs a user with a name, and none could be arranged.
+    #[error("cannot give user {uid} a name for {}, which insists on one", program.display())]
+    Name {
+        /// The user.
+        uid: u32,
+        /// The program.
+        program: PathBuf,
+        /// Why not.
+        source: sys::mounts::MountError,
+    },
+    /// The program that makes data directories refused.
+    #[error("{} ended with {status}: {words}", program.display())]
+    Refused {
+        /// The program.
+        program: PathBuf,
+        /// How it ended.
+        status: ExitStatus,
+        /// What it said.
+        words: String,
+    },
+    /// The work was cut off.
+    #[error("preparing was cut off")]
+    CutOff,
+}
+
+impl Server {
+    /// Makes everything ready for a start. To be run before each; does what is missing.
+    pub async fn prepare(&self, passwords: &Passwords, now: Timestamp) -> Result<(), PrepareError> {
+        let (server, operator) = (self.clone(), passwords.operator.clone());
+        let work = tokio::task::spawn_blocking(move || server.prepare_blocking(&operator, now));
+        work.await.unwrap_or(Err(PrepareError::CutOff))
+    }
+
+    fn prepare_blocking(&self, operator: &Password, now: Timestamp) -> Result<(), PrepareError> {
+        self.place.make()?;
+        self.place.socket(".s.PGSQL.65535.lock")?;
+        self.remove_unfinished()?;
+        let data = self.place.data();
+        match super::data_version(&data)? {
+            Some(made_by) if made_by != self.installation.version.major => {
+                let server = self.installation.version.major;
+                return Err(PrepareError::Version { folder: data, data: made_by, server });
+            }
+            Some(_) => self.place.check_owner(&data)?,
+            None => match record::read(&self.place, Kind::Postgres)? {
+                Some(found) => {
+                    return Err(record::gone(&self.place, &found, "its folder `data` is missing".to_owned()).into());
+                }
+                None => self.make_data(operator)?,
+            },
+        }
+        record::note(&self.place, Kind::Postgres, now)?;
+        certificate::prepare(&self.place, now)?;
+        let config = self.place.config();
+        self.place.write(&config.join(settings::FILE_NAME), self.settings().as_bytes(), Access::Group)?;
+        self.place.write(&config.join(settings::ACCESS_FILE_NAME), settings::ACCESS.as_bytes(), Access::Group)?;
+        Ok(())
+    }
+
+    fn remove_unfinished(&self) -> Result<(), PrepareError> {
+        for name in sys::files::names(&self.place.folder).map_err(PlaceError::File)? {
+            if name.starts_with(UNFINISHED) {
+                sys::files::remove(&self.place.folder.join(name)).map_err(PlaceError::File)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn make_data(&self, operator: &Password) -> Result<(), PrepareError> {
+        let failed = |doing, path: &Path| {
+            let path = path.to_owned();
+            move |source| PrepareError::File { doing, path, source }
+        };
+        // An initdb that a node left behind when it was killed writes into a folder of another name, and comes
+        // to nothing when that is removed.
+        let mut random = [0_u8; 8];
+        rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty())
+            .map_err(|error| failed("name", &self.place.folder)(error.into()))?;
+        let unfinished = self.place.folder.join(format!("{UNFINISHED}{:016x}", u64::from_be_bytes(random)));
+        self.place.make_folder(&unfinished, Access::Server)?;
+        self.initdb(&unfinished, operator)?;
+        fs::rename(&unfinished, self.place.data()).map_err(failed("rename", &unfinished))?;
+        let folder = &self.place.folder;
+        fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed("sync", folder))
+    }
+
+    fn initdb(&self, folder: &Path, operator: &Password) -> Result<(), PrepareError> {
+        let program = self.installation.beside("initdb");
+        let run = |source| PrepareError::Run { program: program.clone(), source };
+        let mut command = Command::new(&program);
+        command
+            .arg("-D")
+            .arg(folder)
+            .args(["--username", OPERATOR, "--pwfile=/dev/stdin", "--auth=scram-sha-256"])
+            .args(["--encoding=UTF8", "--lc-messages=C", "--data-checksums"])
+            .args(locale(self.installation.version.major))
+            .env_clear()
+            .env("TZ", "UTC")
+            .current_dir("/")
+            .stdin(password_pipe(operator, self.place.user).map_err(run)?);
+        let output = match self.place.user {
+            None => command.output().map_err(run)?,
+            Some(user) => {
+                command.uid(user.uid).gid(user.gid);
+                self.output_with_name(command, user, &program)?
+            }
+        };
+        match output.status.success() {
+            true => Ok(()),
+            false => Err(PrepareError::Refused { program, status: output.status, words: last_words(&output.stderr) }),
+        }
+    }
+
+    /// initdb looks up its own user's name and gives up when there is none; a resource's user is only a
+    /// number. So it sees a list of users with this one in it.
+    fn output_with_name(
+        &self,
+        mut command: Command,
+        user: UserIds,
+        program: &Path,
+    ) -> Result<std::process::Output, PrepareError> {
+        let UserIds { uid, gid } = user;
+        let users = self.place.folder.join("passwd.new");
+        let line = format!("{OPERATOR}:x:{uid}:{gid}::/nonexistent:/usr/sbin/nologin\n");
+        self.place.write(&users, line.as_bytes(), Access::Group)?;
+        let output = sys::mounts::with_file_over(&users, Path::new("/etc/passwd"), || command.output());
+        sys::files::remove(&users).map_err(PlaceError::File)?;
+        output
+            .map_err(|source| PrepareError::Name { uid, program: program.to_owned(), source })?
+            .map_err(|source| PrepareError::Run { program: program.to_owned(), source })
+    }
+}
+
+/// A database that sorts by code point sorts the same on every machine and after every upgrade of the C
+/// library, so that no index breaks; `C.UTF-8` still knows letters from signs.
+fn locale(major: u32) -> &'static [&'static str] {
+    match major {
+        17.. => &["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"],
+        _ if cfg!(target_os = "linux") => &["--locale=C.UTF-8"],
+        _ => &["--locale=C"],
+    }
+}
+
+/// A pipe that holds the password. It is far smaller than a pipe's buffer, so that writing never waits.
+fn password_pipe(password: &Password, user: Option<UserIds>) -> io::Result<Stdio> {
+    let (reader, mut writer) = io::pipe()?;
+    writer.write_all(password.expose().as_bytes())?;
+    // initdb opens the pipe by its name, which asks for permission as opening any file does.
+    if let Some(user) = user {
+        let (uid, gid) = (rustix::fs::Uid::from_raw(user.uid), rustix::fs::Gid::from_raw(user.gid));
+        rustix::fs::fchown(&reader, Some(uid), Some(gid))?;
+    }
+    Ok(Stdio::from(reader))
+}
+
+fn last_words(bytes: &[u8]) -> String {
+    let from = bytes.len().saturating_sub(WORDS_BYTES_MAX);
+    let text = String::from_utf8_lossy(bytes.get(from..).unwrap_or_default());
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
