@@ -8,10 +8,12 @@ pub mod system;
 
 pub mod clock;
 pub mod files;
+pub mod journal;
 pub mod local_socket;
 pub mod lock;
 pub mod mounts;
 pub mod process;
+pub mod records;
 
 pub use system::{
     ConnectionId, Delivery, Event, FileError, FileTrouble, Now, ProbeFailure, ProbeOutcome, ProbeTarget, ShimStart,

@@ -1,0 +1,263 @@
+//! Small typed records of one state directory in `state.redb`: what was applied, releases, user ids, schedules.
+//!
+//! Start reading at [`Records`]. A record is stored under its kind and key as a JSON envelope with the
+//! version of its form: `{"version":1,"record":…}`. Every write is one transaction that is on disk when the
+//! call returns; [`Records::change`] writes several, all or none. An older version is handed to the
+//! record's own [`Stored::migrate`]; a newer one is refused.
+
+use std::path::{Path, PathBuf};
+
+use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
+
+const TABLE: TableDefinition<(&str, &str), &[u8]> = TableDefinition::new("records");
+
+/// Something that is kept as a record.
+pub trait Stored: serde::Serialize + serde::de::DeserializeOwned {
+    /// The kind: records of one kind are listed together.
+    const KIND: &'static str;
+    /// The version of the form that is written.
+    const VERSION: u32;
+
+    /// Brings a record of an older version to the form of the next one; called once per version in between.
+    /// A kind that has had one version only never is.
+    fn migrate(version: u32, record: serde_json::Value) -> Option<serde_json::Value> {
+        let _never_written = (version, record);
+        None
+    }
+}
+
+/// The open records of a state directory.
+#[derive(Debug)]
+pub struct Records {
+    path: PathBuf,
+    database: Database,
+}
+
+/// The records cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordsError {
+    /// The database could not be opened, read or written.
+    #[error("cannot {doing} {}: {source}", path.display())]
+    Database {
+        /// What was being done.
+        doing: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: Box<redb::Error>,
+    },
+    /// A record does not read back.
+    #[error("the record {kind}/{key} in {} is damaged", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// The record's kind.
+        kind: &'static str,
+        /// Its key.
+        key: String,
+    },
+    /// A record was written by a newer program.
+    #[error("the record {kind}/{key} has version {found}, and this program knows {known}: use a newer program")]
+    Newer {
+        /// The record's kind.
+        kind: &'static str,
+        /// Its key.
+        key: String,
+        /// Its version.
+        found: u32,
+        /// The newest version known here.
+        known: u32,
+    },
+}
+
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Envelope<T> {
+    version: u32,
+    record: T,
+}
+
+/// Several writes that happen together.
+#[derive(Debug, Default)]
+pub struct Change {
+    writes: Vec<(&'static str, String, Option<Vec<u8>>)>,
+}
+
+impl Change {
+    /// Puts a record under a key.
+    pub fn put<T: Stored>(&mut self, key: &str, record: &T) {
+        // Records are structures with text keys: they always have a JSON form, and an empty value is refused
+        // on reading as damaged rather than believed.
+        let bytes = serde_json::to_vec(&Envelope { version: T::VERSION, record }).unwrap_or_default();
+        self.writes.push((T::KIND, key.to_owned(), Some(bytes)));
+    }
+
+    /// Removes a record; an absent one is no error.
+    pub fn remove<T: Stored>(&mut self, key: &str) {
+        self.writes.push((T::KIND, key.to_owned(), None));
+    }
+}
+
+impl Records {
+    /// Opens the records in this file, or makes it, readable for the owner only.
+    pub fn open(path: &Path) -> Result<Self, RecordsError> {
+        let failed = |doing| move |error: redb::Error| database_error(doing, path, error);
+        let database = Database::create(path).map_err(|error| failed("open")(error.into()))?;
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+        std::fs::set_permissions(path, mode).map_err(|error| failed("protect")(redb::Error::Io(error)))?;
+        let write = database.begin_write().map_err(|error| failed("open")(error.into()))?;
+        write.open_table(TABLE).map_err(|error| failed("open")(error.into()))?;
+        write.commit().map_err(|error| failed("open")(error.into()))?;
+        Ok(Self { path: path.to_owned(), database })
+    }
+
+    /// A record by its key.
+    pub fn get<T: Stored>(&self, key: &str) -> Result<Option<T>, RecordsError> {
+        let table = self.table()?;
+        let found = table.get((T::KIND, key)).map_err(|error| self.failed("read", error))?;
+        found.map(|bytes| self.decode(key, bytes.value())).transpose()
+    }
+
+    /// All records of a kind, by key.
+    pub fn list<T: Stored>(&self) -> Result<Vec<(String, T)>, RecordsError> {
+        let table = self.table()?;
+        let range = table.range((T::KIND, "")..).map_err(|error| self.failed("read", error))?;
+        let mut found = Vec::new();
+        for row in range {
+            let (key, bytes) = row.map_err(|error| self.failed("read", error))?;
+            let (kind, key) = key.value();
+            if kind != T::KIND {
+                break;
+            }
+            found.push((key.to_owned(), self.decode(key, bytes.value())?));
+        }
+        Ok(found)
+    }
+
+    /// Puts one record.
+    pub fn put<T: Stored>(&self, key: &str, record: &T) -> Result<(), RecordsError> {
+        let mut change = Change::default();
+        change.put(key, record);
+        self.change(change)
+    }
+
+    /// Carries out several writes, all or none.
+    pub fn change(&self, change: Change) -> Result<(), RecordsError> {
+        let write = self.database.begin_write().map_err(|error| self.failed("write", error))?;
+        {
+            let mut table = write.open_table(TABLE).map_err(|error| self.failed("write", error))?;
+            for (kind, key, bytes) in change.writes {
+                match bytes {
+                    Some(bytes) => table.insert((kind, key.as_str()), bytes.as_slice()).map(drop),
+                    None => table.remove((kind, key.as_str())).map(drop),
+                }
+                .map_err(|error| self.failed("write", error))?;
+            }
+        }
+        write.commit().map_err(|error| self.failed("write", error))
+    }
+
+    fn table(&self) -> Result<redb::ReadOnlyTable<(&'static str, &'static str), &'static [u8]>, RecordsError> {
+        let read = self.database.begin_read().map_err(|error| self.failed("read", error))?;
+        read.open_table(TABLE).map_err(|error| self.failed("read", error))
+    }
+
+    fn decode<T: Stored>(&self, key: &str, bytes: &[u8]) -> Result<T, RecordsError> {
+        let damaged = || RecordsError::Damaged { path: self.path.clone(), kind: T::KIND, key: key.to_owned() };
+        let envelope: Envelope<serde_json::Value> = serde_json::from_slice(bytes).map_err(|_| damaged())?;
+        if envelope.version > T::VERSION {
+            let (found, known) = (envelope.version, T::VERSION);
+            return Err(RecordsError::Newer { kind: T::KIND, key: key.to_owned(), found, known });
+        }
+        let migrated = (envelope.version..T::VERSION)
+            .try_fold(envelope.record, |record, version| T::migrate(version, record))
+            .ok_or_else(damaged)?;
+        serde_json::from_value(migrated).map_err(|_| damaged())
+    }
+
+    fn failed(&self, doing: &'static str, error: impl Into<redb::Error>) -> RecordsError {
+        database_error(doing, &self.path, error.into())
+    }
+}
+
+fn database_error(doing: &'static str, path: &Path, source: redb::Error) -> RecordsError {
+    RecordsError::Database { doing, path: path.to_owned(), source: Box::new(source) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+    struct Note {
+        text: String,
+    }
+
+    impl Stored for Note {
+        const KIND: &'static str = "note";
+        const VERSION: u32 = 1;
+    }
+
+    #[derive(Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+    struct NewerNote {
+        words: Vec<String>,
+    }
+
+    impl Stored for NewerNote {
+        const KIND: &'static str = "note";
+        const VERSION: u32 = 2;
+
+        fn migrate(version: u32, mut record: serde_json::Value) -> Option<serde_json::Value> {
+            let text = record.get_mut("text").map(serde_json::Value::take)?;
+            (version == 1).then(|| serde_json::json!({ "words": [text] }))
+        }
+    }
+
+    fn check(name: &str, test: impl FnOnce(&Path)) {
+        let path = std::env::temp_dir().join(format!("mainstay-records-{name}-{}.redb", std::process::id()));
+        crate::files::remove(&path).unwrap();
+        test(&path);
+        crate::files::remove(&path).unwrap();
+    }
+
+    fn note(text: &str) -> Note {
+        Note { text: text.to_owned() }
+    }
+
+    #[test]
+    fn records_read_back_and_several_writes_are_one() {
+        check("roundtrip", |path| {
+            let records = Records::open(path).unwrap();
+            records.put("a", &note("one")).unwrap();
+            let mut change = Change::default();
+            change.put("b", &note("two"));
+            change.remove::<Note>("a");
+            records.change(change).unwrap();
+            drop(records);
+            let records = Records::open(path).unwrap();
+            assert_eq!(records.get::<Note>("a").unwrap(), None);
+            assert_eq!(records.list::<Note>().unwrap(), [("b".to_owned(), note("two"))]);
+        });
+    }
+
+    #[test]
+    fn older_records_migrate_and_newer_ones_are_refused() {
+        check("versions", |path| {
+            let records = Records::open(path).unwrap();
+            records.put("a", &note("one")).unwrap();
+            let migrated = records.get::<NewerNote>("a").unwrap();
+            assert_eq!(migrated, Some(NewerNote { words: vec!["one".to_owned()] }));
+            records.put("a", &NewerNote { words: vec![] }).unwrap();
+            let error = records.get::<Note>("a").unwrap_err().to_string();
+            assert_eq!(error, "the record note/a has version 2, and this program knows 1: use a newer program");
+        });
+    }
+
+    #[test]
+    fn a_file_that_is_no_database_is_an_error() {
+        check("foreign", |path| {
+            std::fs::write(path, vec![7; 8192]).unwrap();
+            let error = Records::open(path).unwrap_err().to_string();
+            assert!(error.starts_with("cannot open "), "{error}");
+        });
+    }
+}
