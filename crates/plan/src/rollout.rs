@@ -15,8 +15,8 @@ use std::time::Duration;
 use model::stack::{Listen, Rollout, Service};
 use model::{ReleaseNumber, ReplicaNumber};
 
-/// A new replica must have been ready for so long before it takes an old one's place: most mistakes in
-/// a configuration end a process within its first seconds.
+/// A new replica must have run for so long, besides being ready, before it takes an old one's place: most
+/// mistakes in a configuration end a process within its first seconds.
 pub const SETTLE: Duration = Duration::from_secs(3);
 
 /// What a service is to run.
@@ -61,9 +61,9 @@ pub struct Observed {
 pub enum State {
     /// On its way: waiting, starting, or running and not yet ready.
     Starting,
-    /// Ready, since this steady time.
+    /// Running and ready.
     Ready {
-        /// Since when.
+        /// Since when it runs, in steady time.
         since: Duration,
     },
     /// It was ready, or ended, and is not now.
@@ -134,6 +134,21 @@ pub fn decide(wanted: &Wanted, observed: &[Observed], now: Duration) -> Step {
     }
 }
 
+/// Which of the replicas that are to be restarted goes next, if one may: one that does not answer anyway,
+/// or else the first, once every other replica is ready. The caller takes out of `pending` what it has
+/// restarted.
+pub fn next_restart(
+    pending: &BTreeSet<(ReleaseNumber, ReplicaNumber)>,
+    observed: &[Observed],
+) -> Option<(ReleaseNumber, ReplicaNumber)> {
+    let mut existing = observed.iter().filter(|it| it.state != State::Stopping);
+    let broken = existing.clone().find(|it| !it.is_ready() && pending.contains(&it.key()));
+    match broken {
+        Some(broken) => Some(broken.key()),
+        None => existing.all(Observed::is_ready).then(|| pending.first().copied()).flatten(),
+    }
+}
+
 fn rolling(scene: &Scene) -> Step {
     let wanted = scene.wanted;
     let started = if scene.old.iter().any(|it| it.is_ready()) {
@@ -157,13 +172,13 @@ struct Scene<'a> {
     old: Vec<Observed>,
     /// Whether replicas of other releases are on their way out.
     old_stopping: bool,
-    /// Wanted replicas that have been ready long enough.
+    /// Wanted replicas that are ready and have run long enough.
     settled_new: u32,
     /// The highest number among wanted replicas that exist.
     newest_started: u32,
     /// The first wanted replica that fails.
     failing_new: Option<ReplicaNumber>,
-    /// When the next of them will have been ready long enough.
+    /// When the next of them will have run long enough.
     settles_at: Option<Duration>,
 }
 
@@ -207,6 +222,10 @@ impl<'a> Scene<'a> {
 }
 
 impl Observed {
+    const fn key(&self) -> (ReleaseNumber, ReplicaNumber) {
+        (self.release, self.number)
+    }
+
     const fn is_ready(&self) -> bool {
         matches!(self.state, State::Ready { .. })
     }

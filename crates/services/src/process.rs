@@ -248,4 +248,4 @@ fn question(check: &Check) -> Question {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

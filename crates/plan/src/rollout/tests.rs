@@ -162,6 +162,22 @@ fn recreating_stops_the_old_ones_first() {
     check(Rollout::Recreate, 2, Hook::Succeeded, "3.1~ 3.2+", &expect!["3.1 3.2: settled"]);
 }
 
+#[test]
+fn a_restart_takes_one_at_a_time() {
+    let pending = |text: &str| observed(text).iter().map(Observed::key).collect::<BTreeSet<_>>();
+    let check = |waiting: &str, seen: &str, expected: Option<(u32, u32)>| {
+        let next = next_restart(&pending(waiting), &observed(seen));
+        assert_eq!(next.map(|(release, number)| (release.0, number.0)), expected, "{waiting} of {seen}");
+    };
+    check("3.1+ 3.2+", "3.1+ 3.2+", Some((3, 1)));
+    check("3.2+", "3.1~ 3.2+", None);
+    check("3.2+", "3.1- 3.1~ 3.2+", None);
+    check("3.2+", "3.1+ 3.2+", Some((3, 2)));
+    check("3.1+ 3.2+", "3.1+ 3.2!", Some((3, 2)));
+    check("3.1+", "3.1+", Some((3, 1)));
+    check("", "3.1+ 3.2+", None);
+}
+
 /// What happens to a world between two looks.
 #[derive(Debug, Clone)]
 enum Turn {

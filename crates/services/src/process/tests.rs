@@ -17,7 +17,8 @@ fn command(text: &str) -> Command {
     Command { line: line(text), program }
 }
 
-fn record() -> Record {
+/// Release 3 of `api`, with a hook and everything else that a release can have.
+pub(crate) fn record() -> Record {
     let content = Content {
         command: command("./api serve --verbose"),
         hook: Some(command("./api migrate")),
@@ -81,7 +82,8 @@ fn described(wanted: &Wanted<()>) -> String {
     let Wanted { unit, launch, port, ready, live, .. } = wanted;
     assert_eq!(unit.digest, launch.digest);
     assert_eq!(unit.id, launch.unit);
-    let environment = launch.environment.iter().map(|(name, value)| format!("  {name}={}\n", value.0.replace(PORT_MARK, "(chosen)")));
+    let environment =
+        launch.environment.iter().map(|(name, value)| format!("  {name}={}\n", value.0.replace(PORT_MARK, "(chosen)")));
     let requires: Vec<String> = unit.requires.iter().map(|it| format!("{it:?}")).collect();
     [
         format!("{} as {:?}\n", unit.id, launch.user.map(|it| it.uid)),
