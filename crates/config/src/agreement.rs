@@ -10,6 +10,8 @@ mod port;
 mod reference;
 mod variable;
 
+pub(crate) use reference::is_reserved;
+
 use crate::draft::Draft;
 use crate::problem::Problems;
 

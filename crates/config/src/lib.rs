@@ -13,6 +13,7 @@ mod conform;
 pub mod defaults;
 mod draft;
 mod form;
+mod init;
 mod overlay;
 mod places;
 mod problem;
@@ -28,6 +29,7 @@ mod tree;
 use model::{EnvironmentName, Stack};
 
 pub use command::{CommandError, split as split_command};
+pub use init::{FirstFile, Listing, READ_FOR_INIT, init};
 pub use places::{Located, Places};
 pub use problem::{PROBLEMS_MAX, Problem};
 pub use reference::{ANNOTATED_EXAMPLE, reference_markdown, rules_markdown};

@@ -7,6 +7,11 @@ use crate::rule::RuleId;
 /// Names that mean something else to the command line and to the state directory.
 const RESERVED: [&str; 7] = ["all", "edge", "mainstay", "node", "none", "self", "shim"];
 
+/// Whether nothing of the user's may have this name.
+pub(crate) fn is_reserved(name: &str) -> bool {
+    RESERVED.contains(&name)
+}
+
 pub(super) fn check(draft: &Draft, problems: &mut Problems<'_>) {
     names(draft, problems);
     let services: Vec<&str> = draft.services.iter().map(|s| s.name.value.as_str()).collect();
@@ -34,7 +39,7 @@ fn names(draft: &Draft, problems: &mut Problems<'_>) {
     let services = draft.services.iter().map(|s| (s.name.value.as_str(), s.name.place, "service"));
     let resources = draft.resources.iter().map(|r| (r.name.value.as_str(), r.name.place, "resource"));
     for (name, place, what) in services.chain(resources) {
-        if RESERVED.contains(&name) {
+        if is_reserved(name) {
             let message = format!("a {what} cannot be called `{name}`: the platform uses this name");
             problems.report_with(
                 RuleId::ReservedName,

@@ -1,0 +1,114 @@
+//! Writes a first `mainstay.yaml` from what a folder holds.
+//!
+//! Start reading at [`init`]. The folder comes in as a listing; what is guessed is said in the file's
+//! comments, so that its reader can put it right.
+
+mod compose;
+mod dependency;
+mod detect;
+mod procfile;
+mod write;
+
+use std::collections::BTreeMap;
+
+/// Names of the files whose text helps; of others the path is enough.
+pub const READ_FOR_INIT: &[&str] = &[
+    "Cargo.toml",
+    "Dockerfile",
+    "Gemfile",
+    "Procfile",
+    "compose.yaml",
+    "compose.yml",
+    "docker-compose.yaml",
+    "docker-compose.yml",
+    "go.mod",
+    "package.json",
+    "pyproject.toml",
+    "requirements.txt",
+];
+
+/// What a folder holds, as far as its first file is concerned.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Listing {
+    /// The folder's own name.
+    pub folder: String,
+    /// Paths relative to the folder, with `/`, of its files and of those in the folders directly in it;
+    /// each with its text where the file's name is one of [`READ_FOR_INIT`].
+    pub files: BTreeMap<String, Option<String>>,
+}
+
+/// A first file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FirstFile {
+    /// Its text, which `check` accepts.
+    pub text: String,
+    /// What it was made from, one sentence part each: "`package.json`: a Node.js program".
+    pub found: Vec<String>,
+}
+
+/// Something found that can be started.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Program {
+    name: String,
+    /// Where it was found, and what it is.
+    found: String,
+    run: String,
+    /// Whether it answers requests and so gets a port.
+    listens: bool,
+    release: Option<String>,
+    /// What has to be done before, or put right, as comment lines.
+    remarks: Vec<String>,
+    database: bool,
+    redis: bool,
+}
+
+/// Data services that something mentions.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Mentioned {
+    postgres: Option<Version>,
+    redis: bool,
+    found: Vec<String>,
+}
+
+/// A major version, if one was mentioned.
+type Version = Option<u32>;
+
+/// The first file of a folder.
+pub fn init(listing: &Listing) -> FirstFile {
+    let mentioned = compose::mentioned(listing);
+    let mut programs = detect::programs(listing);
+    for program in &mut programs {
+        if [write::DATABASE, write::REDIS].contains(&program.name.as_str()) {
+            program.name.push_str("-service");
+        }
+        program.database |= mentioned.postgres.is_some();
+        program.redis |= mentioned.redis;
+    }
+    let mut found: Vec<String> = programs.iter().map(|program| program.found.clone()).collect();
+    found.dedup();
+    found.extend(mentioned.found.iter().cloned());
+    FirstFile { text: write::file(&stack_name(&listing.folder), &programs, &mentioned), found }
+}
+
+/// A name made of the folder's.
+fn stack_name(folder: &str) -> String {
+    name(folder).unwrap_or_else(|| "product".to_owned())
+}
+
+/// The nearest text that is a service's or a stack's name, if there is one.
+fn name(text: &str) -> Option<String> {
+    let fit = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
+    let name: String = text.chars().map(fit).take(model::name::NAME_BYTES_MAX).collect();
+    let name = name.trim_matches('-');
+    (name.parse::<model::ServiceName>().is_ok() && !crate::agreement::is_reserved(name)).then(|| name.to_owned())
+}
+
+impl Listing {
+    fn text(&self, path: &str) -> Option<&str> {
+        self.files.get(path)?.as_deref()
+    }
+
+    fn has(&self, path: &str) -> bool {
+        self.files.contains_key(path)
+    }
+}

@@ -1,0 +1,107 @@
+//! The text of a first file.
+
+use super::{Mentioned, Program};
+
+/// The name that gives a program the variable it probably reads already: `DATABASE_URL`.
+pub(super) const DATABASE: &str = "database";
+/// Likewise: `REDIS_URL`.
+pub(super) const REDIS: &str = "redis";
+
+pub(super) fn file(stack: &str, programs: &[Program], mentioned: &Mentioned) -> String {
+    let mut text = format!(
+        "# The whole stack in one file. `mainstay check` reads it, `mainstay plan` shows what would be done,\n\
+         # `mainstay up` does it. Every key: docs/reference/mainstay-yaml.md of Mainstay.\nstack: {}\n",
+        scalar(stack)
+    );
+    text.push_str(if programs.is_empty() { NO_SERVICES } else { "\nservices:\n" });
+    for program in programs {
+        service(program, &mut text);
+    }
+    let database = mentioned.postgres.is_some() || programs.iter().any(|program| program.database);
+    let redis = mentioned.redis || programs.iter().any(|program| program.redis);
+    resources(database, redis, mentioned, &mut text);
+    text.push_str(REST);
+    text
+}
+
+const NO_SERVICES: &str = "
+# Nothing was found here that can be started. A service is a command, and what it needs:
+# services:
+#   web:
+#     run: bin/server
+#     port: auto                # each replica is told its port in PORT
+#     health: { ready: / }      # answered with a status from 200 to 399
+";
+
+const REST: &str = "
+# Secrets by name; a service lists those it receives under `secrets`. Values are never written here:
+# `mainstay secret set NAME`, or `mainstay secret import .env`.
+# secrets:
+#   SESSION_KEY: { generate: 32B }
+#   MAIL_PASSWORD: set
+
+# Each environment holds what differs in it.
+environments:
+  development:
+    advisory: true              # promises that cannot be kept on this machine are warnings
+";
+
+fn service(program: &Program, text: &mut String) {
+    text.push_str(&format!("  {}:\n", scalar(&program.name)));
+    for remark in &program.remarks {
+        text.push_str(&format!("    # {remark}\n"));
+    }
+    text.push_str(&format!("    run: {}\n", scalar(&program.run)));
+    if program.listens {
+        text.push_str("    port: auto                  # the node chooses it; the program reads it from PORT\n");
+        text.push_str("    # health: { ready: / }      # a path that is answered once it can work\n");
+    }
+    let used: Vec<&str> = [(program.database, DATABASE), (program.redis, REDIS)]
+        .into_iter()
+        .filter(|(is, _)| *is)
+        .map(|(_, n)| n)
+        .collect();
+    if !used.is_empty() {
+        text.push_str(&format!("    uses: [{}]\n", used.join(", ")));
+    }
+    if let Some(release) = &program.release {
+        text.push_str("    release:\n");
+        text.push_str(&format!("      run: {}  # once for each release, before it starts\n", scalar(release)));
+    }
+}
+
+fn resources(database: bool, redis: bool, mentioned: &Mentioned, text: &mut String) {
+    if database || redis {
+        text.push_str("\nresources:\n");
+    }
+    if database {
+        let version = mentioned.postgres.flatten().map(|major| format!(", version: {major}")).unwrap_or_default();
+        text.push_str("  # Gives DATABASE_URL, DATABASE_HOST and the rest to the services that use it.\n");
+        text.push_str(&format!("  {DATABASE}: {{ type: postgres, memory: 256MiB{version} }}\n"));
+    }
+    if redis {
+        text.push_str("  # Gives REDIS_URL, REDIS_HOST and the rest.\n");
+        text.push_str(&format!("  {REDIS}: {{ type: redis, memory: 64MiB }}\n"));
+    }
+}
+
+/// A text as YAML: as it stands where that is safe, else in double quotes.
+fn scalar(text: &str) -> String {
+    let inner = |c: char| c.is_ascii_alphanumeric() || " /._-'\"$&|=+,()<>;*@%~{}[]".contains(c);
+    let colons = text.split(':').skip(1).all(|rest| !rest.is_empty() && !rest.starts_with(' '));
+    let plain = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '/' || c == '.')
+        && !text.ends_with(' ')
+        && text.chars().all(|c| inner(c) || c == ':')
+        && colons
+        && !is_other_kind(text);
+    match plain {
+        true => text.to_owned(),
+        false => serde_json::Value::String(text.to_owned()).to_string(),
+    }
+}
+
+/// Whether YAML reads a text without quotes as something else.
+fn is_other_kind(text: &str) -> bool {
+    matches!(text.to_ascii_lowercase().as_str(), "true" | "false" | "null" | "~" | ".inf" | ".nan")
+        || text.parse::<f64>().is_ok()
+}

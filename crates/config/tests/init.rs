@@ -1,0 +1,405 @@
+//! First files: each detected kind gives a file that `check` accepts.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use config::{Listing, Severity, SourceFile};
+use expect_test::{Expect, expect};
+
+fn listing(folder: &str, files: &[(&str, &str)]) -> Listing {
+    let files = files.iter().map(|(path, text)| {
+        let name = path.rsplit('/').next().unwrap();
+        ((*path).to_owned(), config::READ_FOR_INIT.contains(&name).then(|| (*text).to_owned()))
+    });
+    Listing { folder: folder.to_owned(), files: files.collect() }
+}
+
+/// What was found, and the lines of the file that say something.
+#[track_caller]
+fn check(files: &[(&str, &str)], expected: &Expect) {
+    let first = config::init(&listing("My Product", files));
+    let checked = config::check(&SourceFile::new("mainstay.yaml", first.text.clone()), None);
+    let errors: Vec<String> = checked.problems.iter().map(ToString::to_string).collect();
+    assert_eq!(errors, Vec::<String>::new(), "{}", first.text);
+    assert!(checked.stack.is_some());
+    let lines = first.text.lines().filter(|line| !line.trim_start().starts_with('#') && !line.trim().is_empty());
+    let lines: Vec<&str> = lines.collect();
+    expected.assert_eq(&format!("{}\n--\n{}\n", first.found.join("\n"), lines.join("\n")));
+}
+
+#[test]
+fn an_empty_folder() {
+    check(
+        &[],
+        &expect![[r#"
+
+        --
+        stack: my-product
+        environments:
+          development:
+            advisory: true              # promises that cannot be kept on this machine are warnings
+    "#]],
+    );
+}
+
+#[test]
+fn node_with_postgres_and_redis() {
+    let package = r#"{"scripts":{"start":"node server.js"},"dependencies":{"pg":"^8","ioredis":"^5","express":"^5"}}"#;
+    check(
+        &[("package.json", package), ("prisma/schema.prisma", "")],
+        &expect![[r#"
+        `package.json`: a Node.js program
+        --
+        stack: my-product
+        services:
+          web:
+            run: npm start
+            port: auto                  # the node chooses it; the program reads it from PORT
+            uses: [database, redis]
+            release:
+              run: npx prisma migrate deploy  # once for each release, before it starts
+        resources:
+          database: { type: postgres, memory: 256MiB }
+          redis: { type: redis, memory: 64MiB }
+        environments:
+          development:
+            advisory: true              # promises that cannot be kept on this machine are warnings
+    "#]],
+    );
+}
+
+#[test]
+fn node_without_a_start_script() {
+    check(
+        &[("package.json", r#"{"scripts":{"dev":"vite"}}"#)],
+        &expect![[r#"
+        `package.json`: a Node.js program
+        --
+        stack: my-product
+        services:
+          web:
+            run: npm run dev
+            port: auto                  # the node chooses it; the program reads it from PORT
+        environments:
+          development:
+            advisory: true              # promises that cannot be kept on this machine are warnings
+    "#]],
+    );
+}
+
+#[test]
+fn rust() {
+    let manifest = "[package]\nname = \"shop_api\"\n\n[dependencies]\nsqlx = { version = \"0.8\" }\n";
+    check(
+        &[("Cargo.toml", manifest), ("src/main.rs", "")],
+        &expect![[r#"
+        `Cargo.toml`: a Rust program
+        --
+        stack: my-product
+        services:
+          shop-api:
+            run: target/release/shop_api
+            port: auto                  # the node chooses it; the program reads it from PORT
+            uses: [database]
+        resources:
+          database: { type: postgres, memory: 256MiB }
+        environments:
+          development:
+            advisory: true              # promises that cannot be kept on this machine are warnings
+    "#]],
+    );
+}
+
+#[test]
+fn go() {
+    let manifest = "module example.org/team/Ledger\n\nrequire (\n\tgithub.com/jackc/pgx/v5 v5.6.0\n)\n";
+    check(
+        &[("go.mod", manifest)],
+        &expect![[r#"
+        `go.mod`: a Go program
+        --
+        stack: my-product
+        services:
+          ledger:
+            run: bin/ledger
+            port: auto                  # the node chooses it; the program reads it from PORT
+            uses: [database]
+        resources:
+          database: { type: postgres, memory: 256MiB }
+        environments:
+          development:
+            advisory: true              # promises that cannot be kept on this machine are warnings
+    "#]],
+    );
+}
+
+#[test]
+fn django_with_celery() {
+    check(
+        &[("manage.py", ""), ("requirements.txt", "django==5.1\npsycopg[binary]>=3\ncelery\n")],
+        &expect![[r#"
+            `manage.py`: a Django program
+            `manage.py`: a Celery worker
+            --
+            stack: my-product
+            services:
+              web:
+                run: sh -c 'exec python3 manage.py runserver --noreload "127.0.0.1:$PORT"'
+                port: auto                  # the node chooses it; the program reads it from PORT
+                uses: [database, redis]
+                release:
+                  run: python3 manage.py migrate  # once for each release, before it starts
+              worker:
+                run: python3 -m celery --app config worker
+                uses: [database, redis]
+            resources:
+              database: { type: postgres, memory: 256MiB }
+              redis: { type: redis, memory: 64MiB }
+            environments:
+              development:
+                advisory: true              # promises that cannot be kept on this machine are warnings
+        "#]],
+    );
+}
+
+#[test]
+fn fastapi() {
+    let manifest = "[project]\ndependencies = [\"fastapi\", \"asyncpg\", \"alembic\"]\n";
+    check(
+        &[("pyproject.toml", manifest), ("app.py", "")],
+        &expect![[r#"
+            `pyproject.toml`: an ASGI program
+            --
+            stack: my-product
+            services:
+              web:
+                run: sh -c 'exec python3 -m uvicorn app:app --host 127.0.0.1 --port "$PORT"'
+                port: auto                  # the node chooses it; the program reads it from PORT
+                uses: [database]
+                release:
+                  run: python3 -m alembic upgrade head  # once for each release, before it starts
+            resources:
+              database: { type: postgres, memory: 256MiB }
+            environments:
+              development:
+                advisory: true              # promises that cannot be kept on this machine are warnings
+        "#]],
+    );
+}
+
+#[test]
+fn flask() {
+    check(
+        &[("requirements.txt", "Flask\nredis\n"), ("app.py", "")],
+        &expect![[r#"
+            `requirements.txt`: a Flask program
+            --
+            stack: my-product
+            services:
+              web:
+                run: sh -c 'exec python3 -m flask --app app run --port "$PORT"'
+                port: auto                  # the node chooses it; the program reads it from PORT
+                uses: [redis]
+            resources:
+              redis: { type: redis, memory: 64MiB }
+            environments:
+              development:
+                advisory: true              # promises that cannot be kept on this machine are warnings
+        "#]],
+    );
+}
+
+#[test]
+fn rails_with_sidekiq() {
+    check(
+        &[("Gemfile", "gem \"rails\"\ngem \"pg\"\ngem \"sidekiq\"\n")],
+        &expect![[r#"
+            `Gemfile`: a Rails program
+            `Gemfile`: a Sidekiq worker
+            --
+            stack: my-product
+            services:
+              web:
+                run: sh -c 'exec bin/rails server -b 127.0.0.1 -p "$PORT"'
+                port: auto                  # the node chooses it; the program reads it from PORT
+                uses: [database, redis]
+                release:
+                  run: bin/rails db:migrate  # once for each release, before it starts
+              worker:
+                run: bundle exec sidekiq
+                uses: [database, redis]
+            resources:
+              database: { type: postgres, memory: 256MiB }
+              redis: { type: redis, memory: 64MiB }
+            environments:
+              development:
+                advisory: true              # promises that cannot be kept on this machine are warnings
+        "#]],
+    );
+}
+
+#[test]
+fn a_procfile_says_it_all() {
+    let procfile =
+        "web: gunicorn shop.wsgi --bind 0.0.0.0:$PORT\nworker: python worker.py\nrelease: python migrate.py\n";
+    check(
+        &[("Procfile", procfile), ("requirements.txt", "psycopg2\n")],
+        &expect![[r#"
+            `Procfile`: the processes it lists
+            --
+            stack: my-product
+            services:
+              web:
+                run: sh -c 'exec gunicorn shop.wsgi --bind 0.0.0.0:$PORT'
+                port: auto                  # the node chooses it; the program reads it from PORT
+                uses: [database]
+                release:
+                  run: python migrate.py  # once for each release, before it starts
+              worker:
+                run: python worker.py
+                uses: [database]
+            resources:
+              database: { type: postgres, memory: 256MiB }
+            environments:
+              development:
+                advisory: true              # promises that cannot be kept on this machine are warnings
+        "#]],
+    );
+}
+
+#[test]
+fn compose_beside_an_image() {
+    let compose = "services:\n  db: { image: 'postgres:16-alpine' }\n  cache: { image: docker.io/valkey/valkey:8 }\n  app: { build: . }\n";
+    let dockerfile = "FROM scratch\nENTRYPOINT [\"/bin/app\", \"--title\", \"It's us\"]\nCMD [\"serve\"]\n";
+    check(
+        &[("compose.yaml", compose), ("Dockerfile", dockerfile)],
+        &expect![[r#"
+        `Dockerfile`: a container image
+        `compose.yaml`: PostgreSQL
+        `compose.yaml`: Redis
+        --
+        stack: my-product
+        services:
+          web:
+            run: "/bin/app --title 'It'\\''s us' serve"
+            port: auto                  # the node chooses it; the program reads it from PORT
+            uses: [database, redis]
+        resources:
+          database: { type: postgres, memory: 256MiB, version: 16 }
+          redis: { type: redis, memory: 64MiB }
+        environments:
+          development:
+            advisory: true              # promises that cannot be kept on this machine are warnings
+    "#]],
+    );
+}
+
+#[test]
+fn a_folder_of_pages() {
+    check(
+        &[("index.html", "")],
+        &expect![[r#"
+            `index.html`: a folder of pages
+            --
+            stack: my-product
+            services:
+              web:
+                run: sh -c 'exec python3 -m http.server --bind 127.0.0.1 "$PORT"'
+                port: auto                  # the node chooses it; the program reads it from PORT
+            environments:
+              development:
+                advisory: true              # promises that cannot be kept on this machine are warnings
+        "#]],
+    );
+}
+
+#[test]
+fn a_folder_for_each_part() {
+    let files = [
+        ("backend/requirements.txt", "fastapi\npsycopg\n"),
+        ("backend/main.py", ""),
+        ("frontend/package.json", r#"{"scripts":{"preview":"vite preview"}}"#),
+        ("redis/package.json", r#"{"scripts":{"start":"node ."}}"#),
+    ];
+    check(
+        &files,
+        &expect![[r#"
+            `backend/requirements.txt`: an ASGI program
+            `frontend/package.json`: a Node.js program
+            `redis/package.json`: a Node.js program
+            --
+            stack: my-product
+            services:
+              backend:
+                run: sh -c 'cd backend && exec python3 -m uvicorn main:app --host 127.0.0.1 --port "$PORT"'
+                port: auto                  # the node chooses it; the program reads it from PORT
+                uses: [database]
+              frontend:
+                run: sh -c 'cd frontend && exec npm run preview'
+                port: auto                  # the node chooses it; the program reads it from PORT
+              redis-service:
+                run: sh -c 'cd redis && exec npm start'
+                port: auto                  # the node chooses it; the program reads it from PORT
+            resources:
+              database: { type: postgres, memory: 256MiB }
+            environments:
+              development:
+                advisory: true              # promises that cannot be kept on this machine are warnings
+        "#]],
+    );
+}
+
+/// The text as a newcomer sees it.
+#[test]
+fn comments_say_what_was_guessed() {
+    let first = config::init(&listing("shop", &[("Cargo.toml", "[package]\nname = \"shop\"\n"), ("src/main.rs", "")]));
+    expect![[r#"
+        # The whole stack in one file. `mainstay check` reads it, `mainstay plan` shows what would be done,
+        # `mainstay up` does it. Every key: docs/reference/mainstay-yaml.md of Mainstay.
+        stack: shop
+
+        services:
+          shop:
+            # Built beforehand: cargo build --release
+            run: target/release/shop
+            port: auto                  # the node chooses it; the program reads it from PORT
+            # health: { ready: / }      # a path that is answered once it can work
+
+        # Secrets by name; a service lists those it receives under `secrets`. Values are never written here:
+        # `mainstay secret set NAME`, or `mainstay secret import .env`.
+        # secrets:
+        #   SESSION_KEY: { generate: 32B }
+        #   MAIL_PASSWORD: set
+
+        # Each environment holds what differs in it.
+        environments:
+          development:
+            advisory: true              # promises that cannot be kept on this machine are warnings
+    "#]]
+    .assert_eq(&first.text);
+}
+
+#[test]
+fn odd_names_and_texts_still_give_a_good_file() {
+    for odd in [
+        "",
+        "-",
+        "ALL",
+        "node",
+        "é: #",
+        "a\nb",
+        "'\"\\",
+        "{}[]",
+        "[package]\nname = \"x: y #\"",
+        "web: 'a\nrelease: \"b",
+    ] {
+        for file in config::READ_FOR_INIT {
+            let folders = [("", odd), ("edge/", odd), ("x y'z/", odd), ("database/", odd)];
+            let files: Vec<(String, &str)> =
+                folders.iter().map(|(folder, text)| (format!("{folder}{file}"), *text)).collect();
+            let files: Vec<(&str, &str)> = files.iter().map(|(path, text)| (path.as_str(), *text)).collect();
+            let first = config::init(&listing(odd, &files));
+            let checked = config::check(&SourceFile::new("mainstay.yaml", first.text.clone()), None);
+            assert!(!checked.has(Severity::Error), "{file} {odd:?}\n{}\n{:?}", first.text, checked.problems);
+        }
+    }
+}
