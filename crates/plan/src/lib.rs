@@ -1,6 +1,9 @@
 //! Every decision of the platform, as pure functions of what is wanted, what is observed and what time it is.
 //!
-//! Start reading at [`supervision`], which decides what happens to each supervised unit next.
+//! Start reading at [`supervision`], which decides what happens to each supervised unit next. The way from a
+//! file to those units: [`objectives`] says what follows from its promises, [`release`] what is new,
+//! [`change`] what applying it does, [`lint`] that the plan is sound, [`rollout`] which replicas exist
+//! meanwhile, and [`schedule`] when jobs run.
 //! Invariant: no clock, randomness, files, network or environment; `now` and `seed` are arguments.
 
 pub mod backoff;

@@ -145,20 +145,22 @@ pub fn decide(last: Option<(ReleaseNumber, &Content)>, wanted: &Content) -> Deci
 
 /// What differs between two contents; empty exactly when they are equal.
 pub fn changes(old: &Content, new: &Content) -> Vec<Change> {
+    // Every field by name: one that is added later must be compared too.
+    let Content { command, hook, env, secrets, connections, listen, user, volumes, limits, health, timezone } = old;
     let mut found = Vec::new();
     let mut note = |differs: bool, change: Change| found.extend(differs.then_some(change));
-    note(old.command.program != new.command.program, Change::Program);
-    note(old.command.line != new.command.line, Change::CommandLine);
-    note(old.hook != new.hook, Change::Hook);
-    differing_keys(&old.env, &new.env).for_each(|name| note(true, Change::Variable(name.clone())));
-    differing_keys(&old.secrets, &new.secrets).for_each(|name| note(true, Change::Secret(name.clone())));
-    differing_keys(&old.connections, &new.connections).for_each(|name| note(true, Change::Connection(name.clone())));
-    note(old.listen != new.listen, Change::Listen);
-    note(old.user != new.user, Change::User);
-    note(old.volumes != new.volumes, Change::Volumes);
-    note(old.limits != new.limits, Change::Limits);
-    note(old.health != new.health, Change::Health);
-    note(old.timezone != new.timezone, Change::TimeZone);
+    note(command.program != new.command.program, Change::Program);
+    note(command.line != new.command.line, Change::CommandLine);
+    note(*hook != new.hook, Change::Hook);
+    differing_keys(env, &new.env).for_each(|name| note(true, Change::Variable(name.clone())));
+    differing_keys(secrets, &new.secrets).for_each(|name| note(true, Change::Secret(name.clone())));
+    differing_keys(connections, &new.connections).for_each(|name| note(true, Change::Connection(name.clone())));
+    note(*listen != new.listen, Change::Listen);
+    note(*user != new.user, Change::User);
+    note(*volumes != new.volumes, Change::Volumes);
+    note(*limits != new.limits, Change::Limits);
+    note(*health != new.health, Change::Health);
+    note(*timezone != new.timezone, Change::TimeZone);
     found
 }
 

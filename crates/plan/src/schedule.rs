@@ -226,6 +226,8 @@ fn to_moment(timestamp: Timestamp) -> Moment {
 #[cfg(test)]
 mod tests {
     use expect_test::{Expect, expect};
+    use proptest::prelude::{any, prop, proptest};
+    use proptest::{prop_assert, prop_assert_eq};
 
     use super::*;
 
@@ -438,6 +440,36 @@ mod tests {
             false,
             &expect!["no start, missed 0+0, next never"],
         );
+    }
+
+    proptest! {
+        /// A node that looks at random times, with a clock that jumps, never starts an occurrence twice;
+        /// while the clock only goes forward, each occurrence is started or said to be missed.
+        #[test]
+        fn no_occurrence_runs_twice_or_is_lost(
+            cron in prop::sample::select(vec!["*/7 * * * *", "30 2 * * *", "0 */6 * * *", "15 1,2,3 * * SUN"]),
+            zone in prop::sample::select(vec!["UTC", "Europe/Berlin", "America/Sao_Paulo", "Australia/Lord_Howe"]),
+            jumps in prop::collection::vec((-7_200_i64..10_800, any::<bool>()), 1..80),
+            forward_only in any::<bool>(),
+        ) {
+            let begin = at("2026-10-24T12:00:00Z");
+            let zone: TimeZoneName = zone.parse().unwrap();
+            let (mut now, mut considered) = (begin, begin);
+            let (mut started, mut missed) = (Vec::new(), 0);
+            for (seconds, running) in jumps {
+                let seconds = if forward_only { seconds.abs() } else { seconds };
+                now = Timestamp::from_millis(now.as_millis() + seconds * 1000);
+                let due = due(&schedule(cron), &zone, considered, now, running).unwrap();
+                started.extend(due.start);
+                missed += due.missed.total();
+                considered = due.considered;
+            }
+            prop_assert!(started.windows(2).all(|pair| pair[0] < pair[1]), "{started:?}");
+            if forward_only {
+                let (all, _) = Calendar::read(&schedule(cron), &zone).unwrap().between(begin, now);
+                prop_assert_eq!(started.len() + missed as usize, all as usize);
+            }
+        }
     }
 
     #[test]

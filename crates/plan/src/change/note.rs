@@ -111,7 +111,10 @@ pub(super) fn of_resource(resource: &Resource, version: Option<u32>) -> Vec<Note
         Resource::Postgres(it) => ("PostgreSQL", version.or(it.version), format!("sized to {} of memory", it.memory)),
         Resource::Redis(it) => ("Redis", version, format!("at most {} of data, then {}", it.memory, full(it.evict))),
         Resource::RabbitMq(it) => ("RabbitMQ", version, format!("sized to {} of memory", it.memory)),
-        Resource::Objects(it) => ("object store", version, format!("{} buckets", it.buckets.len())),
+        Resource::Objects(it) => {
+            let buckets: Vec<&str> = it.buckets.iter().map(model::BucketName::as_str).collect();
+            ("object store", version, format!("buckets {}", buckets.join(", ")))
+        }
     };
     vec![Note::Kind { name, version }, Note::SizedTo(sized)]
 }
@@ -236,7 +239,7 @@ impl fmt::Display for Note {
             Note::TakesDataBack { folder } => write!(f, "with the data that is still in {}", folder.display()),
             Note::DataStays { folder } => write!(f, "it stops; its data stays in {}", folder.display()),
             Note::ServiceStops { release, replicas } => {
-                write!(f, "release {release} stops ({}); its logs stay", Note::Replicas(*replicas))
+                write!(f, "release {release} stops ({}); its logs and volumes stay", Note::Replicas(*replicas))
             }
         }
     }
@@ -247,7 +250,7 @@ fn listed<T: ToString>(items: &[T]) -> String {
 }
 
 fn limits_text(limits: &Limits) -> String {
-    let cpu = limits.cpu.map(|it| format!("{it} cores"));
+    let cpu = limits.cpu.map(|it| format!("{it} {}", if it.as_millicores() == 1000 { "core" } else { "cores" }));
     let memory = limits.memory.map(|it| format!("{it} of memory"));
     let tasks = limits.tasks.map(|it| format!("{it} processes and threads"));
     listed(&[cpu, memory, tasks].into_iter().flatten().collect::<Vec<_>>())

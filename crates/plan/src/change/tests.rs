@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use expect_test::{Expect, expect};
 use model::{ReleaseNumber, Stack};
+use proptest::prelude::{Strategy, prop, proptest};
+use proptest::prop_assert_eq;
 
 use super::{Abilities, ChangePlan, Desired, Running, RunningResource, RunningService, decide};
 use crate::lint::lint;
@@ -94,33 +96,33 @@ fn the_first_plan_creates_everything() {
         "",
         SHOP,
         &expect![[r#"
-        Plan for shop (production)
+            Plan for shop (production)
 
-        will create
-          cache    Redis, at most 64MiB of data, then keys are evicted (allkeys-lru)
-          db       PostgreSQL 15, sized to 512MiB of memory
-          api      release 1, 2 replicas
-                   starts when db, cache can be used
-                   runs `./migrate` once before its replicas start
-                   at most 256MiB of memory per replica
-          nightly  release 1, runs at "0 2 * * *" (UTC)
-                   starts when db can be used
-          worker   release 1, 1 replica
-                   starts when db, api can be used
+            will create
+              cache    Redis, at most 64MiB of data, then keys are evicted (allkeys-lru)
+              db       PostgreSQL 15, sized to 512MiB of memory
+              api      release 1, 2 replicas
+                       starts when db, cache can be used
+                       runs `./migrate` once before its replicas start
+                       at most 256MiB of memory per replica
+              nightly  release 1, runs at "0 2 * * *" (UTC)
+                       starts when db can be used
+              worker   release 1, 1 replica
+                       starts when db, api can be used
 
-        because of the objectives
-          availability 99.9%: unproven, nothing measures it yet
-            api runs 2 replicas: one answers while the other restarts
-            worker runs 1 replica: it does not listen, so no request waits for it
-            0.1% of the requests may fail: in 30 days, 43m12s without an answer (not carried out yet: counting requests at the edge)
-            a new release that fails more than 0.1% is rolled back (not carried out yet: canary releases)
-            an alert when more than 1.44% fail over 1h, and still over 5m (not carried out yet: alerts)
-            an alert when more than 0.6% fail over 6h, and still over 30m (not carried out yet: alerts)
-            an alert when more than 0.1% fail over 3d, and still over 6h (not carried out yet: alerts)
+            because of the objectives
+              availability 99.9%: unproven, nothing measures it yet
+                api runs 2 replicas: one answers while the other restarts
+                worker runs 1 replica: it does not listen, so no request waits for it
+                not yet (needs request counts): 0.1% of the requests may fail: in 30 days, 43m12s without an answer
+                not yet (needs canary releases): a new release that fails more than 0.1% is rolled back
+                not yet (needs alerts): an alert when more than 1.44% fail over 1h, and still over 5m
+                not yet (needs alerts): an alert when more than 0.6% fail over 6h, and still over 30m
+                not yet (needs alerts): an alert when more than 0.1% fail over 3d, and still over 6h
 
-        reserved of the server
-          1GiB of 8GiB memory
-    "#]],
+            reserved of the server
+              1GiB of 8GiB memory
+        "#]],
     );
 }
 
@@ -130,30 +132,30 @@ fn the_same_file_changes_nothing() {
         SHOP,
         SHOP,
         &expect![[r#"
-        Plan for shop (production)
+            Plan for shop (production)
 
-        will keep
-          cache    Redis, at most 64MiB of data, then keys are evicted (allkeys-lru)
-          db       PostgreSQL 15, sized to 512MiB of memory
-          api      release 3, 2 replicas
-          nightly  release 3, runs at "0 2 * * *" (UTC)
-          worker   release 3, 1 replica
+            will keep
+              cache    Redis, at most 64MiB of data, then keys are evicted (allkeys-lru)
+              db       PostgreSQL 15, sized to 512MiB of memory
+              api      release 3, 2 replicas
+              nightly  release 3, runs at "0 2 * * *" (UTC)
+              worker   release 3, 1 replica
 
-        because of the objectives
-          availability 99.9%: unproven, nothing measures it yet
-            api runs 2 replicas: one answers while the other restarts
-            worker runs 1 replica: it does not listen, so no request waits for it
-            0.1% of the requests may fail: in 30 days, 43m12s without an answer (not carried out yet: counting requests at the edge)
-            a new release that fails more than 0.1% is rolled back (not carried out yet: canary releases)
-            an alert when more than 1.44% fail over 1h, and still over 5m (not carried out yet: alerts)
-            an alert when more than 0.6% fail over 6h, and still over 30m (not carried out yet: alerts)
-            an alert when more than 0.1% fail over 3d, and still over 6h (not carried out yet: alerts)
+            because of the objectives
+              availability 99.9%: unproven, nothing measures it yet
+                api runs 2 replicas: one answers while the other restarts
+                worker runs 1 replica: it does not listen, so no request waits for it
+                not yet (needs request counts): 0.1% of the requests may fail: in 30 days, 43m12s without an answer
+                not yet (needs canary releases): a new release that fails more than 0.1% is rolled back
+                not yet (needs alerts): an alert when more than 1.44% fail over 1h, and still over 5m
+                not yet (needs alerts): an alert when more than 0.6% fail over 6h, and still over 30m
+                not yet (needs alerts): an alert when more than 0.1% fail over 3d, and still over 6h
 
-        reserved of the server
-          1GiB of 8GiB memory
+            reserved of the server
+              1GiB of 8GiB memory
 
-        Nothing to do: everything is as the file says.
-    "#]],
+            Nothing to do: everything is as the file says.
+        "#]],
     );
 }
 
@@ -213,8 +215,8 @@ fn what_is_no_longer_wanted_goes_and_its_data_stays() {
             Plan for shop (production)
 
             will remove
-              worker  release 3 stops (1 replica); its logs stay
-              api     release 3 stops (1 replica); its logs stay
+              worker  release 3 stops (1 replica); its logs and volumes stay
+              api     release 3 stops (1 replica); its logs and volumes stay
               db      it stops; its data stays in /var/lib/mainstay/resources/db
 
             will keep
@@ -357,8 +359,8 @@ fn a_contradiction_refuses_unless_advisory() {
 
         because of the objectives
           rpo 15m: unproven, nothing measures it yet
-            db's write-ahead log leaves the machine at least every 5m (not carried out yet: backups)
-            an alarm when what has left the machine of db is 10m old (not carried out yet: alerts)
+            not yet (needs backups): db's write-ahead log leaves the machine at least every 5m
+            not yet (needs alerts): an alarm when what has left the machine of db is 10m old
 
         reserved of the server
           256MiB of 8GiB memory
@@ -368,4 +370,39 @@ fn a_contradiction_refuses_unless_advisory() {
 
         Nothing is changed until that is mended.
     "#]].assert_eq(&plan(&stack(""), &Running::default(), &after, &able()).to_string());
+}
+
+/// A file of up to six services, each with what comes before it to use and need, and up to three resources.
+fn files() -> impl Strategy<Value = String> {
+    let service = (0_usize..6, prop::collection::vec(0_usize..6, 0..3), prop::option::of(0_usize..3), 1_u32..4);
+    let services = prop::collection::vec(service, 0..6);
+    (services, 1_usize..4, 1_u64..3).prop_map(|(services, resources, memory)| {
+        let mut lines: Vec<String> =
+            (0..resources).map(|n| format!("resource r{n} redis memory={memory}MiB")).collect();
+        for (name, needs, uses, replicas) in services {
+            let needs: Vec<String> = needs
+                .into_iter()
+                .filter(|other| {
+                    *other < name && lines.iter().any(|line| line.starts_with(&format!("service s{other} ")))
+                })
+                .map(|other| format!("s{other}"))
+                .collect();
+            let needs = if needs.is_empty() { String::new() } else { format!("needs={}", needs.join(",")) };
+            let uses = uses.filter(|it| *it < resources).map(|it| format!("uses=r{it}")).unwrap_or_default();
+            lines.push(format!("service s{name} replicas={replicas} {needs} {uses}"));
+        }
+        lines.join("\n")
+    })
+}
+
+proptest! {
+    /// `plan` lints every plan it makes.
+    #[test]
+    fn every_plan_is_sound_and_leads_to_one_that_does_nothing(before in files(), after in files()) {
+        let (before, after) = (stack(&before), stack(&after));
+        plan(&before, &running(&before), &after, &able());
+        let done = plan(&after, &running(&after), &after, &able());
+        prop_assert_eq!(done.changes_anything(), false);
+        prop_assert_eq!(done.is_refused(), false);
+    }
 }

@@ -313,11 +313,11 @@ impl fmt::Display for ReplicasWhy {
 impl fmt::Display for Missing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Missing::RequestCounts => "counting requests at the edge",
+            Missing::RequestCounts => "request counts",
             Missing::CanaryReleases => "canary releases",
             Missing::Alerts => "alerts",
             Missing::Autoscaling => "autoscaling",
-            Missing::Routes => "routes at the edge",
+            Missing::Routes => "the edge",
             Missing::Backups => "backups",
             Missing::Drills => "drills",
         })
@@ -329,7 +329,7 @@ impl fmt::Display for Fact {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.consumer() {
             Consumer::ReplicaCount => write!(f, "{}", self.value),
-            Consumer::NotCarriedOutYet(missing) => write!(f, "{} (not carried out yet: {missing})", self.value),
+            Consumer::NotCarriedOutYet(missing) => write!(f, "not yet (needs {missing}): {}", self.value),
         }
     }
 }
