@@ -215,7 +215,7 @@ where
         entry.observed().completing = true;
         match task {
             Some(task) => self.system.begin(ticket, task),
-            None => self.task_ended(unit, ticket, Some("there is no task behind the unit's completion".to_owned())),
+            None => self.task_ended(unit, ticket, Some("there is no task behind the unit's completion")),
         }
     }
 

@@ -35,7 +35,7 @@ where
             Event::Probed { ticket, outcome } => self.probed(ticket, outcome),
             Event::TaskEnded { ticket, outcome } => {
                 if let Some(unit) = self.tickets.remove(&ticket) {
-                    self.task_ended(&unit, ticket, outcome.err());
+                    self.task_ended(&unit, ticket, outcome.err().as_deref());
                 }
             }
         }

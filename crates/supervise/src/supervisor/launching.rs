@@ -27,22 +27,22 @@ where
         entry.observed().enter(Phase::Preparing, now);
         match task {
             Some(task) => self.system.begin(ticket, task),
-            None => self.task_ended(unit, ticket, Some("there is no task behind the unit's preparation".to_owned())),
+            None => self.task_ended(unit, ticket, Some("there is no task behind the unit's preparation")),
         }
     }
 
     /// A task that prepares or completes the unit ended, perhaps with a failure.
-    pub(super) fn task_ended(&mut self, unit: &UnitId, ticket: Ticket, failure: Option<String>) {
+    pub(super) fn task_ended(&mut self, unit: &UnitId, ticket: Ticket, failure: Option<&str>) {
         let now = self.system.now();
         let Some(entry) = self.units.get_mut(unit) else { return };
-        if let Some(what) = &failure {
-            entry.last_failure = Some(LastFailure { at: now.wall, what: FailureKind::Task(what.clone()) });
+        if let Some(what) = failure {
+            entry.last_failure = Some(LastFailure { at: now.wall, what: FailureKind::Task(what.to_owned()) });
         }
         let preparing = entry.tickets.prepare == Some(ticket);
         let completing = entry.tickets.complete.filter(|completing| completing.ticket == ticket);
         if preparing {
             entry.tickets.prepare = None;
-            self.prepared(unit, failure.as_deref());
+            self.prepared(unit, failure);
         } else if let Some(completing) = completing {
             entry.tickets.complete = None;
             entry.observed().completing = false;
@@ -50,7 +50,7 @@ where
             if running && completing.of_start == entry.standing.observed.started {
                 entry.observed().completed(completing.to, failure.is_none(), now.steady);
             }
-            self.tell_task(unit, "completing", failure.as_deref());
+            self.tell_task(unit, "completing", failure);
         }
     }
 
