@@ -130,7 +130,8 @@ impl ChildStart<'_> {
             if let Some(confine) = &mut confine {
                 confine()?;
             }
-            keep_over_exec(keep)
+            keep_over_exec(keep)?;
+            super::reap::plain()
         };
         #[expect(unsafe_code, reason = "what must hold before the program runs can only be done between fork and exec")]
         // SAFETY: the calling process has one thread, so the forked child may allocate and take locks; it

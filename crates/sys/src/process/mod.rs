@@ -116,6 +116,29 @@ pub fn guard_memory() -> std::io::Result<()> {
     Ok(set_dumpable_behavior(DumpableBehavior::NotDumpable)?)
 }
 
+/// Sees to it that no descriptor but the three standard ones survives an exec from here on, whatever this
+/// process itself inherited.
+pub fn close_on_exec() -> std::io::Result<()> {
+    #[expect(unsafe_code, reason = "close_range has no safe interface among our dependencies")]
+    // SAFETY: marking descriptors changes what a later exec does and nothing that is open now.
+    let failed = unsafe { libc::close_range(3, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC as libc::c_int) } != 0;
+    match failed {
+        true => Err(std::io::Error::last_os_error()),
+        false => Ok(()),
+    }
+}
+
+/// Makes this process the new parent of whatever its descendants orphan.
+pub fn adopt_orphans() -> std::io::Result<()> {
+    Ok(rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?)
+}
+
+/// Gives this process a name in the process table; the kernel keeps 15 bytes of it.
+pub fn set_name(name: &str) -> std::io::Result<()> {
+    let name = std::ffi::CString::new(name)?;
+    Ok(rustix::thread::set_name(&name)?)
+}
+
 /// Whether this process is root.
 pub fn is_root() -> bool {
     rustix::process::geteuid().is_root()
@@ -166,7 +189,7 @@ mod tests {
         let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
         let true_one = identify(&boot, Pid(child.id())).unwrap();
         let reused = ProcessIdentity { started: true_one.started + 1, ..true_one.clone() };
-        let other_boot = ProcessIdentity { boot: BootId("other".into()), ..true_one.clone() };
+        let other_boot = ProcessIdentity { boot: BootId("other".into()), ..true_one };
         assert_eq!(signal(&boot, &reused, Signal::Kill), Delivery::Gone);
         assert_eq!(signal(&boot, &other_boot, Signal::Kill), Delivery::Gone);
         assert!(child.try_wait().unwrap().is_none());

@@ -19,8 +19,7 @@ pub struct Signals {
 
 impl Signals {
     /// Takes SIGCHLD, SIGTERM, SIGINT, SIGQUIT, SIGHUP and the user signals away from their usual
-    /// effect on this thread. To be called before any other thread starts. Children start with none
-    /// blocked, since the standard library clears their mask.
+    /// effect on this thread. To be called before any other thread starts. See [`plain`] for children.
     pub fn take() -> io::Result<Self> {
         const TAKEN: [i32; 7] =
             [CHILD_ENDED, libc::SIGTERM, libc::SIGINT, libc::SIGQUIT, libc::SIGHUP, libc::SIGUSR1, libc::SIGUSR2];
@@ -62,6 +61,26 @@ impl Signals {
 impl AsFd for Signals {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.descriptor.as_fd()
+    }
+}
+
+/// Gives every signal its default effect again and blocks none, for a program about to be run: it would
+/// inherit what is blocked and ignored here and in whatever started this process.
+pub(super) fn plain() -> io::Result<()> {
+    const LAST: i32 = 31;
+    #[expect(unsafe_code, reason = "signal dispositions have no safe interface among our dependencies")]
+    // SAFETY: `set` is initialised by sigemptyset before its use; no handler is installed, only removed.
+    // SIGKILL and SIGSTOP cannot be changed, which is no error here.
+    unsafe {
+        for signal in 1..=LAST {
+            libc::signal(signal, libc::SIG_DFL);
+        }
+        let mut set = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
+        libc::sigemptyset(set.as_mut_ptr());
+        match libc::sigprocmask(libc::SIG_SETMASK, set.as_ptr(), std::ptr::null_mut()) {
+            0 => Ok(()),
+            _ => Err(io::Error::last_os_error()),
+        }
     }
 }
 
