@@ -7,6 +7,10 @@ use std::path::{Path, PathBuf};
 
 use supervise::launch::UserIds;
 
+/// The name, beside the volumes of a service, of the folder that it is told is its home when it has a user
+/// of its own. No volume is called so: their names begin with a letter or a digit.
+pub const HOME: &str = ".home";
+
 /// Only the service may enter.
 const PRIVATE: u32 = 0o700;
 
@@ -41,4 +45,41 @@ pub fn make(folder: &Path, user: Option<UserIds>) -> Result<(), VolumeError> {
         chown(folder, Some(user.uid), Some(user.gid)).map_err(failed("change the owner of"))?;
     }
     fs::set_permissions(folder, Permissions::from_mode(PRIVATE)).map_err(failed("change the mode of"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_volume_is_private_and_keeps_what_is_in_it() {
+        let root = std::env::temp_dir().join(format!("mainstay-volume-{}", std::process::id()));
+        let folder = root.join("api/files");
+        make(&folder, None).unwrap();
+        fs::write(folder.join("photo"), "bytes").unwrap();
+        fs::set_permissions(&folder, Permissions::from_mode(0o755)).unwrap();
+        make(&folder, None).unwrap();
+        assert_eq!(fs::metadata(&folder).unwrap().mode() & 0o777, 0o700);
+        assert_eq!(fs::read_to_string(folder.join("photo")).unwrap(), "bytes");
+        let error = make(&folder.join("photo"), None).unwrap_err();
+        assert_eq!(error.to_string(), format!("cannot use {}", folder.join("photo").display()));
+        fs::remove_dir_all(&root).unwrap();
+    }
+
+    #[test]
+    fn root_gives_a_volume_to_its_user() {
+        let root = std::env::temp_dir().join(format!("mainstay-volume-owned-{}", std::process::id()));
+        let user = UserIds { uid: 60_706, gid: 60_706 };
+        let made = make(&root.join("api/files"), Some(user));
+        let node_is_root = fs::metadata("/proc/self").unwrap().uid() == 0;
+        if node_is_root {
+            made.unwrap();
+            let about = fs::metadata(root.join("api/files")).unwrap();
+            assert_eq!((about.uid(), about.gid()), (60_706, 60_706));
+            assert_eq!(fs::metadata(root.join("api")).unwrap().mode() & 0o777, 0o711);
+        } else {
+            assert_eq!(made.unwrap_err().doing, "change the owner of");
+        }
+        fs::remove_dir_all(&root).unwrap();
+    }
 }

@@ -310,6 +310,15 @@ impl fmt::Display for ReplicasWhy {
     }
 }
 
+impl fmt::Display for Consumer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Consumer::ReplicaCount => f.write_str("replica count"),
+            Consumer::NotCarriedOutYet(missing) => write!(f, "not carried out yet, needs {missing}"),
+        }
+    }
+}
+
 impl fmt::Display for Missing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
