@@ -76,13 +76,13 @@ fn platform(binary: &Path) -> Vec<(String, Memory)> {
 }
 
 fn name(process: &Process) -> String {
-    match process.arguments.iter().any(|argument| argument == "shim") {
-        false => "node".to_owned(),
-        true => {
-            let folder = fs::read_link(format!("/proc/{}/cwd", process.pid)).unwrap_or_default();
-            let unit = folder.file_name().map(|unit| unit.to_string_lossy().into_owned());
-            format!("shim of {}", unit.unwrap_or_else(|| "?".to_owned()))
+    // A shim is `mainstay shim FOLDER`, and its folder has the unit's name.
+    match process.arguments.as_slice() {
+        [_, word, folder, ..] if word == "shim" => {
+            let unit = Path::new(folder).file_name().map(|unit| unit.to_string_lossy().into_owned());
+            format!("shim of {}", unit.unwrap_or_else(|| folder.clone()))
         }
+        _ => "node".to_owned(),
     }
 }
 
