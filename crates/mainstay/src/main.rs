@@ -1,7 +1,85 @@
 //! The Mainstay binary: command line, control API, and the wiring of all subsystems.
+//!
+//! Start reading at [`main`], then [`commands`] for what people type, [`node`] for what runs, and [`api`] for
+//! what is between them.
 
 mod api;
+mod commands;
+mod judged;
+mod machine;
 mod node;
 mod terminal;
 
-fn main() {}
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use commands::CommandLine;
+use commands::failure::Failure;
+use commands::session::Session;
+use node::layout::Surroundings;
+use terminal::Terminal;
+
+/// The hidden command that shims are started by: this word, then the unit's folder.
+const SHIM_COMMAND: &str = "shim";
+
+fn main() -> ExitCode {
+    // Before anything else: a shim stays small by never touching what the other commands need.
+    let mut words = env::args_os().skip(1);
+    if words.next().is_some_and(|word| word == SHIM_COMMAND) {
+        let folder = words.next().map_or_else(|| PathBuf::from("."), PathBuf::from);
+        return supervise::shim::run(&folder);
+    }
+    let line = match CommandLine::try_parse() {
+        Ok(line) => line,
+        Err(error) => return usage(&error),
+    };
+    let terminal = Terminal::new(line.globals.output, line.globals.color, is_set("NO_COLOR"));
+    match carry_out(line, terminal.clone()) {
+        Ok(code) => code,
+        Err(failure) => failure.tell(&terminal),
+    }
+}
+
+/// Help and version are asked for and end with 0; everything else that clap says is an error of usage.
+fn usage(error: &clap::Error) -> ExitCode {
+    // Where the words cannot be written, the exit code still tells.
+    drop(error.print());
+    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(commands::failure::Exit::Usage.code()))
+}
+
+fn carry_out(line: CommandLine, terminal: Terminal) -> Result<ExitCode, Failure> {
+    let folder =
+        env::current_dir().map_err(|error| Failure::doing("cannot tell which folder this is run in", &error))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(NODE_THREADS)
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::doing("cannot start", &error))?;
+    let session = Session::new(line.globals, terminal, surroundings(), folder);
+    runtime.block_on(line.command.run(&session))
+}
+
+/// The node waits far more than it works; a second thread keeps answers coming while one is busy.
+const NODE_THREADS: usize = 2;
+
+/// What this program takes from its environment, beside what clap does.
+fn surroundings() -> Surroundings {
+    let uid = rustix::process::geteuid().as_raw();
+    let folder = |name: &str| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let search_path = env::var_os("PATH").map(|path| env::split_paths(&path).collect()).unwrap_or_default();
+    Surroundings {
+        root: uid == 0,
+        uid,
+        runtime_dir: folder("XDG_RUNTIME_DIR").filter(|path| Path::is_dir(path)),
+        state_home: folder("XDG_STATE_HOME"),
+        home: folder("HOME"),
+        search_path,
+    }
+}
+
+fn is_set(variable: &str) -> bool {
+    env::var_os(variable).is_some_and(|value| !value.is_empty())
+}

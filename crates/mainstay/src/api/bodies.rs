@@ -319,7 +319,10 @@ pub struct LogLineBody {
     /// `out`, `err`, or `shim` for what the shim itself has to say.
     pub stream: String,
     /// The line without its line feed.
-    pub text: String,
+    pub line: String,
+    /// Whether it goes on in the unit's next line of the same stream, because it was too long for one.
+    #[serde(default)]
+    pub cut: bool,
 }
 
 /// Why a call was refused or failed.

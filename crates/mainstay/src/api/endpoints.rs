@@ -5,8 +5,8 @@ use axum::routing::{MethodRouter, delete, get, post, put};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 use super::bodies::{
-    AcceptedBody, ErrorBody, ErrorKind, FileBody, PlanBody, RunAcceptedBody, RunBody, RunStateBody, SecretBody,
-    SecretImportBody, SecretValueBody, StatusBody,
+    AcceptedBody, ErrorBody, ErrorKind, EventBody, FileBody, LogLineBody, PlanBody, RunAcceptedBody, RunBody,
+    RunStateBody, SecretBody, SecretImportBody, SecretValueBody, StatusBody,
 };
 use super::handlers;
 use super::server::Shared;
@@ -86,6 +86,25 @@ const SECRET: Parameter = Parameter { name: "name", in_path: true, kind: "string
 const UNIT: Parameter = Parameter { name: "unit", in_path: true, kind: "string", about: "The run's unit." };
 const VERSION: Parameter =
     Parameter { name: "version", in_path: false, kind: "integer", about: "Which version; the newest when absent." };
+const OF: Parameter = Parameter {
+    name: "of",
+    in_path: false,
+    kind: "string",
+    about: "Services, resources or units, separated by commas; all when absent.",
+};
+const SINCE: Parameter = Parameter {
+    name: "since",
+    in_path: false,
+    kind: "string",
+    about: "No line before this: a time (RFC 3339), or how long ago (15m).",
+};
+const GREP: Parameter =
+    Parameter { name: "grep", in_path: false, kind: "string", about: "Only lines that contain this text." };
+const AFTER: Parameter =
+    Parameter { name: "after", in_path: false, kind: "integer", about: "Only entries after this one." };
+const ENTRY: Parameter = Parameter { name: "id", in_path: true, kind: "integer", about: "The entry's number." };
+const FOLLOW: Parameter =
+    Parameter { name: "follow", in_path: false, kind: "boolean", about: "Whether to go on with what comes." };
 
 fn shape<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
     generator.subschema_for::<T>()
@@ -100,6 +119,7 @@ pub(crate) fn table() -> Vec<Endpoint> {
     let mut table = stack();
     table.extend(services());
     table.extend(secrets());
+    table.extend(records());
     table.push(Endpoint {
         verb: Verb::Get,
         path: "/v1/openapi.json",
@@ -244,6 +264,41 @@ fn secrets() -> Vec<Endpoint> {
             body: None,
             answer: json::<AcceptedBody>(),
             route: delete(handlers::remove_secret),
+        },
+    ]
+}
+
+fn records() -> Vec<Endpoint> {
+    vec![
+        Endpoint {
+            verb: Verb::Get,
+            path: "/v1/logs",
+            name: "logs",
+            about: "What the units printed, oldest first.",
+            parameters: &[OF, SINCE, GREP, FOLLOW],
+            body: None,
+            answer: Answer::Lines(shape::<LogLineBody>),
+            route: get(handlers::logs),
+        },
+        Endpoint {
+            verb: Verb::Get,
+            path: "/v1/events",
+            name: "events",
+            about: "The journal, oldest first.",
+            parameters: &[AFTER, FOLLOW],
+            body: None,
+            answer: Answer::Lines(shape::<EventBody>),
+            route: get(handlers::events),
+        },
+        Endpoint {
+            verb: Verb::Get,
+            path: "/v1/events/{id}",
+            name: "event",
+            about: "One entry of the journal.",
+            parameters: &[ENTRY],
+            body: None,
+            answer: json::<EventBody>(),
+            route: get(handlers::event),
         },
     ]
 }

@@ -1,20 +1,25 @@
 //! What each endpoint does: read the request, ask the node, answer. No decision is made here.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{Extension, State};
 use axum::http::Request;
+use axum::response::Response;
 use axum::{Json, http};
-use model::{Actor, SecretName, ServiceName, UnitId};
-use tokio::sync::{mpsc, oneshot};
+use model::{Actor, EntryId, SecretName, ServiceName, UnitId};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
 use super::bodies::{
-    AcceptedBody, ErrorBody, ErrorKind, PlanBody, RunAcceptedBody, RunBody, RunStateBody, SecretBody, SecretValueBody,
-    StatusBody,
+    AcceptedBody, ErrorBody, ErrorKind, EventBody, PlanBody, RunAcceptedBody, RunBody, RunStateBody, SecretBody,
+    SecretValueBody, StatusBody,
 };
+use super::journal::{self, EventsQuery};
+use super::logs::{self, LogsQuery, Selection};
 use super::request::{Asked, Named, read_json, read_secret_json};
 use super::server::Shared;
+use super::stream;
 use crate::node::call::{Answer, Ask, Call};
 
 /// What an endpoint answers.
@@ -155,6 +160,43 @@ pub(crate) async fn import_secrets(
 ) -> Reply<Vec<SecretName>> {
     let import = read_secret_json(request).await?;
     ask(&shared.calls, actor, |answer| Ask::SecretImport(import, answer)).await.map(Json)
+}
+
+pub(crate) async fn logs(State(shared): State<Shared>, Asked(query): Asked<LogsQuery>) -> Result<Response, ErrorBody> {
+    let selection = Selection::new(&query, sys::clock::now().wall)?;
+    let place = place_to_follow(&shared)?;
+    Ok(stream::answer(place, move |lines| {
+        logs::read(&shared.logs, &selection, &mut |line| lines.push(&line), &|| lines.is_wanted())
+    }))
+}
+
+pub(crate) async fn events(
+    State(shared): State<Shared>,
+    Asked(query): Asked<EventsQuery>,
+) -> Result<Response, ErrorBody> {
+    let place = place_to_follow(&shared)?;
+    Ok(stream::answer(place, move |lines| {
+        let newest = || lines.is_wanted().then(|| *shared.newest.borrow());
+        journal::read(&shared.journal, query, &mut |event| lines.push(&event), &newest).map_err(std::io::Error::other)
+    }))
+}
+
+pub(crate) async fn event(State(shared): State<Shared>, Named(id): Named<u64>) -> Reply<EventBody> {
+    let found = tokio::task::spawn_blocking(move || journal::find(&shared.journal, EntryId(id))).await;
+    match found {
+        Ok(Ok(Some(event))) => Ok(Json(event)),
+        Ok(Ok(None)) => Err(ErrorBody::new(ErrorKind::NotFound, format!("the journal has no entry {id}"))
+            .with_hint("`mainstay events` lists them")),
+        Ok(Err(error)) => Err(ErrorBody::new(ErrorKind::Internal, error.to_string())),
+        Err(_) => Err(ErrorBody::new(ErrorKind::Internal, "the journal could not be read")),
+    }
+}
+
+fn place_to_follow(shared: &Shared) -> Result<OwnedSemaphorePermit, ErrorBody> {
+    Arc::clone(&shared.followers).try_acquire_owned().map_err(|_| {
+        ErrorBody::new(ErrorKind::Busy, "too many answers are being streamed already")
+            .with_hint("end some `mainstay logs -f` or `mainstay events -f`")
+    })
 }
 
 pub(crate) async fn openapi() -> Json<serde_json::Value> {

@@ -8,8 +8,14 @@ pub(crate) mod client;
 pub(crate) mod endpoints;
 pub(crate) mod failure;
 pub(crate) mod handlers;
+pub(crate) mod journal;
+pub(crate) mod logs;
 pub(crate) mod openapi;
 pub(crate) mod peer;
 pub(crate) mod request;
 pub(crate) mod sentence;
 pub(crate) mod server;
+pub(crate) mod stream;
+
+#[cfg(test)]
+mod tests;

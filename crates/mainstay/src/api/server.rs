@@ -5,7 +5,7 @@
 //! so that a service that asks in a loop neither fills the journal nor takes the operator's connections.
 
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +18,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use model::{Actor, EntryId};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
@@ -25,7 +26,7 @@ use tokio::task::JoinSet;
 use super::bodies::{ErrorBody, ErrorKind};
 use super::endpoints;
 use super::handlers;
-use super::peer::{Peer, ProcessTable, Refusal, judge};
+use super::peer::{self, Refused};
 use crate::node::call::{Ask, Call};
 
 /// Connections served at once.
@@ -56,16 +57,24 @@ pub(crate) struct Shared {
     pub(crate) calls: mpsc::Sender<Call>,
     /// Places for answers that follow.
     pub(crate) followers: Arc<Semaphore>,
+    /// The folder of the units' logs.
+    pub(crate) logs: Arc<Path>,
+    /// The folder of the journal.
+    pub(crate) journal: Arc<Path>,
+    /// The number of the journal's newest entry.
+    pub(crate) newest: watch::Receiver<EntryId>,
 }
 
 /// What the server needs.
 pub(crate) struct Settings {
     /// The way to the node.
     pub(crate) calls: mpsc::Sender<Call>,
-    /// The user the node runs as.
-    pub(crate) node_uid: u32,
-    /// The machine's processes.
-    pub(crate) processes: ProcessTable,
+    /// The folder of the units' logs.
+    pub(crate) logs: PathBuf,
+    /// The folder of the journal.
+    pub(crate) journal: PathBuf,
+    /// The number of the journal's newest entry.
+    pub(crate) newest: watch::Receiver<EntryId>,
 }
 
 /// Binds the control socket. A socket that a dead node left is removed first: the caller holds the lock of
@@ -115,12 +124,18 @@ struct Server {
 struct TurnedAway {
     answer: ErrorBody,
     /// Who is journaled as refused; absent when nothing is to be journaled.
-    journal: Option<Peer>,
+    journal: Option<Actor>,
 }
 
 impl Server {
     fn new(settings: Settings, stop: watch::Receiver<bool>) -> Self {
-        let shared = Shared { calls: settings.calls.clone(), followers: Arc::new(Semaphore::new(FOLLOWERS_MAX)) };
+        let shared = Shared {
+            calls: settings.calls.clone(),
+            followers: Arc::new(Semaphore::new(FOLLOWERS_MAX)),
+            logs: Arc::from(settings.logs.as_path()),
+            journal: Arc::from(settings.journal.as_path()),
+            newest: settings.newest.clone(),
+        };
         Self {
             settings,
             shared,
@@ -134,8 +149,8 @@ impl Server {
 
     fn receive(&mut self, stream: UnixStream) {
         match self.admit(&stream) {
-            Ok((peer, place)) => {
-                let router = endpoints::router(self.shared.clone()).layer(Extension(peer.actor()));
+            Ok((actor, place)) => {
+                let router = endpoints::router(self.shared.clone()).layer(Extension(actor));
                 self.connections.spawn(converse(stream, router, place, self.stop.clone()));
             }
             Err(turned_away) => {
@@ -145,29 +160,20 @@ impl Server {
         }
     }
 
-    fn admit(&mut self, stream: &UnixStream) -> Result<(Peer, OwnedSemaphorePermit), TurnedAway> {
-        let peer = Peer::of(stream).map_err(|_| TurnedAway {
-            answer: ErrorBody::new(ErrorKind::Refused, Refusal::Unknown.to_string()),
-            journal: None,
-        })?;
-        self.judge(peer).map_err(|refusal| self.refusal(peer, &refusal))?;
+    fn admit(&mut self, stream: &UnixStream) -> Result<(Actor, OwnedSemaphorePermit), TurnedAway> {
+        let actor = peer::admit(stream).map_err(|refused| self.refusal(&refused))?;
         let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| TurnedAway {
             answer: ErrorBody::new(ErrorKind::Busy, format!("{CONNECTIONS_MAX} connections are open already"))
                 .with_hint("end some `mainstay logs -f` or `mainstay events -f`"),
             journal: None,
         })?;
-        Ok((peer, place))
+        Ok((actor, place))
     }
 
-    fn judge(&self, peer: Peer) -> Result<(), Refusal> {
-        let descent = peer.pid.and_then(|pid| self.settings.processes.descent(pid));
-        judge(peer, self.settings.node_uid, descent.as_deref())
-    }
-
-    fn refusal(&mut self, peer: Peer, refusal: &Refusal) -> TurnedAway {
-        let journal = self.journal_room > 0;
+    fn refusal(&mut self, refused: &Refused) -> TurnedAway {
+        let journal = refused.actor.clone().filter(|_| self.journal_room > 0);
         self.journal_room = self.journal_room.saturating_sub(1);
-        TurnedAway { answer: ErrorBody::new(ErrorKind::Refused, refusal.to_string()), journal: journal.then_some(peer) }
+        TurnedAway { answer: ErrorBody::new(ErrorKind::Refused, refused.refusal.to_string()), journal }
     }
 
     async fn finish(&mut self) {
@@ -207,8 +213,8 @@ async fn turn_away(
     let answer = service_fn(|request: Request<Incoming>| {
         let (calls, turned_away) = (&calls, &turned_away);
         async move {
-            if let Some(peer) = turned_away.journal {
-                journal(calls, peer, &request, &turned_away.answer).await;
+            if let Some(actor) = turned_away.journal.clone() {
+                journal(calls, actor, &request, &turned_away.answer).await;
             }
             let mut response: Response<Body> = turned_away.answer.clone().into_response();
             let close = axum::http::HeaderValue::from_static("close");
@@ -224,13 +230,13 @@ async fn turn_away(
 /// Longest part of a refused request that is journaled.
 const CALL_BYTES_MAX: usize = 200;
 
-async fn journal(calls: &mpsc::Sender<Call>, peer: Peer, request: &Request<Incoming>, answer: &ErrorBody) {
+async fn journal(calls: &mpsc::Sender<Call>, actor: Actor, request: &Request<Incoming>, answer: &ErrorBody) {
     let mut call = format!("{} {}", request.method(), request.uri().path());
     call.truncate(call.floor_char_boundary(CALL_BYTES_MAX));
     let reason = answer.message.clone();
     // The peer is refused whether or not this can be written down; a journal that cannot be written to is a
     // problem that `status` shows.
-    drop(handlers::ask(calls, peer.actor(), |entry| Ask::Refused(call, reason, entry)).await);
+    drop(handlers::ask(calls, actor, |entry| Ask::Refused(call, reason, entry)).await);
 }
 
 fn http1() -> http1::Builder {

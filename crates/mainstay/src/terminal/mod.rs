@@ -3,8 +3,9 @@
 //! Start reading at [`Terminal`]. It writes and never decides; what is printed for scripts does not pass
 //! through [`human`].
 
+pub(crate) mod changes;
 pub(crate) mod human;
-// problem
+pub(crate) mod problem;
 pub(crate) mod progress;
 pub(crate) mod table;
 

@@ -1,0 +1,85 @@
+//! `mainstay check`: all problems of the stack file at once, each at its place.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use config::SourceFile;
+
+use super::failure::Failure;
+use super::session::{Session, StackFile};
+use crate::judged::{Judged, judge};
+use crate::machine;
+use crate::terminal::problem::{Finding, render, summary};
+use crate::terminal::{Terminal, Tone};
+
+/// Checks the stack file and shows every problem at its place
+///
+/// One environment is checked whole: the one of --env, else development. Of the others, the structure is.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {}
+
+/// What is printed for programs.
+#[derive(serde::Serialize)]
+struct Report<'f> {
+    /// Whether the file can be used.
+    accepted: bool,
+    problems: &'f [Finding],
+}
+
+/// Checks and prints.
+pub(crate) fn run(_: &Arguments, session: &Session) -> Result<ExitCode, Failure> {
+    let file = session.file()?;
+    let judged = judged(&file, session)?;
+    let terminal = &session.terminal;
+    match terminal.is_json() {
+        true => {
+            terminal.print_json(&Report { accepted: judged.accepted.is_some(), problems: &judged.findings })?;
+        }
+        false => terminal.print(&text(&judged, &file, session.folder(), terminal))?,
+    }
+    match judged.accepted {
+        Some(_) => Ok(ExitCode::SUCCESS),
+        None => Ok(ExitCode::FAILURE),
+    }
+}
+
+/// Judges the session's file.
+pub(crate) fn judged(file: &StackFile, session: &Session) -> Result<Judged, Failure> {
+    let machine = machine::capacity().map_err(|error| Failure::of(&error))?;
+    let source = SourceFile::new(shown_name(&file.path, session.folder()), file.text.clone());
+    Ok(judge(&source, session.environment(), machine))
+}
+
+/// Judges the file, tells its problems beside the data, and goes on only when it can be used.
+pub(crate) fn accepted(file: &StackFile, session: &Session) -> Result<(), Failure> {
+    let judged = judged(file, session)?;
+    if !judged.findings.is_empty() {
+        session.terminal.note(render(&judged.findings, &file.text, &session.terminal).trim_end());
+    }
+    match judged.accepted {
+        Some(_) => Ok(()),
+        None => Err(Failure::new(refusal(&judged.findings))),
+    }
+}
+
+fn text(judged: &Judged, file: &StackFile, folder: &Path, terminal: &Terminal) -> String {
+    let blocks = render(&judged.findings, &file.text, terminal);
+    let name = shown_name(&file.path, folder);
+    let verdict = match (&judged.accepted, summary(&judged.findings)) {
+        (Some((stack, _)), found) => {
+            let found = found.map(|found| format!(", with {found}")).unwrap_or_default();
+            terminal.paint(Tone::Good, &format!("{name} is good for {}{found}", stack.environment))
+        }
+        (None, _) => terminal.paint(Tone::Bad, &refusal(&judged.findings)),
+    };
+    format!("{blocks}{verdict}\n")
+}
+
+fn refusal(findings: &[Finding]) -> String {
+    format!("the file cannot be used: {}", summary(findings).unwrap_or_else(|| "nothing is in it".to_owned()))
+}
+
+/// The path as people would type it.
+fn shown_name(path: &Path, folder: &Path) -> String {
+    path.strip_prefix(folder).unwrap_or(path).display().to_string()
+}

@@ -1,0 +1,112 @@
+//! `mainstay run`: one command in the place of a service, with its output here.
+
+use std::io::Write;
+use std::ops::ControlFlow;
+use std::process::ExitCode;
+
+use model::{ServiceName, UnitId};
+
+use super::failure::Failure;
+use super::logs;
+use super::session::Session;
+use super::wait::LOOK_EVERY;
+use crate::api::bodies::{LogLineBody, RunBody, RunStateBody};
+use crate::api::client::{Client, ClientError};
+use crate::api::logs::LogsQuery;
+
+/// Runs a command once with a service's environment, user and limits
+///
+/// The command runs on the node and goes on when this program is interrupted. Its output is shown here and
+/// kept in the logs; this program ends with its exit code.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// The service in whose place it runs.
+    service: ServiceName,
+    /// The command and its arguments, after --.
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    words: Vec<String>,
+}
+
+/// Starts the run, shows its output, and ends as it ends.
+pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<ExitCode, Failure> {
+    let client = session.client()?;
+    let accepted = client.run(&arguments.service, &RunBody { words: arguments.words.clone() }).await?;
+    let state = match session.terminal.is_json() {
+        true => {
+            let state = ended(&client, &accepted.unit).await?;
+            session.terminal.print_json(&state)?;
+            state
+        }
+        false => watched(&client, &accepted.unit).await?,
+    };
+    if state.code != Some(0) {
+        session.terminal.note(&format!("{}: {}", state.unit, state.text));
+    }
+    Ok(code(&state))
+}
+
+/// Shows the output of a run until it has ended.
+async fn watched(client: &Client, unit: &UnitId) -> Result<RunStateBody, ClientError> {
+    let mut shown = 0;
+    let state = tokio::select! {
+        // The stream ends before the run only when the node does.
+        Err(error) = show(client, unit, &mut shown) => return Err(error),
+        state = ended(client, unit) => state?,
+    };
+    // What came between the last look of the stream and the end: all lines again, without those shown.
+    let mut skipped = shown;
+    show_after(client, unit, &mut skipped).await?;
+    Ok(state)
+}
+
+async fn ended(client: &Client, unit: &UnitId) -> Result<RunStateBody, ClientError> {
+    loop {
+        let state = client.run_state(unit).await?;
+        if state.ended {
+            return Ok(state);
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+async fn show(client: &Client, unit: &UnitId, shown: &mut usize) -> Result<(), ClientError> {
+    let query = LogsQuery { of: Some(unit.to_string()), follow: true, ..LogsQuery::default() };
+    client
+        .lines(&logs::path(&query), |line: LogLineBody| {
+            *shown += 1;
+            pass_on(&line)
+        })
+        .await
+}
+
+async fn show_after(client: &Client, unit: &UnitId, skip: &mut usize) -> Result<(), ClientError> {
+    let query = LogsQuery { of: Some(unit.to_string()), ..LogsQuery::default() };
+    client
+        .lines(&logs::path(&query), |line: LogLineBody| match skip.checked_sub(1) {
+            Some(left) => {
+                *skip = left;
+                ControlFlow::Continue(())
+            }
+            None => pass_on(&line),
+        })
+        .await
+}
+
+/// Gives a line of the command's on as it is: whoever runs a command wants its own output.
+fn pass_on(line: &LogLineBody) -> ControlFlow<()> {
+    let end = if line.cut { "" } else { "\n" };
+    let written = match line.stream.as_str() {
+        "out" => write!(std::io::stdout().lock(), "{}{end}", line.line),
+        _ => write!(std::io::stderr().lock(), "{}{end}", line.line),
+    };
+    match written {
+        Ok(()) => ControlFlow::Continue(()),
+        // Nobody reads any more; the command goes on, and so does the wait for its exit code.
+        Err(_) => ControlFlow::Break(()),
+    }
+}
+
+/// The command's own exit code; 1 where it has none or one that no process can end with.
+fn code(state: &RunStateBody) -> ExitCode {
+    ExitCode::from(state.code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1))
+}

@@ -1,0 +1,228 @@
+//! `mainstay secret`: values that services receive and nothing else shows.
+//!
+//! A value comes from a prompt without echo, from standard input or from a file, never from the command
+//! line: every process of the machine can read that.
+
+use std::io::{IsTerminal, Read, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use model::SecretName;
+use zeroize::Zeroizing;
+
+use super::failure::Failure;
+use super::session::Session;
+use crate::api::bodies::{SecretBody, SecretImportBody, SecretValueBody};
+use crate::terminal::table::{Align, Cell, Table};
+use crate::terminal::{Terminal, Tone, human};
+
+/// Sets, lists, shows and removes secrets
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    action: Action,
+}
+
+/// What is done with secrets.
+#[derive(Debug, clap::Subcommand)]
+enum Action {
+    /// Gives a secret a new version
+    ///
+    /// The value is asked for without echo, or read from standard input when that is no terminal; one line
+    /// feed at its end is left out. It is never an argument, since every process of the machine can read
+    /// those.
+    Set {
+        /// The secret.
+        name: SecretName,
+    },
+    /// Lists the secrets without their values
+    List,
+    /// Prints a secret's value; the read is journaled
+    Get {
+        /// The secret.
+        name: SecretName,
+        /// Which version; the newest when absent.
+        #[arg(long, value_name = "NUMBER")]
+        version: Option<u32>,
+    },
+    /// Removes a secret and all its versions
+    Remove {
+        /// The secret.
+        name: SecretName,
+    },
+    /// Sets the secrets of a .env file, all or none
+    Import {
+        /// The file; - is standard input.
+        file: PathBuf,
+    },
+}
+
+/// Largest text that is read for a secret or an import.
+const TEXT_BYTES_MAX: u64 = 1 << 20;
+
+/// Carries out one action.
+pub(crate) async fn run(arguments: Arguments, session: &Session) -> Result<ExitCode, Failure> {
+    let store = session.client()?;
+    let terminal = &session.terminal;
+    match arguments.action {
+        Action::Set { name } => {
+            let value = read_value(&name)?;
+            store.set_secret(&name, &value).await?;
+            terminal.note(&format!("{name} is set"));
+        }
+        Action::List => list(&store.secrets().await?, terminal)?,
+        Action::Get { name, version } => get(&store.secret(&name, version).await?, terminal)?,
+        Action::Remove { name } => {
+            store.remove_secret(&name).await?;
+            terminal.note(&format!("{name} and all its versions are removed"));
+        }
+        Action::Import { file } => {
+            let text = read_import(&session.folder().join(&file), file.as_os_str() == "-")?;
+            let names = store.import_secrets(&text).await?;
+            import(&names, terminal)?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn list(secrets: &[SecretBody], terminal: &Terminal) -> Result<(), Failure> {
+    if terminal.is_json() {
+        return Ok(terminal.print_json(&secrets)?);
+    }
+    if secrets.is_empty() {
+        terminal.note("there are no secrets; `mainstay secret set NAME` makes one");
+        return Ok(());
+    }
+    Ok(terminal.print(&listing(secrets, sys::clock::now().wall, terminal))?)
+}
+
+fn listing(secrets: &[SecretBody], now: model::Timestamp, terminal: &Terminal) -> String {
+    let mut table = Table::new(&[
+        ("SECRET", Align::Left),
+        ("VERSION", Align::Right),
+        ("KEPT", Align::Right),
+        ("SET", Align::Left),
+        ("USED BY", Align::Left),
+    ]);
+    for secret in secrets {
+        let users: Vec<String> = secret.used_by.iter().map(ToString::to_string).collect();
+        table.row(vec![
+            Cell::toned(Tone::Strong, secret.name.as_str()),
+            secret.version.to_string().into(),
+            secret.versions.to_string().into(),
+            format!("{} ago", human::span(now.since(secret.set_at))).into(),
+            users.join(", ").into(),
+        ]);
+    }
+    table.render(terminal)
+}
+
+fn get(value: &SecretValueBody, terminal: &Terminal) -> Result<(), Failure> {
+    match terminal.is_json() {
+        true => Ok(terminal.print_json(value)?),
+        false => Ok(terminal.print(&value.value)?),
+    }
+}
+
+fn import(names: &[SecretName], terminal: &Terminal) -> Result<(), Failure> {
+    let texts: Vec<String> = names.iter().map(ToString::to_string).collect();
+    match terminal.is_json() {
+        true => terminal.print_json(&names)?,
+        false => terminal.note(&format!("set {}", human::list(&texts))),
+    }
+    Ok(())
+}
+
+/// Reads a value without showing it.
+fn read_value(name: &SecretName) -> Result<SecretValueBody, Failure> {
+    let stdin = std::io::stdin();
+    let mut text = match stdin.is_terminal() {
+        true => prompt(name)?,
+        false => read_text(stdin.lock(), "standard input")?,
+    };
+    let line_end = if text.ends_with("\r\n") { 2 } else { usize::from(text.ends_with('\n')) };
+    let length = text.len() - line_end;
+    text.truncate(length);
+    if text.is_empty() {
+        return Err(Failure::new(format!("the value for {name} is empty"))
+            .with_hint("`mainstay secret remove` removes a secret"));
+    }
+    Ok(SecretValueBody { value: std::mem::take(&mut *text) })
+}
+
+fn prompt(name: &SecretName) -> Result<Zeroizing<String>, Failure> {
+    let unquiet = |error: rustix::io::Errno| Failure::doing("cannot turn the terminal's echo off", &error);
+    let mut err = std::io::stderr().lock();
+    write!(err, "value of {name}: ").and_then(|()| err.flush())?;
+    let quiet = Quiet::new().map_err(unquiet)?;
+    let mut line = Zeroizing::new(String::new());
+    let read = std::io::stdin().lock().take_line(&mut line);
+    drop(quiet);
+    writeln!(err)?;
+    read.map_err(|error| Failure::doing("cannot read the value", &error))?;
+    Ok(line)
+}
+
+/// Reading one bounded line.
+trait TakeLine {
+    fn take_line(self, line: &mut String) -> std::io::Result<usize>;
+}
+
+impl<R: std::io::BufRead> TakeLine for R {
+    fn take_line(self, line: &mut String) -> std::io::Result<usize> {
+        std::io::BufRead::read_line(&mut self.take(TEXT_BYTES_MAX), line)
+    }
+}
+
+/// A terminal that shows nothing of what is typed, until this is dropped.
+struct Quiet {
+    before: rustix::termios::Termios,
+}
+
+impl Quiet {
+    fn new() -> rustix::io::Result<Self> {
+        use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
+        let before = tcgetattr(std::io::stdin())?;
+        let mut quiet = before.clone();
+        quiet.local_modes.remove(LocalModes::ECHO);
+        tcsetattr(std::io::stdin(), OptionalActions::Flush, &quiet)?;
+        Ok(Self { before })
+    }
+}
+
+impl Drop for Quiet {
+    fn drop(&mut self) {
+        use rustix::termios::{OptionalActions, tcsetattr};
+        // A terminal that went away has no echo to restore.
+        drop(tcsetattr(std::io::stdin(), OptionalActions::Flush, &self.before));
+    }
+}
+
+fn read_import(path: &std::path::Path, from_stdin: bool) -> Result<SecretImportBody, Failure> {
+    let mut text = match from_stdin {
+        true => read_text(std::io::stdin().lock(), "standard input")?,
+        false => {
+            let file = std::fs::File::open(path)
+                .map_err(|error| Failure::doing(format!("cannot read {}", path.display()), &error))?;
+            read_text(file, &path.display().to_string())?
+        }
+    };
+    Ok(SecretImportBody { text: std::mem::take(&mut *text) })
+}
+
+fn read_text(source: impl Read, name: &str) -> Result<Zeroizing<String>, Failure> {
+    let mut bytes = Zeroizing::new(Vec::new());
+    source
+        .take(TEXT_BYTES_MAX + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|error| Failure::doing(format!("cannot read {name}"), &error))?;
+    if u64::try_from(bytes.len()).is_ok_and(|length| length > TEXT_BYTES_MAX) {
+        return Err(Failure::new(format!("{name} holds more than {TEXT_BYTES_MAX} bytes")));
+    }
+    match std::str::from_utf8(&bytes) {
+        Ok(text) => Ok(Zeroizing::new(text.to_owned())),
+        Err(_) => {
+            Err(Failure::new(format!("{name} is not UTF-8 text")).with_hint("encode it first, for example as base64"))
+        }
+    }
+}
