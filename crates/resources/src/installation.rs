@@ -108,6 +108,20 @@ pub enum ChooseError {
         /// What is there.
         found: Vec<Version>,
     },
+    /// The data was made by a major version that is too old.
+    #[error(
+        "the data in {} was made by {} {data}, and {} and later are operated: bring it to a later version with the \
+         server's own tools (pg_upgrade, or pg_dump into a new resource)",
+        folder.display(), program.title(), program.oldest()
+    )]
+    DataTooOld {
+        /// Of which kind.
+        program: Program,
+        /// The data directory.
+        folder: PathBuf,
+        /// The major version of the data.
+        data: u32,
+    },
     /// The data was made by another major version than the one asked for.
     #[error(
         "the data in {} was made by {} {data}, and {asked} is asked for: moving data to another major version is not \
@@ -177,6 +191,10 @@ impl Program {
                 "/usr/libexec/postgresql*",
                 "/opt/homebrew/opt/postgresql*/bin",
                 "/usr/local/opt/postgresql*/bin",
+                "/usr/local/pgsql/bin",
+                "/usr/bin",
+                "/usr/local/bin",
+                "/opt/homebrew/bin",
             ],
             Program::Redis => &["/usr/bin", "/usr/local/bin", "/opt/homebrew/bin"],
         }
@@ -296,6 +314,11 @@ impl Installations {
     pub fn choose(&self, asked: Option<u32>, data: Option<&ExistingData>) -> Result<&Installation, ChooseError> {
         let program = self.program;
         let found = || self.usable.iter().map(|it| it.version).collect::<Vec<_>>();
+        if let Some(data) = data
+            && data.major < program.oldest()
+        {
+            return Err(ChooseError::DataTooOld { program, folder: data.folder.clone(), data: data.major });
+        }
         if let (Some(asked), Some(data)) = (asked, data)
             && asked != data.major
         {
@@ -429,6 +452,14 @@ mod tests {
             Some(14),
             &expect![[r#"
             the data in /state/resources/db/data was made by PostgreSQL 14, and this machine has none. Install 14 again to go on with it; moving data to another major version is not supported yet. Debian and Ubuntu: apt-get install postgresql-14. Fedora: dnf install postgresql14-server. Alpine: apk add postgresql14. macOS: brew install postgresql@14.
+        "#]],
+        );
+        check(
+            &found,
+            None,
+            Some(12),
+            &expect![[r#"
+            the data in /state/resources/db/data was made by PostgreSQL 12, and 13 and later are operated: bring it to a later version with the server's own tools (pg_upgrade, or pg_dump into a new resource)
         "#]],
         );
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use model::Holder;
+use sha2::Digest as _;
 use zeroize::Zeroizing;
 
 /// The fewest bytes of a password.
@@ -38,6 +39,11 @@ impl Password {
     pub fn expose(&self) -> &str {
         &self.0
     }
+
+    /// Its SHA-256 digest, from which a password of this length and randomness cannot be found.
+    pub(crate) fn hash(&self) -> model::Digest {
+        model::Digest(sha2::Sha256::digest(self.0.as_bytes()).into())
+    }
 }
 
 impl fmt::Debug for Password {
@@ -54,6 +60,15 @@ pub struct Passwords {
     pub operator: Password,
     /// Of everyone else's.
     pub others: BTreeMap<Holder, Password>,
+}
+
+impl Passwords {
+    /// The holders and a digest of each one's password: what completing a server depends on.
+    pub(crate) fn digest(&self, format: u32) -> model::Digest {
+        let hashed = |password: &Password| password.hash().to_string();
+        let others: Vec<_> = self.others.iter().map(|(holder, password)| (holder, hashed(password))).collect();
+        crate::operated::digest_of(&(format, others))
+    }
 }
 
 #[cfg(test)]

@@ -10,8 +10,8 @@
 //! ```
 
 use std::fs;
-use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown};
+use std::io::{self, Read};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 
 use model::ResourceName;
@@ -19,6 +19,9 @@ use supervise::launch::UserIds;
 
 /// Longest path of a socket on Linux, its closing NUL not counted (`sun_path`, unix(7)).
 pub const SOCKET_PATH_BYTES_MAX: usize = 107;
+
+/// The most that is read of a server's own small files.
+const SMALL_FILE_BYTES_MAX: u64 = 64 << 10;
 
 /// Where one resource lives.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -145,6 +148,21 @@ impl Place {
             _ => Ok(path),
         }
     }
+}
+
+/// The beginning of a small file in a folder that a server owns; `None` when there is none. A server that was
+/// taken over must not be able to hold up or fill the node with a pipe, a link or a flood in its place.
+pub(crate) fn read_small(path: &Path) -> Result<Option<Vec<u8>>, PlaceError> {
+    let refused = |source| PlaceError::Refused { doing: "read", path: path.to_owned(), source };
+    let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
+    let opened = fs::File::options().read(true).custom_flags(flags.bits().cast_signed()).open(path);
+    let file = match opened {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        opened => opened.map_err(refused)?,
+    };
+    let mut bytes = Vec::new();
+    file.take(SMALL_FILE_BYTES_MAX).read_to_end(&mut bytes).map_err(refused)?;
+    Ok(Some(bytes))
 }
 
 /// Who may use a file or folder of a resource.

@@ -19,7 +19,8 @@ use supervise::supervisor::Question;
 
 use crate::connection::{Connection, Variables};
 use crate::installation::{ExistingData, Installation, Installations, Program};
-use crate::operated::{Command, Operated, STOP_DEADLINE, digest_of, operated};
+use crate::operated::{Command, Operated, STOP_DEADLINE, operated};
+use crate::place::{PlaceError, read_small};
 use crate::{Passwords, Place};
 
 pub use prepare::PrepareError;
@@ -61,7 +62,7 @@ pub enum ServerError {
 pub enum DataVersionError {
     /// The file cannot be read.
     #[error(transparent)]
-    Read(#[from] sys::FileError),
+    Read(#[from] PlaceError),
     /// The file says nothing that is known.
     #[error("its PG_VERSION is missing or holds no version")]
     Unknown,
@@ -100,9 +101,9 @@ impl Server {
         &self.installation
     }
 
-    /// The server as supervision runs it. The services that may log in decide what completes it.
+    /// The server as supervision runs it. Who may log in, and with which password, decides what
+    /// completes it.
     pub fn operated(&self, passwords: &Passwords, log: LogPolicy) -> Operated {
-        let completion = digest_of(&(roles::FORMAT, passwords.others.keys().collect::<Vec<_>>()));
         let command = Command {
             program: self.installation.server.clone(),
             arguments: vec![
@@ -114,7 +115,7 @@ impl Server {
             ],
             environment: BTreeMap::from([("TZ".to_owned(), EnvironmentValue::from("UTC".to_owned()))]),
             settings: format!("{}\n{}\n{}", self.installation.version, self.settings(), settings::ACCESS),
-            completion,
+            completion: passwords.digest(roles::FORMAT),
             stop: StopPolicy { gently: GentleSignal::Interrupt, deadline: STOP_DEADLINE },
             ready: readiness(),
         };
@@ -156,7 +157,7 @@ fn data_version(folder: &std::path::Path) -> Result<Option<u32>, DataVersionErro
     if !folder.exists() {
         return Ok(None);
     }
-    let bytes = sys::files::read(&folder.join("PG_VERSION"))?.ok_or(DataVersionError::Unknown)?;
+    let bytes = read_small(&folder.join("PG_VERSION"))?.ok_or(DataVersionError::Unknown)?;
     let text = String::from_utf8_lossy(&bytes);
     text.trim().parse().map(Some).map_err(|_| DataVersionError::Unknown)
 }

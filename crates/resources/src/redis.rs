@@ -18,7 +18,7 @@ use supervise::supervisor::Question;
 
 use crate::connection::{Connection, Variables};
 use crate::installation::{ChooseError, Installation, Installations, Program};
-use crate::operated::{Command, Operated, STOP_DEADLINE, digest_of, operated};
+use crate::operated::{Command, Operated, STOP_DEADLINE, operated};
 use crate::place::{Access, PlaceError};
 use crate::record::{self, Kind, RecordError};
 use crate::{Passwords, Place};
@@ -130,9 +130,9 @@ impl Server {
         &self.installation
     }
 
-    /// The server as supervision runs it. The services that may log in decide what completes it.
+    /// The server as supervision runs it. Who may log in, and with which password, decides what
+    /// completes it.
     pub fn operated(&self, passwords: &Passwords, log: LogPolicy) -> Operated {
-        let completion = digest_of(&(users::FORMAT, passwords.others.keys().collect::<Vec<_>>()));
         let command = Command {
             program: self.installation.server.clone(),
             arguments: vec![
@@ -142,7 +142,7 @@ impl Server {
             ],
             environment: BTreeMap::from([("TZ".to_owned(), EnvironmentValue::from("UTC".to_owned()))]),
             settings: format!("{}\n{}", self.installation.version, self.settings()),
-            completion,
+            completion: passwords.digest(users::FORMAT),
             stop: StopPolicy { gently: GentleSignal::Terminate, deadline: STOP_DEADLINE },
             ready: Question::Exchange {
                 at: Some(model::Address::Unix(self.place.sockets.join(SOCKET))),
@@ -185,7 +185,7 @@ impl Server {
     fn never_empty(&self, now: Timestamp) -> Result<(), PrepareError> {
         let data = self.place.data();
         let record = record::read(&self.place, Kind::Redis)?;
-        match (settings::has_log(&data).map_err(PlaceError::File)?, record) {
+        match (settings::has_log(&data)?, record) {
             (true, _) => Ok(record::note(&self.place, Kind::Redis, now)?),
             (false, Some(record)) => {
                 let missing = format!("data/{} is missing or lists no file", settings::MANIFEST);
@@ -224,7 +224,7 @@ impl Server {
             command.arg("DELUSER").arg(gone).exec_async(&mut connection).await.map_err(run("remove a user"))?;
         }
         let data = self.place.data();
-        match settings::has_log(&data).map_err(PlaceError::File)? {
+        match settings::has_log(&data)? {
             true => Ok(record::note(&self.place, Kind::Redis, now)?),
             false => Err(CompleteError::NoLog { folder: data }),
         }

@@ -13,7 +13,7 @@ use ground::{Ground, Running, again_as_plain_user, free_port, is_root, log_polic
 use model::stack::Postgres;
 use model::{ByteSize, CpuShare, Holder, Port};
 use resources::postgres::{PrepareError, Server, ServerError, discover};
-use resources::{Passwords, Place};
+use resources::{Password, Passwords, Place};
 use rustix::process::Signal;
 
 fn spec() -> Postgres {
@@ -119,6 +119,16 @@ fn from_nothing_to_least_privilege() {
     }
     let encrypted = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()";
     assert_eq!(sql(&server, &format!("{api}?sslmode=require"), encrypted), Ok("t".to_owned()));
+
+    // A changed password counts at once, and is a reason to complete the server again.
+    let mut changed = passwords.clone();
+    let new = Password::new("another-password-0123".to_owned().into()).unwrap();
+    changed.others.insert(service("api"), new);
+    let completed = |passwords| server.operated(passwords, log_policy(&ground.folder)).unit.completed;
+    assert_ne!(completed(&changed), completed(&passwords));
+    run(server.complete(&changed)).unwrap();
+    assert_refused(sql(&server, &api, "SELECT 1"), authentication);
+    run(server.complete(&passwords)).unwrap();
 
     // A service that stops using the resource loses its login; what the owner took away stays away.
     sql(&server, &owner, "REVOKE DELETE ON orders FROM order_db_users").unwrap();

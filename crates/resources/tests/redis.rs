@@ -18,7 +18,7 @@ fn spec() -> Redis {
 }
 
 fn server(place: Place) -> Server {
-    Server::new(place, &spec(), &discover(&["/usr/bin".into()])).unwrap()
+    Server::new(place, &spec(), &discover(&[])).unwrap()
 }
 
 fn start(ground: &Ground, server: &Server, passwords: &Passwords, port: Port) -> Running {
@@ -168,6 +168,26 @@ fn a_restart_and_a_kill_lose_nothing() {
 }
 
 #[test]
+fn a_log_that_was_torn_is_used_up_to_the_tear() {
+    let ground = Ground::new();
+    let passwords = passwords(&["api"]);
+    let place = ground.place("cache");
+    let server = server(place.clone());
+    let port = free_port();
+    let running = start(&ground, &server, &passwords, port);
+    let mut api = Client::new(&server, port, "api", &passwords).unwrap();
+    assert_eq!(api.ask("SET tea green"), Ok("OK".to_owned()));
+    running.end(Signal::KILL);
+    let log = place.data().join("appendonlydir/appendonly.aof.1.incr.aof");
+    let mut bytes = fs::read(&log).unwrap();
+    bytes.extend(b"*3\r\n$3\r\nSET\r\n$3\r\nte");
+    fs::write(&log, bytes).unwrap();
+    let _running = start(&ground, &server, &passwords, port);
+    let mut api = Client::new(&server, port, "api", &passwords).unwrap();
+    assert_eq!(api.ask("GET tea"), Ok("green".to_owned()));
+}
+
+#[test]
 fn as_a_plain_user() {
     if again_as_plain_user("as_a_plain_user") {
         return;
@@ -191,7 +211,7 @@ fn a_full_memory_refuses_writes_or_evicts_as_asked() {
         let ground = Ground::new();
         let passwords = passwords(&["api"]);
         let spec = Redis { memory: ByteSize::mebibytes(4), evict, ..spec() };
-        let server = Server::new(ground.place("cache"), &spec, &discover(&["/usr/bin".into()])).unwrap();
+        let server = Server::new(ground.place("cache"), &spec, &discover(&[])).unwrap();
         let running = start(&ground, &server, &passwords, free_port());
         let mut api = Client::new(&server, running.port, "api", &passwords).unwrap();
         let value = "x".repeat(64 << 10);
@@ -256,6 +276,6 @@ fn a_folder_of_another_kind_is_refused() {
 fn what_is_not_carried_out_is_refused() {
     let ground = Ground::new();
     let spec = Redis { standbys: 2, ..spec() };
-    let refused = Server::new(ground.place("cache"), &spec, &discover(&["/usr/bin".into()])).err().unwrap();
+    let refused = Server::new(ground.place("cache"), &spec, &discover(&[])).err().unwrap();
     assert_eq!(refused.to_string(), "`standbys` of a redis resource is not supported yet: remove it");
 }

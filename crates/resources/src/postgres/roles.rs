@@ -17,6 +17,7 @@ use tokio_postgres::{Client, NoTls};
 use super::{COMPLETE_TIMEOUT, OPERATOR, Server};
 use crate::Passwords;
 use crate::connection::identifier;
+use crate::place::{PlaceError, read_small};
 
 /// Changes when what is done here changes, so that it is done again on servers that run.
 pub(crate) const FORMAT: u32 = 1;
@@ -24,8 +25,11 @@ pub(crate) const FORMAT: u32 = 1;
 /// Databases and roles could not be made.
 #[derive(Debug, thiserror::Error)]
 pub enum CompleteError {
-    /// The server's port could not be read.
-    #[error("cannot tell on which port the server listens: {} is missing or unreadable", path.display())]
+    /// The server's file could not be read.
+    #[error(transparent)]
+    Place(#[from] PlaceError),
+    /// The server's port could not be told.
+    #[error("cannot tell on which port the server listens: {} is missing or holds none", path.display())]
     Port {
         /// The server's file.
         path: std::path::PathBuf,
@@ -111,7 +115,7 @@ impl Server {
     /// The port of the running server, from the fourth line of its `postmaster.pid`.
     fn port(&self) -> Result<u16, CompleteError> {
         let path = self.place.data().join("postmaster.pid");
-        let text = sys::files::read(&path).ok().flatten().unwrap_or_default();
+        let text = read_small(&path)?.unwrap_or_default();
         let port = String::from_utf8_lossy(&text).lines().nth(3).and_then(|line| line.trim().parse().ok());
         port.ok_or(CompleteError::Port { path })
     }
@@ -149,7 +153,8 @@ fn literal(text: &str) -> String {
 /// Roles of the whole server, in one transaction.
 fn role_statements(resource: &ResourceName, passwords: &Passwords) -> String {
     let group = group(resource);
-    let mut text = String::from("BEGIN;\n");
+    // A statement that failed would be logged with the verifiers in it.
+    let mut text = String::from("SET log_min_error_statement = panic;\nBEGIN;\n");
     text.push_str(&ensure_role(&group));
     text.push_str(&format!("ALTER ROLE {} {POWERLESS} NOLOGIN;\n", quoted(&group)));
     let owner = role(resource, &Holder::Owner);

@@ -5,6 +5,8 @@ use std::path::Path;
 
 use model::stack::Redis;
 
+use crate::place::{PlaceError, read_small};
+
 /// The name of the settings' file.
 pub(crate) const FILE_NAME: &str = "redis.conf";
 /// The name of the users' file.
@@ -66,8 +68,8 @@ fn quoted(path: &Path) -> String {
 }
 
 /// Whether the data directory has an append-only log: a manifest that lists at least one file.
-pub(crate) fn has_log(data: &Path) -> Result<bool, sys::FileError> {
-    let manifest = sys::files::read(&data.join(MANIFEST))?.unwrap_or_default();
+pub(crate) fn has_log(data: &Path) -> Result<bool, PlaceError> {
+    let manifest = read_small(&data.join(MANIFEST))?.unwrap_or_default();
     Ok(String::from_utf8_lossy(&manifest).lines().any(|line| line.starts_with("file ")))
 }
 

@@ -5,7 +5,6 @@
 //! or list all keys at once, which would stop everyone else for the time it takes.
 
 use model::Holder;
-use sha2::Digest;
 
 use super::OPERATOR;
 use crate::connection::identifier;
@@ -50,7 +49,7 @@ pub(crate) fn user(holder: &Holder) -> String {
 /// Every user with its rules, the default one first.
 pub(crate) fn rules(passwords: &Passwords) -> Vec<(String, Vec<String>)> {
     let with_password = |password: &Password, rules: &[&str]| {
-        let mut all = vec!["on".to_owned(), format!("#{}", hash(password))];
+        let mut all = vec!["on".to_owned(), format!("#{}", password.hash())];
         all.extend(rules.iter().map(|&rule| rule.to_owned()));
         all
     };
@@ -72,10 +71,6 @@ pub(crate) fn gone<'a>(known: &'a [String], passwords: &Passwords) -> Vec<&'a st
     let kept = rules(passwords);
     let is_kept = |name: &&str| kept.iter().any(|(user, _)| user == name);
     known.iter().map(String::as_str).filter(|name| !is_kept(name)).collect()
-}
-
-fn hash(password: &Password) -> String {
-    model::Digest(sha2::Sha256::digest(password.expose().as_bytes()).into()).to_string()
 }
 
 #[cfg(test)]
