@@ -77,6 +77,11 @@ type Version = Option<u32>;
 pub fn init(listing: &Listing) -> FirstFile {
     let mentioned = compose::mentioned(listing);
     let mut programs = detect::programs(listing);
+    // A list of processes may hold what no command can, such as the character U+0000.
+    programs.retain(|program| crate::command::split(&program.run).is_ok());
+    for program in &mut programs {
+        program.release = program.release.take().filter(|run| crate::command::split(run).is_ok());
+    }
     for program in &mut programs {
         if [write::DATABASE, write::REDIS].contains(&program.name.as_str()) {
             program.name.push_str("-service");

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use model::ServiceName;
-use model::stack::{Backups, Check, Health, Listen, Replicas, Rollout, Route, Service, Stack, Volume};
+use model::stack::{Backups, Check, Health, Listen, Rollout, Route, Service, Stack, Volume};
 
 use crate::defaults;
 use crate::draft::{Draft, EdgeDraft, PortDraft, ServiceDraft};
@@ -43,7 +43,7 @@ pub(crate) fn stack(draft: Draft) -> Option<Stack> {
 fn service(draft: ServiceDraft, routed: bool) -> Option<Service> {
     let listen = listen(&draft, routed);
     Some(Service {
-        replicas: replicas(&draft, listen),
+        replicas: draft.replicas.as_ref().map_or(defaults::REPLICAS, |replicas| replicas.value),
         rollout: rollout(&draft, listen),
         listen,
         source: draft.source?,
@@ -79,15 +79,6 @@ fn listen(draft: &ServiceDraft, routed: bool) -> Listen {
         Some(PortDraft::Auto) => Listen::Chosen,
         None if asked || routed => Listen::Chosen,
         None => Listen::None,
-    }
-}
-
-/// A fixed port says how many replicas there are.
-fn replicas(draft: &ServiceDraft, listen: Listen) -> Replicas {
-    match (&draft.replicas, listen) {
-        (Some(replicas), _) => replicas.value,
-        (None, Listen::Fixed(_)) => Replicas::Fixed(1),
-        (None, _) => defaults::REPLICAS,
     }
 }
 

@@ -149,3 +149,6 @@ fn tagged(tagged: &Tagged, path: &str, completeness: Completeness) -> Value {
     let any: Vec<Value> = tagged.variants.iter().map(variant).collect();
     json!({ "anyOf": any, "description": tagged.doc })
 }
+
+#[cfg(test)]
+mod tests;

@@ -68,12 +68,16 @@ pub(crate) struct CharacterIndex {
     /// The byte at which each character starts; empty for ASCII text, where the two are the same.
     bytes: Vec<usize>,
     length: usize,
+    /// The last place there is: the parser counts a line more at the end of the text.
+    end: Position,
 }
 
 impl CharacterIndex {
     pub(crate) fn new(text: &str) -> Self {
         let bytes = if text.is_ascii() { Vec::new() } else { text.char_indices().map(|(byte, _)| byte).collect() };
-        Self { bytes, length: text.len() }
+        let line = text.matches('\n').count() + 1;
+        let column = text.rsplit('\n').next().map_or(0, |last| last.chars().count()) + 1;
+        Self { bytes, length: text.len(), end: Position { line, column } }
     }
 
     fn byte(&self, character: usize) -> usize {
@@ -84,10 +88,12 @@ impl CharacterIndex {
     }
 
     pub(crate) fn place(&self, start: &saphyr_parser::Marker, end: &saphyr_parser::Marker) -> Place {
-        let position =
-            |marker: &saphyr_parser::Marker| Position { line: marker.line().max(1), column: marker.col() + 1 };
         let from = self.byte(start.index());
         let to = self.byte(end.index()).max(from);
+        let position = |marker: &saphyr_parser::Marker| match self.byte(marker.index()) >= self.length {
+            true => self.end,
+            false => Position { line: marker.line().max(1), column: marker.col() + 1 },
+        };
         Place { from, to, start: position(start), end: position(end).max(position(start)) }
     }
 }

@@ -224,3 +224,19 @@ fn the_design_sketch_has_unsupported_lines_only() {
     "#]],
     );
 }
+
+#[test]
+fn valid_samples_have_no_problems() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/samples/valid");
+    let mut seen = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let source = SourceFile::new(path.display().to_string(), text.clone());
+        for environment in [config::check(&source, None).environments, vec![environment("development")]].concat() {
+            assert_eq!(problems("valid", &text, environment.as_str()), "stack: yes\n", "{}", path.display());
+        }
+        seen += 1;
+    }
+    assert_eq!(seen, 3);
+}

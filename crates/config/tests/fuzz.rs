@@ -140,24 +140,30 @@ fn mutated(seed: u64) -> String {
 fn try_one(seed: u64) {
     let text = mutated(seed);
     let source = SourceFile::new("fuzz.yaml", text);
-    for environment in [None, Some("production"), Some("staging")] {
-        let environment = environment.map(|name| name.parse().unwrap());
-        let checked = config::check(&source, environment.as_ref());
-        for problem in &checked.problems {
-            let place = problem.place;
-            assert!(source.text.get(place.from..place.to).is_some(), "{problem} points at {place:?}");
-            assert!(place.start.line <= source.text.lines().count() + 1, "{problem} points at {place:?}");
-            assert!(!problem.message.is_empty());
-        }
-        let errors = checked.has(config::Severity::Error);
-        assert_eq!(checked.stack.is_none(), errors, "a stack is there exactly when no error is");
-        for path in checked.places.paths() {
-            let place = checked.places.nearest(path);
-            assert!(source.text.get(place.from..place.to).is_some(), "{path} is at {place:?}");
-        }
+    let environment = [None, Some("production"), Some("staging")][usize::try_from(seed % 3).unwrap()];
+    let checked = config::check(&source, environment.map(|name| name.parse().unwrap()).as_ref());
+    for problem in &checked.problems {
+        let place = problem.place;
+        assert!(source.text.get(place.from..place.to).is_some(), "{problem} points at {place:?}");
+        assert!(place.start.line <= source.text.matches(['\n', '\r']).count() + 1, "{problem} points at {place:?}");
+        assert!(!problem.message.is_empty());
     }
-    let files = config::READ_FOR_INIT.iter().map(|name| ((*name).to_owned(), Some(source.text.clone()))).collect();
-    config::init(&Listing { folder: "fuzz".to_owned(), files });
+    let errors = checked.has(config::Severity::Error);
+    assert_eq!(checked.stack.is_none(), errors, "a stack is there exactly when no error is");
+    for path in checked.places.paths() {
+        let place = checked.places.nearest(path);
+        assert!(source.text.get(place.from..place.to).is_some(), "{path} is at {place:?}");
+    }
+    if seed % 8 == 0 {
+        first_file(&source.text);
+    }
+}
+
+fn first_file(text: &str) {
+    let files = config::READ_FOR_INIT.iter().map(|name| ((*name).to_owned(), Some(text.to_owned()))).collect();
+    let first = config::init(&Listing { folder: "fuzz".to_owned(), files });
+    let checked = config::check(&SourceFile::new("mainstay.yaml", first.text.clone()), None);
+    assert!(!checked.has(config::Severity::Error), "{:?}\n{}", checked.problems, first.text);
 }
 
 fn run(seed: u64) {
