@@ -96,6 +96,11 @@ impl Server {
         Ok(Self { place, installation, spec: spec.clone(), cpu })
     }
 
+    /// Where it lives.
+    pub fn place(&self) -> &Place {
+        &self.place
+    }
+
     /// The version that runs.
     pub fn installation(&self) -> &Installation {
         &self.installation

@@ -125,6 +125,11 @@ impl Server {
         Ok(Self { place, installation, spec: spec.clone() })
     }
 
+    /// Where it lives.
+    pub fn place(&self) -> &Place {
+        &self.place
+    }
+
     /// The version that runs.
     pub fn installation(&self) -> &Installation {
         &self.installation

@@ -4,8 +4,10 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use model::{SecretPath, Timestamp};
@@ -256,6 +258,46 @@ fn a_vault_is_open_once() {
     fs::write(folder.vault().join("vault.redb.new"), "torn").unwrap();
     drop(Vault::create(&folder.vault(), &key, &[]).unwrap());
     drop(Vault::open(&folder.vault(), &key, None).unwrap());
+}
+
+/// Not a test: the process that the next one kills. Its working directory is the test's folder.
+#[test]
+#[ignore = "run by a_kill_at_any_moment_loses_nothing_that_was_acknowledged"]
+fn sets_secrets_until_it_is_killed() {
+    let folder = Folder(std::env::current_dir().unwrap());
+    let key = KeyFile::load(&folder.key()).unwrap();
+    let vault = Vault::open(&folder.vault(), &key, None).unwrap();
+    let before = read(&vault, "A", None).map_or(0, |(version, _)| version);
+    for number in before + 1.. {
+        let version = vault.set(&path("A"), &value(&number.to_string()), at(1)).unwrap();
+        println!("acknowledged {version}");
+    }
+}
+
+#[test]
+fn a_kill_at_any_moment_loses_nothing_that_was_acknowledged() {
+    let folder = Folder::new();
+    let (key, vault) = folder.create();
+    drop(vault);
+    for acknowledged_at_kill in [1, 2, 3, 5, 8] {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "sets_secrets_until_it_is_killed", "--ignored", "--nocapture"])
+            .current_dir(&folder.0)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+        let mut acknowledged = lines.filter_map(|line| line.strip_prefix("acknowledged ")?.parse::<u32>().ok());
+        let seen = acknowledged.by_ref().nth(acknowledged_at_kill - 1).unwrap();
+        child.kill().unwrap();
+        let last = acknowledged.last().unwrap_or(seen);
+        child.wait().unwrap();
+        let vault = Vault::open(&folder.vault(), &key, None).unwrap();
+        let (version, text) = read(&vault, "A", None).unwrap();
+        // One more may have been written and not told yet.
+        assert!((last..=last + 1).contains(&version), "{last} was acknowledged, {version} is there");
+        assert_eq!(text, version.to_string());
+    }
 }
 
 /// Opens a vault whose file was changed and reads everything in it: what can be read is what was written.

@@ -33,6 +33,15 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// From one look at a condition to the next.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(10);
 
+/// Waits for a condition.
+pub(crate) fn wait_until(condition: impl Fn() -> bool) {
+    let deadline = steady() + PATIENCE;
+    while !condition() {
+        assert!(steady() < deadline, "waited in vain");
+        std::thread::park_timeout(BETWEEN_LOOKS);
+    }
+}
+
 fn steady() -> Duration {
     sys::clock::now().steady
 }

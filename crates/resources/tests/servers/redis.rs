@@ -2,11 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-mod ground;
-
 use std::fs;
 
-use ground::{Ground, Running, again_as_plain_user, free_port, log_policy, now, passwords, run, service};
+use crate::ground::{self, Ground, Running, again_as_plain_user, free_port, log_policy, now, passwords, run, service};
 use model::stack::{Eviction, Redis};
 use model::{ByteSize, Port};
 use resources::redis::{Server, discover};
@@ -30,7 +28,7 @@ fn start(ground: &Ground, server: &Server, passwords: &Passwords, port: Port) ->
 }
 
 /// A service's connection, by the URL that it is given.
-struct Client(redis::Connection);
+struct Client(::redis::Connection);
 
 impl Client {
     fn new(server: &Server, port: Port, name: &str, passwords: &Passwords) -> Result<Self, String> {
@@ -39,18 +37,18 @@ impl Client {
     }
 
     fn open(url: &str) -> Result<Self, String> {
-        let opened = redis::Client::open(url).unwrap().get_connection();
+        let opened = ::redis::Client::open(url).unwrap().get_connection();
         opened.map(Self).map_err(|error| error.to_string())
     }
 
     /// What the server answers, as text.
     fn ask(&mut self, words: &str) -> Result<String, String> {
         let mut words = words.split(' ');
-        let mut command = redis::cmd(words.next().unwrap());
+        let mut command = ::redis::cmd(words.next().unwrap());
         words.for_each(|word| {
             command.arg(word);
         });
-        let answer: redis::RedisResult<Option<String>> = command.query(&mut self.0);
+        let answer: ::redis::RedisResult<Option<String>> = command.query(&mut self.0);
         answer.map(Option::unwrap_or_default).map_err(|error| error.to_string())
     }
 }
@@ -135,7 +133,7 @@ fn from_nothing_to_least_privilege() {
         ("protected-mode", "yes"),
         ("enable-debug-command", "no"),
     ] {
-        let found: Vec<String> = redis::cmd("CONFIG").arg("GET").arg(setting).query(&mut operator.0).unwrap();
+        let found: Vec<String> = ::redis::cmd("CONFIG").arg("GET").arg(setting).query(&mut operator.0).unwrap();
         assert_eq!(found, [setting, value]);
     }
 
@@ -158,7 +156,7 @@ fn a_restart_and_a_kill_lose_nothing() {
         let running = start(&ground, &server, &passwords, port);
         let mut api = Client::new(&server, port, "api", &passwords).unwrap();
         assert_eq!(api.ask("DBSIZE").err(), None);
-        let size: usize = redis::cmd("DBSIZE").query(&mut api.0).unwrap();
+        let size: usize = ::redis::cmd("DBSIZE").query(&mut api.0).unwrap();
         assert_eq!(size, from);
         for number in from..from + 1000 {
             assert_eq!(api.ask(&format!("SET key{number} {number}")), Ok("OK".to_owned()));
@@ -189,7 +187,7 @@ fn a_log_that_was_torn_is_used_up_to_the_tear() {
 
 #[test]
 fn as_a_plain_user() {
-    if again_as_plain_user("as_a_plain_user") {
+    if again_as_plain_user("redis::as_a_plain_user") {
         return;
     }
     let ground = Ground::new();

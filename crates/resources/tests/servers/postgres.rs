@@ -3,13 +3,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-mod ground;
-
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::process::Command;
+use std::path::Path;
+use std::process::{Command, Stdio};
 
-use ground::{Ground, Running, again_as_plain_user, free_port, is_root, log_policy, now, passwords, run, service};
+use crate::ground::{
+    self, Ground, Running, again_as_plain_user, free_port, is_root, log_policy, now, passwords, run, service,
+};
 use model::stack::Postgres;
 use model::{ByteSize, CpuShare, Holder, Port};
 use resources::postgres::{PrepareError, Server, ServerError, discover};
@@ -150,7 +151,7 @@ fn from_nothing_to_least_privilege() {
     assert!(!arguments.contains("password-0123"), "{arguments}");
 }
 
-fn collect(folder: &std::path::Path, files: &mut Vec<Vec<u8>>) {
+fn collect(folder: &Path, files: &mut Vec<Vec<u8>>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         match path.is_dir() {
@@ -185,7 +186,7 @@ fn a_restart_and_a_kill_lose_nothing() {
 
 #[test]
 fn as_a_plain_user() {
-    if again_as_plain_user("as_a_plain_user") {
+    if again_as_plain_user("postgres::as_a_plain_user") {
         return;
     }
     let ground = Ground::new();
@@ -244,6 +245,47 @@ fn a_preparation_that_was_cut_short_is_not_believed() {
     run(server(place.clone()).prepare(&passwords(&[]), now())).unwrap();
     assert!(!half.exists());
     assert!(place.data().join("global/pg_control").exists());
+}
+
+/// Not a test: the process that the next one kills. Its working directory is the test's folder.
+#[test]
+#[ignore = "run by a_preparation_that_is_killed_is_made_up_for"]
+fn prepares_until_it_is_killed() {
+    let ground = Ground { folder: std::env::current_dir().unwrap() };
+    run(server(ground.place("db")).prepare(&passwords(&["api"]), now())).unwrap();
+    std::mem::forget(ground);
+}
+
+#[test]
+fn a_preparation_that_is_killed_is_made_up_for() {
+    for reached in ["config", "data.new-*", "data.new-*/PG_VERSION", "data.new-*/global/pg_control", "data"] {
+        let ground = Ground::new();
+        let place = ground.place("db");
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "postgres::prepares_until_it_is_killed", "--ignored"])
+            .current_dir(&ground.folder)
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        ground::wait_until(|| exists(&place.folder, reached));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        // The initdb that it left may still write: then preparing fails, and is tried again as supervision does.
+        let server = server(place);
+        let passwords = passwords(&["api"]);
+        ground::wait_until(|| run(server.prepare(&passwords, now())).is_ok());
+        let running = start(&ground, &server, &passwords, free_port());
+        let api = variable(&server, &running, &service("api"), &passwords, "DB_URL");
+        assert_eq!(sql(&server, &api, "SELECT 1"), Ok("1".to_owned()), "{reached}");
+        assert!(!exists(&server.place().folder, "data.new-*"), "{reached}");
+    }
+}
+
+/// Whether a path is there, whose first name may end with `*`.
+fn exists(folder: &Path, path: &str) -> bool {
+    let Some((start, rest)) = path.split_once('*') else { return folder.join(path).exists() };
+    let names = sys::files::names(folder).unwrap();
+    names.iter().any(|name| name.starts_with(start) && folder.join(format!("{name}{rest}")).exists())
 }
 
 #[test]
