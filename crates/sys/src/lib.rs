@@ -11,9 +11,11 @@ pub mod files;
 pub mod journal;
 pub mod local_socket;
 pub mod lock;
+pub mod machine;
 pub mod mounts;
 pub mod process;
 pub mod records;
+pub mod tasks;
 
 pub use system::{
     ConnectionId, Delivery, Event, FileError, FileTrouble, Now, ProbeFailure, ProbeOutcome, ProbeTarget, ShimStart,

@@ -9,6 +9,10 @@ use supervise::log::Stream;
 use supervise::protocol::{Report, VERSION};
 use supervise::shim::SOCKET_NAME;
 
+use crate::on_machine::{
+    a_killed_shim_is_seen_and_swept_through_the_machine, a_unit_lives_and_ends_through_the_machine,
+    work_is_answered_even_when_it_panics,
+};
 use crate::unit::{PATIENCE, Unit, pid_from, until};
 
 type Case = (&'static str, fn());
@@ -40,6 +44,9 @@ cases!(
     passing_the_memory_limit_is_told,
     a_full_disk_neither_blocks_the_child_nor_loses_its_exit,
     a_plain_user_is_confined_by_landlock,
+    a_unit_lives_and_ends_through_the_machine,
+    a_killed_shim_is_seen_and_swept_through_the_machine,
+    work_is_answered_even_when_it_panics,
 );
 
 fn is_root() -> bool {

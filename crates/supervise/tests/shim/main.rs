@@ -7,6 +7,7 @@
 #![expect(clippy::print_stdout, reason = "the results are printed")]
 
 mod cases;
+mod on_machine;
 mod unit;
 
 use std::path::Path;

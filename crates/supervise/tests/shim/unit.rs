@@ -63,7 +63,7 @@ impl Unit {
     pub(crate) fn start(&mut self) -> ProcessIdentity {
         let command = ShimCommand { program: std::env::current_exe().unwrap(), words: vec!["shim".into()] };
         let start = ShimStart { folder: self.folder.clone(), launch: serde_json::to_vec(&self.launch).unwrap() };
-        let shim = command.start(&self.boot, &start).unwrap();
+        let (shim, _) = command.start(&self.boot, &start).unwrap();
         self.shim = Some(shim.clone());
         shim
     }

@@ -203,8 +203,13 @@ pub struct ShimCommand {
 const COMPLAINTS_FILE: &str = "shim.log";
 
 impl ShimCommand {
-    /// Starts a shim that outlives the caller and hands it its launch message.
-    pub fn start(&self, boot: &BootId, start: &ShimStart) -> Result<ProcessIdentity, SpawnError> {
+    /// Starts a shim that outlives the caller and hands it its launch message. The child is the caller's to
+    /// collect while it lives.
+    pub fn start(
+        &self,
+        boot: &BootId,
+        start: &ShimStart,
+    ) -> Result<(ProcessIdentity, std::process::Child), SpawnError> {
         let failed = |what: &str, error: io::Error| SpawnError {
             folder: start.folder.clone(),
             reason: format!("cannot {what}: {error}"),
@@ -227,11 +232,18 @@ impl ShimCommand {
         let identity = super::identify(boot, pid);
         let sent = child.stdin.take().map(|mut pipe| pipe.write_all(&start.launch)).transpose();
         match (identity, sent) {
-            (Some(identity), Ok(_)) => Ok(identity),
-            (_, Err(error)) => Err(failed("hand over what to run", error)),
-            (None, Ok(_)) => Err(failed("see it run", io::ErrorKind::NotFound.into())),
+            (Some(identity), Ok(_)) => Ok((identity, child)),
+            (_, Err(error)) => Err(given_up(child, failed("hand over what to run", error))),
+            (None, Ok(_)) => Err(given_up(child, failed("see it run", io::ErrorKind::NotFound.into()))),
         }
     }
+}
+
+/// A shim that did not get its launch message has started nothing and ends at once.
+fn given_up(mut child: std::process::Child, error: SpawnError) -> SpawnError {
+    drop(child.kill());
+    drop(child.wait());
+    error
 }
 
 #[cfg(test)]

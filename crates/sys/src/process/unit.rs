@@ -121,6 +121,18 @@ pub fn groups(folder: &Path) -> Vec<PathBuf> {
     text.lines().map(PathBuf::from).filter(|group| group.file_name() == folder.file_name()).collect()
 }
 
+/// Removes the control groups of a unit whose shim did not live to do it. One that is not empty stays.
+pub fn remove_groups(folder: &Path) {
+    let removed = groups(folder).iter().all(|group| match fs::remove_dir(group) {
+        Ok(()) => true,
+        Err(error) => error.kind() == std::io::ErrorKind::NotFound,
+    });
+    if removed {
+        // Without groups it says nothing.
+        drop(fs::remove_file(folder.join(GROUPS_FILE)));
+    }
+}
+
 fn group_members(group: &Path) -> Vec<Pid> {
     let text = fs::read_to_string(group.join("cgroup.procs")).unwrap_or_default();
     text.lines().filter_map(|line| line.parse().ok()).map(Pid).collect()

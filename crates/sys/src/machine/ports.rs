@@ -1,0 +1,78 @@
+//! Ports for services.
+//!
+//! They are taken from below the range from which the kernel picks ports for outgoing connections, so that no
+//! such connection sits on a service's port when the service comes back to it.
+//!
+//! Start reading at [`Ports::next`]. Invariant: a port is not given twice within [`KEPT`].
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, TcpListener};
+use std::ops::Range;
+use std::time::Duration;
+
+use model::Port;
+
+/// How long a port that was given stays given, although nothing listens on it yet.
+const KEPT: Duration = Duration::from_secs(60);
+/// Where the search begins.
+const LOWEST: u16 = 20_000;
+/// Ports that are tried before giving up.
+const TRIES_MAX: u32 = 2_000;
+
+/// The ports that were given lately.
+#[derive(Debug, Default)]
+pub(super) struct Ports {
+    given: BTreeMap<Port, Duration>,
+}
+
+impl Ports {
+    /// A port of the loopback interface on which nothing listens; `None` when none was found.
+    pub(super) fn next(&mut self, now: Duration) -> Option<Port> {
+        self.given.retain(|_, at| *at + KEPT > now);
+        let range = range();
+        let width = range.end - range.start;
+        let first = random() % width;
+        let mut candidates = (0..u32::from(width).min(TRIES_MAX)).filter_map(|step| {
+            let offset = (u32::from(first) + step) % u32::from(width);
+            Port::new(range.start + u16::try_from(offset).ok()?)
+        });
+        let port = candidates.find(|port| !self.given.contains_key(port) && is_free(*port))?;
+        self.given.insert(port, now);
+        Some(port)
+    }
+}
+
+fn range() -> Range<u16> {
+    let text = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
+    let outgoing = text.split_whitespace().next().and_then(|number| number.parse().ok()).unwrap_or(32_768);
+    // A machine that uses nearly all ports for outgoing connections leaves no better choice.
+    if outgoing > LOWEST + 1_000 { LOWEST..outgoing } else { LOWEST..60_000 }
+}
+
+fn is_free(port: Port) -> bool {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, port.number())).is_ok()
+}
+
+/// Any number will do: it only keeps two nodes from trying the same ports in the same order.
+fn random() -> u16 {
+    let mut bytes = [0_u8; 2];
+    let _filled = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty());
+    u16::from_ne_bytes(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ports_are_free_and_not_given_twice() {
+        let mut ports = Ports::default();
+        let first = ports.next(Duration::ZERO).unwrap();
+        let held = TcpListener::bind((Ipv4Addr::LOCALHOST, first.number())).unwrap();
+        let more: Vec<Port> = (0..50).map(|_| ports.next(Duration::from_secs(1)).unwrap()).collect();
+        assert!(!more.contains(&first));
+        assert_eq!(more.iter().collect::<std::collections::BTreeSet<_>>().len(), 50);
+        assert!(!is_free(first));
+        drop(held);
+    }
+}
