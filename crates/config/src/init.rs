@@ -77,10 +77,9 @@ type Version = Option<u32>;
 pub fn init(listing: &Listing) -> FirstFile {
     let mentioned = compose::mentioned(listing);
     let mut programs = detect::programs(listing);
-    // A list of processes may hold what no command can, such as the character U+0000.
-    programs.retain(|program| crate::command::split(&program.run).is_ok());
+    programs.retain(|program| is_command(&program.run));
     for program in &mut programs {
-        program.release = program.release.take().filter(|run| crate::command::split(run).is_ok());
+        program.release = program.release.take().filter(|run| is_command(run));
     }
     for program in &mut programs {
         if [write::DATABASE, write::REDIS].contains(&program.name.as_str()) {
@@ -93,6 +92,11 @@ pub fn init(listing: &Listing) -> FirstFile {
     found.dedup();
     found.extend(mentioned.found.iter().cloned());
     FirstFile { text: write::file(&stack_name(&listing.folder), &programs, &mentioned), found }
+}
+
+/// A list of processes may hold what no command can, such as the character U+0000.
+fn is_command(text: &str) -> bool {
+    crate::command::split(text).is_ok() && !text.chars().any(crate::tree::is_invisible)
 }
 
 /// A name made of the folder's.

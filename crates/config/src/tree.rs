@@ -110,8 +110,7 @@ pub(crate) fn read(source: &SourceFile, problems: &mut Problems<'_>) -> Option<N
 
 /// Refuses what the parser would read as the end of the text or hide from an editor.
 fn only_text(text: &str, problems: &mut Problems<'_>) -> bool {
-    let odd = |c: char| (c.is_control() && !matches!(c, '\n' | '\r' | '\t')) || c == '\u{feff}';
-    let Some((byte, character)) = text.char_indices().find(|(_, c)| odd(*c)) else {
+    let Some((byte, character)) = text.char_indices().find(|(_, c)| is_invisible(*c)) else {
         return true;
     };
     let before = &text[..byte];
@@ -126,6 +125,11 @@ fn only_text(text: &str, problems: &mut Problems<'_>) -> bool {
         "save the file as UTF-8 text without a byte order mark, and delete this character",
     );
     false
+}
+
+/// Whether a character may not stand in a file.
+pub(crate) fn is_invisible(c: char) -> bool {
+    (c.is_control() && !matches!(c, '\n' | '\r' | '\t')) || c == '\u{feff}'
 }
 
 fn syntax_error(text: &str, place: Place, what: &str, problems: &mut Problems<'_>) {

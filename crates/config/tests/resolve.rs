@@ -22,9 +22,26 @@ fn service(keys: &str) -> String {
 
 #[test]
 fn what_is_left_out() {
-    check(&service(""), "development", "services.api", &expect![[r#"{"env":{},"health":{"drain":"30s","live":null,"ready":null},"limits":{"cpu":null,"memory":null,"tasks":null},"listen":"none","needs":[],"release_run":null,"replicas":"derived","rollout":"rolling","schedule":null,"secrets":[],"source":{"run":["bin/api"]},"user":null,"uses":[],"volumes":[]}"#]]);
-    check("stack: a\nresources: { db: { type: postgres } }\n", "development", "resources.db", &expect![[r#"{"postgres":{"memory":268435456,"pool":null,"port":null,"standbys":0,"version":null}}"#]]);
-    check("stack: a\nresources: { c: { type: redis } }\n", "development", "resources.c", &expect![[r#"{"redis":{"evict":"noeviction","memory":67108864,"port":null,"standbys":0}}"#]]);
+    check(
+        &service(""),
+        "development",
+        "services.api",
+        &expect![[
+            r#"{"env":{},"health":{"drain":"30s","live":null,"ready":null},"limits":{"cpu":null,"memory":null,"tasks":null},"listen":"none","needs":[],"release_run":null,"replicas":"derived","rollout":"rolling","schedule":null,"secrets":[],"source":{"run":["bin/api"]},"user":null,"uses":[],"volumes":[]}"#
+        ]],
+    );
+    check(
+        "stack: a\nresources: { db: { type: postgres } }\n",
+        "development",
+        "resources.db",
+        &expect![[r#"{"postgres":{"memory":268435456,"pool":null,"port":null,"standbys":0,"version":null}}"#]],
+    );
+    check(
+        "stack: a\nresources: { c: { type: redis } }\n",
+        "development",
+        "resources.c",
+        &expect![[r#"{"redis":{"evict":"noeviction","memory":67108864,"port":null,"standbys":0}}"#]],
+    );
     check("stack: a\n", "development", "environment", &expect![[r#""development""#]]);
     check("stack: a\n", "development", "timezone", &expect![[r#""UTC""#]]);
 }
@@ -44,7 +61,12 @@ fn who_is_asked_over_the_network_has_a_port() {
 fn who_is_routed_has_a_port() {
     let text = format!("{}edge: {{ routes: [{{ host: a.example, to: api }}] }}\n", service(""));
     check(&text, "development", "services.api.listen", &expect![[r#""chosen""#]]);
-    check(&text, "development", "routes", &expect![[r#"[{"host":"a.example","limit":null,"path":"/","timeout":null,"to":"api"}]"#]]);
+    check(
+        &text,
+        "development",
+        "routes",
+        &expect![[r#"[{"host":"a.example","limit":null,"path":"/","timeout":null,"to":"api"}]"#]],
+    );
 }
 
 #[test]
@@ -56,7 +78,12 @@ fn a_fixed_port_makes_a_release_stop_the_old_one_first() {
 #[test]
 fn values_of_env_stay_as_written() {
     let text = service(", env: { A: no, B: 010, C: 1.50, D: \"x y\", E: true, F: 0x1F, G: 1e3, H: \"\" }");
-    check(&text, "development", "services.api.env", &expect![[r#"{"A":"no","B":"010","C":"1.50","D":"x y","E":"true","F":"0x1F","G":"1e3","H":""}"#]]);
+    check(
+        &text,
+        "development",
+        "services.api.env",
+        &expect![[r#"{"A":"no","B":"010","C":"1.50","D":"x y","E":"true","F":"0x1F","G":"1e3","H":""}"#]],
+    );
 }
 
 const LAYERS: &str = "\
@@ -103,7 +130,12 @@ fn null_deletes() {
 
 #[test]
 fn another_kind_replaces_whole() {
-    check(LAYERS, "other", "resources.store", &expect![[r#"{"redis":{"evict":"volatile-ttl","memory":67108864,"port":null,"standbys":0}}"#]]);
+    check(
+        LAYERS,
+        "other",
+        "resources.store",
+        &expect![[r#"{"redis":{"evict":"volatile-ttl","memory":67108864,"port":null,"standbys":0}}"#]],
+    );
     check(LAYERS, "other", "services.api.health.ready", &expect![[r#""tcp""#]]);
     check(LAYERS, "other", "objectives.latency", &expect![[r#"{"quantile":"99%","within":"2s"}"#]]);
 }
