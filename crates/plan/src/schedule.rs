@@ -406,6 +406,12 @@ mod tests {
     }
 
     #[test]
+    fn half_an_hour_that_is_skipped_changes_the_order() {
+        let starts = starts("15,30 2 * * *", "Australia/Lord_Howe", "2026-10-03T00:00:00Z", "2026-10-04T00:00:00Z");
+        expect!["2026-10-03T15:30 2026-10-03T15:45"].assert_eq(&starts);
+    }
+
+    #[test]
     fn every_hour_has_its_run_on_the_days_clocks_change() {
         let berlin = "Europe/Berlin";
         expect!["2026-03-28T23:15 2026-03-29T00:15 2026-03-29T01:15 2026-03-29T02:15"].assert_eq(&starts(

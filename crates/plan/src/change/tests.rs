@@ -372,20 +372,22 @@ fn a_contradiction_refuses_unless_advisory() {
     "#]].assert_eq(&plan(&stack(""), &Running::default(), &after, &able()).to_string());
 }
 
-/// A file of up to six services, each with what comes before it to use and need, and up to three resources.
+/// A file of up to six services, which need only such as come after them in the alphabet, and up to three
+/// resources.
 fn files() -> impl Strategy<Value = String> {
     let service = (0_usize..6, prop::collection::vec(0_usize..6, 0..3), prop::option::of(0_usize..3), 1_u32..4);
     let services = prop::collection::vec(service, 0..6);
     (services, 1_usize..4, 1_u64..3).prop_map(|(services, resources, memory)| {
         let mut lines: Vec<String> =
             (0..resources).map(|n| format!("resource r{n} redis memory={memory}MiB")).collect();
-        for (name, needs, uses, replicas) in services {
+        for (place, needs, uses, replicas) in services {
+            let name = 9 - place;
             let needs: Vec<String> = needs
                 .into_iter()
                 .filter(|other| {
-                    *other < name && lines.iter().any(|line| line.starts_with(&format!("service s{other} ")))
+                    *other < place && lines.iter().any(|line| line.starts_with(&format!("service s{} ", 9 - other)))
                 })
-                .map(|other| format!("s{other}"))
+                .map(|other| format!("s{}", 9 - other))
                 .collect();
             let needs = if needs.is_empty() { String::new() } else { format!("needs={}", needs.join(",")) };
             let uses = uses.filter(|it| *it < resources).map(|it| format!("uses=r{it}")).unwrap_or_default();
