@@ -205,6 +205,9 @@ impl Conformity<'_, '_> {
         trail: Trail<'_>,
         of_kin: Option<(&str, &str)>,
     ) {
+        if self.problems.is_full() {
+            return;
+        }
         let top = trail.name.is_empty();
         let environments_only = top && crate::shape::file::MERGED.key(key).is_some();
         let hint = if environments_only {

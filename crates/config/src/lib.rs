@@ -36,7 +36,7 @@ pub use reference::{ANNOTATED_EXAMPLE, reference_markdown, rules_markdown};
 pub use rule::{RuleId, Severity};
 pub use schema::schema;
 pub use source::{Place, Position, SourceFile};
-pub use tree::{DEPTH_MAX, NODES_MAX, TEXT_BYTES_MAX};
+pub use tree::{DEPTH_MAX, KEY_BYTES_MAX, NODES_MAX, TEXT_BYTES_MAX};
 
 use crate::conform::{Completeness, Trail};
 use crate::problem::{Problems, suggestion};

@@ -4,6 +4,8 @@
 //! changes (`type`, `strategy`, or another of keys that exclude each other, such as `run` and `image`)
 //! is replaced whole; `null` deletes, and has to have something to delete.
 
+use std::collections::HashMap;
+
 use crate::conform::Trail;
 use crate::problem::{Problems, closest};
 use crate::rule::RuleId;
@@ -81,9 +83,10 @@ impl Known {
 }
 
 fn mapping(base: &Mapping, overlay: &Mapping, known: Known, trail: Trail<'_>, problems: &mut Problems<'_>) -> Mapping {
+    let (before, after) = (by_key(base), by_key(overlay));
     let mut entries = Vec::with_capacity(base.entries.len() + overlay.entries.len());
     for entry in &base.entries {
-        match overlay.get(&entry.key) {
+        match after.get(entry.key.as_str()).copied() {
             None => entries.push(entry.clone()),
             Some(Entry { value: Node { value: Value::Null, .. }, .. }) => {}
             Some(over) => {
@@ -93,7 +96,7 @@ fn mapping(base: &Mapping, overlay: &Mapping, known: Known, trail: Trail<'_>, pr
         }
     }
     for over in &overlay.entries {
-        if base.get(&over.key).is_some() {
+        if before.contains_key(over.key.as_str()) {
             continue;
         }
         match over.value.value {
@@ -102,6 +105,10 @@ fn mapping(base: &Mapping, overlay: &Mapping, known: Known, trail: Trail<'_>, pr
         }
     }
     Mapping { entries }
+}
+
+fn by_key(mapping: &Mapping) -> HashMap<&str, &Entry> {
+    mapping.entries.iter().map(|entry| (entry.key.as_str(), entry)).collect()
 }
 
 fn merged_entry(base: &Entry, over: &Entry, known: Known, trail: Trail<'_>, problems: &mut Problems<'_>) -> Entry {
@@ -117,6 +124,9 @@ fn merged_entry(base: &Entry, over: &Entry, known: Known, trail: Trail<'_>, prob
 }
 
 fn nothing_to_delete(base: &Mapping, over: &Entry, trail: Trail<'_>, problems: &mut Problems<'_>) {
+    if problems.is_full() {
+        return;
+    }
     let message = format!("{} deletes nothing: the file does not set it above", trail.to(&over.key));
     let hint = match closest(&over.key, base.entries.iter().map(|entry| entry.key.as_str())) {
         Some(name) => format!("did you mean `{name}`?"),

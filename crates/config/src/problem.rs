@@ -71,13 +71,18 @@ impl<'s> Problems<'s> {
         }
         self.found.push(Problem {
             rule,
+            message: shortened(message),
+            hint: hint.map(shortened),
             severity: rule.severity(),
             file: self.source.name.clone(),
             place,
-            marked: place.marked(&self.source.text).to_owned(),
-            message,
-            hint,
+            marked: shortened(place.marked(&self.source.text).to_owned()),
         });
+    }
+
+    /// Whether nothing more is taken in, so that looking for more is wasted.
+    pub(crate) fn is_full(&self) -> bool {
+        self.found.len() >= PROBLEMS_MAX
     }
 
     /// Adds those of another collection that are not here yet, each with a remark.
@@ -107,6 +112,17 @@ impl<'s> Problems<'s> {
     }
 }
 
+/// Longest text of a problem, in characters: a value of the file may be as long as the file.
+const TEXT_CHARACTERS_MAX: usize = 400;
+
+fn shortened(mut text: String) -> String {
+    if let Some((byte, _)) = text.char_indices().nth(TEXT_CHARACTERS_MAX) {
+        text.truncate(byte);
+        text.push('…');
+    }
+    text
+}
+
 /// The closest of the known names, if one is close enough to have been meant.
 pub(crate) fn closest<'k>(found: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
     let near = |name: &&str| {
@@ -119,6 +135,7 @@ pub(crate) fn closest<'k>(found: &str, known: impl IntoIterator<Item = &'k str>)
     }
     known
         .into_iter()
+        .take(NAMES_COMPARED_MAX)
         .filter(|name| name.len() <= NAME_COMPARED_MAX)
         .filter(near)
         .min_by_key(|name| strsim::damerau_levenshtein(found, name))
@@ -128,7 +145,13 @@ pub(crate) fn closest<'k>(found: &str, known: impl IntoIterator<Item = &'k str>)
 const PART_BYTES_MIN: usize = 3;
 
 /// Longest name that is compared for "did you mean": the comparison takes the product of both lengths.
-const NAME_COMPARED_MAX: usize = 100;
+const NAME_COMPARED_MAX: usize = 60;
+
+/// Most names that one is compared with.
+const NAMES_COMPARED_MAX: usize = 200;
+
+/// Most names that a hint lists.
+const NAMES_LISTED_MAX: usize = 30;
 
 /// "did you mean" where something is close, else all that is known.
 pub(crate) fn suggestion(found: &str, what: &str, known: &[&str]) -> String {
@@ -136,6 +159,9 @@ pub(crate) fn suggestion(found: &str, what: &str, known: &[&str]) -> String {
     match closest(found, known.iter().copied()).or_else(part_of) {
         Some(name) => format!("did you mean `{name}`?"),
         None if known.is_empty() => format!("there are no {what}"),
+        None if known.len() > NAMES_LISTED_MAX => {
+            format!("{what}: {}, …", known[..NAMES_LISTED_MAX].join(", "))
+        }
         None => format!("{what}: {}", known.join(", ")),
     }
 }

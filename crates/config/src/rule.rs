@@ -64,7 +64,8 @@ macro_rules! rules {
 rules! {
     /// The file is YAML 1.2, in UTF-8, without control characters.
     YamlSyntax = "yaml-syntax", Error;
-    /// The file stays within the reader's bounds: 1 MiB of text, 32 levels, 50,000 values.
+    /// The file stays within the reader's bounds: 1 MiB of text, 32 levels, 20,000 values, 256
+    /// bytes in a key.
     TooLarge = "too-large", Error;
     /// The file holds one document of plain YAML: no anchors, aliases, merge keys or tags, and keys
     /// are single words or texts.

@@ -16,7 +16,9 @@ pub const TEXT_BYTES_MAX: usize = 1 << 20;
 /// Deepest nesting of lists and mappings.
 pub const DEPTH_MAX: usize = 32;
 /// Most values, keys not counted.
-pub const NODES_MAX: usize = 50_000;
+pub const NODES_MAX: usize = 20_000;
+/// Longest key, in bytes: a path of keys is kept for every value below it.
+pub const KEY_BYTES_MAX: usize = 256;
 
 /// A value and where it stands.
 #[derive(Debug, Clone)]
@@ -258,7 +260,8 @@ impl<'a, 's> Builder<'a, 's> {
 
     /// Puts a finished node where it belongs: as key, value, item or root.
     fn put(&mut self, node: Node) {
-        self.nodes += 1;
+        let is_key = matches!(self.open.last(), Some(Open::Map { key: None, .. }));
+        self.nodes += usize::from(!is_key);
         match self.open.last_mut() {
             None => self.root = Some(node),
             Some(Open::List { items, .. }) => items.push(node),
@@ -270,6 +273,11 @@ impl<'a, 's> Builder<'a, 's> {
             Some(Open::Map { seen, key, .. }) => {
                 let place = node.place;
                 let complaint = match node.value {
+                    Value::Scalar(Scalar { text, .. }) if text.len() > KEY_BYTES_MAX => {
+                        *key = Some(Key { text: String::new(), place, kept: false });
+                        let message = format!("this key has {} bytes; at most {KEY_BYTES_MAX} are read", text.len());
+                        Some((RuleId::TooLarge, message, "shorten it"))
+                    }
                     Value::Scalar(Scalar { text, .. }) if text != "<<" => {
                         let new = seen.insert(text.clone());
                         let kept = new && !text.starts_with("x-");

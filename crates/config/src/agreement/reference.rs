@@ -1,5 +1,7 @@
 //! Names that refer to services, resources and secrets, and names that nothing may have.
 
+use std::collections::BTreeSet;
+
 use crate::draft::{Draft, Located};
 use crate::problem::{Problems, suggestion};
 use crate::rule::RuleId;
@@ -16,7 +18,11 @@ pub(super) fn check(draft: &Draft, problems: &mut Problems<'_>) {
     names(draft, problems);
     let services: Vec<&str> = draft.services.iter().map(|s| s.name.value.as_str()).collect();
     let resources: Vec<&str> = draft.resources.iter().map(|r| r.name.value.as_str()).collect();
+    let secrets: BTreeSet<&str> = draft.secrets.iter().map(|secret| secret.name.value.as_str()).collect();
     for service in &draft.services {
+        if problems.is_full() {
+            return;
+        }
         for used in &service.uses {
             resource(used, &services, &resources, problems);
         }
@@ -24,7 +30,7 @@ pub(super) fn check(draft: &Draft, problems: &mut Problems<'_>) {
             self::service(needed, "needs", &services, &resources, problems);
         }
         for secret in &service.secrets {
-            self::secret(secret, draft, problems);
+            self::secret(secret, &secrets, problems);
         }
     }
     for route in &draft.edge.routes {
@@ -60,7 +66,7 @@ fn names(draft: &Draft, problems: &mut Problems<'_>) {
 
 fn resource(used: &Located<model::ResourceName>, services: &[&str], resources: &[&str], problems: &mut Problems<'_>) {
     let name = used.value.as_str();
-    if resources.contains(&name) {
+    if resources.contains(&name) || problems.is_full() {
         return;
     }
     let hint = match services.contains(&name) {
@@ -78,7 +84,7 @@ fn service(
     problems: &mut Problems<'_>,
 ) {
     let name = named.value.as_str();
-    if services.contains(&name) {
+    if services.contains(&name) || problems.is_full() {
         return;
     }
     let hint = match key == "needs" && resources.contains(&name) {
@@ -88,13 +94,12 @@ fn service(
     problems.report_with(RuleId::UnknownReference, named.place, format!("there is no service `{name}`"), hint);
 }
 
-fn secret(named: &Located<model::SecretName>, draft: &Draft, problems: &mut Problems<'_>) {
+fn secret(named: &Located<model::SecretName>, known: &BTreeSet<&str>, problems: &mut Problems<'_>) {
     let name = named.value.as_str();
-    let known: Vec<&str> = draft.secrets.iter().map(|secret| secret.name.value.as_str()).collect();
-    if known.contains(&name) {
+    if known.contains(name) || problems.is_full() {
         return;
     }
-    let hint = match crate::problem::closest(name, known) {
+    let hint = match crate::problem::closest(name, known.iter().copied()) {
         Some(close) => format!("did you mean `{close}`?"),
         None => format!("add it at the top of the file: secrets: {{ {name}: set }}, or {name}: {{ generate: 32B }}"),
     };
