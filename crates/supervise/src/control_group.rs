@@ -128,7 +128,7 @@ fn unified_base(mounts: &str, own: &str) -> Result<PathBuf, String> {
     })?;
     for folder in [base, &base.join(OURS)] {
         make(folder)
-            .and_then(|()| enable(folder))
+            .and_then(|()| if writable(folder) { enable(folder) } else { Err(io::ErrorKind::PermissionDenied.into()) })
             .map_err(|error| format!("cgroup v2 at {} cannot be divided: {error}", folder.display()))?;
     }
     Ok(base.to_owned())
@@ -139,7 +139,9 @@ fn per_controller_base(mounts: &str, own: &str, controller: &str) -> Result<Path
         .find(|mount| mount.kind == "cgroup" && mount.options.split(',').any(|name| name == controller))
         .ok_or_else(|| format!("no cgroup v1 {controller} hierarchy is mounted"))?;
     let place = own_place(&mount.at, own, controller);
-    make(&place.join(OURS))
+    let ours = place.join(OURS);
+    make(&ours)
+        .and_then(|()| if writable(&ours) { Ok(()) } else { Err(io::ErrorKind::PermissionDenied.into()) })
         .map_err(|error| format!("cgroup v1 {controller} at {} is closed to this user: {error}", place.display()))?;
     Ok(place)
 }
@@ -212,7 +214,10 @@ impl<'a> Group<'a> {
         };
         let group = Self { place };
         for folder in group.folders() {
-            make_all(folder, matches!(place, ControlGroup::Unified(_)))
+            let unified = matches!(place, ControlGroup::Unified(_));
+            // A parent may be removed by the shim of another unit that ends just now: once more, then.
+            make_all(folder, unified)
+                .or_else(|_| make_all(folder, unified))
                 .map_err(|source| GroupError::Make { path: folder.to_owned(), source })?;
         }
         for setting in group.settings(limits) {
@@ -256,7 +261,13 @@ impl<'a> Group<'a> {
     /// false means: try again soon.
     pub fn remove(&self) -> bool {
         self.folders().into_iter().all(|folder| match fs::remove_dir(folder) {
-            Ok(()) => true,
+            Ok(()) => {
+                if let Some(parent) = folder.parent() {
+                    // The state directory's own folder goes with its last unit; it is not empty before.
+                    drop(fs::remove_dir(parent));
+                }
+                true
+            }
             Err(error) => error.kind() == io::ErrorKind::NotFound,
         })
     }

@@ -51,7 +51,8 @@ pub enum Report {
         child: Option<ProcessIdentity>,
         /// When the child was started.
         started: Timestamp,
-        /// How it ended, when it has.
+        /// How it ended, when it has. Processes that it left behind may still be alive: only
+        /// [`Report::Exited`] says that none is.
         exit: Option<ExitReport>,
     },
     /// The child ended. The shim has written the same to its exit record and is about to end itself.

@@ -5,8 +5,8 @@ use supervise::protocol::{Report, Request, VERSION};
 
 /// Reads a line as a message and writes it again.
 fn again<T: serde::Serialize + serde::de::DeserializeOwned>(line: &str) -> String {
-    let message: T = serde_json::from_str(line).unwrap();
-    serde_json::to_string(&message).unwrap()
+    let message: T = serde_json::from_str(line).expect("a kept line is a message");
+    serde_json::to_string(&message).expect("a message can be written")
 }
 
 #[test]

@@ -41,6 +41,10 @@ const REFUSALS_TOLD_MAX: u32 = 10;
 /// Attempts to remove the control group, a moment apart.
 const GROUP_REMOVALS_MAX: u32 = 50;
 
+const TERMINATE: i32 = Signal::TERM.as_raw();
+const INTERRUPT: i32 = Signal::INT.as_raw();
+const QUIT: i32 = Signal::QUIT.as_raw();
+
 /// The shim with all it holds of the operating system.
 pub(super) struct Host {
     folder: PathBuf,
@@ -279,7 +283,10 @@ impl Host {
         for number in self.signals.read() {
             match number {
                 CHILD_ENDED => {}
-                other => self.step(Input::StopAsked { signal: other, deadline: SYSTEM_STOP }),
+                TERMINATE | INTERRUPT | QUIT => {
+                    self.step(Input::StopAsked { signal: TERMINATE, deadline: SYSTEM_STOP });
+                }
+                other => self.say(&format!("the shim got signal {other} and passed it over")),
             }
         }
         // Several ends may come as one signal.

@@ -30,6 +30,7 @@ cases!(
     an_untraversable_folder_is_named,
     a_stop_is_gentle_first,
     whoever_ignores_the_signal_is_killed_at_the_deadline,
+    a_shim_that_is_asked_by_the_system_stops_its_child,
     strays_do_not_outlive_the_child,
     a_killed_shim_takes_its_child_along_and_leaves_a_sweepable_rest,
     a_second_shim_is_refused_while_the_first_lives,
@@ -47,6 +48,7 @@ cases!(
     a_unit_lives_and_ends_through_the_machine,
     a_killed_shim_is_seen_and_swept_through_the_machine,
     work_is_answered_even_when_it_panics,
+    all_of_it_holds_for_a_plain_user_too,
 );
 
 fn is_root() -> bool {
@@ -129,6 +131,17 @@ fn whoever_ignores_the_signal_is_killed_at_the_deadline() {
     assert_eq!(node.exited().exit.status, ExitStatus::Signal(9));
     let took = sys::clock::now().steady - before;
     assert!(took >= Duration::from_millis(200) && took < PATIENCE, "{took:?}");
+}
+
+fn a_shim_that_is_asked_by_the_system_stops_its_child() {
+    let mut unit = Unit::new("exec sleep 600");
+    let (mut node, child) = unit.up();
+    let shim = unit.shim.clone().unwrap();
+    sys::process::signal(&unit.boot, &shim, sys::Signal::Hangup);
+    unit.await_line("the shim got signal 1 and passed it over");
+    assert!(unit.lives(&child));
+    sys::process::signal(&unit.boot, &shim, sys::Signal::Terminate);
+    assert_eq!(node.exited().exit.status, ExitStatus::Signal(15));
 }
 
 fn strays_do_not_outlive_the_child() {
@@ -410,4 +423,31 @@ fn a_plain_user_is_confined_by_landlock() {
     }
     node.stop(PATIENCE);
     node.exited();
+}
+
+/// Runs this program again as a user without any rights.
+fn all_of_it_holds_for_a_plain_user_too() {
+    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::process::CommandExt;
+    if !is_root() {
+        return;
+    }
+    let base = std::env::temp_dir().join(format!("mainstay-plain-{}", std::process::id()));
+    let program = base.join("shim");
+    std::fs::create_dir_all(base.join("tmp")).unwrap();
+    std::fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+    for (path, mode) in [(&base, 0o755), (&program, 0o755), (&base.join("tmp"), 0o777)] {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    }
+    let run = std::process::Command::new(&program)
+        .env("TMPDIR", base.join("tmp"))
+        .uid(54322)
+        .gid(54322)
+        .current_dir("/")
+        .output()
+        .unwrap();
+    let (out, err) = (String::from_utf8_lossy(&run.stdout), String::from_utf8_lossy(&run.stderr));
+    println!("{}", out.replace("test ", "     as a plain user: "));
+    assert!(run.status.success(), "{out}{err}");
+    std::fs::remove_dir_all(&base).unwrap();
 }
