@@ -32,14 +32,25 @@ pub struct Failures {
 impl Failures {
     /// Takes in a failure at `now` of what had run for `ran`.
     pub fn failed(&mut self, now: Duration, ran: Duration) {
-        if ran >= STABLE {
-            *self = Self::default();
-        }
+        self.stopped(ran);
         self.row = self.row.saturating_add(1);
         if self.recent.len() >= LOOP_FAILURES {
             self.recent.remove(0);
         }
         self.recent.push(now);
+    }
+
+    /// Takes in that what had run for `ran` was stopped on purpose: if it was stable, earlier failures are
+    /// forgiven.
+    pub fn stopped(&mut self, ran: Duration) {
+        if ran >= STABLE {
+            *self = Self::default();
+        }
+    }
+
+    /// When the last failure was.
+    pub fn last(&self) -> Option<Duration> {
+        self.recent.last().copied()
     }
 
     /// How many failures in a row.

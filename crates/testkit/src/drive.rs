@@ -13,6 +13,19 @@ use supervise::{Supervisor, Wanted};
 use crate::machine::Machine;
 use crate::world::{STATE, Task, World};
 
+/// One notice on one line: what, of which unit, why, and what was seen.
+fn in_words(notice: &Notice) -> String {
+    let json = serde_json::to_value(&notice.what).unwrap_or_default();
+    let field = |name: &str| json.get(name).and_then(|value| value.as_str()).unwrap_or_default().to_owned();
+    let unit = [field("unit"), field("resource")].concat();
+    let seen: Vec<&str> = notice.evidence.iter().map(|evidence| evidence.seen.as_str()).collect();
+    let seen = if seen.is_empty() { String::new() } else { format!(" ({})", seen.join("; ")) };
+    format!("{} {unit}: {}{seen}", field("kind"), notice.reason)
+}
+
+/// More turns than any second of a healthy world has.
+const TURNS_IN_A_SECOND: u32 = 50_000;
+
 /// A world, the node in it if one lives, and what is wanted of it.
 #[derive(Debug)]
 pub struct Drive {
@@ -21,16 +34,18 @@ pub struct Drive {
     seed: u64,
     node: Option<Supervisor<Machine>>,
     wanted: Vec<Wanted<Task>>,
-    /// The notices, when they are kept.
-    pub notices: Option<Vec<(Duration, Notice)>>,
+    /// What happened, line by line, when that is kept.
+    pub trace: Option<Vec<String>>,
     /// Events and wake-ups that nodes have taken in.
     pub turns: u64,
+    /// The turns of the current second, to see a node that turns on the spot.
+    second: (u64, u32),
 }
 
 impl Drive {
     /// A fresh world without a node, in which nothing is wanted.
     pub fn new(seed: u64) -> Self {
-        Self { world: World::new(seed), seed, node: None, wanted: Vec::new(), notices: None, turns: 0 }
+        Self { world: World::new(seed), seed, node: None, wanted: Vec::new(), trace: None, turns: 0, second: (0, 0) }
     }
 
     /// Whether a node lives.
@@ -91,6 +106,11 @@ impl Drive {
     /// Does the next thing that is due, up to `end`. False when nothing is.
     pub fn turn(&mut self, end: Duration) -> bool {
         let event_at = self.world.look().next_at();
+        if self.turns_on_the_spot() {
+            let mut world = self.world.change();
+            world.time = world.time.max(end);
+            return false;
+        }
         let wake_at = self.node.as_ref().and_then(Supervisor::wake_at).map(|at| self.world.look().time_at(at));
         let wakes = wake_at.is_some_and(|wake| event_at.is_none_or(|event| wake <= event));
         let Some(at) = (if wakes { wake_at } else { event_at }).filter(|at| *at <= end) else {
@@ -152,13 +172,34 @@ impl Drive {
         self.wanted.iter().map(|wanted| &wanted.unit)
     }
 
+    /// Adds a line to the trace, if one is kept.
+    pub fn note(&mut self, text: &str) {
+        let time = self.world.look().time.as_secs_f64();
+        if let Some(trace) = &mut self.trace {
+            trace.push(format!("{time:9.3}  {text}"));
+        }
+    }
+
+    /// Law 10: a node that is woken again and again without getting anywhere is stopped here.
+    fn turns_on_the_spot(&mut self) -> bool {
+        let second = self.world.look().time.as_secs();
+        if self.second.0 != second && self.second.1 < TURNS_IN_A_SECOND {
+            self.second = (second, 0);
+        }
+        self.second.1 = self.second.1.saturating_add(1);
+        if self.second.1 == TURNS_IN_A_SECOND {
+            let snapshot = format!("{:?} {:?}", self.snapshot(), self.world.look().queue.peek());
+            self.world.change().violated(format!("the node turns on the spot: {snapshot}"));
+        }
+        self.second.1 >= TURNS_IN_A_SECOND
+    }
+
     fn after_turn(&mut self) {
         self.turns += 1;
         if let Some(node) = &mut self.node {
             let (notices, _) = node.take_notices();
-            if let Some(kept) = &mut self.notices {
-                let time = self.world.look().time;
-                kept.extend(notices.into_iter().map(|notice| (time, notice)));
+            if self.trace.is_some() {
+                notices.iter().for_each(|notice| self.note(&in_words(notice)));
             }
         }
         if self.world.look().node.killed {

@@ -23,6 +23,7 @@
 //!    [`PROMPT`], unless something stood in its way ([`Inner::check_prompt`]).
 //! 9. **What is wanted runs, what is not is gone**, once faults have ended and a bounded time has passed;
 //!    after `down` no process is left ([`Inner::unsettled`]).
+//! 10. **No spinning.** A node is never woken without end at one moment ([`crate::drive`]).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -44,6 +45,8 @@ pub const STOP_ALLOWANCE: Duration = Duration::from_secs(3);
 pub const STALE: Duration = Duration::from_secs(10);
 /// Within which a unit that failed once is started again.
 pub const PROMPT: Duration = Duration::from_secs(20);
+/// What ran for so long may be counted as stable by a node, which learns of its end later.
+const LONG_RUN: Duration = Duration::from_secs(400);
 /// Violations that are kept; one is enough to fail.
 const VIOLATIONS_MAX: usize = 20;
 
@@ -70,6 +73,8 @@ struct Past {
     started: Duration,
     /// Failures in a row of which the node must know.
     row: u32,
+    /// Ends of any kind that a node may count as failures.
+    ends: u32,
     last_failure: Duration,
     /// The start in which a node wrote down that it stops it.
     stop_recorded: Option<u64>,
@@ -81,6 +86,7 @@ impl Laws {
     pub fn rebooted(&mut self) {
         for past in self.units.values_mut() {
             past.row = 0;
+            past.ends = 0;
             past.served_until = None;
             past.stop_recorded = None;
             past.stop_sent = None;
@@ -123,6 +129,7 @@ impl Inner {
         let (succeeded, failed) = (past.succeeded.contains(&digest), past.failed_for_good.contains(&digest));
         if restart || past.digest != Some(digest) {
             past.row = 0;
+            past.ends = 0;
         }
         let (row, gap) = (past.row, time.saturating_sub(past.last_failure));
         past.digest = Some(digest);
@@ -214,14 +221,16 @@ impl Inner {
         let (time, node_alive) = (self.time, self.node.alive);
         let past = self.past(&unit);
         let asked = stop_asked || past.stop_sent == Some(start) || past.stop_recorded == Some(start);
+        let ran = time.saturating_sub(past.started);
+        let certain = node_alive && ran < LONG_RUN;
+        let first = past.ends == 0;
+        past.ends += 1;
         if asked || (once && status.is_success()) {
+            past.row = if certain { past.row } else { 0 };
             return;
         }
-        let ran = time.saturating_sub(past.started);
-        let certain = node_alive && ran < Duration::from_secs(400);
         past.row = if certain { past.row + 1 } else { 1 };
         past.last_failure = time;
-        let first = past.row == 1;
         if no_retry {
             past.failed_for_good.insert(digest);
         }
@@ -260,6 +269,28 @@ impl Inner {
             let time = self.time;
             self.past(&unit).served_until = Some(time);
         }
+    }
+
+    /// A start came to an end that nobody can report: its shim is killed, or the machine goes down.
+    pub(crate) fn note_unknown(&mut self, start: u64) {
+        let Some(shim) = self.shims.get(&start) else { return };
+        let (unit, digest, stop_asked) = (shim.unit.clone(), shim.digest, shim.stop_asked);
+        let no_retry = self.wanted.get(&unit).is_some_and(|wanted| wanted.life == (Life::Once { retry: false }));
+        let time = self.time;
+        let past = self.past(&unit);
+        past.ends += 1;
+        if time.saturating_sub(past.started) >= LONG_RUN {
+            past.row = 0;
+        }
+        let asked = stop_asked || past.stop_sent == Some(start) || past.stop_recorded == Some(start);
+        if no_retry && !asked {
+            past.failed_for_good.insert(digest);
+        }
+    }
+
+    /// A task of a unit failed.
+    pub(crate) fn note_task_failed(&mut self, unit: &UnitId) {
+        self.past(unit).ends += 1;
     }
 
     /// A shim has written its exit record.

@@ -20,7 +20,7 @@ pub const FAULTY: Duration = Duration::from_secs(3600);
 /// At least so many faults are inflicted in each run.
 pub const FAULTS_MIN: u64 = 5;
 /// At most so many.
-pub const FAULTS_MAX: u64 = 14;
+pub const FAULTS_MAX: u64 = 20;
 /// Within which everything is as wanted after the last fault: the longest back-off, its jitter, and one
 /// start after another.
 pub const SETTLES: Duration = Duration::from_secs(900);
@@ -42,14 +42,19 @@ pub struct Outcome {
     pub turns: u64,
     /// Shims started.
     pub starts: u64,
+    /// What happened, line by line; empty unless asked for.
+    pub trace: Vec<String>,
 }
 
 /// The run of this seed.
-pub fn run(seed: u64) -> Outcome {
+pub fn run(seed: u64, traced: bool) -> Outcome {
     let mut run = Run::new(seed);
+    run.drive.trace = traced.then(Vec::new);
     run.go();
+    let trace = run.drive.trace.take().unwrap_or_default();
     let world = run.drive.world.look();
     Outcome {
+        trace,
         violations: world.laws.violations.clone(),
         counts: world.counts.clone(),
         time: world.time,
@@ -98,6 +103,11 @@ impl Run {
             }
         }
         self.run_to(begin + FAULTY);
+        while self.drive.world.look().counts.total() < FAULTS_MIN {
+            self.inflict();
+            let soon = self.now() + Duration::from_secs(30);
+            self.run_to(soon);
+        }
         self.end_faults();
         self.settle("an hour of faults", SETTLES);
         self.go_down();
@@ -123,6 +133,7 @@ impl Run {
         let now = self.now();
         if self.node_back.is_some_and(|at| at <= now) {
             self.node_back = None;
+            self.drive.note("--- a node begins");
             self.drive.start_node();
         }
         if let Some((_, parts)) = self.wanted_back.take_if(|(at, _)| *at <= now) {
@@ -162,6 +173,7 @@ impl Run {
 
     fn inflict(&mut self) {
         let Some(fault) = self.random.pick(&Fault::ALL).copied() else { return };
+        self.drive.note(&format!("--- {fault:?}"));
         if self.carry_out(fault) {
             self.drive.world.change().inflicted(fault);
         }

@@ -164,6 +164,7 @@ impl Inner {
     /// SIGKILL to a shim.
     pub fn kill_shim(&mut self, start: u64) {
         self.note_loss(start);
+        self.note_unknown(start);
         let Some(shim) = self.shims.remove(&start) else { return };
         self.processes.remove(&shim.identity);
         self.freed(&shim.identity);
@@ -376,6 +377,7 @@ impl Inner {
         let manner = self.manners.entry(unit.clone()).or_default();
         if manner.task_failures > 0 {
             manner.task_failures -= 1;
+            self.note_task_failed(unit);
             return Err("the task failed".to_owned());
         }
         if matches!(task, Task::Complete(_)) {

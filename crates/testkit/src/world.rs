@@ -319,6 +319,8 @@ impl Inner {
 
     /// The machine goes down and comes up again: nothing but the files is left.
     pub fn reboot(&mut self) {
+        let starts: Vec<u64> = self.shims.keys().copied().collect();
+        starts.into_iter().for_each(|start| self.note_unknown(start));
         self.node_ends();
         self.queue.clear();
         self.processes.clear();

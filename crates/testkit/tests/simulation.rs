@@ -1,4 +1,5 @@
-//! Supervision in the simulated world, over many seeds. `MAINSTAY_SEED=7` replays one; `MAINSTAY_SEEDS=100`
+//! Supervision in the simulated world, over many seeds. `MAINSTAY_SEED=7` replays one and prints
+//! what happened; `MAINSTAY_SEEDS=100`
 //! runs another number of them.
 
 use std::sync::Mutex;
@@ -31,6 +32,7 @@ struct Total {
 impl Total {
     fn add(&mut self, seed: u64, outcome: Outcome) {
         self.seeds += 1;
+        outcome.trace.iter().for_each(|line| println!("{line}"));
         self.counts.merge(&outcome.counts);
         self.time += outcome.time;
         self.turns += outcome.turns;
@@ -43,7 +45,7 @@ impl Total {
     }
 }
 
-fn run_all(seeds: impl Iterator<Item = u64> + Send) -> Total {
+fn run_all(seeds: impl Iterator<Item = u64> + Send, traced: bool) -> Total {
     let seeds = Mutex::new(seeds);
     let total = Mutex::new(Total::default());
     let failing = AtomicU64::new(0);
@@ -53,7 +55,7 @@ fn run_all(seeds: impl Iterator<Item = u64> + Send) -> Total {
             scope.spawn(|| {
                 while failing.load(Ordering::Relaxed) < FAILING_MAX as u64 {
                     let Some(seed) = seeds.lock().unwrap().next() else { return };
-                    let outcome = seeds::run(seed);
+                    let outcome = seeds::run(seed, traced);
                     if !outcome.violations.is_empty() {
                         failing.fetch_add(1, Ordering::Relaxed);
                     }
@@ -68,8 +70,8 @@ fn run_all(seeds: impl Iterator<Item = u64> + Send) -> Total {
 #[test]
 fn no_seed_breaks_a_law() {
     let total = match number("MAINSTAY_SEED") {
-        Some(seed) => run_all(std::iter::once(seed)),
-        None => run_all(0..number("MAINSTAY_SEEDS").unwrap_or(SEEDS)),
+        Some(seed) => run_all(std::iter::once(seed), true),
+        None => run_all(0..number("MAINSTAY_SEEDS").unwrap_or(SEEDS), false),
     };
     let hours = total.time.as_secs() / 3600;
     println!("{} seeds, {hours} simulated hours, {} turns, {} starts", total.seeds, total.turns, total.starts);
@@ -79,6 +81,8 @@ fn no_seed_breaks_a_law() {
         violations.iter().for_each(|line| println!("    {line}"));
     }
     assert!(total.failing.is_empty(), "{} of {} seeds broke a law", total.failing.len(), total.seeds);
+    assert!(total.least_faults >= Some(seeds::FAULTS_MIN), "a seed had only {:?} faults", total.least_faults);
+    assert!(total.time >= seeds::FAULTY * u32::try_from(total.seeds).unwrap(), "a seed was shorter than it should be");
     if total.seeds >= 1000 {
         for fault in Fault::ALL {
             assert!(total.counts.of(fault) > 0, "{fault:?} was never inflicted");

@@ -12,6 +12,8 @@ use super::observed::{Answers, Link, Observed, Phase, ProbeKind, StopReason};
 use super::{Life, ProbePolicy, Requirement, Standing, Unit, order};
 use crate::backoff::scramble;
 
+/// How long a unit that has never been ready is spared its liveness question.
+pub const START_MAX: Duration = Duration::from_secs(600);
 /// How long after a stop's deadline its shim is believed to be still at it.
 pub const STOP_GRACE: Duration = Duration::from_secs(5);
 /// How long a shim that lives is sought before it is taken for stuck and killed.
@@ -192,7 +194,11 @@ impl<E: AsRef<Standing>> View<'_, E> {
             Some(_) if observed.unsaved && observed.retry_at.is_none_or(|at| at <= self.now()) => {
                 Turn::Act(Action::Save)
             }
-            Some(StartAwaits::This(reason, until)) => Turn::Wait(reason, earliest(until, observed.retry_at)),
+            Some(StartAwaits::This(reason, until)) => {
+                // A refused start may have left a time that has passed; only a save is still to be tried.
+                let save_at = observed.retry_at.filter(|_| observed.unsaved);
+                Turn::Wait(reason, earliest(until, save_at))
+            }
             None if wanted.prepared => self.when_free(observed, Action::Prepare),
             None => self.when_free(observed, Action::Launch),
         }
@@ -295,8 +301,11 @@ impl<E: AsRef<Standing>> View<'_, E> {
         let due = match (kind, policy) {
             (ProbeKind::Ready, None) if observed.answers != Answers::Yes => return Err(Action::CountReady),
             (_, None) => return Ok(None),
-            // What has never been ready is still starting: a slow start is no death.
-            (ProbeKind::Live, Some(_)) if observed.answers == Answers::NotYet => return Ok(None),
+            // What has never been ready is still starting, and a slow start is no death; a start that never
+            // ends is one.
+            (ProbeKind::Live, Some(_)) if observed.answers == Answers::NotYet => {
+                asking.lost_at.unwrap_or(asking.next).max(observed.started.saturating_add(START_MAX))
+            }
             (_, Some(_)) => asking.lost_at.unwrap_or(asking.next),
         };
         match (due > self.now(), asking.lost_at) {

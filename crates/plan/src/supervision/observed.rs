@@ -13,6 +13,11 @@ use crate::backoff::Failures;
 /// How much later than its timeout a probe's answer may come before it counts as lost.
 pub const ANSWER_SLACK: Duration = Duration::from_secs(5);
 
+/// From a failed readiness probe to the next while a unit starts, at least.
+pub const STARTING_FIRST: Duration = Duration::from_millis(50);
+/// The same as a part of the time since its start, up to what its policy says.
+pub const STARTING_PART: u32 = 4;
+
 /// Where a unit is between nothing and a running child.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
@@ -201,6 +206,13 @@ impl Observed {
         }
     }
 
+    /// How many failures in a row the next start of this digest comes after; none when it was last stopped
+    /// on purpose.
+    pub fn failed_before(&self, digest: Digest) -> u32 {
+        let failed_last = self.failures.last().is_some_and(|last| last >= self.started);
+        if failed_last && self.failures_of == Some(digest) { self.failures.in_a_row() } else { 0 }
+    }
+
     /// Goes to a phase.
     pub fn enter(&mut self, phase: Phase, now: Duration) {
         self.phase = phase;
@@ -246,6 +258,7 @@ impl Observed {
         self.forget_failures_of_others(unit);
         self.prepared = None;
         self.enter(Phase::Down, now);
+        // Nothing of it ran: even what is not to be retried may be started once more.
         self.note_failure(unit, Duration::ZERO, now)
     }
 
@@ -257,21 +270,34 @@ impl Observed {
         self.stop_due = None;
         self.unsaved = true;
         let Some(unit) = self.running.clone() else { return Ended::AsAsked };
+        let ran = now.saturating_sub(self.started);
         match unit.life {
             Life::Once { .. } if status.is_success() => {
                 self.succeeded = Some(unit.digest);
                 Ended::Succeeded
             }
-            _ if asked => Ended::AsAsked,
-            _ => self.note_failure(&unit, now.saturating_sub(self.started), now),
+            _ if asked => {
+                self.failures.stopped(ran);
+                Ended::AsAsked
+            }
+            life => {
+                if life == (Life::Once { retry: false }) {
+                    self.gave_up = Some(unit.digest);
+                }
+                self.note_failure(&unit, ran, now)
+            }
         }
     }
 
     /// A probe was answered, yes or no.
     pub fn probed(&mut self, kind: ProbeKind, yes: bool, policy: &ProbePolicy, now: Duration) -> Verdict {
+        let starting = kind == ProbeKind::Ready && self.answers == Answers::NotYet;
+        // What starts is asked more often, the more so the shorter it has been at it.
+        let soon = (now.saturating_sub(self.started) / STARTING_PART).max(STARTING_FIRST);
+        let every = if starting { policy.every.min(soon) } else { policy.every };
         let asking = self.asking(kind);
         asking.lost_at = None;
-        asking.next = now.saturating_add(policy.every);
+        asking.next = now.saturating_add(every);
         asking.failures = if yes { 0 } else { asking.failures.saturating_add(1) };
         let out = asking.failures >= policy.failures.max(1);
         match kind {
@@ -318,9 +344,6 @@ impl Observed {
         self.failures.failed(now, ran);
         self.failures_of = Some(unit.digest);
         self.unsaved = true;
-        if unit.life == (Life::Once { retry: false }) {
-            self.gave_up = Some(unit.digest);
-        }
         Ended::Failed { in_a_row: self.failures.in_a_row(), loop_begins: !was_looping && self.failures.looping() }
     }
 }

@@ -4,7 +4,7 @@
 //! a connection that was given up, changes nothing.
 
 use model::{Digest, Exit, ExitStatus, Happening, ProcessIdentity, UnitId};
-use plan::supervision::{Ended, Link, Phase, ProbeKind, Verdict};
+use plan::supervision::{Ended, Life, Link, Phase, ProbeKind, StopReason, Stopping, Verdict};
 use sys::{ConnectionId, Event, ProbeOutcome, System, Ticket};
 
 use super::Supervisor;
@@ -211,26 +211,31 @@ where
             (Stage::Idle, _) | (Stage::Ended, false) => self.enter(unit, Phase::Down),
             (Stage::Ended, true) => self.enter(unit, Phase::Remains),
             (Stage::Started | Stage::Stopping, true) => self.enter(unit, Phase::Seeking),
-            (Stage::Started | Stage::Stopping, false) => self.outlive_boot(unit),
+            (Stage::Started, false) => self.outlive_boot(unit, None),
+            (Stage::Stopping, false) => {
+                let deadline = self.system.now().steady;
+                self.outlive_boot(unit, Some(Stopping { deadline, why: StopReason::Begun }));
+            }
         }
     }
 
     /// The unit ran when the machine went down: nothing of it is left, and nothing is signalled. What
     /// matters is whether a unit that runs once had come to its end.
-    fn outlive_boot(&mut self, unit: &UnitId) {
-        let Some(entry) = self.units.get(unit) else { return };
-        let once = entry
-            .standing
-            .observed
-            .running
-            .as_ref()
-            .is_some_and(|running| matches!(running.life, plan::supervision::Life::Once { .. }));
+    fn outlive_boot(&mut self, unit: &UnitId, stop: Option<Stopping>) {
+        let Some(entry) = self.units.get_mut(unit) else { return };
+        entry.observed().stop = stop;
+        let once =
+            entry.standing.observed.running.as_ref().is_some_and(|running| matches!(running.life, Life::Once { .. }));
         if once {
             self.take_exit_record(unit);
-            let Some(entry) = self.units.get(unit) else { return };
+            let Some(entry) = self.units.get_mut(unit) else { return };
+            entry.observed().stop = None;
             if entry.standing.observed.phase != Phase::Remains {
                 return;
             }
+        }
+        if let Some(entry) = self.units.get_mut(unit) {
+            entry.observed().stop = None;
         }
         let lost = Happening::UnitLost { unit: unit.clone() };
         self.tell(lost, "the machine was started again; nothing of it is left", Vec::new());

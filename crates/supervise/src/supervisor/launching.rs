@@ -98,9 +98,7 @@ where
         if let Err(error) = self.system.remove(&folder.join(EXIT_FILE)) {
             return self.refused(unit, error.to_string());
         }
-        if !self.write_intent(unit, &wanted.unit, port) {
-            return;
-        }
+        let Some(failed_before) = self.write_intent(unit, &wanted.unit, port) else { return };
         let launch = match port {
             Some(port) => wanted.launch.with_port(port),
             None => wanted.launch,
@@ -110,7 +108,7 @@ where
             Err(error) => return self.not_spawned(unit, &wanted.unit, &error.to_string()),
         };
         match self.system.spawn_shim(&ShimStart { folder, launch: encoded }) {
-            Ok(shim) => self.spawned(unit, shim),
+            Ok(shim) => self.spawned(unit, shim, failed_before),
             Err(error) => self.not_spawned(unit, &wanted.unit, &error.to_string()),
         }
     }
@@ -125,40 +123,39 @@ where
         }
     }
 
-    /// Writes that the unit is about to be started. What is observed changes only when that succeeded.
-    fn write_intent(&mut self, unit: &UnitId, wanted: &Unit, port: Option<Port>) -> bool {
+    /// Writes that the unit is about to be started. What is observed changes only when that succeeded; then
+    /// it is told after how many failures in a row this start comes.
+    fn write_intent(&mut self, unit: &UnitId, wanted: &Unit, port: Option<Port>) -> Option<u32> {
         let now = self.system.now();
         let boot = self.system.boot();
         let path = self.folders.of(unit).join(RECORD_FILE);
-        let Some(entry) = self.units.get_mut(unit) else { return false };
-        let failures = entry.standing.observed.failures.in_a_row();
-        let again = failures > 0 && entry.standing.observed.failures_of == Some(wanted.digest);
+        let entry = self.units.get_mut(unit)?;
+        let failed_before = entry.standing.observed.failed_before(wanted.digest);
         let before = (entry.standing.observed.clone(), entry.port, entry.launched, entry.restarts);
         entry.begin(wanted, port, now);
-        entry.restarts += u64::from(again);
+        entry.restarts += u64::from(failed_before > 0);
         entry.observed().enter(Phase::Seeking, now.steady);
-        let Some(record) = entry.record(&boot, now) else { return false };
+        let record = entry.record(&boot, now)?;
         if let Err(error) = self.system.write(&path, &record.encode()) {
             if let Some(entry) = self.units.get_mut(unit) {
                 (entry.standing.observed, entry.port, entry.launched, entry.restarts) = before;
             }
             self.refused(unit, error.to_string());
-            return false;
+            return None;
         }
-        true
+        Some(failed_before)
     }
 
-    fn spawned(&mut self, unit: &UnitId, shim: model::ProcessIdentity) {
+    fn spawned(&mut self, unit: &UnitId, shim: model::ProcessIdentity, failed_before: u32) {
         let Some(entry) = self.units.get_mut(unit) else { return };
         entry.shim = Some(shim);
         entry.trouble = None;
         entry.observed().unsaved = true;
-        let failures = entry.standing.observed.failures.in_a_row();
-        let (what, reason) = match failures {
+        let (what, reason) = match failed_before {
             0 => (Happening::UnitStarted { unit: unit.clone() }, "it is wanted and what it requires holds".to_owned()),
             _ => (
-                Happening::UnitRestarted { unit: unit.clone(), attempt: failures },
-                format!("it failed {failures} times in a row"),
+                Happening::UnitRestarted { unit: unit.clone(), attempt: failed_before },
+                format!("it failed; failures in a row: {failed_before}"),
             ),
         };
         self.tell(what, reason, Vec::new());
