@@ -267,6 +267,15 @@ pub enum Resource {
 }
 
 impl Resource {
+    /// The port that the file fixes, if it does.
+    pub const fn port(&self) -> Option<Port> {
+        match self {
+            Resource::Postgres(postgres) => postgres.port,
+            Resource::Redis(redis) => redis.port,
+            Resource::Objects(_) | Resource::RabbitMq(_) => None,
+        }
+    }
+
     /// The kind as the file's `type` writes it.
     pub const fn kind(&self) -> &'static str {
         match self {

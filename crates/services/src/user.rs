@@ -42,6 +42,9 @@ pub enum UserError {
     /// There is no such account.
     #[error("this machine has no user {0:?}: make the account, or leave `user` out")]
     Unknown(String),
+    /// It has no user id of its own yet.
+    #[error("it has no user id of its own yet")]
+    Unallocated,
     /// Only root can become somebody else.
     #[error("running as {0} takes a node that runs as root: start it as root, or leave `user` out")]
     NotRoot(String),
@@ -69,17 +72,20 @@ pub fn allocate(
 }
 
 /// As whom a service runs whose file states `stated`: the node's own user when it is not root (`None`),
-/// else the stated account or the service's `own` id.
+/// else the stated account or the service's `own` id, which [`allocate`] gave it.
 pub fn resolve(
     stated: Option<&str>,
-    own: u32,
+    own: Option<u32>,
     accounts: &Accounts,
     node_is_root: bool,
 ) -> Result<Option<UserIds>, UserError> {
     match (stated, node_is_root) {
         (None, false) => Ok(None),
         (Some(name), false) => Err(UserError::NotRoot(name.to_owned())),
-        (None, true) => Ok(Some(UserIds { uid: own, gid: own })),
+        (None, true) => match own {
+            Some(own) => Ok(Some(UserIds { uid: own, gid: own })),
+            None => Err(UserError::Unallocated),
+        },
         (Some("root"), true) => Ok(Some(UserIds { uid: 0, gid: 0 })),
         (Some(name), true) => match accounts.0.get(name) {
             Some(ids) => Ok(Some(*ids)),
@@ -190,11 +196,11 @@ mod tests {
         let accounts = Accounts::read("root:x:0:0:root:/root:/bin/sh\nwww:x:33:34::/var/www:\n\nbroken:x:a:b\n#no:x\n");
         assert_eq!(accounts.uids(), [0, 33].into());
         let ids = |uid, gid| Ok(Some(UserIds { uid, gid }));
-        assert_eq!(resolve(Some("www"), 5, &accounts, true), ids(33, 34));
-        assert_eq!(resolve(Some("root"), 5, &accounts, true), ids(0, 0));
-        assert_eq!(resolve(None, 5, &accounts, true), ids(5, 5));
-        assert_eq!(resolve(None, 5, &accounts, false), Ok(None));
-        assert_eq!(resolve(Some("nobody"), 5, &accounts, true), Err(UserError::Unknown("nobody".to_owned())));
-        assert_eq!(resolve(Some("root"), 5, &accounts, false), Err(UserError::NotRoot("root".to_owned())));
+        assert_eq!(resolve(Some("www"), Some(5), &accounts, true), ids(33, 34));
+        assert_eq!(resolve(Some("root"), Some(5), &accounts, true), ids(0, 0));
+        assert_eq!(resolve(None, Some(5), &accounts, true), ids(5, 5));
+        assert_eq!(resolve(None, Some(5), &accounts, false), Ok(None));
+        assert_eq!(resolve(Some("nobody"), Some(5), &accounts, true), Err(UserError::Unknown("nobody".to_owned())));
+        assert_eq!(resolve(Some("root"), Some(5), &accounts, false), Err(UserError::NotRoot("root".to_owned())));
     }
 }

@@ -16,6 +16,7 @@
 //! A node that finds `Started` looks for the shim by its socket and, when there is none, by its identity;
 //! when neither is there it takes in `exit.json`, and in any case sweeps before it starts anything anew.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use model::{BootId, Digest, Port, ProcessIdentity, Timestamp, UnitId};
@@ -92,6 +93,20 @@ pub enum FailureKind {
     Task(String),
     /// Its shim could not be started.
     Spawn(String),
+}
+
+impl fmt::Display for FailureKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            FailureKind::Exit(report) => match &report.note {
+                Some(note) => write!(f, "{}: {note}", report.exit.status),
+                None => write!(f, "{}", report.exit.status),
+            },
+            FailureKind::Probe { readiness: true, failure } => write!(f, "the readiness probe says: {}", failure.what),
+            FailureKind::Probe { readiness: false, failure } => write!(f, "the liveness probe says: {}", failure.what),
+            FailureKind::Task(message) | FailureKind::Spawn(message) => f.write_str(message),
+        }
+    }
 }
 
 /// What is kept of one unit.

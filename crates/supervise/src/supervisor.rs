@@ -217,6 +217,11 @@ where
         &self.system
     }
 
+    /// A port on which nothing listens, for what is told its port rather than given one at each start.
+    pub fn free_port(&mut self) -> Option<model::Port> {
+        self.system.free_port()
+    }
+
     /// Decides and acts until there is nothing to do now.
     fn settle(&mut self) {
         if let Listing::Failed { retry_at, .. } = self.listing

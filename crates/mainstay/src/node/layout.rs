@@ -117,6 +117,11 @@ impl Layout {
         self.key.parent().map_or(Ok(()), |folder| make_folder(folder, PRIVATE))
     }
 
+    /// The text that tells this state directory from every other one of the machine.
+    pub(crate) fn tag(&self) -> String {
+        self.runtime.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+    }
+
     pub(crate) fn state(&self) -> &Path {
         &self.state
     }
@@ -177,8 +182,16 @@ impl Layout {
         self.runtime.join(name.as_str())
     }
 
-    pub(crate) fn volume(&self, service: &ServiceName, name: &str) -> PathBuf {
-        self.state.join("volumes").join(service.as_str()).join(name)
+    /// The folder of a service's volumes.
+    pub(crate) fn volumes(&self, service: &ServiceName) -> PathBuf {
+        self.state.join("volumes").join(service.as_str())
+    }
+
+    /// What services must not be able to read, for nodes that share their user id with them.
+    pub(crate) fn hidden(&self) -> Vec<PathBuf> {
+        let keys = self.key.parent().map(Path::to_owned);
+        let own = [self.units(), self.logs(), self.journal(), self.state.join("resources")];
+        keys.into_iter().chain(own).collect()
     }
 }
 

@@ -1,4 +1,405 @@
 //! The node: the control process that owns one state directory.
+//!
+//! Start reading at [`run`]: one loop that owns everything and takes one thing at a time, an event of the
+//! machine, a call of the API, or a time that has come. [`consider`] turns a file into a plan, [`applied`]
+//! is what an application leaves in the records, [`carry`] turns that into units for supervision, and
+//! [`answer`] answers calls. The node decides nothing about units, releases or rollouts: `plan` does.
 
 pub(crate) mod call;
+
+pub(crate) mod answer;
+pub(crate) mod applied;
+pub(crate) mod carry;
+pub(crate) mod consider;
+pub(crate) mod jobs;
 pub(crate) mod layout;
+pub(crate) mod machine_facts;
+pub(crate) mod server;
+pub(crate) mod status;
+pub(crate) mod store;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+use model::{Actor, EntryId, Happening, ReleaseNumber, ReplicaNumber, ResourceName, ServiceName, Timestamp, UnitId};
+use plan::objectives::{Derived, derive};
+use supervise::supervisor::{Notice, State, Supervisor, UnitStatus};
+use sys::machine::{Machine, Work};
+use sys::process::child::ShimCommand;
+use sys::tasks::Tasks;
+use sys::{Event, System};
+use tokio::sync::{mpsc, watch};
+
+use self::server::{Server, Task, chain};
+use applied::Applied;
+use call::Call;
+use carry::{Look, Scene};
+use layout::{Layout, Surroundings};
+use machine_facts::MachineFacts;
+use status::ReleaseView;
+use store::{Store, StoreError};
+
+/// Looks in a row after one event. Each answers what the last one changed; more than a few are a defect,
+/// and the rest waits for the next event.
+const LOOKS_MAX: usize = 8;
+/// Notices that wait for the journal to take them; when more come, the oldest go, and the journal is told.
+const BACKLOG_MAX: usize = 10_000;
+/// How often the node looks even when nothing happens.
+const PERIOD: Duration = Duration::from_secs(10);
+
+/// A node cannot start.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StartError {
+    /// The state directory cannot be opened.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// What was applied cannot be read.
+    #[error(transparent)]
+    Records(#[from] sys::records::RecordsError),
+    /// The journal cannot be written.
+    #[error(transparent)]
+    Journal(#[from] sys::journal::JournalError),
+    /// The machine's doors cannot be had.
+    #[error(transparent)]
+    Boot(#[from] sys::clock::BootError),
+    /// What the machine has to give cannot be told.
+    #[error(transparent)]
+    Machine(#[from] crate::machine::MachineError),
+    /// The node's memory cannot be kept from other processes.
+    #[error("cannot keep the node's memory from other processes")]
+    Memory(#[source] std::io::Error),
+}
+
+/// Why a node's loop ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// Everything was stopped, as was asked.
+    Down,
+    /// The node alone was asked to end; what runs goes on.
+    LeftRunning,
+}
+
+/// What the terminal asks of a node's loop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wish {
+    /// Go on.
+    Run,
+    /// Stop everything, then end.
+    Down,
+    /// End, and leave everything running.
+    Leave,
+}
+
+/// A node.
+pub(crate) struct Node {
+    store: Store,
+    tag: String,
+    machine: MachineFacts,
+    supervisor: Supervisor<Machine<Task>>,
+    events: mpsc::Receiver<Event>,
+    applied: Applied,
+    derived: Option<Derived>,
+    servers: BTreeMap<ResourceName, Server>,
+    /// Replicas that are still to be restarted, by service.
+    restarts: BTreeMap<ServiceName, BTreeSet<(ReleaseNumber, ReplicaNumber)>>,
+    /// What the last look saw, so that an event that changes nothing costs nothing.
+    seen: Vec<(UnitId, State, bool)>,
+    /// The units last wanted.
+    told: BTreeMap<UnitId, model::Digest>,
+    changes: BTreeMap<ServiceName, String>,
+    next_runs: BTreeMap<ServiceName, Timestamp>,
+    look_at: Option<Duration>,
+    look_trouble: Option<String>,
+    backlog: VecDeque<Notice>,
+    journal_trouble: Option<String>,
+    stopping: bool,
+    started: Duration,
+    pid: model::Pid,
+}
+
+impl Node {
+    /// Opens the state directory, takes over what runs, and goes on with what was applied last.
+    pub(crate) fn start(layout: Layout, tag: String, around: &Surroundings) -> Result<Self, StartError> {
+        sys::process::guard_memory().map_err(StartError::Memory)?;
+        let store = Store::open(layout)?;
+        let machine = MachineFacts::find(around)?;
+        let applied = Applied::load(&store.records)?;
+        // The program as it is now, also when its file is replaced or removed meanwhile.
+        let shim = ShimCommand { program: "/proc/self/exe".into(), words: vec!["shim".into()] };
+        let work = |task: Task| -> Work { Box::pin(task.carry_out(sys::clock::now().wall)) };
+        let (system, events) = Machine::new(shim, Tasks::default(), work)?;
+        let (now, pid) = (system.now(), model::Pid(std::process::id()));
+        let supervisor = Supervisor::new(system, store.layout.state(), u64::from(pid.0));
+        let mut node = Self {
+            store,
+            tag,
+            machine,
+            supervisor,
+            events,
+            applied,
+            derived: None,
+            servers: BTreeMap::new(),
+            restarts: BTreeMap::new(),
+            seen: Vec::new(),
+            told: BTreeMap::new(),
+            changes: BTreeMap::new(),
+            next_runs: BTreeMap::new(),
+            look_at: None,
+            look_trouble: None,
+            backlog: VecDeque::new(),
+            journal_trouble: None,
+            stopping: false,
+            started: now.steady,
+            pid,
+        };
+        node.supervisor.adopt();
+        let adopted = node.supervisor.snapshot().iter().filter(|unit| unit.pid.is_some()).count();
+        let what = Happening::NodeStarted { adopted };
+        node.store.tell(now.wall, &Actor::Node, what, "a node took charge of the state directory", Vec::new())?;
+        node.resume();
+        Ok(node)
+    }
+
+    /// Brings what was applied last to mind again.
+    fn resume(&mut self) {
+        let Some(current) = &self.applied.current else { return };
+        self.derived = Some(derive(&current.stack, self.machine.capacity));
+        for name in current.stack.resources.keys() {
+            let Some(known) = self.applied.resources.get(name) else { continue };
+            let user = carry::resource_user(&self.machine, &self.applied, name);
+            let place = consider::place(name, &self.store.layout, user);
+            let cpu = self.machine.capacity.cpu;
+            match Server::new(place, &known.resource, known.port, &self.machine.software, cpu) {
+                Ok(server) => drop(self.servers.insert(name.clone(), server)),
+                Err(why) => self.look_trouble = Some(format!("{name}: {why}")),
+            }
+        }
+    }
+
+    /// Runs until it is asked to end.
+    pub(crate) async fn run(mut self, mut calls: mpsc::Receiver<Call>, mut wish: watch::Receiver<Wish>) -> Ended {
+        loop {
+            self.turn();
+            if self.stopping && self.supervisor.is_down() {
+                self.say_goodbye("everything is stopped");
+                return Ended::Down;
+            }
+            let next = self.until_next();
+            tokio::select! {
+                biased;
+                asked = asked_for(&mut wish, self.stopping) => match asked {
+                    Wish::Run => {}
+                    Wish::Down => self.go_down(),
+                    Wish::Leave => {
+                        self.say_goodbye("the node was asked to end; what runs goes on");
+                        return Ended::LeftRunning;
+                    }
+                },
+                Some(event) = self.events.recv() => self.supervisor.handle(event),
+                Some(call) = calls.recv() => tokio::task::block_in_place(|| self.answer(call)),
+                () = tokio::time::sleep(next) => self.supervisor.tick(),
+            }
+        }
+    }
+
+    /// The number of the journal's newest entry, as it grows.
+    pub(crate) fn newest_entry(&self) -> watch::Receiver<EntryId> {
+        self.store.journal.newest()
+    }
+
+    /// After everything that happened: schedules, what is to run now, and the journal.
+    fn turn(&mut self) {
+        if !self.stopping {
+            self.start_due_runs();
+            self.restart_next();
+            self.look();
+        }
+        self.journal_notices();
+    }
+
+    /// Asks what is to run now and tells the supervisor, until nothing changes.
+    fn look(&mut self) {
+        for _ in 0..LOOKS_MAX {
+            let units = self.supervisor.snapshot();
+            let seen: Vec<(UnitId, State, bool)> =
+                units.iter().map(|unit| (unit.unit.clone(), unit.state, unit.wanted)).collect();
+            let due = self.look_at.is_some_and(|at| at <= self.now().steady);
+            if seen == self.seen && !due {
+                return;
+            }
+            self.seen = seen;
+            self.end_runs(&units);
+            let found = self.scene(&units).map(|scene| carry::wanted(&scene));
+            match found {
+                None => return,
+                Some(Ok(look)) => self.tell_supervisor(look),
+                Some(Err(error)) => self.look_trouble = Some(error.to_string()),
+            }
+        }
+    }
+
+    fn scene<'a>(&'a self, units: &'a [UnitStatus]) -> Option<Scene<'a>> {
+        Some(Scene {
+            machine: &self.machine,
+            layout: &self.store.layout,
+            tag: &self.tag,
+            applied: &self.applied,
+            current: self.applied.current.as_ref()?,
+            replicas: &self.derived.as_ref()?.replicas,
+            servers: &self.servers,
+            vault: &self.store.vault,
+            units,
+            now: self.now(),
+        })
+    }
+
+    fn tell_supervisor(&mut self, look: Look) {
+        self.look_trouble = None;
+        self.look_at = look.wake_at;
+        self.changes = look.changes;
+        for (service, replicas) in look.rollouts {
+            if self.applied.rollouts.get(&service) == Some(&replicas) {
+                continue;
+            }
+            if let Err(error) = applied::save_rollout(&self.store.records, &service, &replicas) {
+                // What is not written down is not done: the next look tries again.
+                self.look_trouble = Some(chain(&error));
+                self.look_at = Some(self.now().steady.saturating_add(PERIOD));
+                return;
+            }
+            self.applied.rollouts.insert(service, replicas);
+        }
+        let told: BTreeMap<UnitId, model::Digest> =
+            look.wanted.iter().map(|wanted| (wanted.unit.id.clone(), wanted.unit.digest)).collect();
+        let completions_may_differ = look.wanted.iter().any(|wanted| wanted.unit.completed.is_some());
+        if told == self.told && !completions_may_differ {
+            return;
+        }
+        self.note_secret_reads(&told);
+        self.told = told;
+        self.supervisor.want(look.wanted);
+    }
+
+    /// Journals which secrets the units receive that are new.
+    fn note_secret_reads(&mut self, told: &BTreeMap<UnitId, model::Digest>) {
+        let at = self.now().wall;
+        let new: Vec<UnitId> = told
+            .iter()
+            .filter(|(unit, digest)| self.told.get(unit) != Some(digest))
+            .map(|(unit, _)| unit.clone())
+            .collect();
+        for unit in new {
+            let (Some(service), Some(number)) = (unit.service(), unit.release()) else { continue };
+            let Some(release) = self.applied.release(service, number) else { continue };
+            for (secret, version) in &release.content.secrets {
+                let what =
+                    Happening::SecretRead { secret: secret.clone(), version: *version, unit: Some(unit.clone()) };
+                let reason = format!("{unit} receives it as an environment variable");
+                self.backlog.push_back(Notice { at, what, reason, evidence: Vec::new() });
+            }
+        }
+    }
+
+    /// Restarts the next of the replicas whose restart was asked for, once the others are ready.
+    fn restart_next(&mut self) {
+        if self.restarts.is_empty() {
+            return;
+        }
+        let (units, now) = (self.supervisor.snapshot(), self.now());
+        let mut next = Vec::new();
+        for (service, pending) in &mut self.restarts {
+            let Some(observed) = services::rollout::observe(service, &units, now) else { continue };
+            pending
+                .retain(|(release, number)| observed.iter().any(|it| it.release == *release && it.number == *number));
+            if let Some(key) = plan::rollout::next_restart(pending, &observed) {
+                pending.remove(&key);
+                next.push(UnitId::Replica(service.clone(), key.0, key.1));
+            }
+        }
+        self.restarts.retain(|_, pending| !pending.is_empty());
+        for unit in next {
+            // One that is not wanted any more needs no restart.
+            let _gone = self.supervisor.restart(&unit).is_err();
+        }
+    }
+
+    /// Takes the supervisor's notices and writes them, and those that the journal could not take before.
+    fn journal_notices(&mut self) {
+        let (notices, lost) = self.supervisor.take_notices();
+        self.backlog.extend(notices);
+        let over = self.backlog.len().saturating_sub(BACKLOG_MAX);
+        self.backlog.drain(..over);
+        let lost = lost.saturating_add(u64::try_from(over).unwrap_or(u64::MAX));
+        while let Some(notice) = self.backlog.front().cloned() {
+            match self.store.tell(notice.at, &Actor::Node, notice.what, notice.reason, notice.evidence) {
+                Ok(_) => drop(self.backlog.pop_front()),
+                Err(error) => {
+                    self.journal_trouble = Some(chain(&error));
+                    return;
+                }
+            }
+        }
+        self.journal_trouble =
+            (lost > 0).then(|| format!("{lost} journal entries were lost while it could not be written"));
+    }
+
+    fn go_down(&mut self) {
+        if self.stopping {
+            return;
+        }
+        let what = Happening::DownRequested;
+        let reason = "somebody asked for it".to_owned();
+        self.backlog.push_back(Notice { at: self.now().wall, what, reason, evidence: Vec::new() });
+        self.stop_everything();
+    }
+
+    fn stop_everything(&mut self) {
+        self.stopping = true;
+        self.told.clear();
+        self.supervisor.stop_all();
+    }
+
+    fn say_goodbye(&mut self, reason: &str) {
+        self.journal_notices();
+        let told = self.store.tell(self.now().wall, &Actor::Node, Happening::NodeStopped, reason, Vec::new());
+        // There is nobody left to tell of a journal that cannot be written.
+        drop(told);
+    }
+
+    fn until_next(&self) -> Duration {
+        let now = self.now();
+        let due = [self.supervisor.wake_at(), self.look_at].into_iter().flatten().min();
+        let steady = due.map_or(PERIOD, |at| at.saturating_sub(now.steady));
+        let run = self.next_runs.values().min().map_or(PERIOD, |at| at.since(now.wall));
+        steady.min(run).min(PERIOD)
+    }
+
+    fn now(&self) -> sys::Now {
+        self.supervisor.system().now()
+    }
+
+    fn release_views(&self, units: &[UnitStatus]) -> BTreeMap<ServiceName, ReleaseView> {
+        let Some(current) = &self.applied.current else { return BTreeMap::new() };
+        let view = |name: &ServiceName| {
+            let release = self.applied.wanted_release(name);
+            ReleaseView {
+                release: release.map(|release| release.number),
+                digest: release.map(|release| services::release::digest(&release.content).short()).unwrap_or_default(),
+                change: self.changes.get(name).cloned(),
+                next_run: self.next_runs.get(name).copied(),
+                last_run: self.last_run(name, units),
+            }
+        };
+        current.stack.services.keys().map(|name| (name.clone(), view(name))).collect()
+    }
+}
+
+/// Waits until the terminal asks for something that is not under way already. A terminal that is gone asks the
+/// node to end and to leave everything running.
+async fn asked_for(wish: &mut watch::Receiver<Wish>, stopping: bool) -> Wish {
+    let under_way = if stopping { Wish::Down } else { Wish::Run };
+    match wish.wait_for(|wish| *wish != under_way && *wish != Wish::Run).await {
+        Ok(wish) => *wish,
+        Err(_) => Wish::Leave,
+    }
+}

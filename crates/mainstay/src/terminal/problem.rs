@@ -1,5 +1,7 @@
 //! Problems of the stack file as a person reads them: the line, the text marked, what to do.
 
+use std::fmt;
+
 use annotate_snippets::renderer::DecorStyle;
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 
@@ -29,6 +31,26 @@ pub(crate) struct Finding {
     pub(crate) bytes: std::ops::Range<usize>,
 }
 
+/// On a line or two, for where the file's text is not at hand.
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { severity, rule, file, line, column, message, hint, .. } = self;
+        write!(f, "{file}:{line}:{column}: {}[{rule}]: {message}", severity.as_str())?;
+        match hint {
+            Some(hint) => write!(f, "\n  hint: {hint}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Finding {
+    /// The problem in one line, for where its text is not at hand.
+    pub(crate) fn line(&self) -> String {
+        let hint = self.hint.as_ref().map(|hint| format!(" ({hint})")).unwrap_or_default();
+        format!("{}:{}:{}: {}{hint}", self.file, self.line, self.column, self.message)
+    }
+}
+
 /// How much a problem matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -47,10 +69,18 @@ impl Severity {
         self != Severity::Warning
     }
 
+    const fn as_str(self) -> &'static str {
+        match self {
+            Severity::Error => "error",
+            Severity::Unsupported => "unsupported",
+            Severity::Warning => "warning",
+        }
+    }
+
     fn level(self) -> Level<'static> {
         match self {
             Severity::Error => Level::ERROR,
-            Severity::Unsupported => Level::ERROR.with_name("unsupported"),
+            Severity::Unsupported => Level::ERROR.with_name(self.as_str()),
             Severity::Warning => Level::WARNING,
         }
     }

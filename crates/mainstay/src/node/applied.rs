@@ -1,0 +1,221 @@
+//! What was applied, as the records keep it: the node that starts next goes on from exactly this.
+//!
+//! Start reading at [`Applied`]. One change of the records holds everything that an application of a file
+//! changes, so a node that dies in between has applied it wholly or not at all.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use model::stack::Resource;
+use model::{Exit, Port, ReleaseNumber, ReplicaNumber, ResourceName, RunNumber, ServiceName, Stack, Timestamp, UnitId};
+use plan::release::Command;
+use services::user::Owner;
+use services::{job, release, rollout};
+use sys::records::{Change, Records, RecordsError, Stored};
+
+/// Releases of a service that are kept, the running ones among them.
+pub(crate) const RELEASES_KEPT: usize = 10;
+/// Ended runs of a service that are kept.
+pub(crate) const RUNS_KEPT: usize = 20;
+/// The only key of kinds that have one record.
+const ONLY: &str = "";
+
+/// Everything that is applied.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Applied {
+    /// The file's outcome; absent before the first application.
+    pub(crate) current: Option<Current>,
+    /// Each resource that there ever was.
+    pub(crate) resources: BTreeMap<ResourceName, KnownResource>,
+    /// The user id of each service and resource there ever was.
+    pub(crate) users: BTreeMap<Owner, u32>,
+    /// The releases, oldest first.
+    pub(crate) releases: BTreeMap<ServiceName, Vec<release::Record>>,
+    /// The replicas that each rollout last asked for.
+    pub(crate) rollouts: BTreeMap<ServiceName, BTreeSet<(ReleaseNumber, ReplicaNumber)>>,
+    /// Where schedules and runs stand.
+    pub(crate) jobs: BTreeMap<ServiceName, job::Record>,
+    /// The runs that go on, and the last that ended.
+    pub(crate) runs: BTreeMap<UnitId, Run>,
+}
+
+/// What a file came to.
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+pub(crate) struct Current {
+    /// The file's absolute path.
+    pub(crate) path: PathBuf,
+    /// Its text.
+    pub(crate) text: String,
+    /// The stack that it describes.
+    pub(crate) stack: Stack,
+    /// The release that each service is to run.
+    pub(crate) releases: BTreeMap<ServiceName, ReleaseNumber>,
+    /// When it was applied.
+    pub(crate) at: Timestamp,
+}
+
+/// A resource that runs or that ran and whose data is kept.
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+pub(crate) struct KnownResource {
+    /// As what it was last asked for.
+    pub(crate) resource: Resource,
+    /// The port it keeps.
+    pub(crate) port: Port,
+    /// The major version of its data.
+    pub(crate) major: u32,
+    /// Whether it is wanted.
+    pub(crate) wanted: bool,
+}
+
+/// One run of a service's release.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub(crate) struct Run {
+    /// The command, when it is not the release's own.
+    pub(crate) command: Option<Command>,
+    /// When it was asked for.
+    pub(crate) asked: Timestamp,
+    /// How it ended, once it has.
+    pub(crate) ended: Option<Exit>,
+}
+
+#[derive(serde::Serialize, serde::Deserialize)]
+struct UserRows(BTreeMap<Owner, u32>);
+
+#[derive(serde::Serialize, serde::Deserialize)]
+struct RolloutRow(BTreeSet<(ReleaseNumber, ReplicaNumber)>);
+
+#[derive(serde::Serialize, serde::Deserialize)]
+struct ReleaseRow(release::Record);
+
+#[derive(serde::Serialize, serde::Deserialize)]
+struct JobRow(job::Record);
+
+macro_rules! stored {
+    ($($type:ty, $kind:literal, $version:expr;)*) => {$(
+        impl Stored for $type {
+            const KIND: &'static str = $kind;
+            const VERSION: u32 = $version;
+        }
+    )*};
+}
+stored! {
+    Current, "applied", 1;
+    KnownResource, "resource", 1;
+    Run, "run", 1;
+    UserRows, "users", 1;
+    RolloutRow, "rollout", rollout::RECORD_VERSION;
+    ReleaseRow, "release", release::RECORD_VERSION;
+    JobRow, "job", job::RECORD_VERSION;
+}
+
+impl Applied {
+    /// Reads everything back. Rows whose key is no name any more were written by nobody and are passed over.
+    pub(crate) fn load(records: &Records) -> Result<Self, RecordsError> {
+        let mut applied = Self { current: records.get(ONLY)?, ..Self::default() };
+        applied.users = records.get::<UserRows>(ONLY)?.map(|rows| rows.0).unwrap_or_default();
+        applied.resources = by_key(records.list::<KnownResource>()?);
+        applied.runs = by_key(records.list::<Run>()?);
+        applied.rollouts = by_key(records.list::<RolloutRow>()?).into_iter().map(|(name, row)| (name, row.0)).collect();
+        applied.jobs = by_key(records.list::<JobRow>()?).into_iter().map(|(name, row)| (name, row.0)).collect();
+        for (_, ReleaseRow(release)) in records.list::<ReleaseRow>()? {
+            applied.releases.entry(release.service.clone()).or_default().push(release);
+        }
+        applied.releases.values_mut().for_each(|releases| releases.sort_by_key(|release| release.number));
+        Ok(applied)
+    }
+
+    /// The release that a service is to run.
+    pub(crate) fn wanted_release(&self, service: &ServiceName) -> Option<&release::Record> {
+        let number = *self.current.as_ref()?.releases.get(service)?;
+        self.release(service, number)
+    }
+
+    /// A release by its number.
+    pub(crate) fn release(&self, service: &ServiceName, number: ReleaseNumber) -> Option<&release::Record> {
+        self.releases.get(service)?.iter().find(|release| release.number == number)
+    }
+
+    /// The newest release of a service, wanted or not: the next one's number follows it.
+    pub(crate) fn newest_release(&self, service: &ServiceName) -> Option<&release::Record> {
+        self.releases.get(service)?.last()
+    }
+
+    /// Where a service's runs stand.
+    pub(crate) fn job(&self, service: &ServiceName, now: Timestamp) -> job::Record {
+        self.jobs.get(service).cloned().unwrap_or_else(|| job::Record::new(service.clone(), now))
+    }
+
+    /// The runs of a service that go on.
+    pub(crate) fn going_on(&self, service: &ServiceName) -> impl Iterator<Item = (&UnitId, &Run)> {
+        self.runs.iter().filter(move |(unit, run)| unit.service() == Some(service) && run.ended.is_none())
+    }
+}
+
+/// Writes everything that an application changed, the releases that are no longer kept included.
+pub(crate) fn save_applied(
+    records: &Records,
+    applied: &Applied,
+    dropped: &[release::Record],
+) -> Result<(), RecordsError> {
+    let mut change = Change::default();
+    if let Some(current) = &applied.current {
+        change.put(ONLY, current);
+    }
+    change.put(ONLY, &UserRows(applied.users.clone()));
+    for (name, resource) in &applied.resources {
+        change.put(name.as_str(), resource);
+    }
+    for release in applied.releases.values().flatten() {
+        change.put(&release_key(release), &ReleaseRow(release.clone()));
+    }
+    for release in dropped {
+        change.remove::<ReleaseRow>(&release_key(release));
+    }
+    for (service, job) in &applied.jobs {
+        change.put(service.as_str(), &JobRow(job.clone()));
+    }
+    records.change(change)
+}
+
+/// Writes what a rollout asks for, before it is carried out.
+pub(crate) fn save_rollout(
+    records: &Records,
+    service: &ServiceName,
+    replicas: &BTreeSet<(ReleaseNumber, ReplicaNumber)>,
+) -> Result<(), RecordsError> {
+    records.put(service.as_str(), &RolloutRow(replicas.clone()))
+}
+
+/// Writes where a service's runs stand together with a run.
+pub(crate) fn save_job(
+    records: &Records,
+    job: &job::Record,
+    run: Option<(&UnitId, &Run)>,
+    dropped: &[UnitId],
+) -> Result<(), RecordsError> {
+    let mut change = Change::default();
+    change.put(job.service.as_str(), &JobRow(job.clone()));
+    if let Some((unit, run)) = run {
+        change.put(&unit.to_string(), run);
+    }
+    for unit in dropped {
+        change.remove::<Run>(&unit.to_string());
+    }
+    records.change(change)
+}
+
+/// The run's number within its service.
+pub(crate) fn run_number(unit: &UnitId) -> Option<RunNumber> {
+    match unit {
+        UnitId::Run(_, _, number) => Some(*number),
+        UnitId::Resource(_) | UnitId::ReleaseRun(..) | UnitId::Replica(..) => None,
+    }
+}
+
+fn release_key(release: &release::Record) -> String {
+    format!("{}/{:010}", release.service, release.number.0)
+}
+
+fn by_key<K: std::str::FromStr + Ord, V>(rows: Vec<(String, V)>) -> BTreeMap<K, V> {
+    rows.into_iter().filter_map(|(key, value)| Some((key.parse().ok()?, value))).collect()
+}

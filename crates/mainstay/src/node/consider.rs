@@ -1,0 +1,289 @@
+//! From a file to a plan: what applying it here and now would do. Start reading at [`consider`].
+//!
+//! Looks at the file, the programs, the vault and what is applied; changes nothing. Planning and applying
+//! share it, so nothing is checked in one and not in the other.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use config::SourceFile;
+use model::credential::{Holder, SecretPath};
+use model::stack::SecretSource;
+use model::{Port, ReleaseNumber, ResourceName, SecretName, ServiceName, Stack};
+use plan::change::{ChangePlan, Desired, Running, RunningResource, RunningService};
+use plan::objectives::{Derived, derive};
+use plan::release::{ConnectionIdentity, Content, Decision, decide};
+use services::artefact::{self, Found};
+use services::release::{Materials, content};
+use vault::Vault;
+
+use super::applied::Applied;
+use super::layout::Layout;
+use super::machine_facts::MachineFacts;
+use super::server::{Server, chain, holders};
+use crate::api::bodies::{ErrorBody, ErrorKind, FileBody};
+use crate::judged::{Judged, judge};
+use crate::terminal::problem::Finding;
+
+/// The version that a secret or credential has when it is made.
+const FIRST_VERSION: u32 = 1;
+
+/// What a file comes to here.
+pub(crate) struct Considered {
+    /// The file's absolute path.
+    pub(crate) path: PathBuf,
+    /// Its text.
+    pub(crate) text: String,
+    /// The stack.
+    pub(crate) stack: Stack,
+    /// What its objectives come to.
+    pub(crate) derived: Derived,
+    /// What applying it does.
+    pub(crate) plan: ChangePlan,
+    /// What each service is to run.
+    pub(crate) releases: BTreeMap<ServiceName, (Decision, Content)>,
+    /// The programs to be kept.
+    pub(crate) programs: Vec<Found>,
+    /// The port and the server of each resource.
+    pub(crate) servers: BTreeMap<ResourceName, (Port, Server)>,
+}
+
+/// What a file is considered against.
+pub(crate) struct Against<'a> {
+    pub(crate) machine: &'a MachineFacts,
+    pub(crate) layout: &'a Layout,
+    pub(crate) applied: &'a Applied,
+    pub(crate) vault: &'a Vault,
+    /// Gives a port on which nothing listens.
+    pub(crate) free_port: &'a mut dyn FnMut() -> Option<Port>,
+}
+
+/// Considers a file. Fails when the file does not pass `check` or something it names is not there; a plan
+/// that is refused is no failure of this.
+pub(crate) fn consider(file: &FileBody, against: Against<'_>) -> Result<Considered, ErrorBody> {
+    let path = PathBuf::from(&file.path);
+    let (stack, derived) = accepted(file, against.machine)?;
+    same_instance(&stack, against.applied)?;
+    let project = path.parent().unwrap_or(Path::new("/")).to_owned();
+    let versions = secret_versions(against.vault)?;
+    let mut abilities = against.machine.abilities();
+    let mut servers = BTreeMap::new();
+    for (name, resource) in &stack.resources {
+        let port = port_of(name, resource, against.applied, against.free_port)?;
+        let place = place(name, against.layout, None);
+        match Server::new(place, resource, port, &against.machine.software, against.machine.capacity.cpu) {
+            Ok(server) => drop(servers.insert(name.clone(), (port, server))),
+            Err(message) => drop(abilities.missing_software.insert(name.clone(), message)),
+        }
+    }
+    let unset_secrets = unset_secrets(&stack, &versions);
+    let (releases, programs) = match unset_secrets.is_empty() {
+        true => releases(&stack, &project, &against, &versions, &servers)?,
+        // Without their values there is nothing to release; the plan says which are missing.
+        false => Default::default(),
+    };
+    let desired = Desired {
+        stack: &stack,
+        derived: &derived,
+        releases: &releases,
+        unset_secrets: &unset_secrets,
+        abilities: &abilities,
+    };
+    let running = running(&against);
+    let plan = plan::change::decide(&desired, &running);
+    let flaws = plan::lint::lint(&plan, &stack, &running);
+    if !plan.is_refused() && !flaws.is_empty() {
+        let problems = flaws.iter().map(ToString::to_string).collect();
+        let body = ErrorBody::new(ErrorKind::Internal, "the plan contradicts itself, and is not carried out");
+        return Err(ErrorBody { problems, ..body });
+    }
+    Ok(Considered { path, text: file.text.clone(), stack, derived, plan, releases, programs, servers })
+}
+
+/// The stack of a file that passes `check`, and what follows from its objectives.
+fn accepted(file: &FileBody, machine: &MachineFacts) -> Result<(Stack, Derived), ErrorBody> {
+    let source = SourceFile::new(file.path.clone(), file.text.clone());
+    let Judged { accepted, findings } = judge(&source, file.environment.as_ref(), machine.capacity);
+    accepted.ok_or_else(|| ErrorBody {
+        kind: ErrorKind::Invalid,
+        message: format!("{} does not pass the check", file.path),
+        hint: Some("`mainstay check` shows each problem at its place".to_owned()),
+        problems: findings.iter().map(Finding::line).collect(),
+    })
+}
+
+/// One state directory holds one environment of one stack.
+fn same_instance(stack: &Stack, applied: &Applied) -> Result<(), ErrorBody> {
+    let Some(current) = &applied.current else { return Ok(()) };
+    let (old, new) = (&current.stack, stack);
+    if old.name == new.name && old.environment == new.environment {
+        return Ok(());
+    }
+    let message = format!(
+        "this state directory holds {} ({}), and the file describes {} ({})",
+        old.name, old.environment, new.name, new.environment
+    );
+    Err(ErrorBody::new(ErrorKind::Refused, message)
+        .with_hint("give each stack and environment a state directory of its own with --state"))
+}
+
+/// Where a resource lives.
+pub(crate) fn place(
+    name: &ResourceName,
+    layout: &Layout,
+    user: Option<supervise::launch::UserIds>,
+) -> resources::Place {
+    resources::Place {
+        resource: name.clone(),
+        folder: layout.resource(name),
+        sockets: layout.resource_sockets(name),
+        user,
+    }
+}
+
+fn port_of(
+    name: &ResourceName,
+    resource: &model::stack::Resource,
+    applied: &Applied,
+    free_port: &mut dyn FnMut() -> Option<Port>,
+) -> Result<Port, ErrorBody> {
+    let stated = resource.port();
+    let kept = applied.resources.get(name).map(|known| known.port);
+    stated.or(kept).or_else(free_port).ok_or_else(|| {
+        ErrorBody::new(ErrorKind::Internal, format!("no port is free for {name}: every port of the range is taken"))
+    })
+}
+
+/// The newest version of everything in the vault.
+fn secret_versions(vault: &Vault) -> Result<BTreeMap<SecretPath, u32>, ErrorBody> {
+    let listed = vault.list().map_err(|error| ErrorBody::new(ErrorKind::Internal, chain(&error)))?;
+    Ok(listed.into_iter().filter_map(|it| Some((it.path, it.versions.last()?.version.0))).collect())
+}
+
+fn unset_secrets(stack: &Stack, versions: &BTreeMap<SecretPath, u32>) -> BTreeSet<SecretName> {
+    let by_hand = stack.secrets.iter().filter(|(_, source)| matches!(source, SecretSource::Set));
+    let unset = by_hand.filter(|(name, _)| !versions.contains_key(&SecretPath::Named((*name).clone())));
+    unset.map(|(name, _)| name.clone()).collect()
+}
+
+type Releases = (BTreeMap<ServiceName, (Decision, Content)>, Vec<Found>);
+
+fn releases(
+    stack: &Stack,
+    project: &Path,
+    against: &Against<'_>,
+    versions: &BTreeMap<SecretPath, u32>,
+    servers: &BTreeMap<ResourceName, (Port, Server)>,
+) -> Result<Releases, ErrorBody> {
+    let search = against.machine.search(project);
+    let secrets: BTreeMap<SecretName, u32> = stack
+        .secrets
+        .keys()
+        .map(|name| (name.clone(), versions.get(&SecretPath::Named(name.clone())).copied().unwrap_or(FIRST_VERSION)))
+        .collect();
+    let (mut found, mut programs, mut problems) = (BTreeMap::new(), Vec::new(), Vec::new());
+    for (name, service) in &stack.services {
+        let model::stack::Source::Run(line) = &service.source else { continue };
+        let mut find = |word: &str, key: &str| match artefact::find(word, &search) {
+            Ok(program) => Some(program),
+            Err(error) => {
+                problems.push(format!("services.{name}.{key}: {}", chain(&error)));
+                None
+            }
+        };
+        let program = find(line.program(), "run");
+        let hook = service.release_run.as_ref().map(|line| find(line.program(), "release.run"));
+        let (Some(program), false) = (program, matches!(hook, Some(None))) else { continue };
+        let hook = hook.flatten();
+        let connections = connections(name, service, versions, servers);
+        let materials = Materials {
+            program: &program.program,
+            hook: hook.as_ref().map(|found| &found.program),
+            secrets: &secrets,
+            connections: &connections,
+        };
+        match content(stack, name, materials) {
+            Ok(content) => {
+                let last = against.applied.newest_release(name).map(|release| (release.number, &release.content));
+                found.insert(name.clone(), (decide(last, &content), content));
+                programs.extend([Some(program), hook].into_iter().flatten());
+            }
+            // A resource that cannot be had is in the plan's refusals already.
+            Err(services::release::ContentError::Connection { .. }) => {}
+            Err(error) => problems.push(error.to_string()),
+        }
+    }
+    match problems.is_empty() {
+        true => Ok((found, programs)),
+        false => Err(ErrorBody {
+            kind: ErrorKind::Invalid,
+            message: "some of what the file names is not there".to_owned(),
+            hint: Some("build the programs first, or mend the paths: they are meant from the file's folder".to_owned()),
+            problems,
+        }),
+    }
+}
+
+/// How a service reaches its resources: who it is, where, and by which version of its password.
+fn connections(
+    name: &ServiceName,
+    service: &model::stack::Service,
+    versions: &BTreeMap<SecretPath, u32>,
+    servers: &BTreeMap<ResourceName, (Port, Server)>,
+) -> BTreeMap<ResourceName, ConnectionIdentity> {
+    let identify = |resource: &ResourceName| {
+        let (port, _) = servers.get(resource)?;
+        let holder = Holder::Service(name.clone());
+        let path = SecretPath::Credential(resource.clone(), holder);
+        let version = versions.get(&path).copied().unwrap_or(FIRST_VERSION);
+        Some((resource.clone(), ConnectionIdentity(format!("{path} v{version} at port {port}"))))
+    };
+    service.uses.iter().filter_map(identify).collect()
+}
+
+/// What runs, as the last application left it.
+fn running(against: &Against<'_>) -> Running {
+    let (applied, capacity) = (against.applied, against.machine.capacity);
+    let services = applied.current.iter().flat_map(|current| {
+        let derived = derive(&current.stack, capacity);
+        current.stack.services.iter().filter_map(move |(name, service)| {
+            Some((
+                name.clone(),
+                RunningService {
+                    release: *current.releases.get(name)?,
+                    replicas: derived.replicas.get(name).copied().unwrap_or(0),
+                    schedule: service.schedule.as_ref().map(|schedule| schedule.cron.clone()),
+                    uses: service.uses.clone(),
+                    needs: service.needs.clone(),
+                },
+            ))
+        })
+    });
+    let resources = applied.resources.iter().map(|(name, known)| {
+        let running = RunningResource {
+            resource: known.resource.clone(),
+            version: matches!(known.resource, model::stack::Resource::Postgres(_)).then_some(known.major),
+            folder: against.layout.resource(name),
+            runs: known.wanted,
+        };
+        (name.clone(), running)
+    });
+    Running { services: services.collect(), resources: resources.collect() }
+}
+
+/// The passwords of a resource's logins, made where they are missing.
+pub(crate) fn credential_paths(stack: &Stack) -> Vec<SecretPath> {
+    let mut paths = Vec::new();
+    for (resource, holders) in holders(stack) {
+        paths.push(SecretPath::Credential(resource.clone(), Holder::Operator));
+        paths.extend(holders.into_iter().map(|holder| SecretPath::Credential(resource.clone(), holder)));
+    }
+    paths
+}
+
+/// The number that a decision comes to.
+pub(crate) fn number_of(decision: &Decision) -> ReleaseNumber {
+    match decision {
+        Decision::Keep(number) | Decision::Make { number, .. } => *number,
+    }
+}

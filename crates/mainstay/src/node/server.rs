@@ -1,0 +1,160 @@
+//! The kinds of data services behind one face. Start reading at [`Server`].
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+
+use model::credential::Holder;
+use model::stack::{Postgres, Redis, Resource};
+use model::{CpuShare, Port, ResourceName, Timestamp};
+use resources::installation::Installations;
+use resources::{Operated, Passwords, Place, Variables};
+use supervise::launch::LogPolicy;
+use sys::TaskOutcome;
+
+/// A data service of the stack.
+#[derive(Debug, Clone)]
+pub(crate) enum Server {
+    /// PostgreSQL.
+    Postgres(resources::postgres::Server),
+    /// Redis.
+    Redis(resources::redis::Server),
+}
+
+/// What data services this machine has software for.
+#[derive(Debug)]
+pub(crate) struct Software {
+    postgres: Installations,
+    redis: Installations,
+}
+
+impl Software {
+    /// Looks for it. Runs programs: blocks for some milliseconds.
+    pub(crate) fn discover(search_path: &[PathBuf]) -> Self {
+        Self { postgres: resources::postgres::discover(search_path), redis: resources::redis::discover(search_path) }
+    }
+}
+
+impl Server {
+    /// The server of a resource on this port, or why there is none.
+    pub(crate) fn new(
+        place: Place,
+        resource: &Resource,
+        port: Port,
+        software: &Software,
+        cpu: CpuShare,
+    ) -> Result<Self, String> {
+        match resource {
+            Resource::Postgres(asked) => {
+                let spec = Postgres { port: Some(port), ..asked.clone() };
+                resources::postgres::Server::new(place, &spec, &software.postgres, cpu)
+                    .map(Server::Postgres)
+                    .map_err(|error| chain(&error))
+            }
+            Resource::Redis(asked) => {
+                let spec = Redis { port: Some(port), ..asked.clone() };
+                resources::redis::Server::new(place, &spec, &software.redis).map(Server::Redis).map_err(|e| chain(&e))
+            }
+            other => Err(format!("a resource of type {} is not supported yet", other.kind())),
+        }
+    }
+
+    /// What runs.
+    pub(crate) fn operated(&self, passwords: &Passwords, log: LogPolicy) -> Operated {
+        match self {
+            Server::Postgres(server) => server.operated(passwords, log),
+            Server::Redis(server) => server.operated(passwords, log),
+        }
+    }
+
+    /// The version that runs.
+    pub(crate) fn version(&self) -> String {
+        match self {
+            Server::Postgres(server) => server.installation().version.to_string(),
+            Server::Redis(server) => server.installation().version.to_string(),
+        }
+    }
+
+    /// The major version of its data.
+    pub(crate) fn major(&self) -> u32 {
+        match self {
+            Server::Postgres(server) => server.installation().version.major,
+            Server::Redis(server) => server.installation().version.major,
+        }
+    }
+
+    /// The variables with which a holder reaches it.
+    pub(crate) fn connection(&self, port: Port, holder: &Holder, passwords: &Passwords) -> Option<Variables> {
+        match self {
+            Server::Postgres(server) => server.connection(port, holder, passwords),
+            Server::Redis(server) => server.connection(port, holder, passwords),
+        }
+    }
+}
+
+/// Work on a data service that supervision begins and this program carries out.
+#[derive(Debug, Clone)]
+pub(crate) struct Task {
+    pub(crate) stage: Stage,
+    pub(crate) server: Server,
+    pub(crate) passwords: Passwords,
+}
+
+/// When the work is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// Before each start.
+    Prepare,
+    /// Once it answers.
+    Complete,
+}
+
+impl Task {
+    /// Does it.
+    pub(crate) async fn carry_out(self, now: Timestamp) -> TaskOutcome {
+        let Self { stage, server, passwords } = self;
+        match (stage, server) {
+            (Stage::Prepare, Server::Postgres(server)) => {
+                server.prepare(&passwords, now).await.map_err(|error| chain(&error))
+            }
+            (Stage::Complete, Server::Postgres(server)) => {
+                server.complete(&passwords).await.map_err(|error| chain(&error))
+            }
+            (Stage::Prepare, Server::Redis(server)) => {
+                server.prepare(&passwords, now).await.map_err(|error| chain(&error))
+            }
+            (Stage::Complete, Server::Redis(server)) => {
+                server.complete(&passwords, now).await.map_err(|error| chain(&error))
+            }
+        }
+    }
+}
+
+/// Who logs in to each resource of a stack, beside the node itself.
+pub(crate) fn holders(stack: &model::Stack) -> BTreeMap<ResourceName, Vec<Holder>> {
+    let mut holders: BTreeMap<ResourceName, Vec<Holder>> = BTreeMap::new();
+    for (name, resource) in &stack.resources {
+        let users = stack.services.iter().filter(|(_, service)| service.uses.contains(name));
+        let services = users.map(|(service, _)| Holder::Service(service.clone()));
+        let owner = matches!(resource, Resource::Postgres(_)).then_some(Holder::Owner);
+        holders.insert(name.clone(), owner.into_iter().chain(services).collect());
+    }
+    holders
+}
+
+/// An error with what caused it, in one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    struct Chain<'a>(&'a dyn std::error::Error);
+    impl fmt::Display for Chain<'_> {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(f, "{}", self.0)?;
+            let mut next = self.0.source();
+            while let Some(cause) = next {
+                write!(f, ": {cause}")?;
+                next = cause.source();
+            }
+            Ok(())
+        }
+    }
+    Chain(error).to_string()
+}

@@ -1,0 +1,256 @@
+//! How the stack is, put together for `status` from what each part knows. Start reading at [`body`].
+//!
+//! Reads and sums up; decides nothing and changes nothing.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use model::stack::Stack;
+use model::{ByteSize, Pid, ReleaseNumber, ResourceName, ServiceName, Span, Timestamp, UnitId};
+use plan::objectives::{Derived, Objective, Standing};
+use plan::supervision::{Requirement, WaitingOn};
+use supervise::supervisor::{State, UnitStatus};
+use sys::Now;
+
+use crate::api::bodies::{
+    EdgeBody, NodeBody, ObjectiveBody, ProcessBody, ReplicaBody, ResourceBody, ServiceBody, StatusBody, UnitBody,
+};
+
+/// Everything `status` is put together from.
+pub(crate) struct Sources<'a> {
+    /// The stack that is applied.
+    pub(crate) stack: &'a Stack,
+    /// What its objectives come to.
+    pub(crate) derived: &'a Derived,
+    /// How each unit stands.
+    pub(crate) units: &'a [UnitStatus],
+    /// When this is.
+    pub(crate) now: Now,
+    /// The release that each service is to run.
+    pub(crate) releases: &'a BTreeMap<ServiceName, ReleaseView>,
+    /// The version of each resource.
+    pub(crate) versions: &'a BTreeMap<ResourceName, String>,
+    /// The node's own process.
+    pub(crate) node: NodeBody,
+    /// What needs attention beside the units.
+    pub(crate) problems: Vec<String>,
+    /// The resident memory of a process; of a whole unit where its control group tells.
+    pub(crate) memory: &'a dyn Fn(Memory<'_>) -> Option<ByteSize>,
+}
+
+/// Whose memory is asked for.
+pub(crate) enum Memory<'a> {
+    /// One process.
+    Process(Pid),
+    /// Everything that a unit runs.
+    Unit(&'a UnitId, Pid),
+}
+
+/// What is wanted of a service, for people.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct ReleaseView {
+    /// The wanted release.
+    pub(crate) release: Option<ReleaseNumber>,
+    /// Its digest, shortened.
+    pub(crate) digest: String,
+    /// What the change to it waits for or is held by, when it is not done.
+    pub(crate) change: Option<String>,
+    /// When a scheduled service runs next.
+    pub(crate) next_run: Option<Timestamp>,
+    /// How the last run ended.
+    pub(crate) last_run: Option<String>,
+}
+
+/// Puts the whole together.
+pub(crate) fn body(from: Sources<'_>) -> StatusBody {
+    let services: Vec<ServiceBody> = from.stack.services.keys().map(|name| service(&from, name)).collect();
+    let resources: Vec<ResourceBody> = from.stack.resources.keys().map(|name| resource(&from, name)).collect();
+    let done = |state: &str| matches!(state, "ready" | "scheduled");
+    let settled = services.iter().all(|it| done(&it.state)) && resources.iter().all(|it| done(&it.unit.state));
+    let mut problems = from.problems.clone();
+    problems.extend(from.units.iter().filter_map(|unit| unit_problem(unit, from.now)));
+    problems.extend(from.releases.iter().filter_map(|(name, view)| Some(format!("{name}: {}", view.change.as_ref()?))));
+    let shims = from.units.iter().filter_map(|unit| {
+        let pid = unit.shim?;
+        let memory = (from.memory)(Memory::Process(pid));
+        Some(ProcessBody { kind: "shim".to_owned(), unit: Some(unit.unit.clone()), pid, memory })
+    });
+    let node = ProcessBody { kind: "node".to_owned(), unit: None, pid: from.node.pid, memory: from.node.memory };
+    StatusBody {
+        at: from.now.wall,
+        stack: from.stack.name.clone(),
+        environment: from.stack.environment.clone(),
+        settled,
+        processes: std::iter::once(node).chain(shims).collect(),
+        edge: EdgeBody::default(),
+        services,
+        resources,
+        objectives: from.derived.promises.iter().map(objective).collect(),
+        problems,
+        node: from.node,
+    }
+}
+
+fn service(from: &Sources<'_>, name: &ServiceName) -> ServiceBody {
+    let view = from.releases.get(name).cloned().unwrap_or_default();
+    let units: Vec<&UnitStatus> =
+        from.units.iter().filter(|it| it.unit.service() == Some(name) && it.state != State::Down).collect();
+    let wanted = from.derived.replicas.get(name).copied().unwrap_or(0);
+    let release = view.release.unwrap_or(ReleaseNumber(0));
+    let is_ready = |unit: &&&UnitStatus| {
+        matches!(&unit.unit, UnitId::Replica(_, of, _) if *of == release) && unit.state == State::Ready
+    };
+    let ready = u32::try_from(units.iter().filter(is_ready).count()).unwrap_or(u32::MAX);
+    let scheduled = from.stack.services.get(name).is_some_and(|service| service.schedule.is_some());
+    ServiceBody {
+        name: name.clone(),
+        state: service_state(scheduled, wanted, ready, &view, &units).to_owned(),
+        release,
+        digest: view.digest,
+        wanted,
+        ready,
+        replicas: units.iter().filter_map(|unit| replica(from, unit)).collect(),
+        next_run: view.next_run,
+        last_run: view.last_run,
+    }
+}
+
+fn service_state(scheduled: bool, wanted: u32, ready: u32, view: &ReleaseView, units: &[&UnitStatus]) -> &'static str {
+    let any = |states: &[State]| units.iter().any(|unit| states.contains(&unit.state));
+    let old_runs =
+        units.iter().any(|unit| matches!(&unit.unit, UnitId::Replica(_, of, _) if Some(*of) != view.release));
+    match () {
+        () if scheduled => "scheduled",
+        () if any(&[State::CrashLoop, State::Failed]) => "failing",
+        () if old_runs || view.change.is_some() => "changing",
+        () if ready == wanted => "ready",
+        () if any(&[State::BackingOff, State::Unready]) => "degraded",
+        () => "starting",
+    }
+}
+
+fn replica(from: &Sources<'_>, unit: &UnitStatus) -> Option<ReplicaBody> {
+    let replica = match &unit.unit {
+        UnitId::Replica(_, _, number) => Some(*number),
+        UnitId::Run(..) => None,
+        // A hook that has done its work is history, and the journal has it.
+        UnitId::ReleaseRun(..) if unit.state != State::Succeeded => None,
+        UnitId::ReleaseRun(..) | UnitId::Resource(_) => return None,
+    };
+    let release = unit.unit.release()?;
+    Some(ReplicaBody { id: unit.unit.clone(), release, replica, unit: unit_body(from, unit) })
+}
+
+fn resource(from: &Sources<'_>, name: &ResourceName) -> ResourceBody {
+    let id = UnitId::Resource(name.clone());
+    let unit = from.units.iter().find(|unit| unit.unit == id);
+    ResourceBody {
+        name: name.clone(),
+        kind: from.stack.resources.get(name).map_or("", |resource| resource.kind()).to_owned(),
+        version: from.versions.get(name).cloned(),
+        unit: unit.map_or_else(absent_unit, |unit| unit_body(from, unit)),
+    }
+}
+
+fn absent_unit() -> UnitBody {
+    UnitBody {
+        state: "waiting".to_owned(),
+        since: None,
+        pid: None,
+        address: None,
+        memory: None,
+        restarts: 0,
+        note: None,
+    }
+}
+
+fn unit_body(from: &Sources<'_>, unit: &UnitStatus) -> UnitBody {
+    UnitBody {
+        state: state_word(unit.state).to_owned(),
+        since: Some(unit.since),
+        pid: unit.pid,
+        address: unit.address.as_ref().map(ToString::to_string),
+        memory: unit.pid.and_then(|pid| (from.memory)(Memory::Unit(&unit.unit, pid))),
+        restarts: u32::try_from(unit.restarts).unwrap_or(u32::MAX),
+        note: note(unit, from.now),
+    }
+}
+
+/// A state in the words of `status`.
+pub(crate) fn state_word(state: State) -> &'static str {
+    match state {
+        State::Finding => "finding",
+        State::Waiting => "waiting",
+        State::Preparing => "preparing",
+        State::Launching | State::Starting => "starting",
+        State::Completing => "completing",
+        State::Ready => "ready",
+        State::Unready => "unready",
+        State::Stopping => "stopping",
+        State::Clearing => "clearing",
+        State::BackingOff => "backing off",
+        State::CrashLoop => "crash loop",
+        State::Succeeded => "succeeded",
+        State::Failed => "failed",
+        State::Down => "down",
+    }
+}
+
+/// What a unit that is not as wanted waits for, or why it last failed.
+fn note(unit: &UnitStatus, now: Now) -> Option<String> {
+    if matches!(unit.state, State::Ready | State::Succeeded) {
+        return None;
+    }
+    let trouble = unit.trouble.as_ref().map(|(what, _)| what.clone());
+    let failure = unit.last_failure.as_ref().map(|failure| failure.what.to_string());
+    trouble.or(failure).or_else(|| unit.waiting.as_ref().map(|waiting| waiting_text(waiting, now)))
+}
+
+fn waiting_text(waiting: &WaitingOn, now: Now) -> String {
+    let left = |until: &Duration| Span::secs(until.saturating_sub(now.steady).as_secs());
+    match waiting {
+        WaitingOn::Requirement(Requirement::Resource(name)) => format!("waits for {name} to serve"),
+        WaitingOn::Requirement(Requirement::Service(name)) => format!("waits for {name} to be ready"),
+        WaitingOn::Requirement(Requirement::Success(unit)) => format!("waits for {unit} to succeed"),
+        WaitingOn::BackOff { until, failures, .. } => {
+            format!("failed {failures} times in a row; tried again in {}", left(until))
+        }
+        WaitingOn::Trouble(until) => format!("tried again in {}", left(until)),
+        WaitingOn::Preparation => "is being prepared".to_owned(),
+        WaitingOn::Completion => "is being completed".to_owned(),
+        WaitingOn::Readiness => "does not answer its readiness probe yet".to_owned(),
+        WaitingOn::Dependent(unit) => format!("waits for {unit}, which needs it, to stop"),
+        WaitingOn::StopBy(until) => format!("is stopping; killed in {}", left(until)),
+        WaitingOn::Someone => "failed, and is not tried again by itself".to_owned(),
+    }
+}
+
+fn unit_problem(unit: &UnitStatus, now: Now) -> Option<String> {
+    let serious = unit.trouble.is_some()
+        || matches!(unit.state, State::CrashLoop | State::BackingOff | State::Failed | State::Unready);
+    if !serious || !unit.wanted {
+        return None;
+    }
+    let note = note(unit, now).unwrap_or_default();
+    Some(format!("{}: {}{}{note}", unit.unit, state_word(unit.state), if note.is_empty() { "" } else { ": " }))
+}
+
+fn objective(promise: &plan::objectives::Promise) -> ObjectiveBody {
+    let name = match promise.objective {
+        Objective::Availability => "availability",
+        Objective::Latency => "latency",
+        Objective::Rto => "recovery time",
+        Objective::Rpo => "recovery point",
+    };
+    let (verdict, reason) = match promise.standing {
+        Standing::Kept => ("kept", "the last measurement kept it"),
+        Standing::Broken => ("broken", "the last measurement broke it"),
+        Standing::Unproven => ("unproven", "nothing measures it yet"),
+    };
+    ObjectiveBody {
+        name: name.to_owned(),
+        promise: promise.stated.clone(),
+        verdict: verdict.to_owned(),
+        reason: reason.to_owned(),
+    }
+}
