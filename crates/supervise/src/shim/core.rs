@@ -557,12 +557,15 @@ mod tests {
 
     #[test]
     fn whoever_connects_before_the_child_runs_is_greeted_again() {
-        check(&[(0, Input::Connected(Client(1))), (1, started())], &expect![[r#"
+        check(
+            &[(0, Input::Connected(Client(1))), (1, started())],
+            &expect![[r#"
             0: Connected(Client(1))
                 Tell(Client(1), Hello { version: 1, unit: api.3.1, digest: 0707070707070707070707070707070707070707070707070707070707070707, child: None, started: 2026-11-20T17:00:00.000Z, exit: None })
             1: Started(ProcessIdentity { boot: BootId("b"), pid: Pid(10), started: 5 })
                 TellAll(Hello { version: 1, unit: api.3.1, digest: 0707070707070707070707070707070707070707070707070707070707070707, child: Some(ProcessIdentity { boot: BootId("b"), pid: Pid(10), started: 5 }), started: 2026-11-20T17:00:00.000Z, exit: None })
-        "#]]);
+        "#]],
+        );
     }
 
     #[test]

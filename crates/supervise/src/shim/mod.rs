@@ -86,8 +86,9 @@ fn shim(folder: &Path) -> Result<(), ShimError> {
     let launch: Launch = match serde_json::from_slice(&message) {
         Ok(launch) => launch,
         Err(error) => {
-            // The position and kind of the mistake, never the content.
-            let note = format!("the launch message cannot be read: {error}");
+            // The place and kind of the mistake only: the error's own words quote the content.
+            let (kind, place) = (error.classify(), error.column());
+            let note = format!("the launch message cannot be read: {kind:?} error at byte {place}");
             let exit = Exit { at: sys::clock::now().wall, status: ExitStatus::NotStarted };
             exit_record::write(&folder, &ExitReport { exit, note: Some(note), last_lines: Vec::new() });
             return Ok(());

@@ -40,6 +40,7 @@ cases!(
     the_child_has_nothing_that_it_was_not_given,
     services_cannot_reach_a_shim,
     a_shim_is_small_and_closed,
+    a_launch_message_that_cannot_be_read_is_not_quoted,
     limits_are_kept,
     limits_that_cannot_be_had_refuse_the_start,
     passing_the_memory_limit_is_told,
@@ -306,6 +307,18 @@ fn a_shim_is_small_and_closed() {
     }
     node.stop(PATIENCE);
     node.exited();
+}
+
+fn a_launch_message_that_cannot_be_read_is_not_quoted() {
+    let unit = Unit::new("");
+    let command =
+        sys::process::child::ShimCommand { program: std::env::current_exe().unwrap(), words: vec!["shim".into()] };
+    let launch = br#"{"unit":"api.3.1","digest":12,"environment":{"TOKEN":"t0ken"}}"#.to_vec();
+    let start = sys::ShimStart { folder: unit.folder.clone(), launch };
+    command.start(&unit.boot, &start).unwrap();
+    let report = unit.exit_record();
+    assert_eq!(report.exit.status, ExitStatus::NotStarted);
+    assert_eq!(report.note.unwrap(), "the launch message cannot be read: Data error at byte 29");
 }
 
 /// A control group for a unit, where one can be had.
