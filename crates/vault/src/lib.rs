@@ -11,11 +11,12 @@ pub mod dotenv;
 pub mod key_file;
 pub mod secret;
 
+mod error;
 mod record;
 mod seal;
+mod tables;
 
+pub use error::{OpenError, ReadError, WriteError};
 pub use key_file::{KeyFile, KeyFileError, RecoveryRecipient, RecoveryRecipientError};
 pub use secret::{SecretValue, SecretValueError};
-pub use store::{
-    Ensured, Generation, ListedSecret, ListedVersion, OpenError, ReadError, SecretVersion, Vault, WriteError,
-};
+pub use store::{Ensured, Generation, ListedSecret, ListedVersion, SecretVersion, Vault};

@@ -65,77 +65,95 @@ fn sizes(memory: ByteSize) -> Sizes {
 
 /// The settings' file.
 pub(crate) fn settings(basis: &Basis<'_>) -> String {
-    let sizes = sizes(basis.memory);
-    let cores = u64::from(basis.cpu.as_millicores()).div_ceil(1000).max(1);
-    let path = |folder: &Path, name: &str| quoted(&folder.join(name).display().to_string());
-    let mut text = String::from("# Written before each start; changes here are lost.\n");
-    let mut set = |name: &str, value: String| {
+    let mut file = Lines(String::from("# Written before each start; changes here are lost.\n"));
+    place(&mut file, basis);
+    access(&mut file, basis);
+    memory(&mut file, basis);
+    durability(&mut file);
+    log(&mut file);
+    file.0
+}
+
+struct Lines(String);
+
+impl Lines {
+    fn set(&mut self, name: &str, value: impl std::fmt::Display) {
         // Writing to a text cannot fail.
-        let _: std::fmt::Result = writeln!(text, "{name} = {value}");
-    };
-    let plain = str::to_owned;
-    set("data_directory", quoted(&basis.data.display().to_string()));
-    set("hba_file", path(basis.config, ACCESS_FILE_NAME));
-    set("ident_file", path(basis.data, "pg_ident.conf"));
-    set("cluster_name", quoted(basis.name));
-
-    // Reached from this machine alone. The port is an argument: the node chooses it at start.
-    set("listen_addresses", quoted("127.0.0.1"));
-    set("unix_socket_directories", quoted(&basis.sockets.display().to_string()));
-    set("unix_socket_permissions", plain("0700"));
-    set("max_connections", sizes.connections.to_string());
-    set("password_encryption", plain("scram-sha-256"));
-    set("ssl", plain("on"));
-    set("ssl_cert_file", path(basis.config, "server.crt"));
-    set("ssl_key_file", path(basis.config, "server.key"));
-    set("ssl_min_protocol_version", quoted("TLSv1.2"));
-
-    set("shared_buffers", kilobytes(sizes.shared_buffers));
-    set("effective_cache_size", kilobytes(sizes.effective_cache_size));
-    set("work_mem", kilobytes(sizes.work_mem));
-    set("maintenance_work_mem", kilobytes(sizes.maintenance_work_mem));
-    set("max_worker_processes", (cores + 4).max(8).to_string());
-    set("max_parallel_workers", cores.to_string());
-    set("max_parallel_workers_per_gather", (cores / 2).min(4).to_string());
-    set("max_parallel_maintenance_workers", (cores / 2).min(4).to_string());
-    set("random_page_cost", plain("1.1"));
-
-    // Durable: an acknowledged commit is on disk. Ready for copies and for base backups over the replication protocol. Nothing
-    // is archived yet: an archiver that is on without a place to archive to keeps every segment for ever, and one
-    // that only pretends would report success. Turning it on costs one restart.
-    set("fsync", plain("on"));
-    set("full_page_writes", plain("on"));
-    set("synchronous_commit", plain("on"));
-    set("wal_level", plain("replica"));
-    set("wal_compression", plain("on"));
-    set("max_wal_senders", plain("10"));
-    set("max_replication_slots", plain("10"));
-    // A copy that stopped reading must not fill the disk.
-    set("max_slot_wal_keep_size", plain("4GB"));
-    set("archive_mode", plain("off"));
-    set("min_wal_size", plain("80MB"));
-    set("max_wal_size", plain("1GB"));
-    set("checkpoint_completion_target", plain("0.9"));
-
-    set("log_destination", plain("stderr"));
-    set("logging_collector", plain("off"));
-    set("log_line_prefix", quoted("[%p] %q%u@%d "));
-    set("log_timezone", quoted("UTC"));
-    set("log_lock_waits", plain("on"));
-    set("log_temp_files", plain("10MB"));
-    set("log_checkpoints", plain("off"));
-    // Parameters are the users' data, which has no place in a log.
-    set("log_parameter_max_length", plain("0"));
-    set("log_parameter_max_length_on_error", plain("0"));
-    set("lc_messages", quoted("C"));
-    set("timezone", quoted("UTC"));
-    // A lost client's locks are given back soon.
-    set("tcp_keepalives_idle", plain("60"));
-    if basis.version.major >= 14 {
-        set("client_connection_check_interval", plain("10s"));
-        set("compute_query_id", plain("on"));
+        let _: std::fmt::Result = writeln!(self.0, "{name} = {value}");
     }
-    text
+}
+
+fn place(file: &mut Lines, basis: &Basis<'_>) {
+    file.set("data_directory", quoted(basis.data));
+    file.set("hba_file", quoted(&basis.config.join(ACCESS_FILE_NAME)));
+    file.set("ident_file", quoted(&basis.data.join("pg_ident.conf")));
+    file.set("cluster_name", quoted(Path::new(basis.name)));
+}
+
+/// Reached from this machine alone. The port is an argument: the node chooses it at start.
+fn access(file: &mut Lines, basis: &Basis<'_>) {
+    file.set("listen_addresses", "'127.0.0.1'");
+    file.set("unix_socket_directories", quoted(basis.sockets));
+    file.set("unix_socket_permissions", "0700");
+    file.set("max_connections", sizes(basis.memory).connections);
+    file.set("password_encryption", "scram-sha-256");
+    file.set("ssl", "on");
+    file.set("ssl_cert_file", quoted(&basis.config.join("server.crt")));
+    file.set("ssl_key_file", quoted(&basis.config.join("server.key")));
+    file.set("ssl_min_protocol_version", "'TLSv1.2'");
+    // A lost client's locks are given back soon.
+    file.set("tcp_keepalives_idle", "60");
+    if basis.version.major >= 14 {
+        file.set("client_connection_check_interval", "10s");
+    }
+}
+
+fn memory(file: &mut Lines, basis: &Basis<'_>) {
+    let sizes = sizes(basis.memory);
+    let cores = basis.cpu.as_millicores().div_ceil(1000).max(1);
+    file.set("shared_buffers", kilobytes(sizes.shared_buffers));
+    file.set("effective_cache_size", kilobytes(sizes.effective_cache_size));
+    file.set("work_mem", kilobytes(sizes.work_mem));
+    file.set("maintenance_work_mem", kilobytes(sizes.maintenance_work_mem));
+    file.set("max_worker_processes", (cores + 4).max(8));
+    file.set("max_parallel_workers", cores);
+    file.set("max_parallel_workers_per_gather", (cores / 2).min(4));
+    file.set("max_parallel_maintenance_workers", (cores / 2).min(4));
+    file.set("random_page_cost", "1.1");
+}
+
+/// An acknowledged commit is on disk. Ready for copies and for base backups over the replication protocol. Nothing is
+/// archived yet: an archiver that is on without a place to archive to keeps every segment for ever, and one that
+/// only pretends would report success. Turning it on costs one restart.
+fn durability(file: &mut Lines) {
+    file.set("fsync", "on");
+    file.set("full_page_writes", "on");
+    file.set("synchronous_commit", "on");
+    file.set("wal_level", "replica");
+    file.set("wal_compression", "on");
+    file.set("max_wal_senders", "10");
+    file.set("max_replication_slots", "10");
+    // A copy that stopped reading must not fill the disk.
+    file.set("max_slot_wal_keep_size", "4GB");
+    file.set("archive_mode", "off");
+    file.set("min_wal_size", "80MB");
+    file.set("max_wal_size", "1GB");
+    file.set("checkpoint_completion_target", "0.9");
+}
+
+fn log(file: &mut Lines) {
+    file.set("log_destination", "stderr");
+    file.set("logging_collector", "off");
+    file.set("log_line_prefix", "'[%p] %q%u@%d '");
+    file.set("log_timezone", "'UTC'");
+    file.set("log_lock_waits", "on");
+    file.set("log_temp_files", "10MB");
+    file.set("log_checkpoints", "off");
+    // Parameters are the users' data, which has no place in a log.
+    file.set("log_parameter_max_length", "0");
+    file.set("log_parameter_max_length_on_error", "0");
+    file.set("lc_messages", "'C'");
+    file.set("timezone", "'UTC'");
 }
 
 fn kilobytes(bytes: u64) -> String {
@@ -143,8 +161,8 @@ fn kilobytes(bytes: u64) -> String {
 }
 
 /// A text in single quotes, as the settings' file reads it.
-fn quoted(text: &str) -> String {
-    format!("'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
+fn quoted(text: &Path) -> String {
+    format!("'{}'", text.display().to_string().replace('\\', "\\\\").replace('\'', "''"))
 }
 
 #[cfg(test)]
@@ -184,56 +202,55 @@ mod tests {
             15,
             &[],
             &expect![[r#"
-            # Written before each start; changes here are lost.
-            data_directory = '/state/it''s/data'
-            hba_file = '/state/it''s/config/pg_hba.conf'
-            ident_file = '/state/it''s/data/pg_ident.conf'
-            cluster_name = 'db'
-            listen_addresses = '127.0.0.1'
-            unix_socket_directories = '/run/x/db'
-            unix_socket_permissions = 0700
-            max_connections = 102
-            password_encryption = scram-sha-256
-            ssl = on
-            ssl_cert_file = '/state/it''s/config/server.crt'
-            ssl_key_file = '/state/it''s/config/server.key'
-            ssl_min_protocol_version = 'TLSv1.2'
-            shared_buffers = 131072kB
-            effective_cache_size = 393216kB
-            work_mem = 2570kB
-            maintenance_work_mem = 32768kB
-            max_worker_processes = 8
-            max_parallel_workers = 2
-            max_parallel_workers_per_gather = 1
-            max_parallel_maintenance_workers = 1
-            random_page_cost = 1.1
-            fsync = on
-            full_page_writes = on
-            synchronous_commit = on
-            wal_level = replica
-            wal_compression = on
-            max_wal_senders = 10
-            max_replication_slots = 10
-            max_slot_wal_keep_size = 4GB
-            archive_mode = off
-            min_wal_size = 80MB
-            max_wal_size = 1GB
-            checkpoint_completion_target = 0.9
-            log_destination = stderr
-            logging_collector = off
-            log_line_prefix = '[%p] %q%u@%d '
-            log_timezone = 'UTC'
-            log_lock_waits = on
-            log_temp_files = 10MB
-            log_checkpoints = off
-            log_parameter_max_length = 0
-            log_parameter_max_length_on_error = 0
-            lc_messages = 'C'
-            timezone = 'UTC'
-            tcp_keepalives_idle = 60
-            client_connection_check_interval = 10s
-            compute_query_id = on
-        "#]],
+                # Written before each start; changes here are lost.
+                data_directory = '/state/it''s/data'
+                hba_file = '/state/it''s/config/pg_hba.conf'
+                ident_file = '/state/it''s/data/pg_ident.conf'
+                cluster_name = 'db'
+                listen_addresses = '127.0.0.1'
+                unix_socket_directories = '/run/x/db'
+                unix_socket_permissions = 0700
+                max_connections = 102
+                password_encryption = scram-sha-256
+                ssl = on
+                ssl_cert_file = '/state/it''s/config/server.crt'
+                ssl_key_file = '/state/it''s/config/server.key'
+                ssl_min_protocol_version = 'TLSv1.2'
+                tcp_keepalives_idle = 60
+                client_connection_check_interval = 10s
+                shared_buffers = 131072kB
+                effective_cache_size = 393216kB
+                work_mem = 2570kB
+                maintenance_work_mem = 32768kB
+                max_worker_processes = 8
+                max_parallel_workers = 2
+                max_parallel_workers_per_gather = 1
+                max_parallel_maintenance_workers = 1
+                random_page_cost = 1.1
+                fsync = on
+                full_page_writes = on
+                synchronous_commit = on
+                wal_level = replica
+                wal_compression = on
+                max_wal_senders = 10
+                max_replication_slots = 10
+                max_slot_wal_keep_size = 4GB
+                archive_mode = off
+                min_wal_size = 80MB
+                max_wal_size = 1GB
+                checkpoint_completion_target = 0.9
+                log_destination = stderr
+                logging_collector = off
+                log_line_prefix = '[%p] %q%u@%d '
+                log_timezone = 'UTC'
+                log_lock_waits = on
+                log_temp_files = 10MB
+                log_checkpoints = off
+                log_parameter_max_length = 0
+                log_parameter_max_length_on_error = 0
+                lc_messages = 'C'
+                timezone = 'UTC'
+            "#]],
         );
     }
 
@@ -275,6 +292,6 @@ mod tests {
 
     #[test]
     fn older_versions_get_nothing_they_do_not_know() {
-        check(512, 2, 13, &["client_connection_check_interval", "compute_query_id"], &expect![[r""]]);
+        check(512, 2, 13, &["client_connection_check_interval"], &expect![[r""]]);
     }
 }
