@@ -2,13 +2,18 @@
 //!
 //! Start reading at [`Form::check`]. A form only says yes or no; the drafts read the value itself.
 
+mod name;
+mod number;
+mod text;
+
 use std::fmt;
 use std::str::FromStr;
 
-use model::{
-    BucketName, ByteSize, CpuShare, EnvironmentName, NameError, Percent, Port, Rate, ResourceName, SecretName,
-    ServiceName, Span, StackName, TimeZoneName, UrlPath, VariableName, VolumeName,
-};
+use model::{ByteSize, Percent, Port, Rate, Span, UrlPath};
+
+pub(crate) use name::NameKind;
+use number::{cores, is_text, only_true, truth, whole};
+use text::{cron, host, mail, network, url, zone};
 
 use crate::command;
 use crate::rule::RuleId;
@@ -68,22 +73,6 @@ pub(crate) struct Word {
     pub(crate) doc: &'static str,
 }
 
-/// The kinds of names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum NameKind {
-    Stack,
-    Environment,
-    Service,
-    Resource,
-    Secret,
-    Variable,
-    Volume,
-    Bucket,
-    Alert,
-    /// A user of the operating system.
-    User,
-}
-
 /// Why a value does not have the wanted form.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Complaint {
@@ -107,47 +96,6 @@ impl Complaint {
 
     pub(crate) fn hint(self, hint: impl Into<String>) -> Self {
         Self { hint: Some(hint.into()), ..self }
-    }
-}
-
-/// What a value without quotes is by the core schema of YAML 1.2.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Core {
-    Text,
-    Truth,
-    Whole,
-    Fraction,
-}
-
-fn core(scalar: &Scalar) -> Core {
-    if !scalar.plain {
-        return Core::Text;
-    }
-    let text = scalar.text.as_str();
-    if matches!(text, "true" | "True" | "TRUE" | "false" | "False" | "FALSE") {
-        return Core::Truth;
-    }
-    let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
-    let digits = |s: &str| !s.is_empty() && s.bytes().all(|b| b.is_ascii_digit());
-    let of_base = |prefix: &str, base: u32| {
-        text.strip_prefix(prefix).is_some_and(|rest| !rest.is_empty() && rest.chars().all(|c| c.is_digit(base)))
-    };
-    if digits(unsigned) || of_base("0o", 8) || of_base("0x", 16) {
-        return Core::Whole;
-    }
-    if matches!(unsigned, ".inf" | ".Inf" | ".INF") || matches!(text, ".nan" | ".NaN" | ".NAN") {
-        return Core::Fraction;
-    }
-    let (mantissa, exponent) = match unsigned.split_once(['e', 'E']) {
-        Some((mantissa, exponent)) => (mantissa, Some(exponent.strip_prefix(['-', '+']).unwrap_or(exponent))),
-        None => (unsigned, None),
-    };
-    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-    let numeric = |s: &str| s.bytes().all(|b| b.is_ascii_digit());
-    let some_digit = !whole.is_empty() || !fraction.is_empty();
-    match some_digit && numeric(whole) && numeric(fraction) && exponent.is_none_or(digits) {
-        true => Core::Fraction,
-        false => Core::Text,
     }
 }
 
@@ -251,96 +199,6 @@ impl Form {
     }
 }
 
-impl NameKind {
-    /// What bears the name, with its article.
-    pub(crate) const fn what(self) -> &'static str {
-        match self {
-            NameKind::Stack => "a stack",
-            NameKind::Environment => "an environment",
-            NameKind::Service => "a service",
-            NameKind::Resource => "a resource",
-            NameKind::Secret => "a secret",
-            NameKind::Variable => "an environment variable",
-            NameKind::Volume => "a volume",
-            NameKind::Bucket => "a bucket",
-            NameKind::Alert => "an alert receiver",
-            NameKind::User => "a user of the operating system",
-        }
-    }
-
-    /// The regular expression of JSON Schema that such names match.
-    pub(crate) const fn pattern(self) -> &'static str {
-        match self {
-            NameKind::Secret | NameKind::Variable => "^[A-Za-z_][A-Za-z0-9_]{0,119}$",
-            NameKind::User => "^[a-z_][a-z0-9_-]{0,31}$",
-            NameKind::Resource => "^[a-z]([a-z0-9-]{0,38}[a-z0-9])?$",
-            _ => "^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$",
-        }
-    }
-
-    pub(crate) fn check(self, text: &str) -> Result<(), Complaint> {
-        let outcome: Result<(), NameError> = match self {
-            NameKind::Stack => text.parse::<StackName>().map(drop),
-            NameKind::Environment => text.parse::<EnvironmentName>().map(drop),
-            NameKind::Service | NameKind::Alert => text.parse::<ServiceName>().map(drop),
-            NameKind::Resource => text.parse::<ResourceName>().map(drop),
-            NameKind::Secret => text.parse::<SecretName>().map(drop),
-            NameKind::Variable => text.parse::<VariableName>().map(drop),
-            NameKind::Volume => text.parse::<VolumeName>().map(drop),
-            NameKind::Bucket => text.parse::<BucketName>().map(drop),
-            NameKind::User => return user(text),
-        };
-        let complain = |message: String| Complaint::new(RuleId::InvalidName, message);
-        if let Err(error) = outcome {
-            let complaint = complain(format!("{text:?} cannot be the name of {}: {error}", self.what()));
-            let mended = self.mended(text);
-            return Err(match self.check_quietly(&mended) {
-                true => complaint.hint(format!("write `{mended}`")),
-                false => complaint,
-            });
-        }
-        if self == NameKind::Resource && text.starts_with(|c: char| c.is_ascii_digit()) {
-            let message = format!("{text:?} cannot be the name of a resource: its variables would start with a digit");
-            return Err(complain(message).hint("start the name with a letter"));
-        }
-        Ok(())
-    }
-
-    fn check_quietly(self, text: &str) -> bool {
-        match self {
-            NameKind::Secret | NameKind::Variable => text.parse::<VariableName>().is_ok(),
-            NameKind::User => false,
-            _ => text.parse::<ServiceName>().is_ok(),
-        }
-    }
-
-    /// The nearest text that may be a name, for a hint.
-    fn mended(self, text: &str) -> String {
-        match self {
-            NameKind::Secret | NameKind::Variable => {
-                text.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect()
-            }
-            _ => {
-                let fit = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
-                text.chars().map(fit).collect::<String>().trim_matches('-').to_owned()
-            }
-        }
-    }
-}
-
-fn user(text: &str) -> Result<(), Complaint> {
-    let first = |c: char| c.is_ascii_lowercase() || c == '_';
-    let fits =
-        text.starts_with(first) && text.len() <= 32 && text.chars().all(|c| first(c) || c.is_ascii_digit() || c == '-');
-    match fits {
-        true => Ok(()),
-        false => Err(Complaint::new(
-            RuleId::InvalidName,
-            format!("{text:?} cannot be the name of a user: lower-case letters, digits, '_' and '-', at most 32"),
-        )),
-    }
-}
-
 fn parsed<T>(text: &str) -> Result<T, Complaint>
 where
     T: FromStr,
@@ -382,90 +240,6 @@ fn at_least<T: PartialOrd + fmt::Display + Copy>(value: T, min: T, text: &str) -
     }
 }
 
-/// Refuses what YAML reads as a number or a truth value where a text is wanted.
-fn is_text(scalar: &Scalar) -> Result<(), Complaint> {
-    let kind = match core(scalar) {
-        Core::Text => return Ok(()),
-        Core::Truth => "true or false",
-        Core::Whole | Core::Fraction => "a number",
-    };
-    let text = &scalar.text;
-    Err(Complaint::kind(format!("`{text}` is {kind} here, not a text")).hint(format!("write \"{text}\"")))
-}
-
-fn truth(scalar: &Scalar) -> Result<(), Complaint> {
-    let text = scalar.text.as_str();
-    if scalar.plain && matches!(text, "true" | "false") {
-        return Ok(());
-    }
-    let complaint = Complaint::kind(format!("`{text}` is not `true` or `false`"));
-    Err(match text.to_ascii_lowercase().as_str() {
-        "yes" | "on" | "true" | "y" => complaint.hint("write `true`, without quotes"),
-        "no" | "off" | "false" | "n" => complaint.hint("write `false`, without quotes"),
-        _ => complaint,
-    })
-}
-
-fn only_true(scalar: &Scalar) -> Result<(), Complaint> {
-    match scalar.text.as_str() {
-        "true" => Ok(()),
-        _ => Err(Complaint::invalid("only `true` can stand here").hint("leave the key out")),
-    }
-}
-
-fn whole(scalar: &Scalar, min: u32, max: u32) -> Result<(), Complaint> {
-    let text = scalar.text.as_str();
-    let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-    if !scalar.plain {
-        let complaint = Complaint::kind(format!("{text:?} is a text, not a number"));
-        return Err(if digits { complaint.hint(format!("write {text} without quotes")) } else { complaint });
-    }
-    if !digits {
-        return Err(not_whole(text));
-    }
-    if text.len() > 1 && text.starts_with('0') {
-        let complaint = Complaint::invalid(format!("`{text}` starts with 0, which some programs read as base 8"));
-        return Err(complaint.hint(format!("write {}", text.trim_start_matches('0'))));
-    }
-    match text.parse::<u32>() {
-        Ok(number) if (min..=max).contains(&number) => Ok(()),
-        _ if max == u32::MAX => Err(Complaint::invalid(format!("{text} is out of bounds: {min} or more"))),
-        _ => Err(Complaint::invalid(format!("{text} is out of bounds: {min} to {max}"))),
-    }
-}
-
-fn not_whole(text: &str) -> Complaint {
-    let joined: String = text.chars().filter(|c| *c != '_').collect();
-    if joined != text && !joined.is_empty() && joined.bytes().all(|b| b.is_ascii_digit()) {
-        return Complaint::kind(format!("`{text}` is a text, not a number")).hint(format!("write {joined}"));
-    }
-    let numeric = matches!(core(&Scalar { text: text.to_owned(), plain: true }), Core::Whole | Core::Fraction);
-    match numeric {
-        true => Complaint::invalid(format!("`{text}` is not a plain whole number")).hint("write digits only"),
-        false => Complaint::kind(format!("`{text}` is not a whole number")),
-    }
-}
-
-fn cores(scalar: &Scalar) -> Result<(), Complaint> {
-    let text = scalar.text.as_str();
-    if !scalar.plain {
-        return Err(Complaint::kind(format!("{text:?} is a text, not a number of cores")));
-    }
-    if text.len() > 1 && text.starts_with('0') && !text.starts_with("0.") {
-        return Err(Complaint::invalid(format!("`{text}` starts with 0, which some programs read as base 8")));
-    }
-    match text.strip_suffix('m').filter(|rest| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_digit())) {
-        Some(milli) => {
-            let complaint = Complaint::kind(format!("`{text}` is not a number of cores"));
-            Err(match milli.parse::<u32>() {
-                Ok(milli) => complaint.hint(format!("write {}", f64::from(milli) / 1000.0)),
-                Err(_) => complaint,
-            })
-        }
-        None => parsed::<CpuShare>(text).map(drop),
-    }
-}
-
 fn word(scalar: &Scalar, words: &[Word]) -> Result<(), Complaint> {
     if words.iter().any(|word| word.word == scalar.text) {
         return Ok(());
@@ -489,91 +263,6 @@ fn one_line(text: &str, what: &str) -> Result<(), Complaint> {
     match text.chars().any(char::is_control) {
         true => Err(Complaint::invalid(format!("{text:?} is not {what}: it holds a line break or control character"))),
         false => Ok(()),
-    }
-}
-
-fn zone(text: &str) -> Result<(), Complaint> {
-    parsed::<TimeZoneName>(text)
-        .map(drop)
-        .map_err(|complaint| complaint.hint("write `UTC`, or a region and city as in `Europe/Berlin`"))
-}
-
-fn cron(text: &str) -> Result<(), Complaint> {
-    let complain = |message: String| Err(Complaint::new(RuleId::ScheduleSyntax, message));
-    if let Some(word) = text.trim().strip_prefix('@') {
-        let fields = match word {
-            "hourly" => "0 * * * *",
-            "daily" | "midnight" => "0 0 * * *",
-            "weekly" => "0 0 * * 0",
-            "monthly" => "0 0 1 * *",
-            _ => return complain(format!("{text:?} is not a schedule of five fields")),
-        };
-        let complaint = Complaint::new(RuleId::ScheduleSyntax, format!("{text:?} is not a schedule of five fields"));
-        return Err(complaint.hint(format!("write \"{fields}\"")));
-    }
-    let fields = text.split_ascii_whitespace().count();
-    if fields != 5 {
-        return complain(format!(
-            "{text:?} has {fields} fields; a schedule has five: minute, hour, day, month, weekday"
-        ));
-    }
-    let mut options = cronexpr::ParseOptions::default();
-    options.fallback_timezone_option = cronexpr::FallbackTimezoneOption::UTC;
-    match cronexpr::parse_crontab_with(text, options) {
-        Ok(_) => Ok(()),
-        Err(error) => complain(format!("{text:?} is not a schedule: {}", last_line(&error))),
-    }
-}
-
-/// The parser's own drawing of the place is left out: the problem marks it already.
-fn last_line(error: &cronexpr::Error) -> String {
-    let text = error.to_string();
-    text.lines().last().unwrap_or_default().trim_matches([' ', '^', '\t']).to_owned()
-}
-
-fn host(text: &str) -> Result<(), Complaint> {
-    let label = |label: &str| {
-        label == "{tenant}"
-            || (1..=63).contains(&label.len())
-                && label.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
-                && !label.starts_with('-')
-                && !label.ends_with('-')
-    };
-    let tenants = text.matches("{tenant}").count();
-    match text.len() <= 253 && tenants <= 1 && text.split('.').all(label) {
-        true => Ok(()),
-        false => Err(Complaint::invalid(format!("{text:?} is not a host name such as {{tenant}}.example.com"))),
-    }
-}
-
-fn network(text: &str) -> Result<(), Complaint> {
-    let (address, bits) = text.split_once('/').map_or((text, None), |(address, bits)| (address, Some(bits)));
-    let wide = match address.parse::<std::net::IpAddr>() {
-        Ok(std::net::IpAddr::V4(_)) => 32,
-        Ok(std::net::IpAddr::V6(_)) => 128,
-        Err(_) => return Err(Complaint::invalid(format!("{text:?} is not a network such as 10.0.0.0/8"))),
-    };
-    match bits.is_none_or(|bits| bits.parse::<u32>().is_ok_and(|bits| bits <= wide)) {
-        true => Ok(()),
-        false => Err(Complaint::invalid(format!("{text:?} is not a network: its prefix is at most {wide}"))),
-    }
-}
-
-fn mail(text: &str) -> Result<(), Complaint> {
-    let fits = text.split_once('@').is_some_and(|(user, host)| {
-        !user.is_empty() && !text.contains(char::is_whitespace) && self::host(host).is_ok()
-    });
-    match fits {
-        true => Ok(()),
-        false => Err(Complaint::invalid(format!("{text:?} is not a mail address"))),
-    }
-}
-
-fn url(text: &str) -> Result<(), Complaint> {
-    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
-    match rest.is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_graphic())) {
-        true => Ok(()),
-        false => Err(Complaint::invalid(format!("{text:?} is not an http or https URL"))),
     }
 }
 

@@ -1,0 +1,91 @@
+//! Texts with a grammar of their own: zones, schedules, hosts, networks, addresses.
+
+use model::TimeZoneName;
+
+use super::{Complaint, parsed};
+use crate::rule::RuleId;
+
+pub(super) fn zone(text: &str) -> Result<(), Complaint> {
+    parsed::<TimeZoneName>(text)
+        .map(drop)
+        .map_err(|complaint| complaint.hint("write `UTC`, or a region and city as in `Europe/Berlin`"))
+}
+
+pub(super) fn cron(text: &str) -> Result<(), Complaint> {
+    let complain = |message: String| Err(Complaint::new(RuleId::ScheduleSyntax, message));
+    if let Some(word) = text.trim().strip_prefix('@') {
+        let fields = match word {
+            "hourly" => "0 * * * *",
+            "daily" | "midnight" => "0 0 * * *",
+            "weekly" => "0 0 * * 0",
+            "monthly" => "0 0 1 * *",
+            _ => return complain(format!("{text:?} is not a schedule of five fields")),
+        };
+        let complaint = Complaint::new(RuleId::ScheduleSyntax, format!("{text:?} is not a schedule of five fields"));
+        return Err(complaint.hint(format!("write \"{fields}\"")));
+    }
+    let fields = text.split_ascii_whitespace().count();
+    if fields != 5 {
+        return complain(format!(
+            "{text:?} has {fields} fields; a schedule has five: minute, hour, day, month, weekday"
+        ));
+    }
+    let mut options = cronexpr::ParseOptions::default();
+    options.fallback_timezone_option = cronexpr::FallbackTimezoneOption::UTC;
+    match cronexpr::parse_crontab_with(text, options) {
+        Ok(_) => Ok(()),
+        Err(error) => complain(format!("{text:?} is not a schedule: {}", last_line(&error))),
+    }
+}
+
+/// The parser's own drawing of the place is left out: the problem marks it already.
+fn last_line(error: &cronexpr::Error) -> String {
+    let text = error.to_string();
+    text.lines().last().unwrap_or_default().trim_matches([' ', '^', '\t']).to_owned()
+}
+
+pub(super) fn host(text: &str) -> Result<(), Complaint> {
+    let label = |label: &str| {
+        label == "{tenant}"
+            || (1..=63).contains(&label.len())
+                && label.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+                && !label.starts_with('-')
+                && !label.ends_with('-')
+    };
+    let tenants = text.matches("{tenant}").count();
+    match text.len() <= 253 && tenants <= 1 && text.split('.').all(label) {
+        true => Ok(()),
+        false => Err(Complaint::invalid(format!("{text:?} is not a host name such as {{tenant}}.example.com"))),
+    }
+}
+
+pub(super) fn network(text: &str) -> Result<(), Complaint> {
+    let (address, bits) = text.split_once('/').map_or((text, None), |(address, bits)| (address, Some(bits)));
+    let wide = match address.parse::<std::net::IpAddr>() {
+        Ok(std::net::IpAddr::V4(_)) => 32,
+        Ok(std::net::IpAddr::V6(_)) => 128,
+        Err(_) => return Err(Complaint::invalid(format!("{text:?} is not a network such as 10.0.0.0/8"))),
+    };
+    match bits.is_none_or(|bits| bits.parse::<u32>().is_ok_and(|bits| bits <= wide)) {
+        true => Ok(()),
+        false => Err(Complaint::invalid(format!("{text:?} is not a network: its prefix is at most {wide}"))),
+    }
+}
+
+pub(super) fn mail(text: &str) -> Result<(), Complaint> {
+    let fits = text.split_once('@').is_some_and(|(user, host)| {
+        !user.is_empty() && !text.contains(char::is_whitespace) && self::host(host).is_ok()
+    });
+    match fits {
+        true => Ok(()),
+        false => Err(Complaint::invalid(format!("{text:?} is not a mail address"))),
+    }
+}
+
+pub(super) fn url(text: &str) -> Result<(), Complaint> {
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    match rest.is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_graphic())) {
+        true => Ok(()),
+        false => Err(Complaint::invalid(format!("{text:?} is not an http or https URL"))),
+    }
+}
