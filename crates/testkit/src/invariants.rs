@@ -47,6 +47,8 @@ pub const STALE: Duration = Duration::from_secs(10);
 pub const PROMPT: Duration = Duration::from_secs(20);
 /// What ran for so long may be counted as stable by a node, which learns of its end later.
 const LONG_RUN: Duration = Duration::from_secs(400);
+/// From the end of a trouble until a node has got over it.
+const CALM: Duration = Duration::from_secs(60);
 /// Violations that are kept; one is enough to fail.
 const VIOLATIONS_MAX: usize = 20;
 
@@ -250,8 +252,9 @@ impl Inner {
             windows.spawn_fails,
             windows.no_ports,
             windows.ignore_stop,
+            windows.probes_fail,
         ];
-        let disturbed = self.laws.disturbed > failed || open.iter().any(|until| *until > failed);
+        let disturbed = self.laws.disturbed > failed || open.iter().any(|until| *until + CALM > failed);
         let held = wanted.requires.iter().all(|requirement| self.held(requirement));
         let tasks = self.manners.get(unit).is_some_and(|manner| manner.task_failures > 0 || manner.leaks);
         let Some(past) = self.laws.units.get(unit) else { return };

@@ -310,6 +310,7 @@ impl Inner {
         self.node.alive = false;
         self.node.budget = None;
         self.node.killed = false;
+        self.restart_asked.clear();
         let open = std::mem::take(&mut self.connections);
         for connection in open.into_values() {
             let wait = self.random.span(Duration::ZERO, Duration::from_millis(5));

@@ -262,15 +262,14 @@ impl Observed {
         self.note_failure(unit, Duration::ZERO, now)
     }
 
-    /// Its child ended, or turned out to have.
-    pub fn ended(&mut self, status: ExitStatus, now: Duration) -> Ended {
+    /// Its child ended, or turned out to have, after it had run for `ran`.
+    pub fn ended(&mut self, status: ExitStatus, ran: Duration, now: Duration) -> Ended {
         let asked = self.stop.as_ref().is_some_and(|stop| stop.why != StopReason::Unhealthy);
         self.answers = Answers::NotYet;
         self.completed = None;
         self.stop_due = None;
         self.unsaved = true;
         let Some(unit) = self.running.clone() else { return Ended::AsAsked };
-        let ran = now.saturating_sub(self.started);
         match unit.life {
             Life::Once { .. } if status.is_success() => {
                 self.succeeded = Some(unit.digest);

@@ -3,6 +3,8 @@
 //! Start reading at [`Supervisor::hear`]. Invariant: an answer to a question of an earlier start, or over
 //! a connection that was given up, changes nothing.
 
+use std::time::Duration;
+
 use model::{Digest, Exit, ExitStatus, Happening, ProcessIdentity, UnitId};
 use plan::supervision::{Ended, Life, Link, Phase, ProbeKind, StopReason, Stopping, Verdict};
 use sys::{ConnectionId, Event, ProbeOutcome, System, Ticket};
@@ -144,7 +146,7 @@ where
     pub(super) fn answered(&mut self, unit: &UnitId, kind: ProbeKind, outcome: ProbeOutcome) {
         let now = self.system.now();
         let Some(entry) = self.units.get_mut(unit) else { return };
-        let every = std::time::Duration::from_secs(1);
+        let every = Duration::from_secs(1);
         let policy =
             entry.probe_policy(kind).unwrap_or(plan::supervision::ProbePolicy { every, timeout: every, failures: 1 });
         let verdict = entry.observed().probed(kind, outcome.is_ok(), &policy, now.steady);
@@ -180,7 +182,11 @@ where
         }
         let Some(entry) = self.units.get_mut(unit) else { return };
         entry.child = None;
-        let ended = entry.observed().ended(report.exit.status, now.steady);
+        // It may have ended long before this node learned of it; a clock that was set back makes the run look
+        // shorter, never longer.
+        let by_wall = entry.launched.map_or(Duration::MAX, |launched| report.exit.at.since(launched));
+        let ran = by_wall.min(now.steady.saturating_sub(entry.standing.observed.started));
+        let ended = entry.observed().ended(report.exit.status, ran, now.steady);
         let mut seen = vec![evidence("exit", &report.exit.status.to_string())];
         seen.extend(report.note.as_deref().map(|note| evidence("note", note)));
         if !report.last_lines.is_empty() {

@@ -2,15 +2,32 @@
 //!
 //! Start reading at [`Supervisor::launch`]. The order of its steps is what [`crate::record`] promises.
 
-use model::event::Evidence;
-use model::{Happening, Port, UnitId};
-use plan::supervision::{Ended, Phase, Unit};
+use model::{Happening, Port, Timestamp, UnitId};
+use plan::supervision::{Ended, Observed, Phase, Unit};
 use sys::{ShimStart, System, Ticket};
 
+use super::Supervisor;
+use super::entry::Entry;
 use super::notice::evidence;
 use super::wanted::{PortChoice, Wanted};
-use super::{RETRY, Supervisor};
 use crate::record::{EXIT_FILE, FailureKind, LastFailure, RECORD_FILE};
+
+/// How a unit stood before its record was made to say that it is started.
+struct Before {
+    /// How many failures in a row there were, when it was not stopped on purpose since.
+    failures: u32,
+    observed: Observed,
+    launched: Option<Timestamp>,
+    restarts: u64,
+}
+
+impl Before {
+    fn restore<Task>(self, entry: &mut Entry<Task>) {
+        entry.standing.observed = self.observed;
+        entry.launched = self.launched;
+        entry.restarts = self.restarts;
+    }
+}
 
 impl<S: System> Supervisor<S>
 where
@@ -98,18 +115,18 @@ where
         if let Err(error) = self.system.remove(&folder.join(EXIT_FILE)) {
             return self.refused(unit, error.to_string());
         }
-        let Some(failed_before) = self.write_intent(unit, &wanted.unit, port) else { return };
+        let Some(before) = self.write_intent(unit, &wanted.unit, port) else { return };
         let launch = match port {
             Some(port) => wanted.launch.with_port(port),
             None => wanted.launch,
         };
         let encoded = match serde_json::to_vec(&launch) {
             Ok(encoded) => encoded,
-            Err(error) => return self.not_spawned(unit, &wanted.unit, &error.to_string()),
+            Err(error) => return self.not_spawned(unit, before, &error.to_string()),
         };
         match self.system.spawn_shim(&ShimStart { folder, launch: encoded }) {
-            Ok(shim) => self.spawned(unit, shim, failed_before),
-            Err(error) => self.not_spawned(unit, &wanted.unit, &error.to_string()),
+            Ok(shim) => self.spawned(unit, shim, before.failures),
+            Err(error) => self.not_spawned(unit, before, &error.to_string()),
         }
     }
 
@@ -124,26 +141,30 @@ where
     }
 
     /// Writes that the unit is about to be started. What is observed changes only when that succeeded; then
-    /// it is told after how many failures in a row this start comes.
-    fn write_intent(&mut self, unit: &UnitId, wanted: &Unit, port: Option<Port>) -> Option<u32> {
+    /// it is told how the unit stood before.
+    fn write_intent(&mut self, unit: &UnitId, wanted: &Unit, port: Option<Port>) -> Option<Before> {
         let now = self.system.now();
         let boot = self.system.boot();
         let path = self.folders.of(unit).join(RECORD_FILE);
         let entry = self.units.get_mut(unit)?;
-        let failed_before = entry.standing.observed.failed_before(wanted.digest);
-        let before = (entry.standing.observed.clone(), entry.port, entry.launched, entry.restarts);
+        let before = Before {
+            failures: entry.standing.observed.failed_before(wanted.digest),
+            observed: entry.standing.observed.clone(),
+            launched: entry.launched,
+            restarts: entry.restarts,
+        };
         entry.begin(wanted, port, now);
-        entry.restarts += u64::from(failed_before > 0);
+        entry.restarts += u64::from(before.failures > 0);
         entry.observed().enter(Phase::Seeking, now.steady);
         let record = entry.record(&boot, now)?;
         if let Err(error) = self.system.write(&path, &record.encode()) {
             if let Some(entry) = self.units.get_mut(unit) {
-                (entry.standing.observed, entry.port, entry.launched, entry.restarts) = before;
+                before.restore(entry);
             }
             self.refused(unit, error.to_string());
             return None;
         }
-        Some(failed_before)
+        Some(before)
     }
 
     fn spawned(&mut self, unit: &UnitId, shim: model::ProcessIdentity, failed_before: u32) {
@@ -161,15 +182,15 @@ where
         self.tell(what, reason, Vec::new());
     }
 
-    fn not_spawned(&mut self, unit: &UnitId, wanted: &Unit, error: &str) {
-        let now = self.system.now();
+    /// The machine could not start a shim. That says nothing about the unit: it stands as before, and the
+    /// start is tried again.
+    fn not_spawned(&mut self, unit: &UnitId, before: Before, error: &str) {
+        let at = self.system.now().wall;
         let Some(entry) = self.units.get_mut(unit) else { return };
-        let ended = entry.observed().start_failed(wanted, now.steady);
-        entry.observed().retry_at = Some(now.steady.saturating_add(RETRY));
-        entry.last_failure = Some(LastFailure { at: now.wall, what: FailureKind::Spawn(error.to_owned()) });
-        let seen: Vec<Evidence> = vec![evidence("error", error)];
-        self.tell(Happening::UnitBlocked { unit: unit.clone() }, "its shim could not be started", seen);
-        self.tell_loop(unit, ended);
+        before.restore(entry);
+        entry.observed().unsaved = true;
+        entry.last_failure = Some(LastFailure { at, what: FailureKind::Spawn(error.to_owned()) });
+        self.refused(unit, error.to_owned());
     }
 
     pub(super) fn tell_loop(&mut self, unit: &UnitId, ended: Ended) {
