@@ -63,6 +63,22 @@ pub enum PlaceError {
         /// Its length.
         found: usize,
     },
+    /// The resource's user cannot reach its folder.
+    #[error(
+        "user id {uid}, as which {resource} runs, cannot reach {}: it may not enter {} (chmod o+x, or use another state \
+         directory)",
+        folder.display(), blocked.display()
+    )]
+    Blocked {
+        /// The resource.
+        resource: ResourceName,
+        /// Its user.
+        uid: u32,
+        /// What it was to reach.
+        folder: PathBuf,
+        /// The folder that it cannot enter.
+        blocked: PathBuf,
+    },
     /// A folder belongs to somebody who is neither the node nor the resource.
     #[error("{} belongs to user {owner}, and was expected to belong to {expected}: see who made it", path.display())]
     Foreign {
@@ -90,7 +106,19 @@ impl Place {
     pub(crate) fn make(&self) -> Result<(), PlaceError> {
         self.make_folder(&self.folder, Access::Group)?;
         self.make_folder(&self.config(), Access::Group)?;
-        self.make_folder(&self.sockets, Access::Server)
+        self.make_folder(&self.sockets, Access::Server)?;
+        self.check_way(&self.config()).and_then(|()| self.check_way(&self.sockets))
+    }
+
+    /// Refuses a folder that the resource's user cannot reach, before its server says so in its own words.
+    fn check_way(&self, folder: &Path) -> Result<(), PlaceError> {
+        let Some(UserIds { uid, gid }) = self.user else { return Ok(()) };
+        match sys::process::child::blocked_at(folder, uid, gid) {
+            None => Ok(()),
+            Some(blocked) => {
+                Err(PlaceError::Blocked { resource: self.resource.clone(), uid, folder: folder.to_owned(), blocked })
+            }
+        }
     }
 
     /// Makes a folder, or corrects the mode and owner of one that is there.

@@ -367,6 +367,26 @@ fn what_is_not_carried_out_is_refused() {
 }
 
 #[test]
+fn a_folder_on_the_way_that_cannot_be_entered_is_named() {
+    let ground = Ground::new();
+    let place = ground.place("db");
+    fs::set_permissions(&ground.folder, fs::Permissions::from_mode(0o700)).unwrap();
+    let outcome = run(server(place.clone()).prepare(&passwords(&[]), now()));
+    match place.user {
+        Some(user) => assert_eq!(
+            outcome.unwrap_err().to_string(),
+            format!(
+                "user id {}, as which db runs, cannot reach {}: it may not enter {} (chmod o+x, or use another state directory)",
+                user.uid,
+                place.config().display(),
+                ground.folder.display()
+            )
+        ),
+        None => outcome.unwrap(),
+    }
+}
+
+#[test]
 fn a_socket_path_that_the_kernel_cannot_hold_is_refused() {
     let ground = Ground::new();
     let mut place = ground.place("db");
