@@ -16,9 +16,9 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use commands::CommandLine;
 use commands::failure::Failure;
 use commands::session::Session;
+use commands::{Command, CommandLine};
 use node::layout::Surroundings;
 use terminal::Terminal;
 
@@ -53,7 +53,11 @@ fn usage(error: &clap::Error) -> ExitCode {
 fn carry_out(line: CommandLine, terminal: Terminal) -> Result<ExitCode, Failure> {
     let folder =
         env::current_dir().map_err(|error| Failure::doing("cannot tell which folder this is run in", &error))?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
+    let mut runtime = match line.command {
+        Command::Node(_) | Command::Up(_) => tokio::runtime::Builder::new_multi_thread(),
+        _ => tokio::runtime::Builder::new_current_thread(),
+    };
+    let runtime = runtime
         .worker_threads(NODE_THREADS)
         .enable_all()
         .build()

@@ -17,8 +17,8 @@ use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 
 use super::bodies::{
-    AcceptedBody, ErrorBody, FileBody, PlanBody, RunAcceptedBody, RunBody, RunStateBody, SecretBody, SecretImportBody,
-    SecretValueBody, StatusBody,
+    AcceptedBody, ErrorBody, ErrorKind, FileBody, PlanBody, RunAcceptedBody, RunBody, RunStateBody, SecretBody,
+    SecretImportBody, SecretValueBody, StatusBody,
 };
 use model::{SecretName, ServiceName, UnitId};
 
@@ -91,6 +91,16 @@ impl Client {
     /// How the stack is.
     pub(crate) async fn status(&self) -> Result<StatusBody, ClientError> {
         self.get("/v1/status").await
+    }
+
+    /// Whether a node runs that this caller may use. A node that has nothing to tell yet is one too.
+    pub(crate) async fn is_served(&self) -> Result<bool, ClientError> {
+        match self.status().await {
+            Ok(_) => Ok(true),
+            Err(ClientError::NoNode { .. }) => Ok(false),
+            Err(ClientError::Refused(body)) if matches!(body.kind, ErrorKind::NotFound | ErrorKind::Busy) => Ok(true),
+            Err(error) => Err(error),
+        }
     }
 
     /// What applying a file would do.

@@ -85,15 +85,17 @@ fn read_files(query: &LogsQuery, session: &Session, printer: &mut Printer<'_>) -
 /// Prints lines, and keeps the error that ended it.
 struct Printer<'t> {
     terminal: &'t Terminal,
+    printed: bool,
     failed: Option<io::Error>,
 }
 
 impl<'t> Printer<'t> {
     fn new(terminal: &'t Terminal) -> Self {
-        Self { terminal, failed: None }
+        Self { terminal, printed: false, failed: None }
     }
 
     fn take(&mut self, line: &LogLineBody) -> ControlFlow<()> {
+        self.printed = true;
         match self.print(line) {
             Ok(()) => ControlFlow::Continue(()),
             Err(error) => {
@@ -114,6 +116,9 @@ impl<'t> Printer<'t> {
     }
 
     fn finish(self) -> io::Result<()> {
+        if !self.printed {
+            self.terminal.note("no such lines; `mainstay status` shows what there is");
+        }
         self.failed.map_or(Ok(()), Err)
     }
 }

@@ -11,12 +11,15 @@ mod explain;
 mod init;
 mod logs;
 mod man;
+mod node;
 mod plan;
 mod restart;
 mod run;
 mod schema;
 mod secret;
+mod secret_access;
 mod status;
+mod up;
 
 pub(crate) mod failure;
 pub(crate) mod reference;
@@ -64,16 +67,44 @@ Exit codes:
 #[derive(Debug, Clone, Default, clap::Args)]
 pub(crate) struct Globals {
     /// The stack file; the nearest mainstay.yaml from the current folder upwards when absent.
-    #[arg(long, global = true, value_name = "PATH", env = "MAINSTAY_FILE", help_heading = "Global options")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "PATH",
+        env = "MAINSTAY_FILE",
+        hide_env_values = true,
+        help_heading = "Global options"
+    )]
     pub(crate) file: Option<PathBuf>,
     /// The environment of the file; development when absent.
-    #[arg(long, global = true, value_name = "NAME", env = "MAINSTAY_ENV", help_heading = "Global options")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "NAME",
+        env = "MAINSTAY_ENV",
+        hide_env_values = true,
+        help_heading = "Global options"
+    )]
     pub(crate) env: Option<EnvironmentName>,
     /// The state directory; .mainstay beside the stack file when absent.
-    #[arg(long, global = true, value_name = "DIR", env = "MAINSTAY_STATE", help_heading = "Global options")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        env = "MAINSTAY_STATE",
+        hide_env_values = true,
+        help_heading = "Global options"
+    )]
     pub(crate) state: Option<PathBuf>,
     /// The vault's key file; outside the state directory when absent.
-    #[arg(long, global = true, value_name = "PATH", env = "MAINSTAY_KEY_FILE", help_heading = "Global options")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "PATH",
+        env = "MAINSTAY_KEY_FILE",
+        hide_env_values = true,
+        help_heading = "Global options"
+    )]
     pub(crate) key_file: Option<PathBuf>,
     /// How data is printed.
     #[arg(long, global = true, value_enum, default_value_t, value_name = "FORMAT", help_heading = "Global options")]
@@ -89,6 +120,7 @@ pub(crate) enum Command {
     Init(init::Arguments),
     Check(check::Arguments),
     Plan(plan::Arguments),
+    Up(up::Arguments),
     Status(status::Arguments),
     Logs(logs::Arguments),
     Run(run::Arguments),
@@ -100,6 +132,8 @@ pub(crate) enum Command {
     Schema(schema::Arguments),
     Completions(completions::Arguments),
     Man(man::Arguments),
+    #[command(hide = true)]
+    Node(node::Arguments),
 }
 
 impl Command {
@@ -109,6 +143,7 @@ impl Command {
             Command::Init(arguments) => init::run(&arguments, session),
             Command::Check(arguments) => check::run(&arguments, session),
             Command::Plan(arguments) => plan::run(&arguments, session).await,
+            Command::Up(arguments) => up::run(&arguments, session).await,
             Command::Status(arguments) => status::run(&arguments, session).await,
             Command::Logs(arguments) => logs::run(&arguments, session).await,
             Command::Run(arguments) => run::run(&arguments, session).await,
@@ -120,6 +155,7 @@ impl Command {
             Command::Schema(arguments) => schema::run(&arguments, session),
             Command::Completions(arguments) => completions::run(&arguments, session),
             Command::Man(arguments) => man::run(&arguments, session),
+            Command::Node(arguments) => node::run(&arguments, session).await,
         }
     }
 }

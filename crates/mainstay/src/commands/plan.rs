@@ -1,11 +1,23 @@
 //! `mainstay plan`: what `up` would do, in words.
 
+use std::fs::DirBuilder;
+use std::net::{Ipv4Addr, TcpListener};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::PathBuf;
 use std::process::ExitCode;
+
+use model::Port;
 
 use super::check;
 use super::failure::Failure;
 use super::session::Session;
-use crate::api::bodies::PlanBody;
+use crate::api::bodies::{FileBody, PlanBody};
+use crate::node::answer::plan_body;
+use crate::node::applied::Applied;
+use crate::node::consider::{Against, consider};
+use crate::node::layout::{Layout, Surroundings};
+use crate::node::machine_facts::MachineFacts;
+use crate::node::store::Store;
 use crate::terminal::Terminal;
 
 /// Shows what `up` would do, and what follows from the objectives
@@ -16,7 +28,12 @@ pub(crate) struct Arguments {}
 pub(crate) async fn run(_: &Arguments, session: &Session) -> Result<ExitCode, Failure> {
     let file = session.file()?;
     check::accepted(&file, session)?;
-    let plan = session.client()?.plan(&session.file_body(&file)?).await?;
+    let body = session.file_body(&file)?;
+    let client = session.client()?;
+    let plan = match client.is_served().await? {
+        true => client.plan(&body).await?,
+        false => without_node(&body, session)?,
+    };
     show(&plan, &session.terminal)?;
     Ok(ExitCode::SUCCESS)
 }
@@ -28,4 +45,61 @@ pub(crate) fn show(plan: &PlanBody, terminal: &Terminal) -> Result<(), Failure> 
         false => terminal.print(&plan.text)?,
     }
     Ok(())
+}
+
+/// The plan where no node runs: against what was applied last, or against nothing where nothing ever was.
+fn without_node(file: &FileBody, session: &Session) -> Result<PlanBody, Failure> {
+    let layout = session.layout()?;
+    match layout.state().exists() {
+        true => considered(file, layout, session),
+        false => {
+            let passing = Passing::new()?;
+            considered(file, passing.layout(session), session)
+        }
+    }
+}
+
+fn considered(file: &FileBody, layout: Layout, session: &Session) -> Result<PlanBody, Failure> {
+    let store = Store::open(layout).map_err(|error| Failure::of(&error))?;
+    let applied = Applied::load(&store.records).map_err(|error| Failure::of(&error))?;
+    let machine = MachineFacts::find(&session.around).map_err(|error| Failure::of(&error))?;
+    let against = Against {
+        machine: &machine,
+        layout: &store.layout,
+        applied: &applied,
+        vault: &store.vault,
+        free_port: &mut free_port,
+    };
+    Ok(plan_body(&consider(file, against)?))
+}
+
+fn free_port() -> Option<Port> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).ok()?;
+    Port::new(listener.local_addr().ok()?.port())
+}
+
+/// An empty state directory for one plan, so that planning leaves nothing behind.
+struct Passing {
+    folder: PathBuf,
+}
+
+impl Passing {
+    fn new() -> Result<Self, Failure> {
+        let folder = std::env::temp_dir().join(format!("mainstay-plan-{}", std::process::id()));
+        let made = DirBuilder::new().mode(0o700).create(&folder);
+        made.map_err(|error| Failure::doing(format!("cannot make {}", folder.display()), &error))?;
+        Ok(Self { folder })
+    }
+
+    fn layout(&self, session: &Session) -> Layout {
+        let around = Surroundings { root: false, runtime_dir: Some(self.folder.clone()), ..session.around.clone() };
+        Layout::new(&self.folder.join("state"), "plan", &around, Some(&self.folder.join("key")))
+    }
+}
+
+impl Drop for Passing {
+    fn drop(&mut self) {
+        // It lies where the system clears up.
+        drop(std::fs::remove_dir_all(&self.folder));
+    }
 }

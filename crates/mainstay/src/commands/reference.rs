@@ -13,6 +13,7 @@ pub(crate) fn markdown() -> String {
         "# Command line\n\n\
          Made from the program itself; a test keeps it in step.\n\n",
     );
+    text.push_str("Every command takes the global options that stand under the first heading.\n\n");
     for (name, help) in helps() {
         text.push_str(&format!("## {name}\n\n```text\n{help}```\n\n"));
     }
@@ -21,7 +22,7 @@ pub(crate) fn markdown() -> String {
     text
 }
 
-/// Each command that people use, with its help.
+/// Each command that people use, with its help; the global options stand in the first alone.
 pub(crate) fn helps() -> Vec<(String, String)> {
     let mut root = CommandLine::command().term_width(WIDTH);
     root.build();
@@ -35,7 +36,13 @@ fn collect(command: &mut clap::Command, above: &str, helps: &mut Vec<(String, St
         return;
     }
     let name = format!("{above} {}", command.get_name()).trim_start().to_owned();
-    let help = command.render_long_help().to_string();
+    let globals: Vec<clap::Id> =
+        command.get_arguments().filter(|arg| arg.is_global_set()).map(|arg| arg.get_id().clone()).collect();
+    let mut shown = command.clone();
+    if !above.is_empty() {
+        shown = globals.into_iter().fold(shown, |shown, id| shown.mut_arg(id, |arg| arg.hide(true)));
+    }
+    let help = shown.render_long_help().to_string();
     let lines: Vec<&str> = help.lines().map(str::trim_end).collect();
     helps.push((name.clone(), format!("{}\n", lines.join("\n").trim_end())));
     for below in command.get_subcommands_mut() {

@@ -11,6 +11,7 @@ use model::SecretName;
 use zeroize::Zeroizing;
 
 use super::failure::Failure;
+use super::secret_access::Access;
 use super::session::Session;
 use crate::api::bodies::{SecretBody, SecretImportBody, SecretValueBody};
 use crate::terminal::table::{Align, Cell, Table};
@@ -62,23 +63,23 @@ const TEXT_BYTES_MAX: u64 = 1 << 20;
 
 /// Carries out one action.
 pub(crate) async fn run(arguments: Arguments, session: &Session) -> Result<ExitCode, Failure> {
-    let store = session.client()?;
+    let mut access = Access::open(session).await?;
     let terminal = &session.terminal;
     match arguments.action {
         Action::Set { name } => {
             let value = read_value(&name)?;
-            store.set_secret(&name, &value).await?;
+            access.set(&name, &value).await?;
             terminal.note(&format!("{name} is set"));
         }
-        Action::List => list(&store.secrets().await?, terminal)?,
-        Action::Get { name, version } => get(&store.secret(&name, version).await?, terminal)?,
+        Action::List => list(&access.list().await?, terminal)?,
+        Action::Get { name, version } => get(&access.get(&name, version).await?, terminal)?,
         Action::Remove { name } => {
-            store.remove_secret(&name).await?;
+            access.remove(&name).await?;
             terminal.note(&format!("{name} and all its versions are removed"));
         }
         Action::Import { file } => {
             let text = read_import(&session.folder().join(&file), file.as_os_str() == "-")?;
-            let names = store.import_secrets(&text).await?;
+            let names = access.import(&text).await?;
             import(&names, terminal)?;
         }
     }

@@ -118,6 +118,11 @@ impl Session {
         Ok(Layout::new(&state, &tag(&state), &self.around, key.as_deref()))
     }
 
+    /// The tag of this session's state directory.
+    pub(crate) fn tag(&self) -> Result<String, Failure> {
+        Ok(tag(&self.state()?))
+    }
+
     /// A client of this session's node.
     pub(crate) fn client(&self) -> Result<Client, Failure> {
         Ok(Client::new(&self.layout()?.control_socket()))
@@ -134,7 +139,7 @@ impl Session {
 }
 
 /// A short text that tells one state directory from every other of the machine.
-pub(crate) fn tag(state: &Path) -> String {
+fn tag(state: &Path) -> String {
     let digest = Sha256::digest(state.as_os_str().as_encoded_bytes());
     digest.iter().map(|byte| format!("{byte:02x}")).collect::<String>().chars().take(TAG_DIGITS).collect()
 }

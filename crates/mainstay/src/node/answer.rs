@@ -173,7 +173,7 @@ impl Node {
         }
         self.applied = next;
         self.servers.clear();
-        self.seen.clear();
+        self.seen = None;
         self.resume();
         self.clean_up(&dropped);
         Ok(AcceptedBody { entry })
@@ -468,7 +468,8 @@ fn users_of(current: Option<&Current>, name: &SecretName) -> Vec<ServiceName> {
     services.filter(|(_, service)| service.secrets.contains(name)).map(|(service, _)| service.clone()).collect()
 }
 
-fn plan_body(found: &Considered) -> PlanBody {
+/// A plan as the API gives it.
+pub(crate) fn plan_body(found: &Considered) -> PlanBody {
     let plan = &found.plan;
     let step = |step: &plan::change::Step| StepBody {
         action: step.action.to_string(),

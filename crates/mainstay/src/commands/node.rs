@@ -1,0 +1,158 @@
+//! The node as a process: the hidden command that is one, and how `up --detach` starts it.
+
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Seek, SeekFrom};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::process::{Child, Command, ExitCode, Stdio};
+use std::time::Duration;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{mpsc, watch};
+
+use super::failure::{Exit, Failure};
+use super::session::Session;
+use super::wait::LOOK_EVERY;
+use crate::api::client::Client;
+use crate::api::server;
+use crate::node::call::CALLS_WAITING_MAX;
+use crate::node::{Ended, Node, Wish};
+use crate::terminal::progress::Progress;
+
+/// Runs the node of a state directory until it is told to end
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {}
+
+/// Where a detached node writes what it has to say.
+const LOG_NAME: &str = "node.log";
+/// How much of its end is shown when it dies at once.
+const LOG_SHOWN_MAX: u64 = 4 << 10;
+
+/// Is the node, in a session of its own: SIGTERM, SIGINT and SIGHUP end it and leave what it runs to the
+/// shims.
+pub(crate) async fn run(_: &Arguments, session: &Session) -> Result<ExitCode, Failure> {
+    // Fails only where this process leads a group already, as under a service manager, and needs no new one.
+    let _leads_already = rustix::process::setsid().is_err();
+    let (wish, wished) = watch::channel(Wish::Run);
+    let mut node = std::pin::pin!(serve(session, wished));
+    tokio::select! {
+        ended = &mut node => return ended.map(|_| ExitCode::SUCCESS),
+        asked = asked_to_end() => drop(asked?),
+    }
+    wish.send_replace(Wish::Leave);
+    node.await.map(|_| ExitCode::SUCCESS)
+}
+
+/// A signal that asks this process to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Asked {
+    /// Ctrl-C.
+    Interrupt,
+    /// SIGTERM, or the terminal closed.
+    End,
+}
+
+/// Waits for such a signal.
+pub(crate) async fn asked_to_end() -> Result<Asked, Failure> {
+    let listen = |kind| signal(kind).map_err(|error| Failure::doing("cannot listen for signals", &error));
+    let mut interrupt = listen(SignalKind::interrupt())?;
+    let mut terminate = listen(SignalKind::terminate())?;
+    let mut hangup = listen(SignalKind::hangup())?;
+    Ok(tokio::select! {
+        _ = interrupt.recv() => Asked::Interrupt,
+        _ = terminate.recv() => Asked::End,
+        _ = hangup.recv() => Asked::End,
+    })
+}
+
+/// The node of this session's state directory, in this process, with its control API.
+pub(crate) async fn serve(session: &Session, wish: watch::Receiver<Wish>) -> Result<Ended, Failure> {
+    let layout = session.layout()?;
+    let node = Node::start(layout.clone(), session.tag()?, &session.around).map_err(|error| Failure::of(&error))?;
+    let socket = layout.control_socket();
+    let listener = server::bind(&socket)
+        .map_err(|error| Failure::doing(format!("cannot listen on {}", socket.display()), &error))?;
+    let (calls, received) = mpsc::channel(CALLS_WAITING_MAX);
+    let settings =
+        server::Settings { calls, logs: layout.logs(), journal: layout.journal(), newest: node.newest_entry() };
+    let (stop, stopped) = watch::channel(false);
+    let running = async {
+        let ended = node.run(received, wish).await;
+        // The socket goes first: whoever finds none knows that the node is done.
+        let removed = std::fs::remove_file(&socket);
+        stop.send_replace(true);
+        removed.map(|()| ended)
+    };
+    let (ended, ()) = tokio::join!(running, server::serve(listener, settings, stopped));
+    ended.map_err(|error| Failure::doing(format!("cannot remove {}", socket.display()), &error))
+}
+
+/// Starts a node beside this process and waits until it answers.
+pub(crate) async fn detach(session: &Session, client: &Client, limit: Duration) -> Result<(), Failure> {
+    let layout = session.layout()?;
+    layout.make().map_err(|error| Failure::of(&error))?;
+    let log = layout.state().join(LOG_NAME);
+    let mut node = start(session, &log)?;
+    let begun = sys::clock::now().steady;
+    let mut progress = Progress::new(&session.terminal);
+    loop {
+        if client.is_served().await? {
+            return Ok(());
+        }
+        let ended = node.try_wait().map_err(|error| Failure::doing("cannot watch the node", &error))?;
+        if let Some(status) = ended {
+            return Err(Failure { problems: last_words(&log), ..Failure::new(format!("the node ended: {status}")) });
+        }
+        let elapsed = sys::clock::now().steady.saturating_sub(begun);
+        if elapsed >= limit {
+            return Err(silent(limit).with_hint(format!("{} holds what it has to say", log.display())));
+        }
+        progress.show("waiting for the node to answer", elapsed);
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+/// Waits until the node in this process answers.
+pub(crate) async fn until_it_answers(client: &Client, limit: Duration) -> Result<(), Failure> {
+    let waiting = async {
+        while !client.is_served().await? {
+            tokio::time::sleep(LOOK_EVERY / 4).await;
+        }
+        Ok(())
+    };
+    tokio::time::timeout(limit, waiting).await.unwrap_or_else(|_| Err(silent(limit)))
+}
+
+fn silent(limit: Duration) -> Failure {
+    Failure::new(format!("the node does not answer after {} s", limit.as_secs())).with_exit(Exit::NotReady)
+}
+
+fn start(session: &Session, log: &Path) -> Result<Child, Failure> {
+    let cannot = |error: std::io::Error| Failure::doing("cannot start the node", &error);
+    let output = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(log).map_err(cannot)?;
+    let errors = output.try_clone().map_err(cannot)?;
+    let program = std::env::current_exe().map_err(cannot)?;
+    Command::new(program)
+        .arg("node")
+        .args(session.same_place()?)
+        .current_dir("/")
+        .stdin(Stdio::null())
+        .stdout(output)
+        .stderr(errors)
+        .spawn()
+        .map_err(cannot)
+}
+
+/// The end of the node's log.
+fn last_words(log: &Path) -> Vec<String> {
+    let mut text = String::new();
+    let read = File::open(log).and_then(|mut file| {
+        let length = file.metadata()?.len();
+        file.seek(SeekFrom::Start(length.saturating_sub(LOG_SHOWN_MAX)))?;
+        file.take(LOG_SHOWN_MAX).read_to_string(&mut text)
+    });
+    match read {
+        Ok(_) => text.lines().map(str::to_owned).collect(),
+        Err(error) => vec![format!("its log {} cannot be read: {error}", log.display())],
+    }
+}

@@ -1,0 +1,183 @@
+//! `mainstay up`: the stack as the file says, by a node that is started here where none runs.
+//!
+//! In the foreground the node runs in this process: Ctrl-C stops the stack, while a closed terminal or a
+//! SIGTERM ends only the node, and services and resources go on.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use model::Span;
+use tokio::sync::watch;
+
+use super::check;
+use super::down;
+use super::failure::{Exit, Failure};
+use super::node::{self, Asked, asked_to_end};
+use super::plan;
+use super::session::Session;
+use super::wait::{LOOK_EVERY, Missing, Waited, not_ready, until_settled};
+use crate::api::bodies::{FileBody, StatusBody};
+use crate::api::client::Client;
+use crate::node::{Ended, Wish};
+use crate::terminal::changes::Changes;
+use crate::terminal::table::{Align, Cell, Table};
+use crate::terminal::{Terminal, Tone, human};
+
+/// Brings the stack up, or changes what runs to what the file says
+///
+/// Where no node runs, one is started: in this process, or with --detach beside it. Ctrl-C then stops the
+/// stack; a closed terminal or SIGTERM ends only the node, and services go on until the next `up` takes them
+/// over. Where a node runs, it is given the changed file. The plan is shown first in every case.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// Leaves the node running beside this terminal.
+    #[arg(short, long)]
+    detach: bool,
+    /// Waits until everything is ready, 60s at most unless told otherwise, and ends with 3 when it is not.
+    /// The node is left running, as with --detach.
+    #[arg(long, value_name = "DURATION", num_args = 0..=1, default_missing_value = "60s")]
+    wait: Option<Span>,
+}
+
+/// How long a node that was just started may take until it answers.
+const START_TIME_MAX: Duration = Duration::from_secs(30);
+
+/// Brings up or changes.
+pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<ExitCode, Failure> {
+    let file = session.file()?;
+    check::accepted(&file, session)?;
+    let body = session.file_body(&file)?;
+    let client = session.client()?;
+    match (client.is_served().await?, arguments.detach || arguments.wait.is_some()) {
+        (true, _) => {}
+        (false, true) => node::detach(session, &client, START_TIME_MAX).await?,
+        (false, false) => return foreground(&body, session).await,
+    }
+    let changed = apply(&client, &body, &session.terminal).await?;
+    match arguments.wait {
+        Some(limit) => wait(&client, limit, &session.terminal).await?,
+        None if changed => session.terminal.note("accepted; `mainstay status` shows how it goes on"),
+        None => {}
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Shows the plan and has it carried out; says whether there was anything to do.
+async fn apply(client: &Client, file: &FileBody, terminal: &Terminal) -> Result<bool, Failure> {
+    let plan = client.plan(file).await?;
+    plan::show(&plan, terminal)?;
+    if plan.changes {
+        client.apply(file).await?;
+    }
+    Ok(plan.changes)
+}
+
+/// Waits until everything is ready, and shows where to look.
+async fn wait(client: &Client, limit: Span, terminal: &Terminal) -> Result<(), Failure> {
+    let begun = sys::clock::now().steady;
+    match until_settled(client, terminal, limit.duration()).await? {
+        Waited::Settled(status) => {
+            let took = sys::clock::now().steady.saturating_sub(begun);
+            terminal.note(&summary(&status, Some(took), terminal));
+            Ok(())
+        }
+        Waited::NotYet(status) => Err(late(&status, limit)),
+    }
+}
+
+fn late(status: &StatusBody, limit: Span) -> Failure {
+    Failure {
+        problems: not_ready(status).iter().map(Missing::text).collect(),
+        ..Failure::new(format!("not everything is ready after {limit}"))
+            .with_exit(Exit::NotReady)
+            .with_hint("it goes on: `mainstay status` shows how, `mainstay logs` what was printed")
+    }
+}
+
+/// What is up, and where to look.
+fn summary(status: &StatusBody, took: Option<Duration>, terminal: &Terminal) -> String {
+    let took = took.map(|took| format!(" after {}", human::span(took))).unwrap_or_default();
+    let mut table = Table::new(&[("NAME", Align::Left), ("STATE", Align::Left), ("ADDRESS", Align::Left)]);
+    for resource in &status.resources {
+        let address = resource.unit.address.clone().unwrap_or_default();
+        table.row(vec![resource.name.as_str().into(), (&*resource.unit.state).into(), address.into()]);
+    }
+    for service in &status.services {
+        let addresses: Vec<String> = service.replicas.iter().filter_map(|it| it.unit.address.clone()).collect();
+        let state = match service.wanted {
+            0 => service.state.clone(),
+            wanted => format!("{} {}/{wanted}", service.state, service.ready),
+        };
+        table.row(vec![service.name.as_str().into(), state.into(), Cell::from(addresses.join(" "))]);
+    }
+    let good = terminal.paint_note(Tone::Good, &format!("{} ({}) is up{took}", status.stack, status.environment));
+    let mut text = good;
+    for listener in &status.edge.listeners {
+        text.push_str(&format!("\n  {listener}"));
+    }
+    if !table.is_empty() {
+        text.push_str(&format!("\n{}", table.render(terminal).trim_end()));
+    }
+    text
+}
+
+async fn foreground(file: &FileBody, session: &Session) -> Result<ExitCode, Failure> {
+    let client = session.client()?;
+    let (wish, wished) = watch::channel(Wish::Run);
+    let mut node = std::pin::pin!(node::serve(session, wished));
+    let asked = tokio::select! {
+        ended = &mut node => return ended.map(|_| ExitCode::SUCCESS),
+        Err(failure) = attend(&client, file, &session.terminal) => {
+            wish.send_replace(Wish::Leave);
+            node.await?;
+            return Err(failure);
+        }
+        asked = asked_to_end() => asked?,
+    };
+    let terminal = &session.terminal;
+    if asked == Asked::Interrupt {
+        terminal.note("stopping the stack; Ctrl-C again ends only the node");
+        wish.send_replace(Wish::Down);
+        tokio::select! {
+            ended = &mut node => {
+                ended?;
+                terminal.note("everything is stopped; data is kept");
+                return Ok(ExitCode::SUCCESS);
+            }
+            // Shows what still runs; the end of the node is what is waited for.
+            _ = down::watch(&client, terminal) => {}
+            asked = asked_to_end() => drop(asked?),
+        }
+    }
+    wish.send_replace(Wish::Leave);
+    let ended = node.await?;
+    terminal.note(match ended {
+        Ended::Down => "everything is stopped; data is kept",
+        Ended::LeftRunning => "the node has ended; what runs goes on, and the next `mainstay up` takes it over",
+    });
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Applies the file and then tells what changes, until something goes wrong.
+async fn attend(client: &Client, file: &FileBody, terminal: &Terminal) -> Result<(), Failure> {
+    node::until_it_answers(client, START_TIME_MAX).await?;
+    apply(client, file, terminal).await?;
+    let mut changes = Changes::default();
+    let mut settled = false;
+    let begun = sys::clock::now().steady;
+    loop {
+        // A node that is busy answers the next time; one that ends is seen to end.
+        if let Ok(status) = client.status().await {
+            for line in changes.between(&status) {
+                terminal.note(&line.paint(terminal));
+            }
+            let elapsed = sys::clock::now().steady.saturating_sub(begun);
+            if status.settled && !settled {
+                settled = true;
+                terminal.note(&summary(&status, Some(elapsed), terminal));
+                terminal.note("Ctrl-C stops the stack");
+            }
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}

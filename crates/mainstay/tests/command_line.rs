@@ -1,0 +1,330 @@
+//! The built program from the outside, where no node runs: exit codes, both formats, what is refused.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use expect_test::{Expect, expect};
+
+/// A folder of one test's own.
+struct World {
+    folder: PathBuf,
+}
+
+/// What a run of the program came to.
+struct Ran {
+    code: Option<i32>,
+    out: String,
+    err: String,
+}
+
+impl World {
+    fn new(name: &str) -> Self {
+        let folder = std::env::temp_dir().join(format!("mainstay-cli-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        Self { folder: folder.canonicalize().unwrap() }
+    }
+
+    fn with(self, name: &str, text: &str) -> Self {
+        let path = self.folder.join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+        self
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_mainstay"));
+        command.args(arguments).current_dir(&self.folder).env_clear().stdin(Stdio::null());
+        command.env("HOME", &self.folder).env("XDG_RUNTIME_DIR", &self.folder);
+        command
+    }
+
+    fn run(&self, arguments: &[&str]) -> Ran {
+        self.ran(self.command(arguments).output().unwrap())
+    }
+
+    /// The folder's own name is another one each time.
+    fn ran(&self, output: Output) -> Ran {
+        let text = |bytes: Vec<u8>| {
+            let text = String::from_utf8(bytes).unwrap();
+            socketless(&text.replace(&*self.folder.to_string_lossy(), "FOLDER"))
+        };
+        Ran { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        std::fs::remove_dir_all(&self.folder).unwrap();
+    }
+}
+
+/// A text with the path of the control socket, which differs by user and folder, replaced.
+fn socketless(text: &str) -> String {
+    let words = text.split_inclusive(' ').map(|word| match word.find("/control.sock") {
+        Some(at) => format!("(SOCKET{}", &word[at + "/control.sock".len()..]),
+        None => word.to_owned(),
+    });
+    words.collect()
+}
+
+#[track_caller]
+fn check(ran: &Ran, code: i32, out: Expect, err: Expect) {
+    out.assert_eq(&ran.out);
+    err.assert_eq(&ran.err);
+    assert_eq!(ran.code, Some(code));
+}
+
+const FIVE_PROBLEMS: &str = include_str!("samples/five-problems.yaml");
+const GOOD: &str = "stack: shop\nservices:\n  api: { run: ./api }\n";
+
+#[test]
+fn check_shows_every_problem_at_its_place() {
+    let world = World::new("check").with("mainstay.yaml", FIVE_PROBLEMS);
+    check(
+        &world.run(&["check"]),
+        1,
+        expect![[r#"
+        error[command-syntax]: `|` means something to a shell, and no shell is run
+         --> mainstay.yaml:6:10
+          |
+        6 |     run: ./api serve | tee log
+          |          ^^^^^^^^^^^^^^^^^^^^^
+          |
+          = hint: quote it if it is meant as text, or ask for a shell: sh -c '…'
+
+        error[wrong-kind]: `two` is not a whole number
+         --> mainstay.yaml:7:15
+          |
+        7 |     replicas: two
+          |               ^^^
+
+        error[unknown-reference]: there is no resource `bd`
+         --> mainstay.yaml:8:12
+          |
+        8 |     uses: [bd]
+          |            ^^
+          |
+          = hint: did you mean `db`?
+
+        unsupported[not-supported-yet]: not supported yet: containers
+          --> mainstay.yaml:10:5
+           |
+        10 |     image: nginx
+           |     ^^^^^
+           |
+           = hint: start the program itself with `run`
+
+        error[unknown-key]: `services.web`, a service, has no key `prot`
+          --> mainstay.yaml:11:5
+           |
+        11 |     prot: 8080
+           |     ^^^^
+           |
+           = hint: did you mean `port`?
+
+        the file cannot be used: 4 errors and 1 unsupported line
+    "#]],
+        expect![[r#""#]],
+    );
+}
+
+#[test]
+fn check_prints_problems_for_programs() {
+    let world = World::new("check-json").with("mainstay.yaml", FIVE_PROBLEMS);
+    let ran = world.run(&["check", "--output", "json"]);
+    let report: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!(report["accepted"], false);
+    let problems = report["problems"].as_array().unwrap();
+    assert_eq!(problems.len(), 5);
+    expect![[r#"
+        {
+          "column": 10,
+          "file": "mainstay.yaml",
+          "hint": "quote it if it is meant as text, or ask for a shell: sh -c '…'",
+          "line": 6,
+          "marked": "./api serve | tee log",
+          "message": "`|` means something to a shell, and no shell is run",
+          "rule": "command-syntax",
+          "severity": "error"
+        }"#]]
+    .assert_eq(&serde_json::to_string_pretty(&problems[0]).unwrap());
+    assert_eq!((ran.code, ran.err.as_str()), (Some(1), ""));
+}
+
+#[test]
+fn a_good_file_is_found_from_a_folder_below() {
+    let world = World::new("below").with("mainstay.yaml", GOOD).with("src/deep/x", "");
+    let mut command = world.command(&["check"]);
+    command.current_dir(world.folder.join("src/deep"));
+    check(
+        &world.ran(command.output().unwrap()),
+        0,
+        expect![[r#"
+        FOLDER/mainstay.yaml is good for development
+    "#]],
+        expect![[r#""#]],
+    );
+}
+
+#[test]
+fn without_a_file_it_says_what_to_do() {
+    let world = World::new("nofile");
+    check(
+        &world.run(&["check"]),
+        1,
+        expect![[r#""#]],
+        expect![[r#"
+        error: there is no mainstay.yaml in FOLDER or any folder above it
+        hint: write one with `mainstay init`, or name one with --file
+    "#]],
+    );
+    check(
+        &world.run(&["status"]),
+        1,
+        expect![[r#""#]],
+        expect![[r#"
+        error: there is no mainstay.yaml in FOLDER or any folder above it
+        hint: name a stack file with --file or a state directory with --state
+    "#]],
+    );
+}
+
+#[test]
+fn without_a_node_it_says_how_to_start_one() {
+    let world = World::new("nonode").with("mainstay.yaml", GOOD);
+    let no_node = "error: no node runs for this stack (SOCKET)\nhint: start it with `mainstay up`\n";
+    for arguments in [&["status"][..], &["down"], &["restart", "api"], &["run", "api", "--", "true"]] {
+        let ran = world.run(arguments);
+        assert_eq!((ran.code, ran.err.as_str()), (Some(4), no_node), "{arguments:?}");
+    }
+}
+
+#[test]
+fn what_cannot_be_understood_ends_with_2() {
+    let world = World::new("usage");
+    let ran = world.run(&["upp"]);
+    assert_eq!(ran.code, Some(2));
+    assert!(ran.err.contains("unrecognized subcommand"), "{}", ran.err);
+    let ran = world.run(&["restart", "Api"]);
+    assert_eq!(ran.code, Some(2));
+    assert!(ran.err.contains("'A' cannot stand here"), "{}", ran.err);
+    assert_eq!(world.run(&[]).code, Some(2));
+    assert_eq!(world.run(&["--help"]).code, Some(0));
+}
+
+#[test]
+fn init_writes_a_file_that_check_accepts_and_replaces_none() {
+    let world = World::new("init").with(
+        "package.json",
+        r#"{"name":"shop","scripts":{"start":"node server.js"},"dependencies":{"express":"4","pg":"8"}}"#,
+    );
+    let first = world.run(&["init"]);
+    assert_eq!((first.code, first.out.as_str()), (Some(0), ""), "{}", first.err);
+    assert!(first.err.starts_with("wrote mainstay.yaml: found `package.json`"), "{}", first.err);
+    let checked = world.run(&["check"]);
+    assert_eq!(checked.code, Some(0), "{}{}", checked.out, checked.err);
+    check(
+        &world.run(&["init"]),
+        1,
+        expect![[r#""#]],
+        expect![[r#"
+        error: there is a mainstay.yaml in FOLDER already
+        hint: change it and look at it with `mainstay check`; `mainstay init` replaces nothing
+    "#]],
+    );
+}
+
+#[test]
+fn logs_and_events_are_read_without_a_node() {
+    let line = "{\"at\":\"2026-11-20T17:00:00.000Z\",\"unit\":\"api.1.1\",\"stream\":\"out\",\"line\":\"hello\"}\n";
+    let entry = "{\"id\":1,\"at\":\"2026-11-20T17:00:00.000Z\",\"actor\":\"node\",\"what\":{\"kind\":\"node_stopped\"},\"reason\":\"asked\",\"evidence\":[],\"cause\":null}\n";
+    let world = World::new("files")
+        .with("mainstay.yaml", GOOD)
+        .with(".mainstay/logs/api.1.1/api.1.1.000001.log", line)
+        .with(".mainstay/journal/000000000001.jsonl", entry);
+    check(
+        &world.run(&["logs"]),
+        0,
+        expect![[r#"
+        2026-11-20T17:00:00.000Z api.1.1      hello
+    "#]],
+        expect![[r#""#]],
+    );
+    check(
+        &world.run(&["logs", "--output", "json"]),
+        0,
+        expect![[r#"
+        {"at":"2026-11-20T17:00:00.000Z","unit":"api.1.1","stream":"out","line":"hello","cut":false}
+    "#]],
+        expect![[r#""#]],
+    );
+    check(&world.run(&["logs", "web"]), 0, expect![[r#""#]], expect![[r#"
+        no such lines; `mainstay status` shows what there is
+    "#]]);
+    check(
+        &world.run(&["events"]),
+        0,
+        expect![[r#"
+                1 2026-11-20T17:00:00.000Z node     the node stopped: asked
+        "#]],
+        expect![[r#""#]],
+    );
+    check(
+        &world.run(&["explain", "1"]),
+        0,
+        expect![[r#"
+        entry 1: the node stopped
+          who         node
+          when        2026-11-20T17:00:00.000Z
+          why         asked
+    "#]],
+        expect![[r#""#]],
+    );
+    check(
+        &world.run(&["explain", "2"]),
+        1,
+        expect![[r#""#]],
+        expect![[r#"
+        error: the journal has no entry 2
+        hint: `mainstay events` lists them
+    "#]],
+    );
+}
+
+#[test]
+fn completions_and_manual_pages_come_out() {
+    let world = World::new("pages");
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let ran = world.run(&["completions", shell]);
+        assert_eq!(ran.code, Some(0));
+        assert!(ran.out.contains("mainstay"), "{shell}");
+    }
+    assert_eq!(world.run(&["man", "pages"]).code, Some(0));
+    let page = std::fs::read_to_string(world.folder.join("pages/mainstay-check.1")).unwrap();
+    assert!(page.contains("Checks the stack file"), "{page}");
+    assert!(!Path::new(&world.folder.join("pages/mainstay-node.1")).exists(), "hidden commands have no page");
+}
+
+#[test]
+fn the_schema_is_json() {
+    let ran = World::new("schema").run(&["schema"]);
+    let schema: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_failure_worth_words() {
+    let world = World::new("pipe");
+    let mut command = world.command(&["schema"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
+}
+
+#[test]
+fn colour_is_only_where_it_is_asked_for() {
+    let world = World::new("colour").with("mainstay.yaml", FIVE_PROBLEMS);
+    assert!(!world.run(&["check"]).out.contains('\u{1b}'));
+    assert!(world.run(&["check", "--color", "always"]).out.contains('\u{1b}'));
+}
