@@ -100,7 +100,7 @@ rules! {
     UnknownReference = "unknown-reference", Error;
     /// No service needs itself, directly or through others.
     NeedsCycle = "needs-cycle", Error;
-    /// A scheduled service is a job: it has no port, no replicas, no health and no rollout, and nothing
+    /// A scheduled service is a job: it has no port, no replicas, no health checks and no rollout, and nothing
     /// waits for it.
     ScheduledService = "scheduled-service", Error;
     /// A fixed port belongs to one replica of one service, or to one resource.
