@@ -72,7 +72,7 @@ impl Node {
                 }
                 self.applied.runs.extend(run);
                 self.applied.jobs.insert(job.service.clone(), job);
-                self.seen.clear();
+                self.seen = None;
                 true
             }
             Err(error) => {

@@ -102,8 +102,9 @@ pub(crate) struct Node {
     servers: BTreeMap<ResourceName, Server>,
     /// Replicas that are still to be restarted, by service.
     restarts: BTreeMap<ServiceName, BTreeSet<(ReleaseNumber, ReplicaNumber)>>,
-    /// What the last look saw, so that an event that changes nothing costs nothing.
-    seen: Vec<(UnitId, State, bool)>,
+    /// What the last look saw, so that an event that changes nothing costs nothing; absent when what is applied
+    /// has changed since.
+    seen: Option<Vec<(UnitId, State, bool)>>,
     /// The units last wanted.
     told: BTreeMap<UnitId, model::Digest>,
     changes: BTreeMap<ServiceName, String>,
@@ -140,7 +141,7 @@ impl Node {
             derived: None,
             servers: BTreeMap::new(),
             restarts: BTreeMap::new(),
-            seen: Vec::new(),
+            seen: None,
             told: BTreeMap::new(),
             changes: BTreeMap::new(),
             next_runs: BTreeMap::new(),
@@ -224,10 +225,10 @@ impl Node {
             let seen: Vec<(UnitId, State, bool)> =
                 units.iter().map(|unit| (unit.unit.clone(), unit.state, unit.wanted)).collect();
             let due = self.look_at.is_some_and(|at| at <= self.now().steady);
-            if seen == self.seen && !due {
+            if self.seen.as_ref() == Some(&seen) && !due {
                 return;
             }
-            self.seen = seen;
+            self.seen = Some(seen);
             self.end_runs(&units);
             let found = self.scene(&units).map(|scene| carry::wanted(&scene));
             match found {
