@@ -117,7 +117,8 @@ fn a_stop_is_gentle_first() {
     node.stop(PATIENCE);
     let report = node.exited();
     assert_eq!(report.exit.status, ExitStatus::Code(0));
-    assert_eq!(report.last_lines[..2], ["ready", "bye"]);
+    // The shell may add a word of its own on the other stream.
+    assert!(report.last_lines.contains(&"bye".to_owned()), "{:?}", report.last_lines);
     assert_eq!(unit.exit_record(), report);
     assert_eq!(node.hear(), None);
 }
@@ -152,7 +153,8 @@ fn strays_do_not_outlive_the_child() {
     assert_eq!(report.exit.status, ExitStatus::Code(3));
     let stray = pid_from(&unit.base.join("stray"));
     assert!(sys::process::look(stray).is_none_or(|seen| seen.zombie));
-    assert_eq!(sys::process::unit::members(&unit.folder, None).len(), 0);
+    // The shim itself is about to end.
+    until("nobody is left", || sys::process::unit::members(&unit.folder, None).is_empty().then_some(()));
 }
 
 fn a_killed_shim_takes_its_child_along_and_leaves_a_sweepable_rest() {
@@ -335,7 +337,19 @@ fn grouped(unit: &mut Unit, limits: Limits) -> bool {
 }
 
 fn limits_are_kept() {
-    let mut unit = Unit::new("for i in 1 2 3 4 5 6 7 8 9 10 11 12; do sleep 600 & done; echo $?; wait");
+    let script = "exec python3 -c '
+import os, time
+children = 0
+try:
+    while True:
+        if os.fork() == 0:
+            time.sleep(600)
+        children += 1
+except BlockingIOError:
+    print(children, \"children\", flush=True)
+    time.sleep(600)
+'";
+    let mut unit = Unit::new(script);
     let limits =
         Limits { cpu: Some(model::CpuShare::millicores(500)), memory: Some(ByteSize::mebibytes(64)), tasks: Some(8) };
     if !grouped(&mut unit, limits) {
@@ -343,12 +357,10 @@ fn limits_are_kept() {
     }
     let (mut node, _) = unit.up();
     let place = unit.launch.control_group.clone().unwrap();
-    until("the task limit is reached", || {
-        let reading = control_group::read(&place)?;
-        assert!(reading.memory < ByteSize::mebibytes(64) && reading.tasks <= 8, "{reading:?}");
-        unit.lines().iter().any(|line| line.stream == Stream::Err).then_some(())
-    });
-    node.stop(Duration::from_millis(100));
+    unit.await_line("7 children");
+    let reading = control_group::read(&place).unwrap();
+    assert!(reading.tasks == 8 && reading.memory < ByteSize::mebibytes(64), "{reading:?}");
+    node.stop(PATIENCE);
     node.exited();
     until("the group is removed", || control_group::read(&place).is_none().then_some(()));
 }
