@@ -281,11 +281,18 @@ where
         self.notices.push(Notice { at, what, reason: reason.into(), evidence });
     }
 
-    /// The machine refused the next step of a unit: it is tried again, and told once.
+    /// The machine refused the next step of a unit: it is tried again.
     fn refused(&mut self, unit: &UnitId, what: String) {
         let retry_at = self.system.now().steady.saturating_add(RETRY);
+        if let Some(entry) = self.units.get_mut(unit) {
+            entry.observed().retry_at = Some(retry_at);
+        }
+        self.trouble(unit, what);
+    }
+
+    /// Notes what the machine refused, and tells it when it is news.
+    fn trouble(&mut self, unit: &UnitId, what: String) {
         let Some(entry) = self.units.get_mut(unit) else { return };
-        entry.observed().retry_at = Some(retry_at);
         let times = entry.trouble.as_ref().map_or(1, |trouble| trouble.times.saturating_add(1));
         let news = entry.trouble.as_ref().is_none_or(|trouble| trouble.what != what);
         entry.trouble = Some(Trouble { what: what.clone(), times });

@@ -94,7 +94,7 @@ impl Drive {
     /// Asks for a restart; whether it was accepted.
     pub fn restart(&mut self, unit: &UnitId) -> bool {
         let Some(node) = &mut self.node else { return false };
-        self.world.change().restart_asked.insert(unit.clone());
+        self.world.change().note_restart(unit);
         let accepted = node.restart(unit).is_ok();
         if !accepted {
             self.world.change().restart_asked.remove(unit);

@@ -291,6 +291,14 @@ impl Inner {
         }
     }
 
+    /// A restart was accepted: failures so far do not count any more.
+    pub(crate) fn note_restart(&mut self, unit: &UnitId) {
+        self.restart_asked.insert(unit.clone());
+        let past = self.past(unit);
+        past.row = 0;
+        past.failed_for_good.clear();
+    }
+
     /// A task of a unit failed.
     pub(crate) fn note_task_failed(&mut self, unit: &UnitId) {
         self.past(unit).ends += 1;
@@ -319,6 +327,8 @@ impl Inner {
         let start = self.shims.iter().find(|(_, shim)| shim.unit == unit).map(|(start, _)| *start);
         let past = self.past(&unit);
         past.succeeded.extend(record.succeeded);
+        // A start of which nothing is known, not even whether it happened, is a failure for good.
+        past.failed_for_good.extend(record.gave_up);
         if record.stage == Stage::Stopping {
             past.stop_recorded = start;
         }

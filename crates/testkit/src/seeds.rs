@@ -70,6 +70,8 @@ struct Run {
     node_back: Option<Duration>,
     wanted_back: Option<(Duration, Vec<Part>)>,
     last_run: u32,
+    /// Parts that were wanted once: their digests never come back, as a release's never do.
+    gone: Vec<Part>,
 }
 
 impl Run {
@@ -82,7 +84,15 @@ impl Run {
             }
         }
         let parts = ids.iter().filter_map(|id| id.parse().ok()).map(Part::first).collect();
-        Self { drive: Drive::new(seed), random, parts, node_back: None, wanted_back: None, last_run: 1 }
+        Self {
+            drive: Drive::new(seed),
+            random,
+            parts,
+            node_back: None,
+            wanted_back: None,
+            last_run: 1,
+            gone: Vec::new(),
+        }
     }
 
     fn go(&mut self) {
@@ -332,29 +342,33 @@ impl Run {
         true
     }
 
+    fn add(&mut self, id: UnitId) {
+        if self.parts.iter().all(|part| part.id != id) {
+            let earlier = self.gone.iter().rev().find(|part| part.id == id).cloned();
+            self.parts.push(earlier.unwrap_or(Part::first(id)));
+        }
+    }
+
     fn change_set(&mut self) -> bool {
-        let add = |parts: &mut Vec<Part>, id: UnitId| {
-            if !parts.iter().any(|part| part.id == id) {
-                parts.push(Part::first(id));
-            }
-        };
+        self.gone.retain(|gone| self.parts.iter().all(|part| part.id != gone.id));
+        self.gone.extend(self.parts.iter().cloned());
         let (Ok(api), Ok(job)) = ("api".parse(), "job".parse()) else { return false };
         match self.random.below(4) {
             0 => {
                 let replica = ReplicaNumber(1 + u32::try_from(self.random.below(4)).unwrap_or(0));
-                add(&mut self.parts, UnitId::Replica(api, ReleaseNumber(1), replica));
+                self.add(UnitId::Replica(api, ReleaseNumber(1), replica));
             }
             1 => {
                 self.last_run += 1;
                 self.parts.retain(|part| !matches!(part.id, UnitId::Run(..)));
-                add(&mut self.parts, UnitId::Run(job, ReleaseNumber(1), RunNumber(self.last_run)));
+                self.add(UnitId::Run(job, ReleaseNumber(1), RunNumber(self.last_run)));
             }
             2 => self.parts.retain(|part| !matches!(part.id, UnitId::Replica(_, _, ReplicaNumber(2)))),
             _ => {
                 self.parts.retain(|part| part.id.service() != Some(&api));
                 let (Ok(run), Ok(one)) = ("api.2.release".parse(), "api.2.1".parse()) else { return false };
-                add(&mut self.parts, run);
-                add(&mut self.parts, one);
+                self.add(run);
+                self.add(one);
             }
         }
         self.want();

@@ -186,21 +186,29 @@ impl<E: AsRef<Standing>> View<'_, E> {
         }
         let observed = &standing.observed;
         let Some(wanted) = &standing.wanted else {
-            return self.when_free(observed, if observed.unsaved { Action::Save } else { Action::Drop });
+            return match self.saving(observed) {
+                Saving::Due => Turn::Act(Action::Save),
+                Saving::At(at) => Turn::Wait(WaitingOn::Trouble(at), Some(at)),
+                Saving::Done => Turn::Act(Action::Drop),
+            };
         };
-        match self.start_awaits(wanted, observed) {
-            Some(StartAwaits::Nothing) if observed.unsaved => self.when_free(observed, Action::Save),
-            Some(StartAwaits::Nothing) => Turn::Rest(None),
-            Some(_) if observed.unsaved && observed.retry_at.is_none_or(|at| at <= self.now()) => {
-                Turn::Act(Action::Save)
-            }
-            Some(StartAwaits::This(reason, until)) => {
-                // A refused start may have left a time that has passed; only a save is still to be tried.
-                let save_at = observed.retry_at.filter(|_| observed.unsaved);
-                Turn::Wait(reason, earliest(until, save_at))
-            }
-            None if wanted.prepared => self.when_free(observed, Action::Prepare),
-            None => self.when_free(observed, Action::Launch),
+        match (self.start_awaits(wanted, observed), self.saving(observed)) {
+            (Some(_), Saving::Due) => Turn::Act(Action::Save),
+            (Some(StartAwaits::Nothing), Saving::At(at)) => Turn::Wait(WaitingOn::Trouble(at), Some(at)),
+            (Some(StartAwaits::Nothing), Saving::Done) => Turn::Rest(None),
+            (Some(StartAwaits::This(reason, until)), Saving::At(at)) => Turn::Wait(reason, earliest(until, Some(at))),
+            (Some(StartAwaits::This(reason, until)), Saving::Done) => Turn::Wait(reason, until),
+            (None, _) if wanted.prepared => self.when_free(observed, Action::Prepare),
+            (None, _) => self.when_free(observed, Action::Launch),
+        }
+    }
+
+    /// Whether its record is to be written now.
+    fn saving(&self, observed: &Observed) -> Saving {
+        match observed.save_at {
+            _ if !observed.unsaved => Saving::Done,
+            Some(at) if at > self.now() => Saving::At(at),
+            _ => Saving::Due,
         }
     }
 
@@ -245,15 +253,20 @@ impl<E: AsRef<Standing>> View<'_, E> {
         if give_up <= self.now() {
             return Turn::Act(Action::Kill);
         }
-        if observed.unsaved && observed.retry_at.is_none_or(|at| at <= self.now()) {
-            return Turn::Act(Action::Save);
-        }
+        let save_at = match self.saving(observed) {
+            Saving::Due => return Turn::Act(Action::Save),
+            Saving::At(at) => Some(at),
+            Saving::Done => None,
+        };
         match observed.link {
             Link::Opening(since) if self.now() < since.saturating_add(GREETING_MAX) => {
-                self.rest_while_stopping(observed, Some(since.saturating_add(GREETING_MAX)))
+                let silent = since.saturating_add(GREETING_MAX);
+                self.rest_while_stopping(observed, earliest(Some(silent.min(give_up)), save_at))
             }
             _ => match observed.retry_at {
-                Some(at) if at > self.now() => self.rest_while_stopping(observed, Some(at.min(give_up))),
+                Some(at) if at > self.now() => {
+                    self.rest_while_stopping(observed, earliest(Some(at.min(give_up)), save_at))
+                }
                 _ => Turn::Act(Action::Connect),
             },
         }
@@ -275,11 +288,10 @@ impl<E: AsRef<Standing>> View<'_, E> {
                 Ok(at) => wake = earliest(wake, at),
             }
         }
-        if observed.unsaved {
-            match observed.retry_at {
-                Some(at) if at > self.now() => wake = earliest(wake, Some(at)),
-                _ => return Turn::Act(Action::Save),
-            }
+        match self.saving(observed) {
+            Saving::Due => return Turn::Act(Action::Save),
+            Saving::At(at) => wake = earliest(wake, Some(at)),
+            Saving::Done => {}
         }
         if observed.answers == Answers::NotYet {
             return Turn::Wait(WaitingOn::Readiness, wake);
@@ -376,13 +388,29 @@ impl<E: AsRef<Standing>> View<'_, E> {
         let patience = observed.since.saturating_add(ENDING_MAX);
         // Processes that were asked to stop together with the child keep the time they were given.
         let patience = observed.stop.as_ref().map_or(patience, |stop| patience.max(stop.deadline + STOP_GRACE));
-        match observed.retry_at {
-            Some(at) if at > self.now() => Turn::Rest(Some(at)),
-            _ if patience > self.now() => Turn::Act(Action::Look),
-            _ if observed.unsaved => Turn::Act(Action::Save),
-            _ => Turn::Act(Action::LeaveShim),
+        if patience > self.now() {
+            return match observed.retry_at {
+                Some(at) if at > self.now() => Turn::Rest(Some(at)),
+                _ => Turn::Act(Action::Look),
+            };
+        }
+        match self.saving(observed) {
+            Saving::Due => Turn::Act(Action::Save),
+            // Its shim still tries to write down that it succeeded, and may be the only one to do so. Any other
+            // end may be forgotten rather than hold up a stop.
+            Saving::At(at) if observed.succeeded.is_some_and(|digest| observed.runs(digest)) => {
+                Turn::Wait(WaitingOn::Trouble(at), Some(at))
+            }
+            Saving::At(_) | Saving::Done => Turn::Act(Action::LeaveShim),
         }
     }
+}
+
+/// See [`View::saving`].
+enum Saving {
+    Due,
+    At(Duration),
+    Done,
 }
 
 /// See [`View::start_awaits`].

@@ -173,8 +173,11 @@ pub struct Observed {
     pub succeeded: Option<Digest>,
     /// The digest that ran once, failed, and is not tried again.
     pub gave_up: Option<Digest>,
-    /// When the last thing that the machine refused is tried again.
+    /// When the last step that the machine refused is tried again.
     pub retry_at: Option<Duration>,
+    /// When its record is written again after the machine refused that. Apart from `retry_at`, so that a
+    /// full disk keeps no shim from being found.
+    pub save_at: Option<Duration>,
     /// Whether something is known that its record does not hold.
     pub unsaved: bool,
 }
@@ -202,6 +205,7 @@ impl Observed {
             succeeded: None,
             gave_up: None,
             retry_at: None,
+            save_at: None,
             unsaved: false,
         }
     }
@@ -211,6 +215,11 @@ impl Observed {
     pub fn failed_before(&self, digest: Digest) -> u32 {
         let failed_last = self.failures.last().is_some_and(|last| last >= self.started);
         if failed_last && self.failures_of == Some(digest) { self.failures.in_a_row() } else { 0 }
+    }
+
+    /// Whether it was last started with this digest.
+    pub fn runs(&self, digest: Digest) -> bool {
+        self.running.as_ref().is_some_and(|running| running.digest == digest)
     }
 
     /// Goes to a phase.

@@ -9,8 +9,8 @@ use plan::supervision::observed::ANSWER_SLACK;
 use plan::supervision::{Action, GentleSignal, Link, Phase, ProbeKind, StopReason, Stopping};
 use sys::{Delivery, ProbeFailure, Signal, System};
 
-use super::Supervisor;
 use super::entry::Completing;
+use super::{RETRY, Supervisor};
 use crate::protocol::{ExitReport, Request};
 use crate::record::{EXIT_FILE, RECORD_FILE, Record, RecordError};
 
@@ -102,12 +102,13 @@ where
         match written {
             Ok(()) => {
                 entry.observed().unsaved = false;
-                entry.observed().retry_at = None;
+                entry.observed().save_at = None;
                 entry.trouble = None;
             }
             Err(error) => {
                 entry.observed().unsaved = true;
-                self.refused(unit, error.to_string());
+                entry.observed().save_at = Some(now.steady.saturating_add(RETRY));
+                self.trouble(unit, error.to_string());
             }
         }
     }

@@ -188,8 +188,9 @@ where
         let at = self.system.now().wall;
         let Some(entry) = self.units.get_mut(unit) else { return };
         before.restore(entry);
-        entry.observed().unsaved = true;
         entry.last_failure = Some(LastFailure { at, what: FailureKind::Spawn(error.to_owned()) });
+        // Else a node that began now would take the unit for started.
+        self.save(unit);
         self.refused(unit, error.to_owned());
     }
 
