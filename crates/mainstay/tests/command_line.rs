@@ -1,5 +1,8 @@
 //! The built program from the outside, where no node runs: exit codes, both formats, what is refused.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::needless_pass_by_value, reason = "an expectation is written where it is used")]
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -258,9 +261,14 @@ fn logs_and_events_are_read_without_a_node() {
     "#]],
         expect![[r#""#]],
     );
-    check(&world.run(&["logs", "web"]), 0, expect![[r#""#]], expect![[r#"
+    check(
+        &world.run(&["logs", "web"]),
+        0,
+        expect![[r#""#]],
+        expect![[r#"
         no such lines; `mainstay status` shows what there is
-    "#]]);
+    "#]],
+    );
     check(
         &world.run(&["events"]),
         0,

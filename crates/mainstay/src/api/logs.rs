@@ -163,7 +163,11 @@ mod tests {
         let read_all = |query: LogsQuery| {
             let selection = Selection::new(&query, Timestamp::from_millis(0)).unwrap();
             let mut found = Vec::new();
-            read(&folder, &selection, &mut |line| Ok(found.push(line.line)), &|| false).unwrap();
+            let mut each = |line: LogLineBody| {
+                found.push(line.line);
+                Ok(())
+            };
+            read(&folder, &selection, &mut each, &|| false).unwrap();
             found
         };
         assert_eq!(read_all(LogsQuery::default()), ["one", "two", "three"]);

@@ -3,7 +3,7 @@
 //!
 //! Nothing here decides or keeps anything about the stack: every change is a call to the node.
 
-pub mod bodies;
+pub(crate) mod bodies;
 pub(crate) mod client;
 pub(crate) mod endpoints;
 pub(crate) mod failure;

@@ -111,7 +111,6 @@ pub(crate) async fn serve(listener: UnixListener, settings: Settings, mut stop: 
 }
 
 struct Server {
-    settings: Settings,
     shared: Shared,
     places: Arc<Semaphore>,
     doorstep: Arc<Semaphore>,
@@ -130,14 +129,13 @@ struct TurnedAway {
 impl Server {
     fn new(settings: Settings, stop: watch::Receiver<bool>) -> Self {
         let shared = Shared {
-            calls: settings.calls.clone(),
+            calls: settings.calls,
             followers: Arc::new(Semaphore::new(FOLLOWERS_MAX)),
             logs: Arc::from(settings.logs.as_path()),
             journal: Arc::from(settings.journal.as_path()),
-            newest: settings.newest.clone(),
+            newest: settings.newest,
         };
         Self {
-            settings,
             shared,
             places: Arc::new(Semaphore::new(CONNECTIONS_MAX)),
             doorstep: Arc::new(Semaphore::new(TURNED_AWAY_MAX)),

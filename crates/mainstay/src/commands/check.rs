@@ -9,7 +9,7 @@ use super::failure::Failure;
 use super::session::{Session, StackFile};
 use crate::judged::{Judged, judge};
 use crate::machine;
-use crate::terminal::problem::{Finding, render, summary};
+use crate::terminal::problem::{Finding, render, render_note, summary};
 use crate::terminal::{Terminal, Tone};
 
 /// Checks the stack file and shows every problem at its place
@@ -54,7 +54,7 @@ pub(crate) fn judged(file: &StackFile, session: &Session) -> Result<Judged, Fail
 pub(crate) fn accepted(file: &StackFile, session: &Session) -> Result<(), Failure> {
     let judged = judged(file, session)?;
     if !judged.findings.is_empty() {
-        session.terminal.note(render(&judged.findings, &file.text, &session.terminal).trim_end());
+        session.terminal.note(render_note(&judged.findings, &file.text, &session.terminal).trim_end());
     }
     match judged.accepted {
         Some(_) => Ok(()),

@@ -143,6 +143,7 @@ mod tests {
     use expect_test::{Expect, expect};
 
     #[track_caller]
+    #[expect(clippy::needless_pass_by_value, reason = "an expectation is written where it is used")]
     fn check(failure: &Failure, exit: u8, expected: Expect) {
         expected.assert_eq(&failure.text(&Terminal::plain()));
         assert_eq!(failure.exit.code(), exit);

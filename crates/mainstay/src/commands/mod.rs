@@ -22,7 +22,8 @@ mod status;
 mod up;
 
 pub(crate) mod failure;
-pub(crate) mod reference;
+#[cfg(test)]
+mod reference;
 pub(crate) mod session;
 pub(crate) mod wait;
 

@@ -68,7 +68,7 @@ pub(crate) async fn asked_to_end() -> Result<Asked, Failure> {
 /// The node of this session's state directory, in this process, with its control API.
 pub(crate) async fn serve(session: &Session, wish: watch::Receiver<Wish>) -> Result<Ended, Failure> {
     let layout = session.layout()?;
-    let node = Node::start(layout.clone(), session.tag()?, &session.around).map_err(|error| Failure::of(&error))?;
+    let node = Node::start(layout.clone(), layout.tag(), &session.around).map_err(|error| Failure::of(&error))?;
     let socket = layout.control_socket();
     let listener = server::bind(&socket)
         .map_err(|error| Failure::doing(format!("cannot listen on {}", socket.display()), &error))?;

@@ -195,7 +195,7 @@ impl Drop for Quiet {
     fn drop(&mut self) {
         use rustix::termios::{OptionalActions, tcsetattr};
         // A terminal that went away has no echo to restore.
-        drop(tcsetattr(std::io::stdin(), OptionalActions::Flush, &self.before));
+        let _gone = tcsetattr(std::io::stdin(), OptionalActions::Flush, &self.before).is_err();
     }
 }
 

@@ -118,11 +118,6 @@ impl Session {
         Ok(Layout::new(&state, &tag(&state), &self.around, key.as_deref()))
     }
 
-    /// The tag of this session's state directory.
-    pub(crate) fn tag(&self) -> Result<String, Failure> {
-        Ok(tag(&self.state()?))
-    }
-
     /// A client of this session's node.
     pub(crate) fn client(&self) -> Result<Client, Failure> {
         Ok(Client::new(&self.layout()?.control_socket()))

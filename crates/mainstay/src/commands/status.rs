@@ -194,6 +194,7 @@ mod tests {
     use expect_test::{Expect, expect};
 
     #[track_caller]
+    #[expect(clippy::needless_pass_by_value, reason = "an expectation is written where it is used")]
     fn check(status: &str, expected: Expect) {
         let status: StatusBody = serde_json::from_str(status).unwrap();
         let text = text(&status, &Terminal::plain());

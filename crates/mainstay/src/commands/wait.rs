@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use model::UnitId;
+
 use crate::api::bodies::{StatusBody, UnitBody};
 use crate::api::client::{Client, ClientError};
 use crate::terminal::Terminal;
@@ -74,13 +76,13 @@ pub(crate) fn not_ready(status: &StatusBody) -> Vec<Missing> {
         Missing {
             name: service.name.to_string(),
             state: format!("{}, {} of {} ready", service.state, service.ready, service.wanted),
-            why: late.filter_map(|replica| why(replica.id.to_string(), &replica.unit)).collect(),
+            why: late.filter_map(|replica| why(&replica.id, &replica.unit)).collect(),
         }
     });
     resources.chain(services).collect()
 }
 
-fn why(id: String, unit: &UnitBody) -> Option<String> {
+fn why(id: &UnitId, unit: &UnitBody) -> Option<String> {
     unit.note.as_ref().map(|note| format!("{id}: {note}"))
 }
 

@@ -86,9 +86,18 @@ impl Severity {
     }
 }
 
-/// Every problem as a block of its own, marked in the text it was found in.
+/// Every problem as a block of its own, marked in the text it was found in, for standard output.
 pub(crate) fn render(findings: &[Finding], text: &str, terminal: &Terminal) -> String {
-    let renderer = if terminal.has_colour() { Renderer::styled() } else { Renderer::plain() };
+    blocks(findings, text, terminal.has_colour(), terminal)
+}
+
+/// The same for standard error.
+pub(crate) fn render_note(findings: &[Finding], text: &str, terminal: &Terminal) -> String {
+    blocks(findings, text, terminal.notes_have_colour(), terminal)
+}
+
+fn blocks(findings: &[Finding], text: &str, colour: bool, terminal: &Terminal) -> String {
+    let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
     let renderer = renderer.decor_style(DecorStyle::Ascii).term_width(terminal.width());
     findings.iter().map(|finding| format!("{}\n\n", block(finding, text, &renderer))).collect()
 }
@@ -149,6 +158,7 @@ mod tests {
     }
 
     #[track_caller]
+    #[expect(clippy::needless_pass_by_value, reason = "an expectation is written where it is used")]
     fn check(text: &str, findings: &[Finding], expected: Expect) {
         expected.assert_eq(&render(findings, text, &Terminal::plain()));
     }
