@@ -32,7 +32,8 @@ pub struct Launch {
     pub control_group: Option<ControlGroup>,
     /// Where its output goes.
     pub log: LogPolicy,
-    /// Folders that it must not be able to read where Landlock can see to it (a plain user's node).
+    /// Folders and files that it must not be able to read where it shares the node's user and Landlock can
+    /// see to it; a user of its own is kept out by their modes. See [`crate::isolation`] for what it costs.
     pub hidden: Vec<PathBuf>,
     /// Where it is going to listen, if it listens.
     pub address: Option<Address>,

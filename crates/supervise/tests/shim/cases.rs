@@ -45,7 +45,7 @@ cases!(
     limits_that_cannot_be_had_refuse_the_start,
     passing_the_memory_limit_is_told,
     a_full_disk_neither_blocks_the_child_nor_loses_its_exit,
-    a_plain_user_is_confined_by_landlock,
+    a_service_with_the_nodes_user_is_confined_by_landlock,
     a_unit_lives_and_ends_through_the_machine,
     a_killed_shim_is_seen_and_swept_through_the_machine,
     work_is_answered_even_when_it_panics,
@@ -413,24 +413,15 @@ fn a_full_disk_neither_blocks_the_child_nor_loses_its_exit() {
     std::fs::remove_dir(&disk).unwrap();
 }
 
-fn a_plain_user_is_confined_by_landlock() {
-    // As root the confinement is asked for by hiding a folder; the other user makes signals and files plain.
+fn a_service_with_the_nodes_user_is_confined_by_landlock() {
+    // As root the confinement is asked for by hiding a folder.
     let script = "cat hidden/key 2>&1; cat open/file; kill -0 $VICTIM 2>&1; cat /proc/$VICTIM/environ 2>&1 | tail -c 100; \
                   mv hidden/key open/key 2>&1; cat open/key 2>&1; echo done";
     let mut victim = Unit::new("exec sleep 600");
     let mut unit = Unit::new(script);
-    if is_root() {
-        let ids = Some(UserIds { uid: 54321, gid: 54321 });
-        (victim.launch.user, unit.launch.user) = (ids, ids);
-    }
     for (name, file) in [("hidden", "key"), ("open", "file")] {
         std::fs::create_dir_all(unit.base.join(name)).unwrap();
         std::fs::write(unit.base.join(name).join(file), format!("in {name}\n")).unwrap();
-        if is_root() {
-            for path in [unit.base.join(name), unit.base.join(name).join(file)] {
-                std::os::unix::fs::chown(path, Some(54321), Some(54321)).unwrap();
-            }
-        }
     }
     unit.launch.hidden = vec![unit.base.join("hidden")];
     if supervise::isolation::confinement(&unit.launch.hidden).unwrap().is_none() {

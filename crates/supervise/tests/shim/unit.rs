@@ -128,6 +128,7 @@ impl Unit {
 impl Drop for Unit {
     fn drop(&mut self) {
         self.sweep();
+        sys::process::unit::remove_groups(&self.folder);
         drop(std::fs::remove_dir_all(&self.base));
     }
 }

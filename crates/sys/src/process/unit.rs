@@ -124,7 +124,13 @@ pub fn groups(folder: &Path) -> Vec<PathBuf> {
 /// Removes the control groups of a unit whose shim did not live to do it. One that is not empty stays.
 pub fn remove_groups(folder: &Path) {
     let removed = groups(folder).iter().all(|group| match fs::remove_dir(group) {
-        Ok(()) => true,
+        Ok(()) => {
+            if let Some(parent) = group.parent() {
+                // The folder of the state directory's groups goes with the last of them.
+                drop(fs::remove_dir(parent));
+            }
+            true
+        }
         Err(error) => error.kind() == std::io::ErrorKind::NotFound,
     });
     if removed {
