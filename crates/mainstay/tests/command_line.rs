@@ -273,7 +273,7 @@ fn logs_and_events_are_read_without_a_node() {
         &world.run(&["events"]),
         0,
         expect![[r#"
-                1 2026-11-20T17:00:00.000Z node     the node stopped: asked
+            1     2026-11-20T17:00:00.000Z node     the node stopped: asked
         "#]],
         expect![[r#""#]],
     );

@@ -82,7 +82,7 @@ fn text(event: &EventBody, terminal: &Terminal) -> String {
         true => String::new(),
         false => format!(": {}", printable(&entry.reason)),
     };
-    let number = terminal.paint(Tone::Strong, &format!("{:>5}", entry.id));
+    let number = terminal.paint(Tone::Strong, &format!("{:<5}", entry.id));
     let at = terminal.paint(Tone::Quiet, &entry.at.to_string());
     format!("{number} {at} {:<8} {what}{reason}", entry.actor.to_string())
 }
@@ -120,7 +120,7 @@ mod tests {
         };
         assert_eq!(
             text(&entry.into(), &Terminal::plain()),
-            "   12 2026-11-20T17:04:05.678Z uid 0    the stack was asked to stop: asked for by\u{fffd} a person"
+            "12    2026-11-20T17:04:05.678Z uid 0    the stack was asked to stop: asked for by\u{fffd} a person"
         );
     }
 }
