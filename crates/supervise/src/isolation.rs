@@ -4,7 +4,8 @@
 //! When it is not, all services share the node's user. Landlock (landlock(7)) then puts each child and its
 //! descendants into a domain of their own: they can trace, and read the memory and environment of, nobody
 //! outside it; from Linux 6.12 on they can signal nobody outside it; and the folders that a launch hides
-//! cannot be read.
+//! cannot be read. A service that asked to run as root is confined the same way; root's right to read any
+//! process's memory, which recent kernels grant over Landlock's head, remains.
 //!
 //! What hiding costs. Landlock knows only allowing, so each neighbour of the way to a hidden folder is
 //! allowed by name when the child starts. Therefore the child cannot read a *file or folder made later*

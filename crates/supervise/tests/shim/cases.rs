@@ -433,7 +433,8 @@ fn a_service_with_the_nodes_user_is_confined_by_landlock() {
     assert!(lines.contains(&"in open".to_owned()), "{lines:?}");
     assert!(!lines.iter().any(|line| line.contains("in hidden")), "{lines:?}");
     assert!(lines[0].ends_with("Permission denied"), "{lines:?}");
-    assert!(lines.iter().any(|line| line.contains("environ: Permission denied")), "{lines:?}");
+    // Root reads what it likes, Landlock or not, on recent kernels.
+    assert!(is_root() || lines.iter().any(|line| line.contains("environ: Permission denied")), "{lines:?}");
     if supervise::isolation::available() == (supervise::isolation::Isolation::Landlock { signals: true }) {
         assert!(lines.iter().any(|line| line.contains("ermitted")), "{lines:?}");
     }
