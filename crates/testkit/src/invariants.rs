@@ -77,6 +77,8 @@ struct Past {
     row: u32,
     /// Ends of any kind that a node may count as failures.
     ends: u32,
+    /// When one of its tasks last failed, which counts like a failed start.
+    task_failed: Option<Duration>,
     last_failure: Duration,
     /// The start in which a node wrote down that it stops it.
     stop_recorded: Option<u64>,
@@ -258,6 +260,7 @@ impl Inner {
         let held = wanted.requires.iter().all(|requirement| self.held(requirement));
         let tasks = self.manners.get(unit).is_some_and(|manner| manner.task_failures > 0 || manner.leaks);
         let Some(past) = self.laws.units.get(unit) else { return };
+        let tasks = tasks || past.task_failed.is_some_and(|at| failed.saturating_sub(at) < LONG_RUN * 3);
         let undone = past.last_failure == failed && past.started < failed && past.digest == Some(wanted.digest);
         if undone && held && !disturbed && !tasks && self.node.alive {
             self.violated(format!("{unit} failed once and was not started again within {PROMPT:?}"));
@@ -301,7 +304,8 @@ impl Inner {
 
     /// A task of a unit failed.
     pub(crate) fn note_task_failed(&mut self, unit: &UnitId) {
-        self.past(unit).ends += 1;
+        let time = self.time;
+        self.past(unit).task_failed = Some(time);
     }
 
     /// A shim has written its exit record.

@@ -11,6 +11,7 @@ pub mod manner;
 pub mod process;
 pub mod random;
 pub mod sample;
+pub mod scenario;
 pub mod seeds;
 pub mod shims;
 pub mod world;

@@ -43,9 +43,16 @@ pub struct Shim {
     /// Whether a stop has reached it.
     pub stop_asked: bool,
     core: Core,
-    listening: bool,
+    /// Whether its socket listens.
+    socket: Socket,
     clients: BTreeMap<Client, ConnectionId>,
     timer: Option<Duration>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Socket {
+    Absent,
+    Listens,
 }
 
 impl Shim {
@@ -86,7 +93,7 @@ impl Inner {
             stop_asked: false,
             core: Core::new(unit.clone(), launch.digest, self.clocks().wall),
             // Some listen before their child has started, some after.
-            listening: self.random.one_in(2),
+            socket: if self.random.one_in(2) { Socket::Listens } else { Socket::Absent },
             clients: BTreeMap::new(),
             timer: None,
         };
@@ -130,7 +137,7 @@ impl Inner {
             }
         };
         if let Some(shim) = self.shims.get_mut(&start) {
-            shim.listening = true;
+            shim.socket = Socket::Listens;
         }
         self.shim_step(start, input);
     }
@@ -196,7 +203,11 @@ impl Inner {
 
     pub(crate) fn shim_connected(&mut self, unit: &UnitId) -> Option<ConnectionId> {
         let unreachable = self.time < self.windows.unreachable;
-        let start = self.shims.iter().find(|(_, shim)| shim.unit == *unit && shim.listening).map(|(start, _)| *start);
+        let start = self
+            .shims
+            .iter()
+            .find(|(_, shim)| shim.unit == *unit && shim.socket == Socket::Listens)
+            .map(|(start, _)| *start);
         let start = start.filter(|_| !unreachable)?;
         self.connections_made += 1;
         let (id, client) = (ConnectionId(self.connections_made), Client(self.connections_made));

@@ -2,6 +2,8 @@
 //! what happened; `MAINSTAY_SEEDS=100`
 //! runs another number of them.
 
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "the whole file is a test")]
+
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;

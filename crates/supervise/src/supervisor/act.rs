@@ -42,7 +42,7 @@ where
             Action::Look => self.look(unit),
             Action::Ask(kind) => self.ask(unit, kind),
             Action::CountLost(kind) => self.count_lost(unit, kind),
-            Action::CountReady => self.answered(unit, ProbeKind::Ready, Ok(())),
+            Action::CountReady => self.count_ready(unit),
             Action::Complete => self.complete(unit),
             Action::Stop(why) => self.stop(unit, why),
             Action::Kill => self.kill(unit),

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use model::{Digest, Exit, ExitStatus, Happening, ProcessIdentity, UnitId};
-use plan::supervision::{Ended, Life, Link, Phase, ProbeKind, StopReason, Stopping, Verdict};
+use plan::supervision::{Ended, Life, Link, Phase, ProbeKind, ProbePolicy, StopReason, Stopping, Verdict};
 use sys::{ConnectionId, Event, ProbeOutcome, System, Ticket};
 
 use super::Supervisor;
@@ -19,6 +19,10 @@ use crate::record::{FailureKind, LastFailure, Stage};
 const LAST_LINES_MAX: usize = 20;
 /// Longest of those lines, in bytes.
 const LINE_BYTES_MAX: usize = 512;
+
+/// The policy of a question that has none any more: what was wanted changed while it was asked.
+const UNASKED: ProbePolicy =
+    ProbePolicy { every: Duration::from_secs(1), timeout: Duration::from_secs(1), failures: 1 };
 
 impl<S: System> Supervisor<S>
 where
@@ -49,13 +53,19 @@ where
                 let known = version <= VERSION && named == *unit;
                 match (known, exit, child) {
                     (false, ..) => self.disown(unit, connection),
-                    (true, Some(report), _) => self.greeted_by_ended(unit, report),
+                    (true, Some(report), _) => self.has_ended(unit, report),
                     (true, None, Some(child)) => self.greeted(unit, digest, child),
                     // Its child is not started yet; the shim greets again when it is.
                     (true, None, None) => {}
                 }
             }
-            Report::Exited(report) => self.greeted_by_ended(unit, report),
+            Report::Exited(report) => {
+                self.has_ended(unit, report);
+                // This is told when no process of the unit is left: nobody is still given time to stop.
+                if let Some(entry) = self.units.get_mut(unit) {
+                    entry.observed().stop = None;
+                }
+            }
             // Command probes are asked and answered by the system.
             Report::CommandEnded { .. } => {}
         }
@@ -103,7 +113,7 @@ where
         self.ask_to_stop(unit);
     }
 
-    fn greeted_by_ended(&mut self, unit: &UnitId, report: ExitReport) {
+    fn has_ended(&mut self, unit: &UnitId, report: ExitReport) {
         let Some(entry) = self.units.get_mut(unit) else { return };
         if matches!(entry.standing.observed.phase, Phase::Seeking | Phase::Up) {
             self.ended(unit, report);
@@ -173,6 +183,17 @@ where
         }
     }
 
+    /// It runs and has no readiness probe: that is all there is to know.
+    pub(super) fn count_ready(&mut self, unit: &UnitId) {
+        let now = self.system.now().steady;
+        let Some(entry) = self.units.get_mut(unit) else { return };
+        entry.observed().probed(ProbeKind::Ready, true, &UNASKED, now);
+        let running = entry.standing.observed.running.as_ref();
+        if running.is_some_and(|running| running.life == Life::Lasting) {
+            self.tell(Happening::UnitReady { unit: unit.clone() }, "it runs, and has no readiness probe", Vec::new());
+        }
+    }
+
     /// The child has ended, as this report says.
     pub(super) fn ended(&mut self, unit: &UnitId, mut report: ExitReport) {
         let now = self.system.now();
@@ -195,7 +216,7 @@ where
         let reason = match ended {
             Ended::AsAsked => "it stopped as asked".to_owned(),
             Ended::Succeeded => "it did what it was started for".to_owned(),
-            Ended::Failed { in_a_row, .. } => format!("it ended by itself; failures in a row: {in_a_row}"),
+            Ended::Failed { in_a_row, .. } => format!("it failed; failures in a row: {in_a_row}"),
         };
         if matches!(ended, Ended::Failed { .. }) {
             entry.last_failure = Some(LastFailure { at: report.exit.at, what: FailureKind::Exit(report) });
