@@ -63,14 +63,14 @@ fn considered(file: &FileBody, layout: Layout, session: &Session) -> Result<Plan
     let store = Store::open(layout).map_err(|error| Failure::of(&error))?;
     let applied = Applied::load(&store.records).map_err(|error| Failure::of(&error))?;
     let machine = MachineFacts::find(&session.around).map_err(|error| Failure::of(&error))?;
-    let against = Against {
+    let mut against = Against {
         machine: &machine,
         layout: &store.layout,
         applied: &applied,
         vault: &store.vault,
         free_port: &mut free_port,
     };
-    Ok(plan_body(&consider(file, against)?))
+    Ok(plan_body(&consider(file, &mut against)?))
 }
 
 fn free_port() -> Option<Port> {

@@ -7,8 +7,8 @@ use super::failure::Failure;
 use super::session::Session;
 use crate::api::bodies::{SecretBody, SecretImportBody, SecretValueBody};
 use crate::api::client::Client;
-use crate::node::answer;
 use crate::node::applied::Applied;
+use crate::node::secrets;
 use crate::node::store::{Store, StoreError};
 use crate::terminal::human;
 
@@ -86,21 +86,21 @@ impl Files {
     }
 
     fn list(&self) -> Result<Vec<SecretBody>, Failure> {
-        Ok(answer::secret_bodies(&self.store, self.applied.current.as_ref())?)
+        Ok(secrets::secret_bodies(&self.store, self.applied.current.as_ref())?)
     }
 
     fn get(&mut self, name: &SecretName, version: Option<u32>) -> Result<SecretValueBody, Failure> {
-        Ok(answer::read_secret(&mut self.store, sys::clock::now().wall, &self.actor, name, version)?)
+        Ok(secrets::read_secret(&mut self.store, sys::clock::now().wall, &self.actor, name, version)?)
     }
 
     fn set(&mut self, name: &SecretName, value: &SecretValueBody) -> Result<(), Failure> {
         let now = sys::clock::now().wall;
-        answer::set_secret(&mut self.store, now, &self.actor, name.clone(), value)?;
+        secrets::set_secret(&mut self.store, now, &self.actor, name.clone(), value)?;
         Ok(())
     }
 
     fn import(&mut self, import: &SecretImportBody) -> Result<Vec<SecretName>, Failure> {
-        Ok(answer::import_secrets(&mut self.store, sys::clock::now().wall, &self.actor, import)?)
+        Ok(secrets::import_secrets(&mut self.store, sys::clock::now().wall, &self.actor, import)?)
     }
 
     fn remove(&mut self, name: &SecretName) -> Result<(), Failure> {
@@ -115,7 +115,7 @@ impl Files {
             return Err(Failure::new(format!("{name} is received by {}", human::list(&receivers)))
                 .with_hint("take it out of the file and apply that, then remove it"));
         }
-        answer::remove_secret(&mut self.store, sys::clock::now().wall, &self.actor, name)?;
+        secrets::remove_secret(&mut self.store, sys::clock::now().wall, &self.actor, name)?;
         Ok(())
     }
 }

@@ -36,8 +36,6 @@ pub(crate) struct Considered {
     pub(crate) text: String,
     /// The stack.
     pub(crate) stack: Stack,
-    /// What its objectives come to.
-    pub(crate) derived: Derived,
     /// What applying it does.
     pub(crate) plan: ChangePlan,
     /// What each service is to run.
@@ -60,7 +58,7 @@ pub(crate) struct Against<'a> {
 
 /// Considers a file. Fails when the file does not pass `check` or something it names is not there; a plan
 /// that is refused is no failure of this.
-pub(crate) fn consider(file: &FileBody, against: Against<'_>) -> Result<Considered, ErrorBody> {
+pub(crate) fn consider(file: &FileBody, against: &mut Against<'_>) -> Result<Considered, ErrorBody> {
     let path = PathBuf::from(&file.path);
     let (stack, derived) = accepted(file, against.machine)?;
     same_instance(&stack, against.applied)?;
@@ -78,7 +76,7 @@ pub(crate) fn consider(file: &FileBody, against: Against<'_>) -> Result<Consider
     }
     let unset_secrets = unset_secrets(&stack, &versions);
     let (releases, programs) = match unset_secrets.is_empty() {
-        true => releases(&stack, &project, &against, &versions, &servers)?,
+        true => releases(&stack, &project, against, &versions, &servers)?,
         // Without their values there is nothing to release; the plan says which are missing.
         false => Default::default(),
     };
@@ -89,7 +87,7 @@ pub(crate) fn consider(file: &FileBody, against: Against<'_>) -> Result<Consider
         unset_secrets: &unset_secrets,
         abilities: &abilities,
     };
-    let running = running(&against);
+    let running = running(against);
     let plan = plan::change::decide(&desired, &running);
     let flaws = plan::lint::lint(&plan, &stack, &running);
     if !plan.is_refused() && !flaws.is_empty() {
@@ -97,7 +95,7 @@ pub(crate) fn consider(file: &FileBody, against: Against<'_>) -> Result<Consider
         let body = ErrorBody::new(ErrorKind::Internal, "the plan contradicts itself, and is not carried out");
         return Err(ErrorBody { problems, ..body });
     }
-    Ok(Considered { path, text: file.text.clone(), stack, derived, plan, releases, programs, servers })
+    Ok(Considered { path, text: file.text.clone(), stack, plan, releases, programs, servers })
 }
 
 /// The stack of a file that passes `check`, and what follows from its objectives.

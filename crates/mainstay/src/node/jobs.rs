@@ -33,7 +33,7 @@ impl Node {
                     if due.missed.total() > 0 {
                         self.note_missed(name, &due.missed, now);
                     }
-                    let run = due.start.and_then(|_| Some(self.new_run(name, after.last, None)?));
+                    let run = due.start.and_then(|_| self.new_run(name, after.last, None));
                     self.save_run(after, run);
                 }
                 Err(error) => self.look_trouble = Some(chain(&error)),

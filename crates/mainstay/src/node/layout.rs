@@ -126,10 +126,6 @@ impl Layout {
         &self.state
     }
 
-    pub(crate) fn runtime(&self) -> &Path {
-        &self.runtime
-    }
-
     pub(crate) fn key_file(&self) -> &Path {
         &self.key
     }
@@ -138,16 +134,8 @@ impl Layout {
         self.runtime.join("control.sock")
     }
 
-    pub(crate) fn lock(&self) -> PathBuf {
-        self.state.join("lock")
-    }
-
     pub(crate) fn records(&self) -> PathBuf {
         self.state.join("state.redb")
-    }
-
-    pub(crate) fn vault(&self) -> PathBuf {
-        self.state.join("vault.redb")
     }
 
     pub(crate) fn journal(&self) -> PathBuf {
@@ -156,10 +144,6 @@ impl Layout {
 
     pub(crate) fn units(&self) -> PathBuf {
         self.state.join("units")
-    }
-
-    pub(crate) fn unit(&self, unit: &UnitId) -> PathBuf {
-        self.units().join(unit.to_string())
     }
 
     pub(crate) fn logs(&self) -> PathBuf {

@@ -9,11 +9,13 @@ pub(crate) mod call;
 
 pub(crate) mod answer;
 pub(crate) mod applied;
+mod apply;
 pub(crate) mod carry;
 pub(crate) mod consider;
 pub(crate) mod jobs;
 pub(crate) mod layout;
 pub(crate) mod machine_facts;
+pub(crate) mod secrets;
 pub(crate) mod server;
 pub(crate) mod status;
 pub(crate) mod store;
@@ -284,11 +286,12 @@ impl Node {
     /// Journals which secrets the units receive that are new.
     fn note_secret_reads(&mut self, told: &BTreeMap<UnitId, model::Digest>) {
         let at = self.now().wall;
-        let new: Vec<UnitId> = told
-            .iter()
-            .filter(|(unit, digest)| self.told.get(unit) != Some(digest))
-            .map(|(unit, _)| unit.clone())
-            .collect();
+        let running = self.supervisor.snapshot();
+        let runs = |unit: &UnitId| {
+            running.iter().any(|it| it.unit == *unit && (it.pid.is_some() || it.state == State::Finding))
+        };
+        let is_new = |(unit, digest): &(&UnitId, &model::Digest)| self.told.get(unit) != Some(digest) && !runs(unit);
+        let new: Vec<UnitId> = told.iter().filter(is_new).map(|(unit, _)| unit.clone()).collect();
         for unit in new {
             let (Some(service), Some(number)) = (unit.service(), unit.release()) else { continue };
             let Some(release) = self.applied.release(service, number) else { continue };

@@ -167,12 +167,21 @@ fn absent_unit() -> UnitBody {
 fn unit_body(from: &Sources<'_>, unit: &UnitStatus) -> UnitBody {
     UnitBody {
         state: state_word(unit.state).to_owned(),
-        since: Some(unit.since),
+        since: Some(shown_since(unit)),
         pid: unit.pid,
         address: unit.address.as_ref().map(ToString::to_string),
         memory: unit.pid.and_then(|pid| (from.memory)(Memory::Unit(&unit.unit, pid))),
         restarts: u32::try_from(unit.restarts).unwrap_or(u32::MAX),
         note: note(unit, from.now),
+    }
+}
+
+/// Since when a unit is as it is. For one that is ready that is since it was started: a node that takes it
+/// over finds it ready, and nothing about it is new.
+fn shown_since(unit: &UnitStatus) -> Timestamp {
+    match (unit.state, unit.started) {
+        (State::Ready, Some(started)) => started,
+        _ => unit.since,
     }
 }
 

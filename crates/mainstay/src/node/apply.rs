@@ -1,0 +1,183 @@
+//! Applying a file. Start reading at [`Node::apply`].
+//!
+//! Everything that can fail comes first and changes nothing that runs; then one change of the records makes
+//! the file what is applied, wholly or not at all.
+
+use model::credential::SecretPath;
+use model::stack::SecretSource;
+use model::{Actor, Happening, ReleaseNumber, ServiceName, Timestamp, UnitId};
+use plan::release::Decision;
+use services::release::Record as Release;
+use services::user::{Owner, allocate};
+use services::{artefact, volume};
+
+use super::answer::{Reply, internal};
+use super::applied::{self, Applied, Current, KnownResource, RELEASES_KEPT};
+use super::consider::{Considered, credential_paths, number_of};
+use super::server::chain;
+use super::{Node, carry};
+use crate::api::bodies::{AcceptedBody, ErrorBody, ErrorKind, FileBody};
+
+/// Random bytes of a generated password.
+const PASSWORD_BYTES: u32 = 24;
+
+impl Node {
+    /// Applies a file: everything that can fail comes first, then one change of the records.
+    pub(super) fn apply(&mut self, actor: &Actor, file: &FileBody, reason: &str) -> Reply<AcceptedBody> {
+        let found = self.consider(file)?;
+        if found.plan.is_refused() {
+            let refusals: Vec<String> = found.plan.refusals.iter().map(ToString::to_string).collect();
+            self.tell(actor, Happening::Refused { call: "apply".to_owned() }, &refusals.join("; "))?;
+            let body = ErrorBody::new(ErrorKind::Refused, "this cannot be carried out, and nothing is changed");
+            return Err(ErrorBody { problems: refusals, ..body });
+        }
+        let at = self.now().wall;
+        self.make_secrets(&found, at)?;
+        for program in &found.programs {
+            artefact::keep(program, &self.store.layout.artefacts()).map_err(|error| internal(&error))?;
+        }
+        let mut next = self.next_applied(&found, at)?;
+        self.make_folders(&found, &next)?;
+        let dropped = drop_old_releases(&mut next);
+        let steps = found.plan.steps.iter().filter(|step| step.action != plan::change::Action::Keep).count();
+        let entry = self.tell(actor, Happening::Applied { steps }, reason)?;
+        applied::save_applied(&self.store.records, &next, &dropped).map_err(|error| internal(&error))?;
+        for (service, number) in made_releases(&found) {
+            let what = Happening::ReleaseMade { service: service.clone(), release: number };
+            self.tell(actor, what, &changes_text(&found, &service))?;
+        }
+        self.applied = next;
+        self.servers.clear();
+        self.seen = None;
+        self.resume();
+        self.clean_up(&dropped);
+        Ok(AcceptedBody { entry })
+    }
+
+    fn make_secrets(&mut self, found: &Considered, at: Timestamp) -> Reply<()> {
+        let generated = found.stack.secrets.iter().filter_map(|(name, source)| match source {
+            SecretSource::Generate { bytes } => Some((SecretPath::Named(name.clone()), *bytes)),
+            SecretSource::Set => None,
+        });
+        let credentials = credential_paths(&found.stack).into_iter().map(|path| (path, PASSWORD_BYTES));
+        for (path, bytes) in generated.chain(credentials) {
+            self.store.ensure_generated(at, &path, bytes).map_err(|error| internal(&error))?;
+        }
+        Ok(())
+    }
+
+    /// What is applied once this is.
+    fn next_applied(&self, found: &Considered, at: Timestamp) -> Reply<Applied> {
+        let mut next = self.applied.clone();
+        if self.machine.root {
+            let services = found.stack.services.keys().cloned().map(Owner::Service);
+            let owners = services.chain(found.stack.resources.keys().cloned().map(Owner::Resource));
+            next.users = allocate(&next.users, owners, &self.machine.taken_uids()).map_err(|error| internal(&error))?;
+        }
+        next.resources.values_mut().for_each(|known| known.wanted = false);
+        for (name, (port, server)) in &found.servers {
+            let Some(resource) = found.stack.resources.get(name) else { continue };
+            let known = KnownResource { resource: resource.clone(), port: *port, major: server.major(), wanted: true };
+            next.resources.insert(name.clone(), known);
+        }
+        let mut releases = std::collections::BTreeMap::new();
+        for (service, (decision, content)) in &found.releases {
+            let number = number_of(decision);
+            releases.insert(service.clone(), number);
+            if matches!(decision, Decision::Make { .. }) {
+                let release = Release { service: service.clone(), number, made: at, content: content.clone() };
+                next.releases.entry(service.clone()).or_default().push(release);
+            }
+        }
+        for (service, about) in &found.stack.services {
+            if about.schedule.is_some() {
+                next.jobs.insert(service.clone(), next.job(service, at));
+            }
+        }
+        next.current = Some(Current {
+            path: found.path.clone(),
+            text: found.text.clone(),
+            stack: found.stack.clone(),
+            releases,
+            at,
+        });
+        Ok(next)
+    }
+
+    /// The folders that services find when they start.
+    fn make_folders(&self, found: &Considered, next: &Applied) -> Reply<()> {
+        for (name, service) in &found.stack.services {
+            let user = carry::service_user(&self.machine, next, name, service.user.as_deref())
+                .map_err(|error| ErrorBody::new(ErrorKind::Refused, chain(&error)))?;
+            let place = carry::service_place(&self.machine, &self.store.layout, &found.path, name);
+            let volumes = service.volumes.iter().map(|it| place.volumes.join(it.name.as_str()));
+            let home = self.machine.root.then(|| place.home.clone());
+            for folder in volumes.chain(home) {
+                volume::make(&folder, user).map_err(|error| internal(&error))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes what releases that are no longer kept have left.
+    fn clean_up(&mut self, dropped: &[Release]) {
+        let units = self.supervisor.snapshot();
+        for release in dropped {
+            let of = |unit: &UnitId| {
+                unit.service() == Some(&release.service)
+                    && unit.release() == Some(release.number)
+                    && !matches!(unit, UnitId::Run(..))
+            };
+            for unit in units.iter().map(|it| &it.unit).filter(|unit| of(unit)) {
+                self.forget(unit);
+            }
+        }
+        let needed = self.applied.releases.values().flatten().flat_map(|it| services::release::artefacts(&it.content));
+        if let Err(error) = artefact::prune(&self.store.layout.artefacts(), &needed.collect()) {
+            self.look_trouble = Some(chain(&error));
+        }
+    }
+}
+
+/// Takes out of the applied what is over [`RELEASES_KEPT`] releases of a service and wanted by nothing.
+fn drop_old_releases(applied: &mut Applied) -> Vec<Release> {
+    let mut dropped = Vec::new();
+    let current = applied.current.as_ref().map(|current| current.releases.clone()).unwrap_or_default();
+    for (service, releases) in &mut applied.releases {
+        let running = applied.rollouts.get(service);
+        let runs: Vec<ReleaseNumber> = applied
+            .runs
+            .iter()
+            .filter(|(unit, run)| unit.service() == Some(service) && run.ended.is_none())
+            .filter_map(|(unit, _)| unit.release())
+            .collect();
+        let needed = |number: ReleaseNumber| {
+            current.get(service) == Some(&number)
+                || running.is_some_and(|replicas| replicas.iter().any(|(of, _)| *of == number))
+                || runs.contains(&number)
+        };
+        let over = releases.len().saturating_sub(RELEASES_KEPT);
+        let old: Vec<ReleaseNumber> =
+            releases.iter().take(over).map(|release| release.number).filter(|number| !needed(*number)).collect();
+        dropped.extend(releases.extract_if(.., |release| old.contains(&release.number)));
+    }
+    dropped
+}
+
+fn made_releases(found: &Considered) -> Vec<(ServiceName, ReleaseNumber)> {
+    let made = found.releases.iter().filter_map(|(service, (decision, _))| match decision {
+        Decision::Make { number, .. } => Some((service.clone(), *number)),
+        Decision::Keep(_) => None,
+    });
+    made.collect()
+}
+
+fn changes_text(found: &Considered, service: &ServiceName) -> String {
+    match found.releases.get(service) {
+        Some((Decision::Make { changes, .. }, _)) if !changes.is_empty() => {
+            let changes: Vec<String> = changes.iter().map(ToString::to_string).collect();
+            format!("changed: {}", changes.join(", "))
+        }
+        _ => "the service's first release".to_owned(),
+    }
+}

@@ -1,0 +1,156 @@
+//! Secrets, asked for by people. Start reading at [`Node::set_secret`].
+//!
+//! The node's methods are thin: the functions below them serve a command as well that opens the state
+//! directory itself while no node runs.
+
+use model::credential::SecretPath;
+use model::{Actor, EntryId, Happening, SecretName, ServiceName, Timestamp};
+use vault::SecretValue;
+
+use super::Node;
+use super::answer::{Reply, internal};
+use super::applied::Current;
+use super::store::Store;
+use crate::api::bodies::{AcceptedBody, ErrorBody, ErrorKind, FileBody, SecretBody, SecretImportBody, SecretValueBody};
+
+impl Node {
+    pub(super) fn secrets(&self) -> Reply<Vec<SecretBody>> {
+        secret_bodies(&self.store, self.applied.current.as_ref())
+    }
+
+    pub(super) fn secret(&mut self, actor: &Actor, name: &SecretName, version: Option<u32>) -> Reply<SecretValueBody> {
+        let at = self.now().wall;
+        read_secret(&mut self.store, at, actor, name, version)
+    }
+
+    pub(super) fn set_secret(
+        &mut self,
+        actor: &Actor,
+        name: SecretName,
+        value: &SecretValueBody,
+    ) -> Reply<AcceptedBody> {
+        let at = self.now().wall;
+        let entry = set_secret(&mut self.store, at, actor, name.clone(), value)?;
+        self.release_anew(&[name]);
+        Ok(AcceptedBody { entry })
+    }
+
+    pub(super) fn import_secrets(&mut self, actor: &Actor, import: &SecretImportBody) -> Reply<Vec<SecretName>> {
+        let at = self.now().wall;
+        let names = import_secrets(&mut self.store, at, actor, import)?;
+        self.release_anew(&names);
+        Ok(names)
+    }
+
+    pub(super) fn remove_secret(&mut self, actor: &Actor, name: &SecretName) -> Reply<AcceptedBody> {
+        let users = users_of(self.applied.current.as_ref(), name);
+        if !users.is_empty() {
+            let users: Vec<String> = users.iter().map(ToString::to_string).collect();
+            let message = format!("{name} is received by {}", users.join(", "));
+            self.tell(actor, Happening::Refused { call: "secret remove".to_owned() }, &message)?;
+            return Err(ErrorBody::new(ErrorKind::Refused, message)
+                .with_hint("take it out of the file and apply that, then remove it"));
+        }
+        let at = self.now().wall;
+        Ok(AcceptedBody { entry: remove_secret(&mut self.store, at, actor, name)? })
+    }
+
+    /// Makes new releases of the services that receive a secret that has changed.
+    fn release_anew(&mut self, names: &[SecretName]) {
+        let Some(current) = &self.applied.current else { return };
+        if names.iter().all(|name| users_of(Some(current), name).is_empty()) || self.stopping {
+            return;
+        }
+        let file = FileBody {
+            path: current.path.display().to_string(),
+            text: current.text.clone(),
+            environment: Some(current.stack.environment.clone()),
+        };
+        let reason = "a secret has a new version, which makes new releases of the services that receive it";
+        if let Err(error) = self.apply(&Actor::Node, &file, reason) {
+            self.look_trouble = Some(format!("a secret has a new version, and {}", error.message));
+        }
+    }
+}
+
+/// The secrets without their values, with the services that receive each.
+pub(crate) fn secret_bodies(store: &Store, current: Option<&Current>) -> Reply<Vec<SecretBody>> {
+    let listed = store.vault.list().map_err(|error| internal(&error))?;
+    let body = |secret: vault::ListedSecret| {
+        let SecretPath::Named(name) = secret.path else { return None };
+        let newest = secret.versions.last()?;
+        Some(SecretBody {
+            version: newest.version.0,
+            versions: u32::try_from(secret.versions.len()).unwrap_or(u32::MAX),
+            set_at: newest.created,
+            used_by: users_of(current, &name),
+            name,
+        })
+    };
+    Ok(listed.into_iter().filter_map(body).collect())
+}
+
+/// A secret's value for a person.
+pub(crate) fn read_secret(
+    store: &mut Store,
+    at: Timestamp,
+    actor: &Actor,
+    name: &SecretName,
+    version: Option<u32>,
+) -> Reply<SecretValueBody> {
+    match store.read_secret(at, actor, name, version).map_err(|error| internal(&error))? {
+        Some(value) => Ok(SecretValueBody { value: value.expose().to_owned() }),
+        None => Err(no_secret(name, version)),
+    }
+}
+
+/// Gives a secret a new version.
+pub(crate) fn set_secret(
+    store: &mut Store,
+    at: Timestamp,
+    actor: &Actor,
+    name: SecretName,
+    value: &SecretValueBody,
+) -> Reply<EntryId> {
+    let invalid = |error: vault::SecretValueError| ErrorBody::new(ErrorKind::Invalid, error.to_string());
+    let value = SecretValue::new(value.value.clone()).map_err(invalid)?;
+    let entries =
+        store.set_secrets(at, actor, &[name], vec![value], "a person set it").map_err(|error| internal(&error))?;
+    entries.first().copied().ok_or_else(|| ErrorBody::new(ErrorKind::Internal, "the change was not journaled"))
+}
+
+/// Sets the secrets of a `.env` text, all or none.
+pub(crate) fn import_secrets(
+    store: &mut Store,
+    at: Timestamp,
+    actor: &Actor,
+    import: &SecretImportBody,
+) -> Reply<Vec<SecretName>> {
+    let parsed = vault::dotenv::parse(&import.text).map_err(|problems| ErrorBody {
+        kind: ErrorKind::Invalid,
+        message: "nothing was imported: not every line is NAME=VALUE".to_owned(),
+        hint: None,
+        problems: problems.iter().map(ToString::to_string).collect(),
+    })?;
+    let (names, values): (Vec<SecretName>, Vec<SecretValue>) = parsed.into_iter().unzip();
+    store.set_secrets(at, actor, &names, values, "a person imported it").map_err(|error| internal(&error))?;
+    Ok(names)
+}
+
+/// Removes a secret.
+pub(crate) fn remove_secret(store: &mut Store, at: Timestamp, actor: &Actor, name: &SecretName) -> Reply<EntryId> {
+    store.remove_secret(at, actor, name).map_err(|error| internal(&error))?.ok_or_else(|| no_secret(name, None))
+}
+
+fn no_secret(name: &SecretName, version: Option<u32>) -> ErrorBody {
+    let message = match version {
+        Some(version) => format!("{name} has no version {version}"),
+        None => format!("there is no secret {name}"),
+    };
+    ErrorBody::new(ErrorKind::NotFound, message).with_hint("`mainstay secret list` shows what there is")
+}
+
+fn users_of(current: Option<&Current>, name: &SecretName) -> Vec<ServiceName> {
+    let services = current.iter().flat_map(|current| &current.stack.services);
+    services.filter(|(_, service)| service.secrets.contains(name)).map(|(service, _)| service.clone()).collect()
+}
