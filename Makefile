@@ -7,7 +7,7 @@ export PATH := $(or $(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH)
 DEMO := examples/minimal
 
 demo: build ## build, and run the example in the foreground until Ctrl-C
-	target/release/mainstay up --file $(DEMO)/mainstay.yaml
+	tools/demo
 
 build: ## the release build of the program and of the example
 	tools/prepare

@@ -3,6 +3,7 @@
 //! ```text
 //! STATE/                 mode 0711: services pass through to what is theirs, and list nothing
 //!   lock                 held by the one node of this directory
+//!   runtime              a link to RUNTIME, so that it is found from other surroundings too
 //!   node.log             what a detached node had to say
 //!   state.redb           the applied file, releases, ports, user ids, schedules
 //!   vault.redb           secrets, each encrypted with its own key
@@ -77,6 +78,8 @@ pub(crate) struct Surroundings {
 const PASSABLE: u32 = 0o711;
 /// Only the owner may enter.
 const PRIVATE: u32 = 0o700;
+/// The link in the state directory that leads to the runtime directory.
+const RUNTIME_LINK: &str = "runtime";
 
 impl Layout {
     /// The layout of a state directory. `tag` is a short text that tells this directory from every other
@@ -93,9 +96,11 @@ impl Layout {
             (None, Some(home), false) => home.join(".local/state/mainstay"),
             (None, None, false) => runtime.join("keys"),
         };
+        // Whoever made the state directory may have had other surroundings (cron, sudo); its sockets are there.
+        let linked = std::fs::read_link(state.join(RUNTIME_LINK)).ok();
         Self {
             state: state.to_owned(),
-            runtime: runtime.join(tag),
+            runtime: linked.unwrap_or_else(|| runtime.join(tag)),
             key: key_file.map_or_else(|| keys.join(format!("{tag}.key")), Path::to_owned),
         }
     }
@@ -114,7 +119,17 @@ impl Layout {
         ] {
             make_folder(&path, mode)?;
         }
-        self.key.parent().map_or(Ok(()), |folder| make_folder(folder, PRIVATE))
+        self.key.parent().map_or(Ok(()), |folder| make_folder(folder, PRIVATE))?;
+        self.link_runtime()
+    }
+
+    /// Notes in the state directory where the runtime directory is.
+    fn link_runtime(&self) -> Result<(), LayoutError> {
+        let path = self.state.join(RUNTIME_LINK);
+        match std::os::unix::fs::symlink(&self.runtime, &path) {
+            Err(source) if source.kind() != std::io::ErrorKind::AlreadyExists => Err(LayoutError::Make { path, source }),
+            _ => Ok(()),
+        }
     }
 
     /// The text that tells this state directory from every other one of the machine.
