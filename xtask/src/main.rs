@@ -1,4 +1,4 @@
-//! Development tasks: `cargo xtask tidy | docs | bench`. Start reading at [`tidy`], which `cargo test` runs as well.
+//! Development tasks: `cargo xtask tidy | docs | bench | mutations`. Start reading at [`tidy`], which `cargo test` runs as well.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for a terminal")]
 
 mod repository;
@@ -7,6 +7,7 @@ mod tidy;
 
 mod bench;
 mod docs;
+mod mutations;
 #[cfg(test)]
 mod samples;
 
@@ -17,7 +18,9 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   tidy    checks what the compiler does not: edges between crates, purity, names, lengths, words, links
   docs    writes generated documentation and expected outputs again
   bench   measures the release build with examples/minimal and writes docs/benchmarks.md
-          (--cold-build also measures a build from nothing, in a target folder of its own)";
+          (--cold-build also measures a build from nothing, in a target folder of its own)
+  mutations [NAME]
+          breaks a copy of the code one line at a time and says which seed of the simulation caught it";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -27,6 +30,8 @@ fn main() -> ExitCode {
         ["docs"] => docs::regenerate().map_err(|error| with_causes(&error)),
         ["bench"] => bench::run(bench::ColdBuild::Keep).map_err(|error| with_causes(&error)),
         ["bench", "--cold-build"] => bench::run(bench::ColdBuild::Measure).map_err(|error| with_causes(&error)),
+        ["mutations"] => mutations::run("").map_err(|error| with_causes(&error)),
+        ["mutations", only] => mutations::run(only).map_err(|error| with_causes(&error)),
         _ => Err(USAGE.to_owned()),
     };
     match outcome {

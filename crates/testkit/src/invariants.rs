@@ -16,7 +16,8 @@
 //!    restart, is not stopped, killed or swept by a node: an adopted unit keeps its pid
 //!    ([`Inner::check_stop_sent`], [`Inner::check_signal`]).
 //! 6. **Once is once.** A unit that ran once and whose success is on the disk is never started again with
-//!    the same digest; one that failed and is not to be retried neither ([`Inner::check_start`]).
+//!    the same digest; one that failed and is not to be retried neither ([`Inner::check_start`]). No success
+//!    is recorded that never was ([`Inner::note_write`]).
 //! 7. **Back-off.** A start after failures in a row comes no sooner than the back-off says
 //!    ([`Inner::check_start`]).
 //! 8. **The first restart is prompt.** After a first failure the unit is up again within
@@ -41,6 +42,8 @@ use crate::world::{Due, Inner};
 
 /// How much later than its deadline a stop may end: the shim's kill takes a moment, and messages do.
 pub const STOP_ALLOWANCE: Duration = Duration::from_secs(3);
+/// The longest that any sample unit may take to stop.
+pub const STOP_LONGEST: Duration = Duration::from_secs(20);
 /// How old a node's knowledge of what a requirement rests on may be.
 pub const STALE: Duration = Duration::from_secs(10);
 /// Within which a unit that failed once is started again.
@@ -70,6 +73,8 @@ struct Past {
     /// Until when it served, when it does not any more.
     served_until: Option<Duration>,
     succeeded: BTreeSet<Digest>,
+    /// What has come to its end with code 0, recorded or not.
+    ended_well: BTreeSet<Digest>,
     failed_for_good: BTreeSet<Digest>,
     digest: Option<Digest>,
     started: Duration,
@@ -229,6 +234,9 @@ impl Inner {
         let certain = node_alive && ran < LONG_RUN;
         let first = past.ends == 0;
         past.ends += 1;
+        if once && status.is_success() {
+            past.ended_well.insert(digest);
+        }
         if asked || (once && status.is_success()) {
             past.row = if certain { past.row } else { 0 };
             return;
@@ -330,11 +338,15 @@ impl Inner {
         };
         let start = self.shims.iter().find(|(_, shim)| shim.unit == unit).map(|(start, _)| *start);
         let past = self.past(&unit);
+        let invented = record.succeeded.is_some_and(|digest| !past.ended_well.contains(&digest));
         past.succeeded.extend(record.succeeded);
         // A start of which nothing is known, not even whether it happened, is a failure for good.
         past.failed_for_good.extend(record.gave_up);
         if record.stage == Stage::Stopping {
             past.stop_recorded = start;
+        }
+        if invented {
+            self.violated(format!("{unit} is recorded to have succeeded, and has not"));
         }
     }
 

@@ -137,6 +137,7 @@ fn launch(id: &UnitId, digest: Digest) -> Launch {
         control_group: None,
         log: LogPolicy { folder: PathBuf::from("/log"), file_max: ByteSize::mebibytes(1), files_max: 1 },
         hidden: Vec::new(),
+        shown: Vec::new(),
         address: None,
     }
 }

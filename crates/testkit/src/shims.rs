@@ -14,6 +14,7 @@ use supervise::record::EXIT_FILE;
 use supervise::shim::core::{Client, Core, Effect, Input, Reach};
 use sys::{ConnectionId, Event, ProbeFailure, ProbeOutcome, ProbeTarget};
 
+use crate::invariants::{STOP_ALLOWANCE, STOP_LONGEST};
 use crate::manner::Course;
 use crate::process::Kind;
 use crate::world::{Due, Inner, Task};
@@ -227,8 +228,8 @@ impl Inner {
             && let Some(shim) = self.shims.get_mut(&start)
             && !std::mem::replace(&mut shim.stop_asked, true)
         {
-            let allowance = Duration::from_millis(*deadline_ms) + crate::invariants::STOP_ALLOWANCE;
-            self.after(allowance, Due::StopChecked { start });
+            let deadline = Duration::from_millis(*deadline_ms).min(STOP_LONGEST);
+            self.after(deadline + STOP_ALLOWANCE, Due::StopChecked { start });
         }
         self.shim_step(start, Input::Asked(client, request));
     }
