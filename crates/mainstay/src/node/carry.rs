@@ -206,7 +206,8 @@ pub(crate) fn service_place(
         logs: layout.logs(),
         home: if machine.root { layout.volumes(name).join(services::volume::HOME) } else { machine.home.clone() },
         search: search.join(":"),
-        hidden: layout.hidden(),
+        hidden: if machine.isolation.hides() { layout.hidden() } else { Vec::new() },
+        shown: vec![layout.artefacts(), layout.volumes(name)],
     }
 }
 
@@ -217,7 +218,11 @@ fn resource(scene: &Scene<'_>, name: &ResourceName, server: &Server, passwords: 
         file_max: process::LOG_FILE_MAX,
         files_max: process::LOG_FILES_MAX,
     };
-    let operated = server.operated(passwords, log);
+    let mut operated = server.operated(passwords, log);
+    if scene.machine.isolation.hides() {
+        operated.launch.hidden = scene.layout.hidden();
+        operated.launch.shown = vec![scene.layout.resource(name), scene.layout.resource_sockets(name)];
+    }
     let task = |stage| Some(Task { stage, server: server.clone(), passwords: passwords.clone() });
     Wanted {
         unit: operated.unit,

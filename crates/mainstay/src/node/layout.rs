@@ -32,6 +32,8 @@ pub(crate) struct Layout {
     state: PathBuf,
     runtime: PathBuf,
     key: PathBuf,
+    /// The folder of all keys, when the key is in it.
+    keys: Option<PathBuf>,
 }
 
 /// A folder of the layout could not be had.
@@ -102,6 +104,7 @@ impl Layout {
             state: state.to_owned(),
             runtime: linked.unwrap_or_else(|| runtime.join(tag)),
             key: key_file.map_or_else(|| keys.join(format!("{tag}.key")), Path::to_owned),
+            keys: key_file.is_none().then_some(keys),
         }
     }
 
@@ -186,11 +189,10 @@ impl Layout {
         self.state.join("volumes").join(service.as_str())
     }
 
-    /// What services must not be able to read, for nodes that share their user id with them.
+    /// What no unit sees of this environment, for nodes that share their user id with their units: the state,
+    /// the sockets and the keys. What is its own is shown to it all the same.
     pub(crate) fn hidden(&self) -> Vec<PathBuf> {
-        let keys = self.key.parent().map(Path::to_owned);
-        let own = [self.units(), self.logs(), self.journal(), self.state.join("resources")];
-        keys.into_iter().chain(own).collect()
+        vec![self.state.clone(), self.runtime.clone(), self.keys.clone().unwrap_or_else(|| self.key.clone())]
     }
 }
 

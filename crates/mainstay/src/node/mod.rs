@@ -11,6 +11,7 @@ pub(crate) mod answer;
 pub(crate) mod applied;
 mod apply;
 pub(crate) mod carry;
+mod causes;
 pub(crate) mod consider;
 pub(crate) mod jobs;
 pub(crate) mod layout;
@@ -181,6 +182,9 @@ impl Node {
 
     /// Runs until it is asked to end.
     pub(crate) async fn run(mut self, mut calls: mpsc::Receiver<Call>, mut wish: watch::Receiver<Wish>) -> Ended {
+        if *wish.borrow() == Wish::Down {
+            self.go_down();
+        }
         loop {
             self.turn();
             if self.stopping && self.supervisor.is_down() {
@@ -278,30 +282,20 @@ impl Node {
         if told == self.told && !completions_may_differ {
             return;
         }
-        self.note_secret_reads(&told);
         self.told = told;
         self.supervisor.want(look.wanted);
     }
 
-    /// Journals which secrets the units receive that are new.
-    fn note_secret_reads(&mut self, told: &BTreeMap<UnitId, model::Digest>) {
-        let at = self.now().wall;
-        let running = self.supervisor.snapshot();
-        let runs = |unit: &UnitId| {
-            running.iter().any(|it| it.unit == *unit && (it.pid.is_some() || it.state == State::Finding))
+    /// The secrets that a unit receives when it is started, as notices.
+    fn secret_reads(&self, at: Timestamp, unit: &UnitId) -> Vec<Notice> {
+        let release = unit.service().zip(unit.release()).and_then(|(service, number)| self.applied.release(service, number));
+        let read = |(secret, version): (&SecretName, &u32)| Notice {
+            at,
+            what: Happening::SecretRead { secret: secret.clone(), version: *version, unit: Some(unit.clone()) },
+            reason: format!("{unit} receives it as an environment variable"),
+            evidence: Vec::new(),
         };
-        let is_new = |(unit, digest): &(&UnitId, &model::Digest)| self.told.get(unit) != Some(digest) && !runs(unit);
-        let new: Vec<UnitId> = told.iter().filter(is_new).map(|(unit, _)| unit.clone()).collect();
-        for unit in new {
-            let (Some(service), Some(number)) = (unit.service(), unit.release()) else { continue };
-            let Some(release) = self.applied.release(service, number) else { continue };
-            for (secret, version) in &release.content.secrets {
-                let what =
-                    Happening::SecretRead { secret: secret.clone(), version: *version, unit: Some(unit.clone()) };
-                let reason = format!("{unit} receives it as an environment variable");
-                self.backlog.push_back(Notice { at, what, reason, evidence: Vec::new() });
-            }
-        }
+        release.into_iter().flat_map(|release| release.content.secrets.iter().map(read)).collect()
     }
 
     /// Restarts the next of the replicas whose restart was asked for, once the others are ready.
@@ -330,7 +324,21 @@ impl Node {
     /// Takes the supervisor's notices and writes them, and those that the journal could not take before.
     fn journal_notices(&mut self) {
         let (notices, lost) = self.supervisor.take_notices();
-        self.backlog.extend(notices);
+        for notice in notices {
+            let reads = match &notice.what {
+                Happening::UnitStarted { unit } | Happening::UnitRestarted { unit, .. } => {
+                    self.secret_reads(notice.at, unit)
+                }
+                _ => Vec::new(),
+            };
+            self.backlog.push_back(notice);
+            self.backlog.extend(reads);
+        }
+        if self.backlog.is_empty() {
+            return;
+        }
+        let known: BTreeSet<UnitId> = self.supervisor.snapshot().into_iter().map(|unit| unit.unit).collect();
+        self.store.causes.keep(|unit| known.contains(unit));
         let over = self.backlog.len().saturating_sub(BACKLOG_MAX);
         self.backlog.drain(..over);
         let lost = lost.saturating_add(u64::try_from(over).unwrap_or(u64::MAX));

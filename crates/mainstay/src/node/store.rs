@@ -13,6 +13,7 @@ use sys::lock::{Lock, LockError};
 use sys::records::{Records, RecordsError, Stored};
 use vault::{Generation, KeyFile, KeyFileError, OpenError, ReadError, SecretValue, SecretVersion, Vault, WriteError};
 
+use super::causes::Causes;
 use super::layout::{Layout, LayoutError};
 
 /// The name of the lock's file.
@@ -24,6 +25,7 @@ pub(crate) struct Store {
     pub(crate) layout: Layout,
     pub(crate) records: Records,
     pub(crate) journal: Journal,
+    pub(crate) causes: Causes,
     pub(crate) vault: Vault,
 }
 
@@ -102,10 +104,10 @@ impl Store {
         let seen: Option<SeenVault> = records.get("")?;
         let vault = open_vault(&layout, seen.map(|seen| seen.generation))?;
         records.put("", &SeenVault { generation: vault.generation()? })?;
-        Ok(Self { _lock: lock, layout, records, journal, vault })
+        Ok(Self { _lock: lock, layout, records, journal, causes: Causes::default(), vault })
     }
 
-    /// Writes one entry of the journal.
+    /// Writes one entry of the journal, with the one that led to it where that is known.
     pub(crate) fn tell(
         &mut self,
         at: Timestamp,
@@ -114,7 +116,11 @@ impl Store {
         reason: impl Into<String>,
         evidence: Vec<Evidence>,
     ) -> Result<EntryId, JournalError> {
-        self.journal.append(at, Draft { actor: actor.clone(), what, reason: reason.into(), evidence, cause: None })
+        let cause = self.causes.of(&what);
+        let draft = Draft { actor: actor.clone(), what: what.clone(), reason: reason.into(), evidence, cause };
+        let id = self.journal.append(at, draft)?;
+        self.causes.note(id, &what);
+        Ok(id)
     }
 
     /// A secret's value for a person; the read is journaled before the value is given.
