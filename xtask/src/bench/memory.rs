@@ -10,11 +10,17 @@ pub(super) struct Memory {
     pub(super) rss_kib: u64,
     /// Proportional set: shared pages divided among those who share them. Sums of it are honest.
     pub(super) pss_kib: u64,
+    /// Pages that nobody else has: what one more such process costs.
+    pub(super) own_kib: u64,
 }
 
 impl std::iter::Sum for Memory {
     fn sum<I: Iterator<Item = Memory>>(all: I) -> Memory {
-        all.fold(Memory::default(), |a, b| Memory { rss_kib: a.rss_kib + b.rss_kib, pss_kib: a.pss_kib + b.pss_kib })
+        all.fold(Memory::default(), |a, b| Memory {
+            rss_kib: a.rss_kib + b.rss_kib,
+            pss_kib: a.pss_kib + b.pss_kib,
+            own_kib: a.own_kib + b.own_kib,
+        })
     }
 }
 
@@ -38,11 +44,13 @@ fn process(pid: u32) -> Option<Process> {
     Some(Process { pid, arguments: arguments.collect() })
 }
 
-/// The processes that run this program.
-pub(super) fn running(program: &Path) -> Vec<Process> {
+/// The processes that run this program for something in this folder: others on the machine are not ours.
+pub(super) fn running(program: &Path, folder: &Path) -> Vec<Process> {
     let ours = |process: &Process| {
         let exe = fs::read_link(format!("/proc/{}/exe", process.pid));
-        exe.is_ok_and(|exe| exe == program) || Path::new(&process.arguments[0]) == program
+        let named = Path::new(&process.arguments[0]);
+        let runs_it = exe.is_ok_and(|exe| exe == program) || named == program || named == Path::new("/proc/self/exe");
+        runs_it && process.arguments.iter().any(|argument| Path::new(argument).starts_with(folder))
     };
     processes().into_iter().filter(ours).collect()
 }
@@ -52,7 +60,8 @@ pub(super) fn of_process(pid: u32) -> Memory {
     let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
     let kib = |key: &str| {
         let line = rollup.lines().find(|line| line.starts_with(key))?;
-        line.split_whitespace().nth(1)?.parse().ok()
+        line.split_whitespace().nth(1)?.parse::<u64>().ok()
     };
-    Memory { rss_kib: kib("Rss:").unwrap_or(0), pss_kib: kib("Pss:").unwrap_or(0) }
+    let kib = |key: &str| kib(key).unwrap_or(0);
+    Memory { rss_kib: kib("Rss:"), pss_kib: kib("Pss:"), own_kib: kib("Private_Clean:") + kib("Private_Dirty:") }
 }

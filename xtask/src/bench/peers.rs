@@ -115,7 +115,7 @@ fn mainstay(binary: &Path, folder: &Path) -> Result<Figures, Error> {
         finish(&mut command)
     };
     call(&["up", "--detach", "--wait"])?;
-    let figures = watch(folder, || memory::running(binary).iter().map(|process| process.pid).collect());
+    let figures = watch(folder, || memory::running(binary, folder).iter().map(|process| process.pid).collect());
     call(&["down"])?;
     figures
 }

@@ -55,12 +55,16 @@ impl Report {
         let total: Memory = self.stack.processes.iter().map(|(_, memory)| *memory).sum();
         writeln!(f, "## Memory of the platform's own processes\n")?;
         writeln!(f, "With the example running and idle. RSS counts a page in every process that maps it; PSS divides")?;
-        writeln!(f, "shared pages among them, so only its sum is a sum.\n")?;
-        writeln!(f, "| process | RSS | PSS |\n| --- | ---: | ---: |")?;
+        writeln!(
+            f,
+            "shared pages among them, so only its sum is a sum; own are the pages that nobody else has, which is"
+        )?;
+        writeln!(f, "what one more such process costs.\n")?;
+        writeln!(f, "| process | RSS | PSS | own |\n| --- | ---: | ---: | ---: |")?;
         for (name, memory) in &self.stack.processes {
-            writeln!(f, "| {name} | {} | {} |", kib(memory.rss_kib), kib(memory.pss_kib))?;
+            writeln!(f, "| {name} | {} |", columns(*memory))?;
         }
-        writeln!(f, "| together | {} | {} |\n", kib(total.rss_kib), kib(total.pss_kib))
+        writeln!(f, "| together | {} |\n", columns(total))
     }
 
     fn write_supervisors(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -74,23 +78,26 @@ impl Report {
             "line of its successor. What Mainstay's memory pays for besides: the control API, the journal, the"
         )?;
         writeln!(f, "vault, and children that outlive the node.\n")?;
-        writeln!(f, "| | processes | RSS | PSS | restart |\n| --- | ---: | ---: | ---: | ---: |")?;
+        writeln!(f, "| | processes | RSS | PSS | own | restart |\n| --- | ---: | ---: | ---: | ---: | ---: |")?;
         for supervisor in &self.supervisors {
             match &supervisor.figures {
-                None => writeln!(f, "| {} | not installed here | | | |", supervisor.name)?,
+                None => writeln!(f, "| {} | not installed here | | | | |", supervisor.name)?,
                 Some(figures) => writeln!(
                     f,
-                    "| {} | {} | {} | {} | {:.0} ms |",
+                    "| {} | {} | {} | {:.0} ms |",
                     supervisor.name,
                     figures.processes,
-                    kib(figures.memory.rss_kib),
-                    kib(figures.memory.pss_kib),
+                    columns(figures.memory),
                     figures.restart_seconds * 1000.0,
                 )?,
             }
         }
         Ok(())
     }
+}
+
+fn columns(memory: Memory) -> String {
+    format!("{} | {} | {}", kib(memory.rss_kib), kib(memory.pss_kib), kib(memory.own_kib))
 }
 
 fn kib(kib: u64) -> String {
@@ -114,7 +121,7 @@ mod tests {
     use crate::bench::{peers, stack};
 
     fn report(cold_build_seconds: Option<f64>) -> String {
-        let memory = |rss_kib, pss_kib| Memory { rss_kib, pss_kib };
+        let memory = |rss_kib, pss_kib| Memory { rss_kib, pss_kib, own_kib: pss_kib / 2 };
         let report = Report {
             machine: "A machine, 2 cores".to_owned(),
             binary_bytes: 20 << 20,
@@ -168,13 +175,14 @@ mod tests {
             ## Memory of the platform's own processes
 
             With the example running and idle. RSS counts a page in every process that maps it; PSS divides
-            shared pages among them, so only its sum is a sum.
+            shared pages among them, so only its sum is a sum; own are the pages that nobody else has, which is
+            what one more such process costs.
 
-            | process | RSS | PSS |
-            | --- | ---: | ---: |
-            | node | 11.7 MiB | 10.7 MiB |
-            | shim of db | 900 KiB | 300 KiB |
-            | together | 12.6 MiB | 11.0 MiB |
+            | process | RSS | PSS | own |
+            | --- | ---: | ---: | ---: |
+            | node | 11.7 MiB | 10.7 MiB | 5.4 MiB |
+            | shim of db | 900 KiB | 300 KiB | 150 KiB |
+            | together | 12.6 MiB | 11.0 MiB | 5.5 MiB |
 
             ## Beside other supervisors
 
@@ -182,10 +190,10 @@ mod tests {
             line of its successor. What Mainstay's memory pays for besides: the control API, the journal, the
             vault, and children that outlive the node.
 
-            | | processes | RSS | PSS | restart |
-            | --- | ---: | ---: | ---: | ---: |
-            | Mainstay | 11 | 19.5 MiB | 8.8 MiB | 12 ms |
-            | other | not installed here | | | |
+            | | processes | RSS | PSS | own | restart |
+            | --- | ---: | ---: | ---: | ---: | ---: |
+            | Mainstay | 11 | 19.5 MiB | 8.8 MiB | 4.4 MiB | 12 ms |
+            | other | not installed here | | | | |
         "#]]
         .assert_eq(&report(Some(240.4)));
     }

@@ -39,14 +39,14 @@ pub(super) fn measure(binary: &Path, root: &Path, scratch: &Path) -> Result<Figu
     };
     let cold_up_seconds = mainstay(&["up", "--detach", "--wait"])?;
     std::thread::sleep(IDLE);
-    let processes = platform(binary);
+    let processes = platform(binary, &project);
     let mut downs = vec![mainstay(&["down"])?];
-    nothing_left(binary)?;
+    nothing_left(binary, &project)?;
     let mut ups = Vec::new();
     for _ in 0..WARM_STARTS {
         ups.push(mainstay(&["up", "--detach", "--wait"])?);
         downs.push(mainstay(&["down"])?);
-        nothing_left(binary)?;
+        nothing_left(binary, &project)?;
     }
     Ok(Figures { cold_up_seconds, warm_up_seconds: median(ups), down_seconds: median(downs), processes })
 }
@@ -68,9 +68,11 @@ fn copy_of_example(root: &Path, scratch: &Path) -> Result<PathBuf, Error> {
 }
 
 /// Every process of the platform with its memory; the node first, shims by what they run.
-fn platform(binary: &Path) -> Vec<(String, Memory)> {
-    let mut all: Vec<(String, Memory)> =
-        memory::running(binary).iter().map(|process| (name(process), memory::of_process(process.pid))).collect();
+fn platform(binary: &Path, project: &Path) -> Vec<(String, Memory)> {
+    let mut all: Vec<(String, Memory)> = memory::running(binary, project)
+        .iter()
+        .map(|process| (name(process), memory::of_process(process.pid)))
+        .collect();
     all.sort_by(|a, b| a.0.cmp(&b.0));
     all
 }
@@ -86,10 +88,10 @@ fn name(process: &Process) -> String {
     }
 }
 
-fn nothing_left(binary: &Path) -> Result<(), Error> {
-    let gone = || memory::running(binary).is_empty().then_some(());
+fn nothing_left(binary: &Path, project: &Path) -> Result<(), Error> {
+    let gone = || memory::running(binary, project).is_empty().then_some(());
     wait_for("the end of every process", GONE, gone)
-        .map_err(|_| Error::LeftBehind(memory::running(binary).iter().map(|process| process.pid).collect()))
+        .map_err(|_| Error::LeftBehind(memory::running(binary, project).iter().map(|process| process.pid).collect()))
 }
 
 fn median(mut all: Vec<f64>) -> f64 {

@@ -21,13 +21,18 @@ fn habit(line: &str) -> Option<&'static str> {
         None
     } else if line.starts_with("#[ignore") {
         Some("a test that does not run shows nothing: make it run, or take it out")
-    } else if line.contains("sleep(") && !line.contains(POLL) {
+    } else if sleeps(line) && !line.contains(POLL) {
         Some("wait for a condition: a bounded loop that sleeps `POLL` between two looks")
     } else if binds_fixed_port(line) {
         Some("a fixed port is taken on someone's machine: bind port 0 and ask which it became")
     } else {
         None
     }
+}
+
+/// A call of a Rust function; `time.sleep(` is in a script that a test starts.
+fn sleeps(line: &str) -> bool {
+    line.match_indices("sleep(").any(|(at, _)| !line[..at].ends_with('.'))
 }
 
 fn binds_fixed_port(line: &str) -> bool {
@@ -59,6 +64,7 @@ mod tests {
         for line in [
             "// sleep( is mentioned",
             "thread::sleep(POLL);",
+            "    time.sleep(600)",
             "TcpListener::bind(\"127.0.0.1:0\")",
             "TcpListener::bind((Ipv4Addr::LOCALHOST, 0))",
             "assert_eq!(url, \"127.0.0.1:5432\");",
