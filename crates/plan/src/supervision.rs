@@ -7,6 +7,8 @@
 pub mod decide;
 pub mod observed;
 pub mod order;
+#[cfg(test)]
+mod tests;
 
 pub use decide::{Action, Circumstances, Decision, WaitingOn, decide};
 pub use observed::{Answers, Asking, Ended, Link, Observed, Phase, ProbeKind, StopReason, Stopping, Verdict};
