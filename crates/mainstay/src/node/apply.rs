@@ -3,23 +3,38 @@
 //! Everything that can fail comes first and changes nothing that runs; then one change of the records makes
 //! the file what is applied, wholly or not at all.
 
+use std::collections::BTreeMap;
+use std::path::Path;
+
 use model::credential::SecretPath;
 use model::stack::SecretSource;
 use model::{Actor, Happening, ReleaseNumber, ServiceName, Timestamp, UnitId};
 use plan::release::Decision;
 use services::release::Record as Release;
-use services::user::{Owner, allocate};
+use services::user::{Exhausted, Owner, allocate};
 use services::{artefact, volume};
 
 use super::answer::{Reply, internal};
 use super::applied::{self, Applied, Current, KnownResource, RELEASES_KEPT};
 use super::consider::{Considered, credential_paths, number_of};
 use super::server::chain;
+use super::uid_registry::{self, RegistryError};
 use super::{Node, carry};
 use crate::api::bodies::{AcceptedBody, ErrorBody, ErrorKind, FileBody};
 
 /// Random bytes of a generated password.
 const PASSWORD_BYTES: u32 = 24;
+
+/// A service or resource cannot be given a user id.
+#[derive(Debug, thiserror::Error)]
+enum UserIdError {
+    /// There is none left.
+    #[error(transparent)]
+    Exhausted(#[from] Exhausted),
+    /// It cannot be told which ones others have.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+}
 
 impl Node {
     /// Applies a file: everything that can fail comes first, then one change of the records.
@@ -70,9 +85,7 @@ impl Node {
     fn next_applied(&self, found: &Considered, at: Timestamp) -> Reply<Applied> {
         let mut next = self.applied.clone();
         if self.machine.root {
-            let services = found.stack.services.keys().cloned().map(Owner::Service);
-            let owners = services.chain(found.stack.resources.keys().cloned().map(Owner::Resource));
-            next.users = allocate(&next.users, owners, &self.machine.taken_uids()).map_err(|error| internal(&error))?;
+            next.users = self.user_ids(found).map_err(|error| internal(&error))?;
         }
         next.resources.values_mut().for_each(|known| known.wanted = false);
         for (name, (port, server)) in &found.servers {
@@ -80,7 +93,7 @@ impl Node {
             let known = KnownResource { resource: resource.clone(), port: *port, major: server.major(), wanted: true };
             next.resources.insert(name.clone(), known);
         }
-        let mut releases = std::collections::BTreeMap::new();
+        let mut releases = BTreeMap::new();
         for (service, (decision, content)) in &found.releases {
             let number = number_of(decision);
             releases.insert(service.clone(), number);
@@ -102,6 +115,20 @@ impl Node {
             at,
         });
         Ok(next)
+    }
+
+    /// A user id for each service and resource, which no account and no other stack of this machine has.
+    fn user_ids(&self, found: &Considered) -> Result<BTreeMap<Owner, u32>, UserIdError> {
+        let services = found.stack.services.keys().cloned().map(Owner::Service);
+        let owners: Vec<Owner> = services.chain(found.stack.resources.keys().cloned().map(Owner::Resource)).collect();
+        let mut allocated = BTreeMap::new();
+        let folder = Path::new(uid_registry::FOLDER);
+        uid_registry::reserve::<UserIdError>(folder, self.store.layout.state(), |others| {
+            let avoid = others.union(&self.machine.taken_uids()).copied().collect();
+            allocated = allocate(&self.applied.users, owners, &avoid)?;
+            Ok(allocated.values().copied().collect())
+        })?;
+        Ok(allocated)
     }
 
     /// The folders that services find when they start.

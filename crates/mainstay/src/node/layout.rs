@@ -130,7 +130,9 @@ impl Layout {
     fn link_runtime(&self) -> Result<(), LayoutError> {
         let path = self.state.join(RUNTIME_LINK);
         match std::os::unix::fs::symlink(&self.runtime, &path) {
-            Err(source) if source.kind() != std::io::ErrorKind::AlreadyExists => Err(LayoutError::Make { path, source }),
+            Err(source) if source.kind() != std::io::ErrorKind::AlreadyExists => {
+                Err(LayoutError::Make { path, source })
+            }
             _ => Ok(()),
         }
     }

@@ -20,11 +20,14 @@ pub(crate) mod secrets;
 pub(crate) mod server;
 pub(crate) mod status;
 pub(crate) mod store;
+mod uid_registry;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
-use model::{Actor, EntryId, Happening, ReleaseNumber, ReplicaNumber, ResourceName, ServiceName, Timestamp, UnitId};
+use model::{
+    Actor, EntryId, Happening, ReleaseNumber, ReplicaNumber, ResourceName, SecretName, ServiceName, Timestamp, UnitId,
+};
 use plan::objectives::{Derived, derive};
 use supervise::supervisor::{Notice, State, Supervisor, UnitStatus};
 use sys::machine::{Machine, Work};
@@ -288,7 +291,8 @@ impl Node {
 
     /// The secrets that a unit receives when it is started, as notices.
     fn secret_reads(&self, at: Timestamp, unit: &UnitId) -> Vec<Notice> {
-        let release = unit.service().zip(unit.release()).and_then(|(service, number)| self.applied.release(service, number));
+        let release =
+            unit.service().zip(unit.release()).and_then(|(service, number)| self.applied.release(service, number));
         let read = |(secret, version): (&SecretName, &u32)| Notice {
             at,
             what: Happening::SecretRead { secret: secret.clone(), version: *version, unit: Some(unit.clone()) },
