@@ -50,19 +50,14 @@ pub(crate) fn run(cold_build: ColdBuild) -> Result<(), Error> {
     let page = root.join("docs/benchmarks.md");
     let binary = release_binary(&root, "mainstay")?;
     let scratch = Scratch::new()?;
+    let machine = machine::describe();
     let stack = stack::measure(&binary, &root, scratch.path())?;
     let supervisors = peers::measure(&binary, scratch.path())?;
     let cold_build_seconds = match cold_build {
         ColdBuild::Measure => Some(build_from_nothing(&root, scratch.path())?),
         ColdBuild::Keep => fs::read_to_string(&page).ok().and_then(|text| report::cold_build_of(&text)),
     };
-    let report = Report {
-        machine: machine::describe(),
-        binary_bytes: size_of(&binary)?,
-        cold_build_seconds,
-        stack,
-        supervisors,
-    };
+    let report = Report { machine, binary_bytes: size_of(&binary)?, cold_build_seconds, stack, supervisors };
     let text = report.to_string();
     println!("{text}");
     fs::write(&page, text).map_err(|source| Error::File { path: page, source })

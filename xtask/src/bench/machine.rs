@@ -2,7 +2,7 @@
 
 use std::fs;
 
-/// Processor, cores, memory, system and kernel on one line, with the day.
+/// Processor, cores, memory, system and kernel on one line, with the day and how busy the machine was with other work.
 pub(super) fn describe() -> String {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
     let cores = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
@@ -12,11 +12,12 @@ pub(super) fn describe() -> String {
     let system = field(&read("/etc/os-release"), "PRETTY_NAME", '=').unwrap_or_else(|| "unknown system".to_owned());
     let kernel = read("/proc/sys/kernel/osrelease");
     format!(
-        "{model}, {cores} cores, {} GiB memory, {}, Linux {}, {}",
+        "{model}, {cores} cores, {} GiB memory, {}, Linux {}, {}, load average {} before",
         (kib + (1 << 19)) >> 20,
         system.trim_matches('"'),
         kernel.trim(),
         today(),
+        read("/proc/loadavg").split(' ').next().unwrap_or_default(),
     )
 }
 
