@@ -76,6 +76,7 @@ pub(crate) fn operated(place: &Place, port: Option<Port>, log: LogPolicy, comman
         control_group: None,
         log,
         hidden: Vec::new(),
+        shown: Vec::new(),
         address: None,
     };
     Operated { unit, launch, port: port.map_or(PortChoice::Kept, PortChoice::Fixed), ready: command.ready }

@@ -84,8 +84,10 @@ pub struct Place {
     pub home: PathBuf,
     /// The PATH it is told.
     pub search: String,
-    /// What it must not be able to read where the kernel can see to it.
+    /// What it must not see: empty where users keep services apart, or nothing does.
     pub hidden: Vec<PathBuf>,
+    /// What it sees all the same, below what is hidden.
+    pub shown: Vec<PathBuf>,
 }
 
 /// How limits are had.
@@ -223,6 +225,7 @@ impl Carriage<'_> {
             control_group,
             log: LogPolicy { folder, file_max: LOG_FILE_MAX, files_max: LOG_FILES_MAX },
             hidden: self.place.hidden.clone(),
+            shown: self.place.shown.clone(),
             address: None,
         }
     }

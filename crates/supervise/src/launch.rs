@@ -32,9 +32,12 @@ pub struct Launch {
     pub control_group: Option<ControlGroup>,
     /// Where its output goes.
     pub log: LogPolicy,
-    /// Folders and files that it must not be able to read where it shares the node's user and Landlock can
-    /// see to it; a user of its own is kept out by their modes. See [`crate::isolation`] for what it costs.
+    /// Folders and files that it must not see. Only for a program that is not root, and only where
+    /// [`crate::isolation::available`] says that files can be hidden: elsewhere the launch fails.
     pub hidden: Vec<PathBuf>,
+    /// What it sees all the same, below what is hidden.
+    #[serde(default)]
+    pub shown: Vec<PathBuf>,
     /// Where it is going to listen, if it listens.
     pub address: Option<Address>,
 }

@@ -57,7 +57,8 @@ fn place() -> Place {
         logs: "/state/logs".into(),
         home: "/state/volumes/api".into(),
         search: "/usr/bin:/bin".to_owned(),
-        hidden: vec!["/state/vault.redb".into()],
+        hidden: vec!["/state".into()],
+        shown: vec!["/state/artefacts".into()],
     }
 }
 
@@ -92,7 +93,7 @@ fn described(wanted: &Wanted<()>) -> String {
         format!("port {port:?}; ready {ready:?}; live {live:?}\n"),
         format!("asked {:?} {:?}\n", unit.ready.map(|it| it.every), unit.live.map(|it| it.every)),
         format!("life {:?}, stop within {:?}\n", unit.life, unit.stop.deadline),
-        format!("log {}, hidden {:?}\n", launch.log.folder.display(), launch.hidden),
+        format!("log {}, hidden {:?} but {:?}\n", launch.log.folder.display(), launch.hidden, launch.shown),
         format!("memory {:?}, group {:?}\n", launch.limits.memory.map(|it| it.to_string()), launch.control_group),
     ]
     .concat()
@@ -116,7 +117,7 @@ fn a_replica() {
         port Chosen; ready Some(Http(UrlPath("/readyz"))); live Some(Command(["./api", "ping"]))
         asked Some(1s) Some(10s)
         life Lasting, stop within 20s
-        log /state/logs/api.3.2, hidden ["/state/vault.redb"]
+        log /state/logs/api.3.2, hidden ["/state"] but ["/state/artefacts"]
         memory Some("64MiB"), group Some(Unified("/sys/fs/cgroup/mainstay/k3j/api.3.2"))
           DB_URL=postgres://api@db
           FILES=/state/volumes/api/files
@@ -147,7 +148,7 @@ fn a_hook_owns_what_it_migrates() {
         port Unused; ready None; live None
         asked None None
         life Once { retry: true }, stop within 20s
-        log /state/logs/api.3.release, hidden ["/state/vault.redb"]
+        log /state/logs/api.3.release, hidden ["/state"] but ["/state/artefacts"]
         memory Some("64MiB"), group Some(Unified("/sys/fs/cgroup/mainstay/k3j/api.3.release"))
           DB_URL=postgres://owner@db
           FILES=/state/volumes/api/files
@@ -176,7 +177,7 @@ fn a_run_of_the_schedule_and_one_by_hand() {
         port Unused; ready None; live None
         asked None None
         life Once { retry: false }, stop within 20s
-        log /state/logs/api.3.run.17, hidden ["/state/vault.redb"]
+        log /state/logs/api.3.run.17, hidden ["/state"] but ["/state/artefacts"]
         memory Some("64MiB"), group Some(Unified("/sys/fs/cgroup/mainstay/k3j/api.3.run.17"))
           DB_URL=postgres://api@db
           FILES=/state/volumes/api/files

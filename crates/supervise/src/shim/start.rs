@@ -81,11 +81,11 @@ fn process(
     let mut environment: BTreeMap<&str, &str> =
         launch.environment.iter().map(|(name, value)| (name.as_str(), value.0.as_str())).collect();
     environment.insert(UNIT_VARIABLE, unit_folder);
-    // A user of its own is kept apart by the kernel's ordinary rules, and needs none of Landlock's costs.
-    let own_user = launch.user.is_some_and(|user| user.uid != 0);
-    let confine = match own_user || (sys::process::is_root() && launch.hidden.is_empty()) {
-        true => None,
-        false => isolation::confinement(&launch.hidden)?,
+    // A user of its own is kept apart by the kernel's ordinary rules, and nothing holds root.
+    let confine = match sys::process::is_root() {
+        true if launch.hidden.is_empty() => None,
+        true => return Err(IsolationError::Root.into()),
+        false => isolation::confinement(launch)?,
     };
     let start = ChildStart {
         program,

@@ -54,6 +54,7 @@ impl Unit {
             control_group: None,
             log: LogPolicy { folder: base.join("log"), file_max: ByteSize::mebibytes(1), files_max: 20 },
             hidden: Vec::new(),
+            shown: Vec::new(),
             address: None,
         };
         let folder = base.join("units/api.3.1");

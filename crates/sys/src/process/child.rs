@@ -117,11 +117,6 @@ impl ChildStart<'_> {
         let mut confine = self.confine;
         let prepare = move || {
             rustix::process::setsid()?;
-            // After the change of user, which would clear it.
-            rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
-            if rustix::process::getppid() != Some(parent) {
-                return Err(io::ErrorKind::BrokenPipe.into());
-            }
             rustix::process::setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
             for group in &mut groups {
                 group.write_all(b"0")?;
@@ -129,6 +124,11 @@ impl ChildStart<'_> {
             rustix::thread::set_no_new_privs(true)?;
             if let Some(confine) = &mut confine {
                 confine()?;
+            }
+            // After the changes of user and of namespace, which can clear it.
+            rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
+            if rustix::process::getppid() != Some(parent) {
+                return Err(io::ErrorKind::BrokenPipe.into());
             }
             keep_over_exec(keep)?;
             super::reap::plain()

@@ -4,6 +4,8 @@
 //! services' shims, or the node, to stop. So a caller is also refused when it runs inside a unit: when one of its ancestors
 //! is a shim. A shim adopts what its descendants orphan, so a service cannot leave its shim's tree. A
 //! shim that is an ancestor of the callee too does not count: a whole node may run inside a unit.
+//! What a killed shim left behind has no shim above it any more; it is still known by its user namespace,
+//! where services are given one, for nothing leaves a user namespace.
 //!
 //! Start reading at [`check`]. Invariant: a caller that cannot be looked at is refused.
 
@@ -44,6 +46,12 @@ pub enum PeerRefusal {
         /// The caller.
         pid: Pid,
     },
+    /// It runs in a user namespace of its own, as services of a node do that is not root.
+    #[error("process {pid} may not call: it runs in another user namespace")]
+    Namespace {
+        /// The caller.
+        pid: Pid,
+    },
 }
 
 /// Lets through root and this process's own user, unless the caller runs inside a unit.
@@ -62,9 +70,13 @@ pub fn check(socket: impl AsFd) -> Result<Peer, PeerRefusal> {
     let ours: BTreeSet<Pid> = look(Pid(std::process::id()))
         .and_then(|own| if own.parent.0 == 0 { Some(BTreeSet::new()) } else { shims_around(own.parent) })
         .unwrap_or_default();
-    match around.is_subset(&ours) {
-        true => Ok(Peer { pid, uid }),
-        false => Err(PeerRefusal::InsideUnit { pid }),
+    if !around.is_subset(&ours) {
+        return Err(PeerRefusal::InsideUnit { pid });
+    }
+    match super::namespace::has_our_map(pid) {
+        Some(true) => Ok(Peer { pid, uid }),
+        Some(false) => Err(PeerRefusal::Namespace { pid }),
+        None => Err(PeerRefusal::Unknown),
     }
 }
 
