@@ -150,7 +150,7 @@ pub struct Record {
 #[derive(Debug, thiserror::Error)]
 pub enum RecordError {
     /// They are not the JSON that is written.
-    #[error("the record is damaged: {0}")]
+    #[error("the record is damaged")]
     Damaged(#[source] serde_json::Error),
     /// A newer release wrote them.
     #[error("the record has format {0}, this release reads up to {FORMAT}: run the newer release again")]
@@ -175,5 +175,37 @@ impl Record {
             return Err(RecordError::Newer(envelope.format));
         }
         serde_json::from_slice(bytes).map_err(RecordError::Damaged)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A record as format 1 writes it. A release that can no longer read this loses track of running units.
+    const GOLDEN: &str = include_str!("../tests/record/format-1.json");
+
+    #[test]
+    fn the_first_format_reads_and_prints_the_same() {
+        let record = Record::decode(GOLDEN.trim_end().as_bytes()).unwrap();
+        assert_eq!(record.unit.id.to_string(), "db");
+        assert_eq!(record.stage, Stage::Started);
+        assert_eq!(String::from_utf8(record.encode()).unwrap(), GOLDEN.trim_end());
+    }
+
+    #[test]
+    fn fields_of_a_newer_release_are_passed_over() {
+        let more = GOLDEN.replacen('{', r#"{"colour":"red","#, 1);
+        assert_eq!(Record::decode(more.as_bytes()).unwrap(), Record::decode(GOLDEN.as_bytes()).unwrap());
+    }
+
+    #[test]
+    fn damage_and_newer_formats_are_told_apart() {
+        let told = |text: &str| Record::decode(text.as_bytes()).unwrap_err().to_string();
+        let newer = GOLDEN.replacen(r#""format":1"#, r#""format":2"#, 1);
+        assert_eq!(told(&newer), "the record has format 2, this release reads up to 1: run the newer release again");
+        for text in ["", "{", "null", r#"{"format":1}"#, &GOLDEN[..GOLDEN.len() / 2]] {
+            assert_eq!(told(text), "the record is damaged", "{text}");
+        }
     }
 }

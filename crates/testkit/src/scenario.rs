@@ -13,6 +13,7 @@
 //! clock -1h                the wall clock jumps
 //! disk full 30s            no space for so long (also: disk errors, probes fail, unreachable, no ports,
 //!                          spawn fails, stop ignored)
+//! damage db                a unit's record is cut in half
 //! hang api.1.1             its child answers nothing any more
 //! manner api.1.1 crashes 3 its next 3 starts end soon (also: missing N, tasks-fail N, leaks, slow SPAN,
 //!                          stop-takes SPAN)
@@ -29,9 +30,11 @@ use std::time::Duration;
 
 use model::time::Span;
 use model::{Pid, UnitId};
+use supervise::record::RECORD_FILE;
 
 use crate::drive::Drive;
 use crate::sample::{self, Part};
+use crate::world::Inner;
 
 /// A line is not a command, or what it expects is not so.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,6 +91,15 @@ impl Stage {
             }
             ["reboot"] => self.drive.reboot(),
             ["clock", step] => self.step_clock(step)?,
+            ["damage", unit] => {
+                let unit = read_unit(unit)?;
+                let path = Inner::folder(&unit).join(RECORD_FILE);
+                let mut world = self.drive.world.change();
+                // Where it listens is lost as well: it may be restarted.
+                world.restart_asked.insert(unit);
+                let bytes = world.files.get_mut(&path).ok_or("it has no record")?;
+                bytes.truncate(bytes.len() / 2);
+            }
             ["hang", unit] => {
                 let start = self.start_of(unit)?;
                 if let Some(shim) = self.drive.world.change().shims.get_mut(&start) {

@@ -92,6 +92,8 @@ pub enum StopReason {
     Unhealthy,
     /// A restart was asked for.
     Asked,
+    /// Its record is lost, and with it where it listens.
+    Unrecorded,
     /// An earlier node had begun to stop it.
     Begun,
 }

@@ -10,6 +10,7 @@ use plan::supervision::{Action, GentleSignal, Link, Phase, ProbeKind, StopReason
 use sys::{Delivery, ProbeFailure, Signal, System};
 
 use super::entry::Completing;
+use super::notice::evidence;
 use super::{RETRY, Supervisor};
 use crate::protocol::{ExitReport, Request};
 use crate::record::{EXIT_FILE, RECORD_FILE, Record, RecordError};
@@ -80,12 +81,14 @@ where
                 self.find(unit, stage, same_boot);
             }
             Err(error @ RecordError::Newer(_)) => self.refused(unit, error.to_string()),
-            Err(error @ RecordError::Damaged(_)) => {
+            Err(RecordError::Damaged(error)) => {
                 entry.damaged = true;
                 entry.found = true;
                 entry.distrust_damage();
                 entry.observed().enter(Phase::Seeking, now.steady);
-                self.tell(Happening::UnitBlocked { unit: unit.clone() }, error.to_string(), Vec::new());
+                let seen = vec![evidence("error", &error.to_string())];
+                let reason = "its record is damaged; what runs in its folder is sought without it";
+                self.tell(Happening::UnitBlocked { unit: unit.clone() }, reason, seen);
             }
         }
     }
@@ -236,6 +239,7 @@ where
             StopReason::Replaced => "another version of it is wanted",
             StopReason::Unhealthy => "its liveness probe failed",
             StopReason::Asked => "a restart was asked for",
+            StopReason::Unrecorded => "its record is damaged, so it is not known where it listens",
             StopReason::Begun => "an earlier node had begun to stop it",
         };
         self.tell(Happening::UnitStopping { unit: unit.clone() }, reason, Vec::new());

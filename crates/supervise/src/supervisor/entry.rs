@@ -104,12 +104,19 @@ impl<Task> Entry<Task> {
         }
     }
 
+    /// Whether only its record tells on which port it listens.
+    pub(super) fn chooses_port(&self) -> bool {
+        let choice = self.wanted.as_ref().map(|wanted| wanted.port);
+        matches!(choice, Some(PortChoice::Chosen | PortChoice::Kept))
+    }
+
     /// Where the unit listens, as far as its port and launch tell.
     pub(super) fn address(&self) -> Option<Address> {
-        let chosen = self.port.map(|port| Address::Tcp(([127, 0, 0, 1], port.number()).into()));
+        let on = |port: Port| Address::Tcp(([127, 0, 0, 1], port.number()).into());
         match &self.wanted {
             Some(wanted) if wanted.port == PortChoice::Unused => wanted.launch.address.clone(),
-            _ => chosen,
+            Some(Wanted { port: PortChoice::Fixed(port), .. }) => Some(on(*port)),
+            _ => self.port.map(on),
         }
     }
 

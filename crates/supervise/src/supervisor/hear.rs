@@ -97,6 +97,9 @@ where
             // The record was damaged: what runs is wanted as it is, or only to be stopped.
             let wanted = entry.standing.wanted.clone().filter(|wanted| wanted.digest == digest);
             entry.observed().running = Some(wanted.unwrap_or_else(|| stand_in(unit, digest)));
+            if entry.port.is_none() && entry.chooses_port() {
+                entry.observed().stop_due = Some(StopReason::Unrecorded);
+            }
         }
         let news = entry.found && entry.child.is_none();
         entry.child = Some(child);
