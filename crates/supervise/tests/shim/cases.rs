@@ -271,9 +271,9 @@ fn services_cannot_reach_a_shim() {
     let (mut node, child) = victim.up();
     // A service of the same user that tries to order its neighbour's shim, and its own, to stop.
     let script = "for s in $A $B; do \
-                  python3 -c 'import socket,sys; s=socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]); \
-                  s.send(b\"{\\\"ask\\\":\\\"stop\\\",\\\"signal\\\":9,\\\"deadline_ms\\\":0}\\n\"); \
-                  print(\"got\", len(s.recv(10000)))' $s 2>&1 | tail -1; done; echo tried; exec sleep 600";
+                  perl -MIO::Socket::UNIX -e '$s = IO::Socket::UNIX->new(Peer => $ARGV[0]) or die; \
+                  print $s qq({\"ask\":\"stop\",\"signal\":9,\"deadline_ms\":0}\\n); $s->flush; \
+                  sysread($s, $got, 10000); print \"got \", length($got), \"\\n\"' $s 2>&1 | tail -1; done; echo tried; exec sleep 600";
     let mut other = Unit::new(script);
     for (name, folder) in [("A", &victim.folder), ("B", &other.folder)] {
         let path = folder.join(SOCKET_NAME).to_str().unwrap().to_owned();
@@ -337,18 +337,10 @@ fn grouped(unit: &mut Unit, limits: Limits) -> bool {
 }
 
 fn limits_are_kept() {
-    let script = "exec python3 -c '
-import os, time
-children = 0
-try:
-    while True:
-        if os.fork() == 0:
-            time.sleep(600)
-        children += 1
-except BlockingIOError:
-    print(children, \"children\", flush=True)
-    time.sleep(600)
-'";
+    let script = "exec perl -e '
+        my $children = 0;
+        while (defined(my $pid = fork)) { if ($pid == 0) { sleep 600; exit } $children++ }
+        print \"$children children\\n\"; close STDOUT; sleep 600'";
     let mut unit = Unit::new(script);
     let limits =
         Limits { cpu: Some(model::CpuShare::millicores(500)), memory: Some(ByteSize::mebibytes(64)), tasks: Some(8) };
@@ -374,7 +366,7 @@ fn limits_that_cannot_be_had_refuse_the_start() {
 }
 
 fn passing_the_memory_limit_is_told() {
-    let mut unit = Unit::new("exec python3 -c 'x = bytearray(200 << 20); print(len(x))'");
+    let mut unit = Unit::new("exec perl -e '$x = chr(1) x (200 << 20); print length $x'");
     let limits = Limits { memory: Some(ByteSize::mebibytes(32)), ..Limits::default() };
     if grouped(&mut unit, limits) {
         let report = unit.run();
