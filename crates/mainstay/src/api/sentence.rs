@@ -19,7 +19,7 @@ pub(crate) fn sentence(entry: &Entry) -> String {
         Happening::UnitStarted { unit } => format!("{unit} was started"),
         Happening::UnitReady { unit } => format!("{unit} is ready"),
         Happening::UnitUnready { unit } => format!("{unit} is not ready any more"),
-        Happening::UnitExited { unit } => format!("{unit} ended by itself"),
+        Happening::UnitExited { unit } => format!("{unit} ended"),
         Happening::UnitRestarted { unit, attempt: 0 } => format!("{unit} was started again"),
         Happening::UnitRestarted { unit, attempt } => {
             format!("{unit} was started again after {} in a row", human::count(count(*attempt), "failed start"))

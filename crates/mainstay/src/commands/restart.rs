@@ -7,7 +7,8 @@ use model::{ServiceName, Span};
 
 use super::failure::{Exit, Failure};
 use super::session::Session;
-use super::wait::{Missing, Waited, not_ready, until_settled};
+use super::wait::{Missing, Waited, at_rest, not_ready, until};
+use crate::api::bodies::StatusBody;
 
 /// Restarts the replicas of a service, one after the other
 #[derive(Debug, clap::Args)]
@@ -26,13 +27,20 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit
     if session.terminal.is_json() {
         session.terminal.print_json(&accepted)?;
     }
-    match until_settled(&client, &session.terminal, Duration::from(arguments.wait)).await? {
+    let is_ready = |status: &StatusBody| {
+        status.services.iter().any(|service| service.name == arguments.service && at_rest(&service.state))
+    };
+    match until(&client, &session.terminal, Duration::from(arguments.wait), is_ready).await? {
         Waited::Settled(_) => {
             session.terminal.note(&format!("{} is restarted", arguments.service));
             Ok(ExitCode::SUCCESS)
         }
         Waited::NotYet(status) => Err(Failure {
-            problems: not_ready(&status).iter().map(Missing::text).collect(),
+            problems: not_ready(&status)
+                .iter()
+                .filter(|missing| missing.name == arguments.service.as_str())
+                .map(Missing::text)
+                .collect(),
             ..Failure::new(format!("{} is not ready again after {}", arguments.service, arguments.wait))
                 .with_exit(Exit::NotReady)
                 .with_hint("`mainstay status` shows how it goes on")

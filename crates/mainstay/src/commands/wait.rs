@@ -15,7 +15,7 @@ pub(crate) const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// What a wait came to.
 pub(crate) enum Waited {
-    /// Everything that is wanted runs and is ready.
+    /// It is as it was waited for.
     Settled(Box<StatusBody>),
     /// Time ran out.
     NotYet(Box<StatusBody>),
@@ -27,11 +27,21 @@ pub(crate) async fn until_settled(
     terminal: &Terminal,
     limit: Duration,
 ) -> Result<Waited, ClientError> {
+    until(client, terminal, limit, |status| status.settled).await
+}
+
+/// Looks until what is waited for is so or `limit` has passed.
+pub(crate) async fn until(
+    client: &Client,
+    terminal: &Terminal,
+    limit: Duration,
+    is_so: impl Fn(&StatusBody) -> bool,
+) -> Result<Waited, ClientError> {
     let begun = sys::clock::now().steady;
     let mut progress = Progress::new(terminal);
     loop {
         let status = Box::new(client.status().await?);
-        if status.settled {
+        if is_so(&status) {
             return Ok(Waited::Settled(status));
         }
         let elapsed = sys::clock::now().steady.saturating_sub(begun);
@@ -86,7 +96,7 @@ fn why(id: &UnitId, unit: &UnitBody) -> Option<String> {
     unit.note.as_ref().map(|note| format!("{id}: {note}"))
 }
 
-fn at_rest(state: &str) -> bool {
+pub(crate) fn at_rest(state: &str) -> bool {
     matches!(state, "ready" | "scheduled" | "stopped")
 }
 

@@ -16,6 +16,7 @@ use super::consider::{Against, Considered, consider};
 use super::jobs::exit_of;
 use super::server::chain;
 use super::status::{self, Memory, Sources, state_word};
+use super::troubles::About;
 use crate::api::bodies::{
     AcceptedBody, ErrorBody, ErrorKind, FactBody, FileBody, NodeBody, PlanBody, RunAcceptedBody, RunStateBody,
     StatusBody, StepBody,
@@ -39,7 +40,7 @@ impl Node {
         match what {
             Ask::Status(answer) => send(answer, self.status()),
             Ask::Plan(file, answer) => send(answer, self.consider(&file).map(|found| plan_body(&found))),
-            Ask::Apply(file, answer) => send(answer, self.apply(&actor, &file, "a file was applied")),
+            Ask::Apply(file, answer) => send(answer, self.apply(&actor, &file, &format!("{} was given", file.path))),
             Ask::Down(answer) => send(answer, self.down(&actor)),
             Ask::Restart(service, answer) => send(answer, self.restart(&actor, &service)),
             Ask::Run(service, words, answer) => send(answer, self.run_once(&actor, &service, words)),
@@ -102,7 +103,8 @@ impl Node {
         let listing = self.supervisor.listing_trouble().map(ToString::to_string);
         let journal = self.journal_trouble.as_ref().map(|why| format!("the journal cannot be written: {why}"));
         let stopping = self.stopping.then(|| "the stack is being stopped".to_owned());
-        [listing, journal, self.look_trouble.clone(), stopping].into_iter().flatten().collect()
+        let first = [listing, journal].into_iter().flatten();
+        first.chain(self.troubles.texts()).chain(stopping).collect()
     }
 
     fn memory(&self, whose: &Memory<'_>, listing: &[sys::process::Seen]) -> Option<ByteSize> {
@@ -175,7 +177,8 @@ impl Node {
         self.tell(actor, Happening::RunRequested { service: service.clone() }, &line.words().join(" "))?;
         let command = Command { line, program: program.program };
         let unit = self.run_by_hand(service, command).ok_or_else(|| {
-            ErrorBody::new(ErrorKind::Internal, self.look_trouble.clone().unwrap_or_else(|| "it has no release".into()))
+            let why = self.troubles.of(&About::Runs(service.clone())).unwrap_or("it has no release");
+            ErrorBody::new(ErrorKind::Internal, why)
         })?;
         Ok(RunAcceptedBody { unit })
     }

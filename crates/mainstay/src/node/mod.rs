@@ -20,6 +20,7 @@ pub(crate) mod secrets;
 pub(crate) mod server;
 pub(crate) mod status;
 pub(crate) mod store;
+mod troubles;
 mod uid_registry;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -40,10 +41,12 @@ use self::server::{Server, Task, chain};
 use applied::Applied;
 use call::Call;
 use carry::{Look, Scene};
+use jobs::Upcoming;
 use layout::{Layout, Surroundings};
 use machine_facts::MachineFacts;
 use status::ReleaseView;
 use store::{Store, StoreError};
+use troubles::{About, Troubles};
 
 /// Looks in a row after one event. Each answers what the last one changed; more than a few are a defect,
 /// and the rest waits for the next event.
@@ -106,6 +109,8 @@ pub(crate) struct Node {
     applied: Applied,
     derived: Option<Derived>,
     servers: BTreeMap<ResourceName, Server>,
+    /// Resources of the stack that this machine has no server for any more, and why.
+    unserved: BTreeMap<ResourceName, String>,
     /// Replicas that are still to be restarted, by service.
     restarts: BTreeMap<ServiceName, BTreeSet<(ReleaseNumber, ReplicaNumber)>>,
     /// What the last look saw, so that an event that changes nothing costs nothing; absent when what is applied
@@ -114,9 +119,10 @@ pub(crate) struct Node {
     /// The units last wanted.
     told: BTreeMap<UnitId, model::Digest>,
     changes: BTreeMap<ServiceName, String>,
-    next_runs: BTreeMap<ServiceName, Timestamp>,
+    /// What is next of each schedule.
+    upcoming: BTreeMap<ServiceName, Upcoming>,
     look_at: Option<Duration>,
-    look_trouble: Option<String>,
+    troubles: Troubles,
     backlog: VecDeque<Notice>,
     journal_trouble: Option<String>,
     stopping: bool,
@@ -146,13 +152,14 @@ impl Node {
             applied,
             derived: None,
             servers: BTreeMap::new(),
+            unserved: BTreeMap::new(),
             restarts: BTreeMap::new(),
             seen: None,
             told: BTreeMap::new(),
             changes: BTreeMap::new(),
-            next_runs: BTreeMap::new(),
+            upcoming: BTreeMap::new(),
             look_at: None,
-            look_trouble: None,
+            troubles: Troubles::default(),
             backlog: VecDeque::new(),
             journal_trouble: None,
             stopping: false,
@@ -160,16 +167,24 @@ impl Node {
             pid,
         };
         node.supervisor.adopt();
-        let adopted = node.supervisor.snapshot().iter().filter(|unit| unit.pid.is_some()).count();
+        // Their shims have not answered yet: these are the ones that were running when they were last recorded.
+        let adopted = node.supervisor.snapshot().iter().filter(|unit| unit.shim.is_some()).count();
         let what = Happening::NodeStarted { adopted };
         node.store.tell(now.wall, &Actor::Node, what, "a node took charge of the state directory", Vec::new())?;
         node.resume();
         Ok(node)
     }
 
-    /// Brings what was applied last to mind again.
+    /// Brings what was applied last to mind again; nothing of what was applied before it stays.
     fn resume(&mut self) {
+        self.servers.clear();
+        self.unserved.clear();
+        self.upcoming.clear();
+        self.told.clear();
+        self.seen = None;
         let Some(current) = &self.applied.current else { return };
+        self.troubles.clear(&About::NewSecret);
+        self.troubles.keep(|service| current.stack.services.contains_key(service));
         self.derived = Some(derive(&current.stack, self.machine.capacity));
         for name in current.stack.resources.keys() {
             let Some(known) = self.applied.resources.get(name) else { continue };
@@ -178,7 +193,7 @@ impl Node {
             let cpu = self.machine.capacity.cpu;
             match Server::new(place, &known.resource, known.port, &self.machine.software, cpu) {
                 Ok(server) => drop(self.servers.insert(name.clone(), server)),
-                Err(why) => self.look_trouble = Some(format!("{name}: {why}")),
+                Err(why) => drop(self.unserved.insert(name.clone(), why)),
             }
         }
     }
@@ -243,7 +258,11 @@ impl Node {
             match found {
                 None => return,
                 Some(Ok(look)) => self.tell_supervisor(look),
-                Some(Err(error)) => self.look_trouble = Some(error.to_string()),
+                Some(Err(error)) => {
+                    self.troubles.note(About::Look, error.to_string());
+                    self.look_at = Some(self.now().steady.saturating_add(PERIOD));
+                    return;
+                }
             }
         }
     }
@@ -257,6 +276,7 @@ impl Node {
             current: self.applied.current.as_ref()?,
             replicas: &self.derived.as_ref()?.replicas,
             servers: &self.servers,
+            unserved: &self.unserved,
             vault: &self.store.vault,
             units,
             now: self.now(),
@@ -264,7 +284,7 @@ impl Node {
     }
 
     fn tell_supervisor(&mut self, look: Look) {
-        self.look_trouble = None;
+        self.troubles.clear(&About::Look);
         self.look_at = look.wake_at;
         self.changes = look.changes;
         for (service, replicas) in look.rollouts {
@@ -273,7 +293,7 @@ impl Node {
             }
             if let Err(error) = applied::save_rollout(&self.store.records, &service, &replicas) {
                 // What is not written down is not done: the next look tries again.
-                self.look_trouble = Some(chain(&error));
+                self.troubles.note(About::Look, chain(&error));
                 self.look_at = Some(self.now().steady.saturating_add(PERIOD));
                 return;
             }
@@ -386,7 +406,7 @@ impl Node {
         let now = self.now();
         let due = [self.supervisor.wake_at(), self.look_at].into_iter().flatten().min();
         let steady = due.map_or(PERIOD, |at| at.saturating_sub(now.steady));
-        let run = self.next_runs.values().min().map_or(PERIOD, |at| at.since(now.wall));
+        let run = self.upcoming.values().map(|it| it.look_at).min().map_or(PERIOD, |at| at.since(now.wall));
         steady.min(run).min(PERIOD)
     }
 
@@ -402,7 +422,8 @@ impl Node {
                 release: release.map(|release| release.number),
                 digest: release.map(|release| services::release::digest(&release.content).short()).unwrap_or_default(),
                 change: self.changes.get(name).cloned(),
-                next_run: self.next_runs.get(name).copied(),
+                restarting: self.restarts.contains_key(name),
+                next_run: self.upcoming.get(name).and_then(|it| it.run_at),
                 last_run: self.last_run(name, units),
             }
         };

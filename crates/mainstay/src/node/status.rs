@@ -55,6 +55,8 @@ pub(crate) struct ReleaseView {
     pub(crate) digest: String,
     /// What the change to it waits for or is held by, when it is not done.
     pub(crate) change: Option<String>,
+    /// Whether replicas are still to be restarted.
+    pub(crate) restarting: bool,
     /// When a scheduled service runs next.
     pub(crate) next_run: Option<Timestamp>,
     /// How the last run ended.
@@ -122,7 +124,7 @@ fn service_state(scheduled: bool, wanted: u32, ready: u32, view: &ReleaseView, u
     match () {
         () if scheduled => "scheduled",
         () if any(&[State::CrashLoop, State::Failed]) => "failing",
-        () if old_runs || view.change.is_some() => "changing",
+        () if old_runs || view.change.is_some() || view.restarting => "changing",
         () if ready == wanted => "ready",
         () if any(&[State::BackingOff, State::Unready]) => "degraded",
         () => "starting",
@@ -211,8 +213,11 @@ fn note(unit: &UnitStatus, now: Now) -> Option<String> {
         return None;
     }
     let trouble = unit.trouble.as_ref().map(|(what, _)| what.clone());
-    let failure = unit.last_failure.as_ref().map(|failure| failure.what.to_string());
-    trouble.or(failure).or_else(|| unit.waiting.as_ref().map(|waiting| waiting_text(waiting, now)))
+    let failure = || unit.last_failure.as_ref().map(|failure| failure.what.to_string());
+    let waiting = || unit.waiting.as_ref().map(|waiting| waiting_text(waiting, now));
+    let failed = matches!(unit.state, State::Unready | State::BackingOff | State::CrashLoop | State::Failed);
+    // A failure that is behind it does not say what it is doing now.
+    trouble.or_else(|| if failed { failure() } else { None }).or_else(waiting)
 }
 
 fn waiting_text(waiting: &WaitingOn, now: Now) -> String {
