@@ -99,11 +99,15 @@ pub fn digest(content: &Content) -> Digest {
 
 /// The digests of the copied programs that a release needs.
 pub fn artefacts(content: &Content) -> impl Iterator<Item = Digest> {
-    let programs = [Some(&content.command), content.hook.as_ref()];
-    programs.into_iter().flatten().filter_map(|command| match &command.program {
+    [Some(&content.command), content.hook.as_ref()].into_iter().flatten().filter_map(artefact)
+}
+
+/// The digest of the copied program that a command starts; `None` when it runs from where it is.
+pub const fn artefact(command: &Command) -> Option<Digest> {
+    match &command.program {
         Program::Frozen { digest, .. } => Some(*digest),
         Program::InPlace { .. } => None,
-    })
+    }
 }
 
 fn hook(name: &ServiceName, service: &Service, program: Option<&Program>) -> Result<Option<Command>, ContentError> {

@@ -7,7 +7,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use model::stack::Resource;
-use model::{Exit, Port, ReleaseNumber, ReplicaNumber, ResourceName, RunNumber, ServiceName, Stack, Timestamp, UnitId};
+use model::{
+    Digest, Exit, Port, ReleaseNumber, ReplicaNumber, ResourceName, RunNumber, SecretName, ServiceName, Stack,
+    Timestamp, UnitId,
+};
 use plan::release::Command;
 use services::user::Owner;
 use services::{job, release, rollout};
@@ -143,6 +146,40 @@ impl Applied {
     /// Where a service's runs stand.
     pub(crate) fn job(&self, service: &ServiceName, now: Timestamp) -> job::Record {
         self.jobs.get(service).cloned().unwrap_or_else(|| job::Record::new(service.clone(), now))
+    }
+
+    /// The services that receive a secret: by the file, or by a release of which something may run.
+    pub(crate) fn receivers(&self, secret: &SecretName) -> BTreeSet<ServiceName> {
+        let current = self.current.iter().flat_map(|current| &current.stack.services);
+        let by_file = current.filter(|(_, service)| service.secrets.contains(secret)).map(|(name, _)| name);
+        let replicas =
+            self.rollouts.iter().flat_map(|(name, replicas)| replicas.iter().map(move |(of, _)| (name, *of)));
+        let going_on = self.runs.iter().filter(|(_, run)| run.ended.is_none());
+        let runs = going_on.filter_map(|(unit, _)| Some((unit.service()?, unit.release()?)));
+        let receives = |(name, of): &(&ServiceName, ReleaseNumber)| {
+            self.release(name, *of).is_some_and(|release| release.content.secrets.contains_key(secret))
+        };
+        let by_release = replicas.chain(runs).filter(receives).map(|(name, _)| name);
+        by_file.chain(by_release).cloned().collect()
+    }
+
+    /// The copies of programs that something may still run.
+    pub(crate) fn artefacts(&self) -> BTreeSet<Digest> {
+        let releases = self.releases.values().flatten().flat_map(|it| release::artefacts(&it.content));
+        let going_on = self.runs.values().filter(|run| run.ended.is_none());
+        let by_hand = going_on.filter_map(|run| release::artefact(run.command.as_ref()?));
+        releases.chain(by_hand).collect()
+    }
+
+    /// Whether a unit is of something that is kept; the folder and the logs of any other one are history.
+    pub(crate) fn keeps(&self, unit: &UnitId) -> bool {
+        match unit {
+            UnitId::Resource(_) => true,
+            UnitId::Replica(service, release, _) | UnitId::ReleaseRun(service, release) => {
+                self.release(service, *release).is_some()
+            }
+            UnitId::Run(..) => self.runs.contains_key(unit),
+        }
     }
 
     /// The runs of a service that go on.

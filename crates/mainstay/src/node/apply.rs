@@ -8,16 +8,18 @@ use std::path::Path;
 
 use model::credential::SecretPath;
 use model::stack::SecretSource;
-use model::{Actor, Happening, ReleaseNumber, ServiceName, Timestamp, UnitId};
+use model::{Actor, Happening, ReleaseNumber, ServiceName, Stack, Timestamp, UnitId};
 use plan::release::Decision;
 use services::release::Record as Release;
 use services::user::{Exhausted, Owner, allocate};
 use services::{artefact, volume};
+use supervise::supervisor::Notice;
 
 use super::answer::{Reply, internal};
 use super::applied::{self, Applied, Current, KnownResource, RELEASES_KEPT};
-use super::consider::{Considered, credential_paths, number_of};
+use super::consider::{Considered, credential_paths};
 use super::server::chain;
+use super::troubles::About;
 use super::uid_registry::{self, RegistryError};
 use super::{Node, carry};
 use crate::api::bodies::{AcceptedBody, ErrorBody, ErrorKind, FileBody};
@@ -39,7 +41,7 @@ enum UserIdError {
 impl Node {
     /// Applies a file: everything that can fail comes first, then one change of the records.
     pub(super) fn apply(&mut self, actor: &Actor, file: &FileBody, reason: &str) -> Reply<AcceptedBody> {
-        let found = self.consider(file)?;
+        let mut found = self.consider(file)?;
         if found.plan.is_refused() {
             let refusals: Vec<String> = found.plan.refusals.iter().map(ToString::to_string).collect();
             self.tell(actor, Happening::Refused { call: "apply".to_owned() }, &refusals.join("; "))?;
@@ -47,7 +49,11 @@ impl Node {
             return Err(ErrorBody { problems: refusals, ..body });
         }
         let at = self.now().wall;
-        self.make_secrets(&found, at)?;
+        if self.make_secrets(&found, at)? {
+            // What was made may have another version than was taken for its first: a name that was removed
+            // and comes back goes on counting.
+            found = self.consider(file)?;
+        }
         for program in &found.programs {
             artefact::keep(program, &self.store.layout.artefacts()).map_err(|error| internal(&error))?;
         }
@@ -57,28 +63,34 @@ impl Node {
         let steps = found.plan.steps.iter().filter(|step| step.action != plan::change::Action::Keep).count();
         let entry = self.tell(actor, Happening::Applied { steps }, reason)?;
         applied::save_applied(&self.store.records, &next, &dropped).map_err(|error| internal(&error))?;
-        for (service, number) in made_releases(&found) {
-            let what = Happening::ReleaseMade { service: service.clone(), release: number };
-            self.tell(actor, what, &changes_text(&found, &service))?;
+        // It is applied: nothing from here on may fail the call.
+        for (service, release) in made_releases(&found) {
+            let reason = changes_text(&found, &service);
+            self.backlog.push_back(Notice {
+                at,
+                what: Happening::ReleaseMade { service, release },
+                reason,
+                evidence: Vec::new(),
+            });
         }
         self.applied = next;
-        self.servers.clear();
-        self.seen = None;
         self.resume();
-        self.clean_up(&dropped);
+        self.clean_up();
         Ok(AcceptedBody { entry })
     }
 
-    fn make_secrets(&mut self, found: &Considered, at: Timestamp) -> Reply<()> {
+    /// Makes the generated secrets and passwords that are missing; tells whether any was.
+    fn make_secrets(&mut self, found: &Considered, at: Timestamp) -> Reply<bool> {
         let generated = found.stack.secrets.iter().filter_map(|(name, source)| match source {
             SecretSource::Generate { bytes } => Some((SecretPath::Named(name.clone()), *bytes)),
             SecretSource::Set => None,
         });
         let credentials = credential_paths(&found.stack).into_iter().map(|path| (path, PASSWORD_BYTES));
+        let mut made = false;
         for (path, bytes) in generated.chain(credentials) {
-            self.store.ensure_generated(at, &path, bytes).map_err(|error| internal(&error))?;
+            made |= self.store.ensure_generated(at, &path, bytes).map_err(|error| internal(&error))?;
         }
-        Ok(())
+        Ok(made)
     }
 
     /// What is applied once this is.
@@ -95,7 +107,7 @@ impl Node {
         }
         let mut releases = BTreeMap::new();
         for (service, (decision, content)) in &found.releases {
-            let number = number_of(decision);
+            let number = decision.number();
             releases.insert(service.clone(), number);
             if matches!(decision, Decision::Make { .. }) {
                 let release = Release { service: service.clone(), number, made: at, content: content.clone() };
@@ -104,7 +116,12 @@ impl Node {
         }
         for (service, about) in &found.stack.services {
             if about.schedule.is_some() {
-                next.jobs.insert(service.clone(), next.job(service, at));
+                let mut job = next.job(service, at);
+                if !self.has_schedule(&found.stack, service) {
+                    // Nothing of a schedule that begins now was missed before it.
+                    job.considered = at;
+                }
+                next.jobs.insert(service.clone(), job);
             }
         }
         next.current = Some(Current {
@@ -131,6 +148,12 @@ impl Node {
         Ok(allocated)
     }
 
+    /// Whether a service ran by the very schedule before that a stack gives it.
+    fn has_schedule(&self, stack: &Stack, service: &ServiceName) -> bool {
+        let of = |stack: &Stack| Some((stack.services.get(service)?.schedule.clone()?, stack.timezone.clone()));
+        self.applied.current.as_ref().and_then(|current| of(&current.stack)) == of(stack)
+    }
+
     /// The folders that services find when they start.
     fn make_folders(&self, found: &Considered, next: &Applied) -> Reply<()> {
         for (name, service) in &found.stack.services {
@@ -146,22 +169,24 @@ impl Node {
         Ok(())
     }
 
-    /// Removes what releases that are no longer kept have left.
-    fn clean_up(&mut self, dropped: &[Release]) {
-        let units = self.supervisor.snapshot();
-        for release in dropped {
-            let of = |unit: &UnitId| {
-                unit.service() == Some(&release.service)
-                    && unit.release() == Some(release.number)
-                    && !matches!(unit, UnitId::Run(..))
-            };
-            for unit in units.iter().map(|it| &it.unit).filter(|unit| of(unit)) {
-                self.forget(unit);
+    /// Removes what releases and runs that are no longer kept have left, of this application or of one that a
+    /// dying node did not finish.
+    fn clean_up(&mut self) {
+        self.troubles.clear(&About::Remains);
+        let folders = [self.store.layout.units(), self.store.layout.logs()].map(|folder| sys::files::names(&folder));
+        for names in folders {
+            match names {
+                // A name that is no unit's is not ours to touch.
+                Ok(names) => {
+                    let units = names.iter().filter_map(|name| name.parse::<UnitId>().ok());
+                    let old: Vec<UnitId> = units.filter(|unit| !self.applied.keeps(unit)).collect();
+                    old.iter().for_each(|unit| self.forget(unit));
+                }
+                Err(error) => self.troubles.note(About::Remains, chain(&error)),
             }
         }
-        let needed = self.applied.releases.values().flatten().flat_map(|it| services::release::artefacts(&it.content));
-        if let Err(error) = artefact::prune(&self.store.layout.artefacts(), &needed.collect()) {
-            self.look_trouble = Some(chain(&error));
+        if let Err(error) = artefact::prune(&self.store.layout.artefacts(), &self.applied.artefacts()) {
+            self.troubles.note(About::Remains, chain(&error));
         }
     }
 }

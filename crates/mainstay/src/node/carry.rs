@@ -35,6 +35,7 @@ pub(crate) struct Scene<'a> {
     pub(crate) current: &'a Current,
     pub(crate) replicas: &'a BTreeMap<ServiceName, u32>,
     pub(crate) servers: &'a BTreeMap<ResourceName, Server>,
+    pub(crate) unserved: &'a BTreeMap<ResourceName, String>,
     pub(crate) vault: &'a Vault,
     pub(crate) units: &'a [UnitStatus],
     pub(crate) now: Now,
@@ -68,6 +69,14 @@ fn blind(what: impl Into<String>, error: &dyn std::error::Error) -> LookError {
 /// What is to run now.
 pub(crate) fn wanted(scene: &Scene<'_>) -> Result<Look, LookError> {
     let mut look = Look::default();
+    // A resource whose software is gone may still run: it must not be stopped for that, nor may its services
+    // be started without their connections.
+    if let Some((name, why)) = scene.unserved.first_key_value() {
+        return Err(LookError {
+            what: format!("nothing is started or stopped while {name} has no server"),
+            why: why.clone(),
+        });
+    }
     let passwords = passwords(scene)?;
     for (name, server) in scene.servers {
         look.wanted.push(resource(scene, name, server, &passwords[name]));

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use config::SourceFile;
 use model::credential::{Holder, SecretPath};
 use model::stack::SecretSource;
-use model::{Port, ReleaseNumber, ResourceName, SecretName, ServiceName, Stack};
+use model::{Port, ResourceName, SecretName, ServiceName, Stack};
 use plan::change::{ChangePlan, Desired, Running, RunningResource, RunningService};
 use plan::objectives::{Derived, derive};
 use plan::release::{ConnectionIdentity, Content, Decision, decide};
@@ -277,11 +277,4 @@ pub(crate) fn credential_paths(stack: &Stack) -> Vec<SecretPath> {
         paths.extend(holders.into_iter().map(|holder| SecretPath::Credential(resource.clone(), holder)));
     }
     paths
-}
-
-/// The number that a decision comes to.
-pub(crate) fn number_of(decision: &Decision) -> ReleaseNumber {
-    match decision {
-        Decision::Keep(number) | Decision::Make { number, .. } => *number,
-    }
 }

@@ -3,41 +3,71 @@
 //! When a run is due is for `plan::schedule` to say. What it says is written down before the run starts, so
 //! that a node that dies in between starts no occurrence twice.
 
-use model::{Exit, ExitStatus, Happening, ServiceName, Timestamp, UnitId};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use model::stack::Schedule;
+use model::{Exit, ExitStatus, Happening, ServiceName, TimeZoneName, Timestamp, UnitId};
 use plan::release::Command;
 use supervise::record::FailureKind;
-use supervise::supervisor::{Notice, State, UnitStatus};
+use supervise::supervisor::{ForgetError, Notice, State, UnitStatus};
 
-use super::Node;
 use super::applied::{self, RUNS_KEPT, Run, run_number};
 use super::server::chain;
+use super::troubles::About;
+use super::{Node, PERIOD};
+
+/// How long a schedule that has no next occurrence is left alone.
+const NEVER_AGAIN: Duration = Duration::from_secs(24 * 3600);
+
+/// What is next of a schedule.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Upcoming {
+    /// When to look at it again.
+    pub(super) look_at: Timestamp,
+    /// When it runs; `None` when it never does.
+    pub(super) run_at: Option<Timestamp>,
+}
 
 impl Node {
     /// Starts the runs whose time has come and notes those that were missed.
     pub(super) fn start_due_runs(&mut self) {
-        let Some(current) = self.applied.current.clone() else { return };
+        let Some(current) = &self.applied.current else { return };
         let now = self.now().wall;
-        for (name, service) in &current.stack.services {
-            let Some(schedule) = &service.schedule else { continue };
-            if self.next_runs.get(name).is_some_and(|next| *next > now) && !self.clock_went_back(name, now) {
-                continue;
+        let scheduled = current.stack.services.iter().filter_map(|(name, it)| Some((name, it.schedule.as_ref()?)));
+        let due = scheduled.filter(|(name, _)| self.is_due(name, now));
+        let due: BTreeMap<ServiceName, Schedule> = due.map(|(name, it)| (name.clone(), it.clone())).collect();
+        let zone = current.stack.timezone.clone();
+        for (name, schedule) in due {
+            self.start_due_run(&name, &schedule, &zone, now);
+        }
+    }
+
+    fn is_due(&self, name: &ServiceName, now: Timestamp) -> bool {
+        self.upcoming.get(name).is_none_or(|upcoming| upcoming.look_at <= now) || self.clock_went_back(name, now)
+    }
+
+    fn start_due_run(&mut self, name: &ServiceName, schedule: &Schedule, zone: &TimeZoneName, now: Timestamp) {
+        let running = self.applied.going_on(name).next().is_some();
+        let again = now.after(PERIOD);
+        let (due, after) = match self.applied.job(name, now).look(schedule, zone, now, running) {
+            Ok(found) => found,
+            Err(error) => {
+                self.troubles.note(About::Runs(name.clone()), chain(&error));
+                self.upcoming.insert(name.clone(), Upcoming { look_at: again, run_at: None });
+                return;
             }
-            let running = self.applied.going_on(name).next().is_some();
-            let job = self.applied.job(name, now);
-            match job.look(schedule, &current.stack.timezone, now, running) {
-                Ok((due, after)) => {
-                    match due.next {
-                        Some(next) => drop(self.next_runs.insert(name.clone(), next)),
-                        None => drop(self.next_runs.remove(name)),
-                    }
-                    if due.missed.total() > 0 {
-                        self.note_missed(name, &due.missed, now);
-                    }
-                    let run = due.start.and_then(|_| self.new_run(name, after.last, None));
-                    self.save_run(after, run);
-                }
-                Err(error) => self.look_trouble = Some(chain(&error)),
-            }
+        };
+        let run = due.start.and_then(|_| self.new_run(name, after.last, None));
+        if !self.save_run(after, run) {
+            // Nothing is dealt with that is not written down: it is looked at again soon, and is then still due.
+            self.upcoming.insert(name.clone(), Upcoming { look_at: again, run_at: Some(again) });
+            return;
+        }
+        let look_at = due.next.unwrap_or_else(|| now.after(NEVER_AGAIN));
+        self.upcoming.insert(name.clone(), Upcoming { look_at, run_at: due.next });
+        if due.missed.total() > 0 {
+            self.note_missed(name, &due.missed, now);
         }
     }
 
@@ -62,6 +92,7 @@ impl Node {
 
     /// Writes down where the schedule stands and the new run; only then does either count.
     fn save_run(&mut self, job: services::job::Record, run: Option<(UnitId, Run)>) -> bool {
+        let about = About::Runs(job.service.clone());
         let old = self.runs_to_drop(&job.service);
         let row = run.as_ref().map(|(unit, run)| (unit, run));
         match applied::save_job(&self.store.records, &job, row, &old) {
@@ -73,10 +104,11 @@ impl Node {
                 self.applied.runs.extend(run);
                 self.applied.jobs.insert(job.service.clone(), job);
                 self.seen = None;
+                self.troubles.clear(&about);
                 true
             }
             Err(error) => {
-                self.look_trouble = Some(chain(&error));
+                self.troubles.note(about, chain(&error));
                 false
             }
         }
@@ -98,10 +130,14 @@ impl Node {
 
     /// Removes the folder and the logs of a unit that is history.
     pub(super) fn forget(&mut self, unit: &UnitId) {
-        // Something of it may still be on its way out; its folder then goes with a later one.
-        if self.supervisor.forget(unit).is_ok() {
-            let removed = sys::files::remove(&self.store.layout.log(unit));
-            self.look_trouble = removed.err().map(|error| chain(&error)).or(self.look_trouble.take());
+        let removed = match self.supervisor.forget(unit) {
+            Ok(()) => sys::files::remove(&self.store.layout.log(unit)),
+            // Something of it is still on its way out: its folder goes when a file is applied next.
+            Err(ForgetError::InUse(_)) => Ok(()),
+            Err(ForgetError::File(error)) => Err(error),
+        };
+        if let Err(error) = removed {
+            self.troubles.note(About::Remains, chain(&error));
         }
     }
 
@@ -115,7 +151,10 @@ impl Node {
             let job = self.applied.job(service, self.now().wall);
             match applied::save_job(&self.store.records, &job, Some((&unit.unit, &ended)), &[]) {
                 Ok(()) => drop(self.applied.runs.insert(unit.unit.clone(), ended)),
-                Err(error) => self.look_trouble = Some(chain(&error)),
+                Err(error) => {
+                    self.troubles.note(About::Runs(service.clone()), chain(&error));
+                    self.look_at = Some(self.now().steady.saturating_add(PERIOD));
+                }
             }
         }
     }

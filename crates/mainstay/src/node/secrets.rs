@@ -11,6 +11,7 @@ use super::Node;
 use super::answer::{Reply, internal};
 use super::applied::Current;
 use super::store::Store;
+use super::troubles::About;
 use crate::api::bodies::{AcceptedBody, ErrorBody, ErrorKind, FileBody, SecretBody, SecretImportBody, SecretValueBody};
 
 impl Node {
@@ -43,13 +44,13 @@ impl Node {
     }
 
     pub(super) fn remove_secret(&mut self, actor: &Actor, name: &SecretName) -> Reply<AcceptedBody> {
-        let users = users_of(self.applied.current.as_ref(), name);
+        let users = self.applied.receivers(name);
         if !users.is_empty() {
             let users: Vec<String> = users.iter().map(ToString::to_string).collect();
             let message = format!("{name} is received by {}", users.join(", "));
             self.tell(actor, Happening::Refused { call: "secret remove".to_owned() }, &message)?;
             return Err(ErrorBody::new(ErrorKind::Refused, message)
-                .with_hint("take it out of the file and apply that, then remove it"));
+                .with_hint("take it out of the file, apply that and wait for its rollout, then remove it"));
         }
         let at = self.now().wall;
         Ok(AcceptedBody { entry: remove_secret(&mut self.store, at, actor, name)? })
@@ -68,7 +69,8 @@ impl Node {
         };
         let reason = "a secret has a new version, which makes new releases of the services that receive it";
         if let Err(error) = self.apply(&Actor::Node, &file, reason) {
-            self.look_trouble = Some(format!("a secret has a new version, and {}", error.message));
+            let what = std::iter::once(error.message).chain(error.problems).collect::<Vec<_>>().join("; ");
+            self.troubles.note(About::NewSecret, format!("a secret has a new version that no service has yet: {what}"));
         }
     }
 }

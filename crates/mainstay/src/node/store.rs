@@ -17,7 +17,7 @@ use super::causes::Causes;
 use super::layout::{Layout, LayoutError};
 
 /// The name of the lock's file.
-const LOCK: &str = "lock";
+pub(crate) const LOCK: &str = "lock";
 
 /// Everything that is written down of one environment.
 pub(crate) struct Store {
@@ -75,7 +75,7 @@ pub(crate) enum SecretError {
     /// The vault cannot be read.
     #[error(transparent)]
     Read(#[from] ReadError),
-    /// It could not be journaled; it was not done.
+    /// It could not be journaled. A value that was to be read is not given then; a change is made all the same.
     #[error(transparent)]
     Journal(#[from] JournalError),
     /// The vault's generation could not be recorded.
@@ -116,10 +116,10 @@ impl Store {
         reason: impl Into<String>,
         evidence: Vec<Evidence>,
     ) -> Result<EntryId, JournalError> {
-        let cause = self.causes.of(&what);
-        let draft = Draft { actor: actor.clone(), what: what.clone(), reason: reason.into(), evidence, cause };
+        let (cause, told) = (self.causes.of(&what), what.clone());
+        let draft = Draft { actor: actor.clone(), what, reason: reason.into(), evidence, cause };
         let id = self.journal.append(at, draft)?;
-        self.causes.note(id, &what);
+        self.causes.note(id, &told);
         Ok(id)
     }
 
@@ -173,13 +173,13 @@ impl Store {
         Ok(Some(self.tell(at, actor, what, "a person removed it", Vec::new())?))
     }
 
-    /// Makes a secret or a credential of random bytes unless it is there; tells its newest version.
+    /// Makes a secret or a credential of random bytes unless it is there; tells whether it was made.
     pub(crate) fn ensure_generated(
         &mut self,
         at: Timestamp,
         path: &SecretPath,
         bytes: u32,
-    ) -> Result<u32, SecretError> {
+    ) -> Result<bool, SecretError> {
         let ensured = self.vault.ensure_generated(path, bytes, at)?;
         if ensured.made {
             self.note_generation()?;
@@ -188,7 +188,7 @@ impl Store {
                 self.tell(at, &Actor::Node, what, "the file asks for a generated value", Vec::new())?;
             }
         }
-        Ok(ensured.version.0)
+        Ok(ensured.made)
     }
 
     fn note_generation(&self) -> Result<(), SecretError> {

@@ -1,0 +1,79 @@
+//! What needs attention beside the units: one text for each thing that goes wrong, kept until it goes well.
+//!
+//! Start reading at [`Troubles`]. Nothing is logged and forgotten here: `status` shows all of it.
+
+use std::collections::BTreeMap;
+
+use model::ServiceName;
+
+/// What a trouble is about.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum About {
+    /// What is to run now cannot be told, or not be written down.
+    Look,
+    /// The schedule of a service, or a run of it.
+    Runs(ServiceName),
+    /// A new version of a secret has not reached the services that receive it.
+    NewSecret,
+    /// What old releases and runs left cannot be removed.
+    Remains,
+}
+
+/// What goes wrong now.
+#[derive(Debug, Default)]
+pub(crate) struct Troubles(BTreeMap<About, String>);
+
+impl Troubles {
+    /// Notes what goes wrong; of one thing the last that was said.
+    pub(crate) fn note(&mut self, about: About, what: String) {
+        self.0.insert(about, what);
+    }
+
+    /// Notes that it goes well.
+    pub(crate) fn clear(&mut self, about: &About) {
+        self.0.remove(about);
+    }
+
+    /// What is said about one thing.
+    pub(crate) fn of(&self, about: &About) -> Option<&str> {
+        self.0.get(about).map(String::as_str)
+    }
+
+    /// Forgets the services that are not among these, so that this does not grow with time.
+    pub(crate) fn keep(&mut self, is_known: impl Fn(&ServiceName) -> bool) {
+        self.0.retain(|about, _| match about {
+            About::Runs(service) => is_known(service),
+            About::Look | About::NewSecret | About::Remains => true,
+        });
+    }
+
+    /// All of it, for people.
+    pub(crate) fn texts(&self) -> impl Iterator<Item = String> {
+        self.0.values().cloned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_goes_well_takes_back_only_its_own_trouble() {
+        let mut troubles = Troubles::default();
+        troubles.note(About::NewSecret, "refused".to_owned());
+        troubles.note(About::Look, "blind".to_owned());
+        troubles.note(About::Look, "still blind".to_owned());
+        assert_eq!(troubles.texts().collect::<Vec<_>>(), ["still blind", "refused"]);
+        troubles.clear(&About::Look);
+        assert_eq!((troubles.of(&About::Look), troubles.of(&About::NewSecret)), (None, Some("refused")));
+    }
+
+    #[test]
+    fn services_that_are_gone_are_forgotten() {
+        let mut troubles = Troubles::default();
+        troubles.note(About::Runs("digest".parse().unwrap()), "unreadable".to_owned());
+        troubles.note(About::Remains, "denied".to_owned());
+        troubles.keep(|_| false);
+        assert_eq!(troubles.texts().collect::<Vec<_>>(), ["denied"]);
+    }
+}
