@@ -59,7 +59,8 @@ struct Mutation {
     replace: String,
 }
 
-/// Tries the mutations whose name holds `only`, all when it is empty, and prints who caught each.
+/// Tries the mutations whose name holds one of the parts of `only`, which commas divide, and prints who
+/// caught each.
 pub(crate) fn run(only: &str) -> Result<(), MutationsError> {
     let root = repository::root();
     let list = root.join(LIST);
@@ -67,7 +68,8 @@ pub(crate) fn run(only: &str) -> Result<(), MutationsError> {
     let copy = std::env::temp_dir().join(format!("mainstay-mutations-{}", std::process::id()));
     copy_workspace(&root, &copy)?;
     let mut uncaught = Vec::new();
-    for mutation in read(&text)?.iter().filter(|mutation| mutation.name.contains(only)) {
+    let asked = |mutation: &&Mutation| only.split(',').any(|part| mutation.name.contains(part));
+    for mutation in read(&text)?.iter().filter(asked) {
         let caught = try_one(&root, &copy, mutation)?;
         println!("{}: {}", mutation.name, caught.as_deref().unwrap_or("NOT CAUGHT"));
         if caught.is_none() {

@@ -4,6 +4,7 @@
 
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "the whole file is a test")]
 
+use std::io::Write as _;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -76,8 +77,10 @@ fn no_seed_breaks_a_law() {
         None => run_all(0..number("MAINSTAY_SEEDS").unwrap_or(SEEDS), false),
     };
     let hours = total.time.as_secs() / 3600;
-    println!("{} seeds, {hours} simulated hours, {} turns, {} starts", total.seeds, total.turns, total.starts);
-    println!("{}", total.counts);
+    // Straight to the terminal: the counts are to be seen when the test passes as well.
+    let (seeds, turns, starts) = (total.seeds, total.turns, total.starts);
+    writeln!(std::io::stderr(), "{seeds} seeds, {hours} simulated hours, {turns} turns, {starts} starts").unwrap();
+    writeln!(std::io::stderr(), "{}", total.counts).unwrap();
     for (seed, violations) in &total.failing {
         println!("replay: MAINSTAY_SEED={seed} cargo test -p testkit --test simulation");
         violations.iter().for_each(|line| println!("    {line}"));

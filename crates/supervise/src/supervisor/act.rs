@@ -219,7 +219,10 @@ where
         entry.observed().completing = true;
         match task {
             Some(task) => self.system.begin(ticket, task),
-            None => self.task_ended(unit, ticket, Some("there is no task behind the unit's completion")),
+            None => {
+                self.tickets.remove(&ticket);
+                self.task_ended(unit, ticket, Some("there is no task behind the unit's completion"));
+            }
         }
     }
 

@@ -169,6 +169,8 @@ impl<Task> Entry<Task> {
         self.child = None;
         self.connection = None;
         self.found = false;
+        self.tickets.ready = None;
+        self.tickets.live = None;
         self.recorded_as = Some(unit.clone());
     }
 

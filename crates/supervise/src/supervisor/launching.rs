@@ -44,7 +44,10 @@ where
         entry.observed().enter(Phase::Preparing, now);
         match task {
             Some(task) => self.system.begin(ticket, task),
-            None => self.task_ended(unit, ticket, Some("there is no task behind the unit's preparation")),
+            None => {
+                self.tickets.remove(&ticket);
+                self.task_ended(unit, ticket, Some("there is no task behind the unit's preparation"));
+            }
         }
     }
 
