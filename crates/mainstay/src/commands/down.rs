@@ -4,14 +4,20 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use super::failure::{Exit, Failure};
+use super::node::{self, Purpose, START_TIME_MAX};
 use super::session::Session;
 use super::wait::LOOK_EVERY;
 use crate::api::bodies::StatusBody;
 use crate::api::client::{Client, ClientError};
+use crate::node::layout::Layout;
 use crate::terminal::progress::Progress;
 use crate::terminal::{Terminal, human};
+use model::Pid;
+use sys::process::Seen;
 
 /// Stops every service and resource, then the node; data stays
+///
+/// Where the node was killed and what it ran goes on, a node is started that takes over and stops all of it.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {}
 
@@ -22,10 +28,48 @@ const DOWN_TIME_MAX: Duration = Duration::from_secs(15 * 60);
 /// Asks for the end and watches it come.
 pub(crate) async fn run(_: &Arguments, session: &Session) -> Result<ExitCode, Failure> {
     let client = session.client()?;
-    client.down().await?;
+    let layout = session.layout()?;
+    match client.is_served().await? || !something_is_left(&layout)? {
+        true => client.down().await.map(drop)?,
+        false => {
+            session.terminal.note("the node was killed: one is started to stop what it left");
+            node::detach(session, &client, Purpose::Stop, START_TIME_MAX).await?;
+        }
+    }
+    let node = node_process(&layout);
     watch(&client, &session.terminal).await?;
+    if let Some(node) = node {
+        until_gone(&layout, &node).await?;
+    }
     session.terminal.note("everything is stopped");
     Ok(ExitCode::SUCCESS)
+}
+
+/// Whether a node of this state directory that was killed left a socket or anything that lives.
+fn something_is_left(layout: &Layout) -> Result<bool, Failure> {
+    let units = layout.units();
+    let names = sys::files::names(&units).map_err(|error| Failure::of(&error))?;
+    let lives = |name: &String| !sys::process::unit::members(&units.join(name), None).is_empty();
+    Ok(layout.control_socket().exists() || names.iter().any(lives))
+}
+
+/// The process that holds the state directory, by what it left in the lock file.
+fn node_process(layout: &Layout) -> Option<Seen> {
+    let number = std::fs::read_to_string(layout.lock()).ok()?;
+    sys::process::look(Pid(number.trim().parse().ok()?)).filter(|seen| !seen.zombie)
+}
+
+/// Waits until the node, which answers no more, has ended, so that whatever comes next finds nothing of it.
+async fn until_gone(layout: &Layout, node: &Seen) -> Result<(), Failure> {
+    let begun = sys::clock::now().steady;
+    while node_process(layout).is_some_and(|now| now.started == node.started) {
+        if sys::clock::now().steady.saturating_sub(begun) >= START_TIME_MAX {
+            return Err(Failure::new(format!("everything is stopped, but the node, process {}, does not end", node.pid))
+                .with_hint("`mainstay events` says what it did last"));
+        }
+        tokio::time::sleep(LOOK_EVERY / 10).await;
+    }
+    Ok(())
 }
 
 /// Waits until the node has ended, showing what still runs.

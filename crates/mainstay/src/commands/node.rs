@@ -21,8 +21,23 @@ use crate::terminal::progress::Progress;
 
 /// Runs the node of a state directory until it is told to end
 #[derive(Debug, clap::Args)]
-pub(crate) struct Arguments {}
+pub(crate) struct Arguments {
+    /// Takes over what runs only to stop it.
+    #[arg(long)]
+    down: bool,
+}
 
+/// What a node is started for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// To run the stack.
+    Run,
+    /// To stop what a node before it left running.
+    Stop,
+}
+
+/// How long a node that was just started may take until it answers.
+pub(crate) const START_TIME_MAX: Duration = Duration::from_secs(30);
 /// Where a detached node writes what it has to say.
 const LOG_NAME: &str = "node.log";
 /// How much of its end is shown when it dies at once.
@@ -30,10 +45,10 @@ const LOG_SHOWN_MAX: u64 = 4 << 10;
 
 /// Is the node, in a session of its own: SIGTERM, SIGINT and SIGHUP end it and leave what it runs to the
 /// shims.
-pub(crate) async fn run(_: &Arguments, session: &Session) -> Result<ExitCode, Failure> {
+pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<ExitCode, Failure> {
     // Fails only where this process leads a group already, as under a service manager, and needs no new one.
     let _leads_already = rustix::process::setsid().is_err();
-    let (wish, wished) = watch::channel(Wish::Run);
+    let (wish, wished) = watch::channel(if arguments.down { Wish::Down } else { Wish::Run });
     let mut node = std::pin::pin!(serve(session, wished));
     tokio::select! {
         ended = &mut node => return ended.map(|_| ExitCode::SUCCESS),
@@ -87,12 +102,18 @@ pub(crate) async fn serve(session: &Session, wish: watch::Receiver<Wish>) -> Res
     ended.map_err(|error| Failure::doing(format!("cannot remove {}", socket.display()), &error))
 }
 
-/// Starts a node beside this process and waits until it answers.
-pub(crate) async fn detach(session: &Session, client: &Client, limit: Duration) -> Result<(), Failure> {
+/// Starts a node beside this process and waits until it answers. One that is to stop what runs may be done before
+/// it could.
+pub(crate) async fn detach(
+    session: &Session,
+    client: &Client,
+    purpose: Purpose,
+    limit: Duration,
+) -> Result<(), Failure> {
     let layout = session.layout()?;
     layout.make().map_err(|error| Failure::of(&error))?;
     let log = layout.state().join(LOG_NAME);
-    let mut node = start(session, &log)?;
+    let mut node = start(session, purpose, &log)?;
     let begun = sys::clock::now().steady;
     let mut progress = Progress::new(&session.terminal);
     loop {
@@ -101,6 +122,9 @@ pub(crate) async fn detach(session: &Session, client: &Client, limit: Duration) 
         }
         let ended = node.try_wait().map_err(|error| Failure::doing("cannot watch the node", &error))?;
         if let Some(status) = ended {
+            if purpose == Purpose::Stop && status.success() {
+                return Ok(());
+            }
             return Err(Failure { problems: last_words(&log), ..Failure::new(format!("the node ended: {status}")) });
         }
         let elapsed = sys::clock::now().steady.saturating_sub(begun);
@@ -127,13 +151,14 @@ fn silent(limit: Duration) -> Failure {
     Failure::new(format!("the node does not answer after {} s", limit.as_secs())).with_exit(Exit::NotReady)
 }
 
-fn start(session: &Session, log: &Path) -> Result<Child, Failure> {
+fn start(session: &Session, purpose: Purpose, log: &Path) -> Result<Child, Failure> {
     let cannot = |error: std::io::Error| Failure::doing("cannot start the node", &error);
     let output = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(log).map_err(cannot)?;
     let errors = output.try_clone().map_err(cannot)?;
     let program = std::env::current_exe().map_err(cannot)?;
     Command::new(program)
         .arg("node")
+        .args((purpose == Purpose::Stop).then_some("--down"))
         .args(session.same_place()?)
         .current_dir("/")
         .stdin(Stdio::null())

@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use super::check;
 use super::down;
 use super::failure::{Exit, Failure};
-use super::node::{self, Asked, asked_to_end};
+use super::node::{self, Asked, Purpose, START_TIME_MAX, asked_to_end};
 use super::plan;
 use super::session::Session;
 use super::wait::{LOOK_EVERY, Missing, Waited, not_ready, until_settled};
@@ -39,9 +39,6 @@ pub(crate) struct Arguments {
     wait: Option<Span>,
 }
 
-/// How long a node that was just started may take until it answers.
-const START_TIME_MAX: Duration = Duration::from_secs(30);
-
 /// Brings up or changes.
 pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<ExitCode, Failure> {
     let file = session.file()?;
@@ -50,7 +47,7 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit
     let client = session.client()?;
     match (client.is_served().await?, arguments.detach || arguments.wait.is_some()) {
         (true, _) => {}
-        (false, true) => node::detach(session, &client, START_TIME_MAX).await?,
+        (false, true) => node::detach(session, &client, Purpose::Run, START_TIME_MAX).await?,
         (false, false) => return foreground(&body, session).await,
     }
     let changed = apply(&client, &body, &session.terminal).await?;

@@ -14,7 +14,7 @@ use supervise::launch::UserIds;
 
 use super::{OPERATOR, Server, settings};
 use crate::certificate::{self, CertificateError};
-use crate::place::{Access, PlaceError};
+use crate::place::{Access, Place, PlaceError};
 use crate::record::{self, Kind, RecordError};
 use crate::{Password, Passwords};
 
@@ -94,6 +94,45 @@ pub enum PrepareError {
     CutOff,
 }
 
+/// The file in which the server of a data directory writes its process id.
+const LOCK_FILE: &str = "postmaster.pid";
+/// How the lock file beside a server's socket begins.
+const SOCKET: &str = ".s.PGSQL.";
+
+/// Removes the lock files of a server that was killed. A server refuses to start while the process id in them is
+/// taken: by the dead process itself as long as nobody has collected it, or by another that was started since.
+/// They stay while anything that lives works in the data directory, as all processes of a server do.
+fn remove_dead_locks(place: &Place) -> Result<(), PrepareError> {
+    let data = place.data();
+    let real = data.canonicalize().map_err(at("find", &data))?;
+    let works_there = |process: &sys::process::Seen| {
+        !process.zombie && fs::read_link(format!("/proc/{}/cwd", process.pid)).is_ok_and(|folder| folder == real)
+    };
+    if sys::process::all().iter().any(works_there) {
+        return Ok(());
+    }
+    let mut locks = vec![data.join(LOCK_FILE)];
+    for entry in fs::read_dir(&place.sockets).map_err(at("list", &place.sockets))? {
+        let path = entry.map_err(at("list", &place.sockets))?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if name.starts_with(SOCKET) && name.ends_with(".lock") {
+            locks.push(path);
+        }
+    }
+    for lock in locks {
+        match fs::remove_file(&lock) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(at("remove", &lock)(error)),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn at(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> PrepareError {
+    let path = path.to_owned();
+    move |source| PrepareError::File { doing, path, source }
+}
+
 impl Server {
     /// Makes everything ready for a start. To be run before each; does what is missing.
     pub async fn prepare(&self, passwords: &Passwords, now: Timestamp) -> Result<(), PrepareError> {
@@ -120,6 +159,7 @@ impl Server {
                 None => self.make_data(operator)?,
             },
         }
+        remove_dead_locks(&self.place)?;
         record::note(&self.place, Kind::Postgres, now)?;
         certificate::prepare(&self.place, now)?;
         let config = self.place.config();
@@ -142,8 +182,8 @@ impl Server {
             let path = path.to_owned();
             move |source| PrepareError::File { doing, path, source }
         };
-        // An initdb that a node left behind when it was killed writes into a folder of another name, and comes
-        // to nothing when that is removed.
+        // An initdb ends with its node, but not at once: what it still writes goes into a folder of another name,
+        // and comes to nothing when that is removed.
         let mut random = [0_u8; 8];
         rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty())
             .map_err(|error| failed("name", &self.place.folder)(error.into()))?;
@@ -169,6 +209,7 @@ impl Server {
             .env("TZ", "UTC")
             .current_dir("/")
             .stdin(password_pipe(operator, self.place.user).map_err(run)?);
+        sys::process::child::end_with_parent(&mut command);
         let output = match self.place.user {
             None => command.output().map_err(run)?,
             Some(user) => {

@@ -144,6 +144,23 @@ impl ChildStart<'_> {
     }
 }
 
+/// Has a helper program killed when this process, or the thread that starts it, ends before it: nobody would take in
+/// what it did. To be called after the command's user is set; the program must not change its user.
+pub fn end_with_parent(command: &mut Command) {
+    let parent = rustix::process::getpid();
+    #[expect(unsafe_code, reason = "what must hold before the program runs can only be done between fork and exec")]
+    // SAFETY: two system calls that allocate nothing and take no lock.
+    unsafe {
+        command.pre_exec(move || {
+            rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
+            match rustix::process::getppid() == Some(parent) {
+                true => Ok(()),
+                false => Err(io::ErrorKind::BrokenPipe.into()),
+            }
+        });
+    }
+}
+
 fn keep_over_exec(raw: i32) -> io::Result<()> {
     #[expect(unsafe_code, reason = "a closure given to pre_exec cannot borrow the descriptor")]
     // SAFETY: the descriptor is borrowed by the `ChildStart` that is being carried out, so it is open.
