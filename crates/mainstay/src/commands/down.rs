@@ -10,6 +10,7 @@ use super::wait::LOOK_EVERY;
 use crate::api::bodies::StatusBody;
 use crate::api::client::{Client, ClientError};
 use crate::node::layout::Layout;
+use crate::node::store::LOCK;
 use crate::terminal::progress::Progress;
 use crate::terminal::{Terminal, human};
 use model::Pid;
@@ -55,7 +56,7 @@ fn something_is_left(layout: &Layout) -> Result<bool, Failure> {
 
 /// The process that holds the state directory, by what it left in the lock file.
 fn node_process(layout: &Layout) -> Option<Seen> {
-    let number = std::fs::read_to_string(layout.lock()).ok()?;
+    let number = std::fs::read_to_string(layout.state().join(LOCK)).ok()?;
     sys::process::look(Pid(number.trim().parse().ok()?)).filter(|seen| !seen.zombie)
 }
 
@@ -64,8 +65,11 @@ async fn until_gone(layout: &Layout, node: &Seen) -> Result<(), Failure> {
     let begun = sys::clock::now().steady;
     while node_process(layout).is_some_and(|now| now.started == node.started) {
         if sys::clock::now().steady.saturating_sub(begun) >= START_TIME_MAX {
-            return Err(Failure::new(format!("everything is stopped, but the node, process {}, does not end", node.pid))
-                .with_hint("`mainstay events` says what it did last"));
+            return Err(Failure::new(format!(
+                "everything is stopped, but the node, process {}, does not end",
+                node.pid
+            ))
+            .with_hint("`mainstay events` says what it did last"));
         }
         tokio::time::sleep(LOOK_EVERY / 10).await;
     }
