@@ -46,6 +46,18 @@ pub(crate) enum ClientError {
         /// Why.
         source: std::io::Error,
     },
+    /// Whoever listens is neither root nor this user.
+    #[error(
+        "what listens on {} runs as uid {owner}, which is neither root nor this user: nothing was sent; remove it, or \
+         set XDG_RUNTIME_DIR",
+        socket.display()
+    )]
+    Foreign {
+        /// On which socket.
+        socket: PathBuf,
+        /// As whom.
+        owner: u32,
+    },
     /// The node said no.
     #[error("{}", .0.message)]
     Refused(ErrorBody),
@@ -235,10 +247,22 @@ impl Client {
     async fn connect(&self) -> Result<(SendRequest<Full<Bytes>>, Work), ClientError> {
         let connecting = async {
             let stream = UnixStream::connect(&self.socket).await.map_err(|error| self.connect_error(error))?;
+            self.judge(&stream)?;
             let (sender, connection) = handshake(TokioIo::new(stream)).await.map_err(ClientError::BrokenOff)?;
             Ok((sender, Some(Box::pin(connection))))
         };
         tokio::time::timeout(CONNECT_TIME_MAX, connecting).await.map_err(|_| ClientError::TimedOut(CONNECT_TIME_MAX))?
+    }
+
+    /// Refuses to tell anything to somebody else who listens where the node would: below /tmp, others may
+    /// have been there first.
+    fn judge(&self, stream: &UnixStream) -> Result<(), ClientError> {
+        let owner = stream.peer_cred().map_err(|error| self.connect_error(error))?.uid();
+        let own = rustix::process::geteuid().as_raw();
+        match own == 0 || owner == 0 || owner == own {
+            true => Ok(()),
+            false => Err(ClientError::Foreign { socket: self.socket.clone(), owner }),
+        }
     }
 
     fn connect_error(&self, source: std::io::Error) -> ClientError {

@@ -3,6 +3,7 @@
 //! ```text
 //! STATE/                 mode 0711: services pass through to what is theirs, and list nothing
 //!   lock                 held by the one node of this directory
+//!   place                inode and path of this directory, so that a copy of it is noticed
 //!   runtime              a link to RUNTIME, so that it is found from other surroundings too
 //!   node.log             what a detached node had to say
 //!   state.redb           the applied file, releases, ports, user ids, schedules
@@ -21,6 +22,8 @@
 //! The vault's key file lives outside the state directory, so that a copy of the directory alone opens
 //! nothing.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -32,6 +35,8 @@ pub(crate) struct Layout {
     state: PathBuf,
     runtime: PathBuf,
     key: PathBuf,
+    /// What this directory is a copy of, when that is still there.
+    original: Option<PathBuf>,
     /// The folder of all keys, when the key is in it.
     keys: Option<PathBuf>,
 }
@@ -46,6 +51,21 @@ pub(crate) enum LayoutError {
         path: PathBuf,
         /// Why.
         source: std::io::Error,
+    },
+    /// A file of the layout could not be written.
+    #[error(transparent)]
+    File(#[from] sys::FileError),
+    /// The state directory was copied. What its records name is the original's: its processes, its sockets.
+    #[error(
+        "{} is a copy of {}, whose processes and sockets it names: remove the copy to begin anew there, or name another \
+         directory with --state",
+        state.display(), original.display()
+    )]
+    Copied {
+        /// The copy.
+        state: PathBuf,
+        /// The original.
+        original: PathBuf,
     },
     /// In a folder that everyone may write to, somebody else was there first.
     #[error("{} belongs to uid {owner}, not to this user (uid {uid}): remove it, or set XDG_RUNTIME_DIR", path.display())]
@@ -82,6 +102,8 @@ const PASSABLE: u32 = 0o711;
 const PRIVATE: u32 = 0o700;
 /// The link in the state directory that leads to the runtime directory.
 const RUNTIME_LINK: &str = "runtime";
+/// The file that says which directory this is.
+const PLACE: &str = "place";
 
 impl Layout {
     /// The layout of a state directory. `tag` is a short text that tells this directory from every other
@@ -99,18 +121,27 @@ impl Layout {
             (None, None, false) => runtime.join("keys"),
         };
         // Whoever made the state directory may have had other surroundings (cron, sudo); its sockets are there.
-        let linked = std::fs::read_link(state.join(RUNTIME_LINK)).ok();
+        // In a copy of it the link leads to the original's.
+        let original = original_of(state);
+        let linked = std::fs::read_link(state.join(RUNTIME_LINK)).ok().filter(|_| original.is_none());
         Self {
             state: state.to_owned(),
             runtime: linked.unwrap_or_else(|| runtime.join(tag)),
             key: key_file.map_or_else(|| keys.join(format!("{tag}.key")), Path::to_owned),
+            original,
             keys: key_file.is_none().then_some(keys),
         }
     }
 
     /// Makes the folders that every environment has.
     pub(crate) fn make(&self) -> Result<(), LayoutError> {
-        for (path, mode) in [
+        if let Some(original) = self.original.clone() {
+            return Err(LayoutError::Copied { state: self.state.clone(), original });
+        }
+        // Whoever owns the folder above the runtime directory can put another in its place.
+        let above = self.runtime.parent().map(|folder| (folder.to_owned(), PASSABLE));
+        let keys = self.keys.clone().map(|folder| (folder, PRIVATE));
+        for (path, mode) in above.into_iter().chain(keys).chain([
             (self.state.clone(), PASSABLE),
             (self.units(), PRIVATE),
             (self.logs(), PRIVATE),
@@ -119,11 +150,25 @@ impl Layout {
             (self.state.join("resources"), PASSABLE),
             (self.state.join("volumes"), PASSABLE),
             (self.runtime.clone(), PASSABLE),
-        ] {
+        ]) {
             make_folder(&path, mode)?;
         }
-        self.key.parent().map_or(Ok(()), |folder| make_folder(folder, PRIVATE))?;
-        self.link_runtime()
+        self.link_runtime()?;
+        self.note_place()
+    }
+
+    /// Notes in the state directory which one it is.
+    fn note_place(&self) -> Result<(), LayoutError> {
+        let path = self.state.join(PLACE);
+        let inode = std::fs::metadata(&self.state)
+            .map_err(|source| LayoutError::Make { path: self.state.clone(), source })?
+            .ino();
+        let mut place = format!("{inode} ").into_bytes();
+        place.extend_from_slice(self.state.as_os_str().as_bytes());
+        if sys::files::read(&path)?.as_ref() != Some(&place) {
+            sys::files::replace(&path, &place)?;
+        }
+        Ok(())
     }
 
     /// Notes in the state directory where the runtime directory is.
@@ -198,6 +243,16 @@ impl Layout {
     }
 }
 
+/// The state directory that this one was copied from, if it is still there: one that was moved is none.
+fn original_of(state: &Path) -> Option<PathBuf> {
+    let place = std::fs::read(state.join(PLACE)).ok()?;
+    let space = place.iter().position(|byte| *byte == b' ')?;
+    let inode: u64 = std::str::from_utf8(&place[..space]).ok()?.parse().ok()?;
+    let original = Path::new(OsStr::from_bytes(&place[space + 1..]));
+    let inode_of = |folder: &Path| std::fs::metadata(folder).ok().map(|about| about.ino());
+    (inode_of(state) != Some(inode) && inode_of(original) == Some(inode)).then(|| original.to_owned())
+}
+
 /// Makes a folder and its parents; an existing one of ours gets the mode it should have.
 pub(crate) fn make_folder(path: &Path, mode: u32) -> Result<(), LayoutError> {
     let source = |source| LayoutError::Make { path: path.to_owned(), source };
@@ -207,4 +262,79 @@ pub(crate) fn make_folder(path: &Path, mode: u32) -> Result<(), LayoutError> {
         return Err(LayoutError::Foreign { path: path.to_owned(), owner, uid });
     }
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).map_err(source)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Ground(PathBuf);
+
+    impl Ground {
+        fn new(name: &str) -> Self {
+            let path = std::env::temp_dir().join(format!("mainstay-layout-{name}-{}", std::process::id()));
+            sys::files::remove(&path).unwrap();
+            std::fs::create_dir_all(&path).unwrap();
+            Self(path)
+        }
+
+        fn layout(&self, state: &str, key: Option<&Path>) -> Layout {
+            let around = Surroundings {
+                uid: rustix::process::getuid().as_raw(),
+                runtime_dir: Some(self.0.join("run")),
+                state_home: Some(self.0.join("home")),
+                ..Surroundings::default()
+            };
+            Layout::new(&self.0.join(state), state, &around, key)
+        }
+
+        fn mode(&self, name: &str) -> u32 {
+            std::fs::metadata(self.0.join(name)).unwrap().permissions().mode() & 0o777
+        }
+    }
+
+    impl Drop for Ground {
+        fn drop(&mut self) {
+            sys::files::remove(&self.0).unwrap();
+        }
+    }
+
+    #[test]
+    fn the_folder_of_a_stated_key_file_is_left_as_it_is() {
+        let ground = Ground::new("key");
+        std::fs::create_dir(ground.0.join("etc")).unwrap();
+        std::fs::set_permissions(ground.0.join("etc"), std::fs::Permissions::from_mode(0o755)).unwrap();
+        ground.layout("a", Some(&ground.0.join("etc/my.key"))).make().unwrap();
+        assert_eq!(ground.mode("etc"), 0o755);
+        ground.layout("a", None).make().unwrap();
+        assert_eq!(
+            (ground.mode("home/mainstay"), ground.mode("run/mainstay"), ground.mode("a")),
+            (0o700, 0o711, 0o711)
+        );
+    }
+
+    #[test]
+    fn a_copy_neither_starts_nor_finds_the_sockets_of_the_original() {
+        let ground = Ground::new("copy");
+        ground.layout("a", None).make().unwrap();
+        std::fs::create_dir(ground.0.join("b")).unwrap();
+        std::fs::copy(ground.0.join("a/place"), ground.0.join("b/place")).unwrap();
+        std::os::unix::fs::symlink(ground.0.join("run/mainstay/a"), ground.0.join("b/runtime")).unwrap();
+        let copy = ground.layout("b", None);
+        assert_eq!(copy.control_socket(), ground.0.join("run/mainstay/b/control.sock"));
+        let error = copy.make().unwrap_err().to_string();
+        let (b, a) = (ground.0.join("b"), ground.0.join("a"));
+        assert!(error.starts_with(&format!("{} is a copy of {}, ", b.display(), a.display())), "{error}");
+    }
+
+    #[test]
+    fn a_directory_that_was_moved_keeps_its_sockets() {
+        let ground = Ground::new("move");
+        ground.layout("a", None).make().unwrap();
+        std::fs::rename(ground.0.join("a"), ground.0.join("b")).unwrap();
+        let moved = ground.layout("b", None);
+        assert_eq!(moved.control_socket(), ground.0.join("run/mainstay/a/control.sock"));
+        moved.make().unwrap();
+        assert_eq!(original_of(&ground.0.join("b")), None);
+    }
 }
