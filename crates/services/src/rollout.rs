@@ -1,30 +1,15 @@
-//! What a rollout sees of supervision, and what is stored of it.
+//! What a rollout sees of supervision.
 //!
 //! Start reading at [`observe`]. Which replicas are to exist is for `plan::rollout` to say.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
-use model::{ReleaseNumber, ReplicaNumber, ServiceName, UnitId};
+use model::{ServiceName, UnitId};
 use plan::rollout::{Hook, Observed, State};
 use supervise::supervisor::{State as UnitState, UnitStatus};
 use sys::Now;
 
 use crate::release::Record as Release;
-
-/// The version of [`Record`]'s stored form.
-pub const RECORD_VERSION: u32 = 1;
-
-/// The replicas of a service that the last look asked for. Stored before it is carried out: a node that
-/// starts wants exactly these until it knows how they do, so that it stops nothing and starts nothing
-/// that the rollout would not have.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Record {
-    /// The service.
-    pub service: ServiceName,
-    /// Its replicas.
-    pub replicas: BTreeSet<(ReleaseNumber, ReplicaNumber)>,
-}
 
 /// How the replicas of a service do. `None` while it is not known of one of them whether it runs: the
 /// rollout then stays as it is.
@@ -152,14 +137,5 @@ mod tests {
         assert_eq!(hook(&release, &[unit("api.2.release", UnitState::Succeeded, true)]), Hook::Pending);
         release.content.hook = None;
         assert_eq!(hook(&release, &[]), Hook::None);
-    }
-
-    #[test]
-    fn a_record_reads_back() {
-        let replicas = [(ReleaseNumber(3), ReplicaNumber(1))].into();
-        let record = Record { service: "api".parse().unwrap(), replicas };
-        let text = serde_json::to_string(&record).unwrap();
-        assert_eq!(text, r#"{"service":"api","replicas":[[3,1]]}"#);
-        assert_eq!(serde_json::from_str::<Record>(&text).unwrap(), record);
     }
 }

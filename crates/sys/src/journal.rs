@@ -227,13 +227,14 @@ fn whole_length(path: &Path) -> Result<u64, JournalError> {
     Ok(length - tail + u64::try_from(end).unwrap_or(0))
 }
 
+/// Opens a segment, or makes it: its name is on disk before the first entry is.
 fn open_segment(path: &Path) -> Result<File, JournalError> {
-    OpenOptions::new()
-        .append(true)
-        .create(true)
-        .mode(0o600)
-        .open(path)
-        .map_err(|error| failed("open", path, &error).into())
+    let open = || {
+        let segment = OpenOptions::new().append(true).create(true).mode(0o600).open(path)?;
+        File::open(path.parent().unwrap_or(Path::new("/")))?.sync_all()?;
+        Ok(segment)
+    };
+    open().map_err(|error: io::Error| failed("open", path, &error).into())
 }
 
 /// The first entries of the segments, oldest first.

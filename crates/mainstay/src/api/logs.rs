@@ -80,7 +80,9 @@ pub(crate) fn read(
     let query = Query { since: selection.since, grep: selection.grep.clone() };
     let mut reader = Reader::new([], query);
     loop {
-        for unit in units(folder)?.into_iter().filter(|unit| selection.covers(unit)) {
+        let there = units(folder)?;
+        reader.keep(|unit| there.contains(unit));
+        for unit in there.into_iter().filter(|unit| selection.covers(unit)) {
             let logs = folder.join(unit.to_string());
             reader.add(unit, logs);
         }
@@ -95,16 +97,15 @@ pub(crate) fn read(
 }
 
 /// The units that have logs: one folder each.
-fn units(folder: &Path) -> io::Result<Vec<UnitId>> {
+fn units(folder: &Path) -> io::Result<BTreeSet<UnitId>> {
     let entries = match std::fs::read_dir(folder) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeSet::new()),
         other => other?,
     };
-    let mut units = Vec::new();
+    let mut units = BTreeSet::new();
     for entry in entries {
         units.extend(entry?.file_name().to_str().and_then(|name| name.parse().ok()));
     }
-    units.sort_unstable();
     Ok(units)
 }
 

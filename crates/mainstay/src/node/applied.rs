@@ -13,7 +13,7 @@ use model::{
 };
 use plan::release::Command;
 use services::user::Owner;
-use services::{job, release, rollout};
+use services::{job, release};
 use sys::records::{Change, Records, RecordsError, Stored};
 
 /// Releases of a service that are kept, the running ones among them.
@@ -34,7 +34,8 @@ pub(crate) struct Applied {
     pub(crate) users: BTreeMap<Owner, u32>,
     /// The releases, oldest first.
     pub(crate) releases: BTreeMap<ServiceName, Vec<release::Record>>,
-    /// The replicas that each rollout last asked for.
+    /// The replicas that each rollout last asked for. Stored before it is carried out: a node that starts wants
+    /// exactly these until it knows how they do, so that it stops and starts nothing that the rollout would not.
     pub(crate) rollouts: BTreeMap<ServiceName, BTreeSet<(ReleaseNumber, ReplicaNumber)>>,
     /// Where schedules and runs stand.
     pub(crate) jobs: BTreeMap<ServiceName, job::Record>,
@@ -106,7 +107,7 @@ stored! {
     KnownResource, "resource", 1;
     Run, "run", 1;
     UserRows, "users", 1;
-    RolloutRow, "rollout", rollout::RECORD_VERSION;
+    RolloutRow, "rollout", 1;
     ReleaseRow, "release", release::RECORD_VERSION;
     JobRow, "job", job::RECORD_VERSION;
 }

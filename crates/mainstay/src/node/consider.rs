@@ -60,6 +60,11 @@ pub(crate) struct Against<'a> {
 /// that is refused is no failure of this.
 pub(crate) fn consider(file: &FileBody, against: &mut Against<'_>) -> Result<Considered, ErrorBody> {
     let path = PathBuf::from(&file.path);
+    if !path.is_absolute() {
+        let message = format!("the file's path {} is not absolute", path.display());
+        return Err(ErrorBody::new(ErrorKind::Invalid, message)
+            .with_hint("commands run in the file's folder: say where it is from /"));
+    }
     let (stack, derived) = accepted(file, against.machine)?;
     same_instance(&stack, against.applied)?;
     let project = path.parent().unwrap_or(Path::new("/")).to_owned();

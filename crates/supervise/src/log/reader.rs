@@ -49,6 +49,12 @@ impl Reader {
         }
     }
 
+    /// Lets go of the units whose logs are not there any more, and of their open files: whoever follows for weeks
+    /// meets many units.
+    pub fn keep(&mut self, is_there: impl Fn(&UnitId) -> bool) {
+        self.cursors.retain(|cursor| is_there(&cursor.unit));
+    }
+
     /// The earliest wanted line of all that are there now; `None` when there is none *yet*: a later call
     /// gives what was written meanwhile. What was written meanwhile is not before what was given.
     #[expect(clippy::should_implement_trait, reason = "it can fail, and goes on after None")]
@@ -184,6 +190,11 @@ mod tests {
         write("api.3.1.000003.log", &json(8, "api.3.1", "eight"));
         assert_eq!(drain(&mut all), ["api.3.1 seven", "api.3.1 eight"]);
         assert_eq!(super::super::units(&folder).unwrap().len(), 2);
+
+        all.keep(|unit| unit.service().is_none());
+        write("api.3.1.000003.log", &json(9, "api.3.1", "nine"));
+        write("db.000003.log", &json(9, "db", "later"));
+        assert_eq!(drain(&mut all), ["db later"]);
         fs::remove_dir_all(&folder).unwrap();
     }
 }

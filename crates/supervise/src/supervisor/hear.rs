@@ -159,9 +159,7 @@ where
     pub(super) fn answered(&mut self, unit: &UnitId, kind: ProbeKind, outcome: ProbeOutcome) {
         let now = self.system.now();
         let Some(entry) = self.units.get_mut(unit) else { return };
-        let every = Duration::from_secs(1);
-        let policy =
-            entry.probe_policy(kind).unwrap_or(plan::supervision::ProbePolicy { every, timeout: every, failures: 1 });
+        let policy = entry.probe_policy(kind).unwrap_or(UNASKED);
         let verdict = entry.observed().probed(kind, outcome.is_ok(), &policy, now.steady);
         let seen = outcome.as_ref().err().map(|failure| {
             let text = match failure.snippet.is_empty() {
