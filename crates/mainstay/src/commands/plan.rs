@@ -14,7 +14,7 @@ use super::session::Session;
 use crate::api::bodies::{FileBody, PlanBody};
 use crate::node::answer::plan_body;
 use crate::node::applied::Applied;
-use crate::node::consider::{Against, consider};
+use crate::node::consider::{Against, Programs, consider};
 use crate::node::layout::{Layout, Surroundings};
 use crate::node::machine_facts::MachineFacts;
 use crate::node::store::Store;
@@ -68,6 +68,7 @@ fn considered(file: &FileBody, layout: Layout, session: &Session) -> Result<Plan
         layout: &store.layout,
         applied: &applied,
         vault: &store.vault,
+        programs: Programs::Current,
         free_port: &mut free_port,
     };
     Ok(plan_body(&consider(file, &mut against)?))

@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 
 use super::Node;
 use super::call::{Ask, Call};
-use super::consider::{Against, Considered, consider};
+use super::consider::{Against, Considered, Programs, consider};
 use super::jobs::exit_of;
 use super::server::chain;
 use super::status::{self, Memory, Sources, state_word};
@@ -39,8 +39,12 @@ impl Node {
         let Call { actor, what } = call;
         match what {
             Ask::Status(answer) => send(answer, self.status()),
-            Ask::Plan(file, answer) => send(answer, self.consider(&file).map(|found| plan_body(&found))),
-            Ask::Apply(file, answer) => send(answer, self.apply(&actor, &file, &format!("{} was given", file.path))),
+            Ask::Plan(file, answer) => {
+                send(answer, self.consider(&file, Programs::Current).map(|found| plan_body(&found)))
+            }
+            Ask::Apply(file, answer) => {
+                send(answer, self.apply(&actor, &file, Programs::Current, &format!("{} was given", file.path)));
+            }
             Ask::Down(answer) => send(answer, self.down(&actor)),
             Ask::Restart(service, answer) => send(answer, self.restart(&actor, &service)),
             Ask::Run(service, words, answer) => send(answer, self.run_once(&actor, &service, words)),
@@ -124,7 +128,7 @@ impl Node {
         }
     }
 
-    pub(super) fn consider(&mut self, file: &FileBody) -> Reply<Considered> {
+    pub(super) fn consider(&mut self, file: &FileBody, programs: Programs) -> Reply<Considered> {
         self.while_running()?;
         let mut free_port = || self.supervisor.free_port();
         consider(
@@ -134,6 +138,7 @@ impl Node {
                 layout: &self.store.layout,
                 applied: &self.applied,
                 vault: &self.store.vault,
+                programs,
                 free_port: &mut free_port,
             },
         )

@@ -257,3 +257,80 @@ fn release_key(release: &release::Record) -> String {
 fn by_key<K: std::str::FromStr + Ord, V>(rows: Vec<(String, V)>) -> BTreeMap<K, V> {
     rows.into_iter().filter_map(|(key, value)| Some((key.parse().ok()?, value))).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use model::stack::{CommandLine, Health, Limits, Listen};
+    use model::{Span, TimeZoneName};
+    use plan::release::{Content, Program};
+
+    use super::*;
+
+    fn command(byte: u8) -> Command {
+        let line = CommandLine::new(vec!["./api".to_owned()]).unwrap();
+        Command { line, program: Program::Frozen { digest: Digest([byte; 32]), name: "api".to_owned() } }
+    }
+
+    /// Release 2 receives KEY and runs as a replica; release 1 receives OLD; a run by hand of another program goes
+    /// on, and one has ended.
+    fn applied() -> Applied {
+        let release = |number: u32, secret: &str| release::Record {
+            service: "api".parse().unwrap(),
+            number: ReleaseNumber(number),
+            made: Timestamp::from_millis(0),
+            content: Content {
+                command: command(u8::try_from(number).unwrap()),
+                hook: None,
+                env: BTreeMap::new(),
+                secrets: [(secret.parse().unwrap(), 1)].into(),
+                connections: BTreeMap::new(),
+                listen: Listen::None,
+                user: None,
+                volumes: Vec::new(),
+                limits: Limits::default(),
+                health: Health { ready: None, live: None, drain: Span::secs(30) },
+                timezone: TimeZoneName::utc(),
+            },
+        };
+        let run = |program: u8, ended: bool| Run {
+            command: Some(command(program)),
+            asked: Timestamp::from_millis(0),
+            ended: ended.then(|| Exit { at: Timestamp::from_millis(1), status: model::ExitStatus::Code(0) }),
+        };
+        Applied {
+            releases: [("api".parse().unwrap(), vec![release(1, "OLD"), release(2, "KEY")])].into(),
+            rollouts: [("api".parse().unwrap(), [(ReleaseNumber(2), ReplicaNumber(1))].into())].into(),
+            runs: [("api.2.run.7".parse().unwrap(), run(7, false)), ("api.2.run.6".parse().unwrap(), run(6, true))]
+                .into(),
+            ..Applied::default()
+        }
+    }
+
+    #[test]
+    fn a_secret_is_received_for_as_long_as_a_release_that_has_it_may_run() {
+        let api: BTreeSet<ServiceName> = ["api".parse().unwrap()].into();
+        let mut applied = applied();
+        assert_eq!(applied.receivers(&"KEY".parse().unwrap()), api);
+        assert_eq!(applied.receivers(&"OLD".parse().unwrap()), BTreeSet::new());
+        applied.rollouts.clear();
+        assert_eq!(applied.receivers(&"KEY".parse().unwrap()), api, "its run goes on");
+        applied.runs.clear();
+        assert_eq!(applied.receivers(&"KEY".parse().unwrap()), BTreeSet::new());
+    }
+
+    #[test]
+    fn programs_stay_for_releases_and_for_runs_that_go_on() {
+        assert_eq!(applied().artefacts(), [1, 2, 7].map(|byte| Digest([byte; 32])).into());
+    }
+
+    #[test]
+    fn what_no_release_and_no_run_stands_for_is_history() {
+        let keeps = |unit: &str| applied().keeps(&unit.parse().unwrap());
+        for kept in ["db", "api.1.1", "api.2.release", "api.2.run.6", "api.2.run.7"] {
+            assert!(keeps(kept), "{kept}");
+        }
+        for gone in ["api.3.1", "web.1.1", "api.3.release", "api.2.run.5"] {
+            assert!(!keeps(gone), "{gone}");
+        }
+    }
+}

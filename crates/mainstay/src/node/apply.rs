@@ -17,7 +17,7 @@ use supervise::supervisor::Notice;
 
 use super::answer::{Reply, internal};
 use super::applied::{self, Applied, Current, KnownResource, RELEASES_KEPT};
-use super::consider::{Considered, credential_paths};
+use super::consider::{Considered, Programs, credential_paths};
 use super::server::chain;
 use super::troubles::About;
 use super::uid_registry::{self, RegistryError};
@@ -40,8 +40,14 @@ enum UserIdError {
 
 impl Node {
     /// Applies a file: everything that can fail comes first, then one change of the records.
-    pub(super) fn apply(&mut self, actor: &Actor, file: &FileBody, reason: &str) -> Reply<AcceptedBody> {
-        let mut found = self.consider(file)?;
+    pub(super) fn apply(
+        &mut self,
+        actor: &Actor,
+        file: &FileBody,
+        programs: Programs,
+        reason: &str,
+    ) -> Reply<AcceptedBody> {
+        let mut found = self.consider(file, programs)?;
         if found.plan.is_refused() {
             let refusals: Vec<String> = found.plan.refusals.iter().map(ToString::to_string).collect();
             self.tell(actor, Happening::Refused { call: "apply".to_owned() }, &refusals.join("; "))?;
@@ -52,7 +58,7 @@ impl Node {
         if self.make_secrets(&found, at)? {
             // What was made may have another version than was taken for its first: a name that was removed
             // and comes back goes on counting.
-            found = self.consider(file)?;
+            found = self.consider(file, programs)?;
         }
         for program in &found.programs {
             artefact::keep(program, &self.store.layout.artefacts()).map_err(|error| internal(&error))?;

@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 
 use config::SourceFile;
 use model::credential::{Holder, SecretPath};
-use model::stack::SecretSource;
+use model::stack::{CommandLine, SecretSource};
 use model::{Port, ResourceName, SecretName, ServiceName, Stack};
 use plan::change::{ChangePlan, Desired, Running, RunningResource, RunningService};
 use plan::objectives::{Derived, derive};
-use plan::release::{ConnectionIdentity, Content, Decision, decide};
+use plan::release::{Command, ConnectionIdentity, Content, Decision, decide};
 use services::artefact::{self, Found};
 use services::release::{Materials, content};
 use vault::Vault;
@@ -52,8 +52,19 @@ pub(crate) struct Against<'a> {
     pub(crate) layout: &'a Layout,
     pub(crate) applied: &'a Applied,
     pub(crate) vault: &'a Vault,
+    pub(crate) programs: Programs,
     /// Gives a port on which nothing listens.
     pub(crate) free_port: &'a mut dyn FnMut() -> Option<Port>,
+}
+
+/// Which programs releases are made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Programs {
+    /// Those that the file leads to now.
+    Current,
+    /// Those that the services run already, for as long as the file's words for them are the same: what was
+    /// built meanwhile is for a person to apply.
+    AsReleased,
 }
 
 /// Considers a file. Fails when the file does not pass `check` or something it names is not there; a plan
@@ -187,21 +198,33 @@ fn releases(
     let (mut found, mut programs, mut problems) = (BTreeMap::new(), Vec::new(), Vec::new());
     for (name, service) in &stack.services {
         let model::stack::Source::Run(line) = &service.source else { continue };
-        let mut find = |word: &str, key: &str| match artefact::find(word, &search) {
-            Ok(program) => Some(program),
-            Err(error) => {
-                problems.push(format!("services.{name}.{key}: {}", chain(&error)));
-                None
+        let released = match against.programs {
+            Programs::Current => None,
+            Programs::AsReleased => against.applied.wanted_release(name).map(|release| &release.content),
+        };
+        let mut find = |line: &CommandLine, released: Option<&Command>, key: &str| {
+            if let Some(command) = released.filter(|command| command.line == *line) {
+                return Some(command.program.clone());
+            }
+            match artefact::find(line.program(), &search) {
+                Ok(found) => {
+                    programs.push(found.clone());
+                    Some(found.program)
+                }
+                Err(error) => {
+                    problems.push(format!("services.{name}.{key}: {}", chain(&error)));
+                    None
+                }
             }
         };
-        let program = find(line.program(), "run");
-        let hook = service.release_run.as_ref().map(|line| find(line.program(), "release.run"));
+        let program = find(line, released.map(|content| &content.command), "run");
+        let released_hook = released.and_then(|content| content.hook.as_ref());
+        let hook = service.release_run.as_ref().map(|line| find(line, released_hook, "release.run"));
         let (Some(program), false) = (program, matches!(hook, Some(None))) else { continue };
-        let hook = hook.flatten();
         let connections = connections(name, service, versions, servers);
         let materials = Materials {
-            program: &program.program,
-            hook: hook.as_ref().map(|found| &found.program),
+            program: &program,
+            hook: hook.as_ref().and_then(Option::as_ref),
             secrets: &secrets,
             connections: &connections,
         };
@@ -209,7 +232,6 @@ fn releases(
             Ok(content) => {
                 let last = against.applied.newest_release(name).map(|release| (release.number, &release.content));
                 found.insert(name.clone(), (decide(last, &content), content));
-                programs.extend([Some(program), hook].into_iter().flatten());
             }
             // A resource that cannot be had is in the plan's refusals already.
             Err(services::release::ContentError::Connection { .. }) => {}

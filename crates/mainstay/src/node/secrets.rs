@@ -10,6 +10,7 @@ use vault::SecretValue;
 use super::Node;
 use super::answer::{Reply, internal};
 use super::applied::Current;
+use super::consider::Programs;
 use super::store::Store;
 use super::troubles::About;
 use crate::api::bodies::{AcceptedBody, ErrorBody, ErrorKind, FileBody, SecretBody, SecretImportBody, SecretValueBody};
@@ -68,7 +69,7 @@ impl Node {
             environment: Some(current.stack.environment.clone()),
         };
         let reason = "a secret has a new version, which makes new releases of the services that receive it";
-        if let Err(error) = self.apply(&Actor::Node, &file, reason) {
+        if let Err(error) = self.apply(&Actor::Node, &file, Programs::AsReleased, reason) {
             let what = std::iter::once(error.message).chain(error.problems).collect::<Vec<_>>().join("; ");
             self.troubles.note(About::NewSecret, format!("a secret has a new version that no service has yet: {what}"));
         }
