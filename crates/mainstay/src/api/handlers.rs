@@ -166,7 +166,8 @@ pub(crate) async fn logs(State(shared): State<Shared>, Asked(query): Asked<LogsQ
     let selection = Selection::new(&query, sys::clock::now().wall)?;
     let place = place_to_follow(&shared)?;
     Ok(stream::answer(place, move |lines| {
-        logs::read(&shared.logs, &selection, &mut |line| lines.push(&line), &|| lines.is_wanted())
+        let wanted = || lines.is_wanted() && !*shared.stop.borrow();
+        logs::read(&shared.logs, &selection, &mut |line| lines.push(&line), &wanted)
     }))
 }
 
@@ -176,7 +177,8 @@ pub(crate) async fn events(
 ) -> Result<Response, ErrorBody> {
     let place = place_to_follow(&shared)?;
     Ok(stream::answer(place, move |lines| {
-        let newest = || lines.is_wanted().then(|| *shared.newest.borrow());
+        let wanted = || lines.is_wanted() && !*shared.stop.borrow();
+        let newest = || wanted().then(|| *shared.newest.borrow());
         journal::read(&shared.journal, query, &mut |event| lines.push(&event), &newest).map_err(std::io::Error::other)
     }))
 }

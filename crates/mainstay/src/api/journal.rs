@@ -38,6 +38,8 @@ pub(crate) fn read(
 ) -> Result<(), ReadError> {
     let mut after = EntryId(query.after);
     loop {
+        // Asked before reading, so that what was journaled before the end is read.
+        let last = !query.follow || newest().is_none();
         let entries = page(folder, after, PAGE_ENTRIES)?;
         let whole = entries.len() == PAGE_ENTRIES;
         for entry in entries {
@@ -47,14 +49,11 @@ pub(crate) fn read(
         if whole {
             continue;
         }
-        if !query.follow {
+        if last {
             return Ok(());
         }
         while newest().is_some_and(|newest| newest <= after) {
             std::thread::sleep(LOOK_EVERY);
-        }
-        if newest().is_none() {
-            return Ok(());
         }
     }
 }

@@ -80,6 +80,8 @@ pub(crate) fn read(
     let query = Query { since: selection.since, grep: selection.grep.clone() };
     let mut reader = Reader::new([], query);
     loop {
+        // Asked before reading, so that what was printed before the end is read.
+        let last = !selection.follow || !wanted();
         let there = units(folder)?;
         reader.keep(|unit| there.contains(unit));
         for unit in there.into_iter().filter(|unit| selection.covers(unit)) {
@@ -89,7 +91,7 @@ pub(crate) fn read(
         while let Some(line) = reader.next()? {
             each(line.into())?;
         }
-        if !selection.follow || !wanted() {
+        if last {
             return Ok(());
         }
         std::thread::sleep(LOOK_EVERY);

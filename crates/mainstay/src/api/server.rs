@@ -63,6 +63,8 @@ pub(crate) struct Shared {
     pub(crate) journal: Arc<Path>,
     /// The number of the journal's newest entry.
     pub(crate) newest: watch::Receiver<EntryId>,
+    /// Whether answers that go on are to come to their end.
+    pub(crate) stop: watch::Receiver<bool>,
 }
 
 /// What the server needs.
@@ -134,6 +136,7 @@ impl Server {
             logs: Arc::from(settings.logs.as_path()),
             journal: Arc::from(settings.journal.as_path()),
             newest: settings.newest,
+            stop: stop.clone(),
         };
         Self {
             shared,

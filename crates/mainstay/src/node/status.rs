@@ -209,10 +209,10 @@ pub(crate) fn state_word(state: State) -> &'static str {
 
 /// What a unit that is not as wanted waits for, or why it last failed.
 fn note(unit: &UnitStatus, now: Now) -> Option<String> {
-    if matches!(unit.state, State::Ready | State::Succeeded) {
-        return None;
-    }
     let trouble = unit.trouble.as_ref().map(|(what, _)| what.clone());
+    if matches!(unit.state, State::Ready | State::Succeeded) {
+        return trouble;
+    }
     let failure = || unit.last_failure.as_ref().map(|failure| failure.what.to_string());
     let waiting = || unit.waiting.as_ref().map(|waiting| waiting_text(waiting, now));
     let failed = matches!(unit.state, State::Unready | State::BackingOff | State::CrashLoop | State::Failed);
