@@ -26,6 +26,8 @@ pub use refusal::{Refusal, Warning};
 pub struct Desired<'a> {
     /// The stack.
     pub stack: &'a Stack,
+    /// The stack that was applied last.
+    pub applied: Option<&'a Stack>,
     /// What follows from its objectives.
     pub derived: &'a Derived,
     /// For each service, what is to be released and with which content.
@@ -93,6 +95,9 @@ pub struct ChangePlan {
     pub environment: EnvironmentName,
     /// What is done, in an order in which it can be done.
     pub steps: Vec<Step>,
+    /// Whether the file says anything else than the one that was applied last, perhaps something that no step
+    /// is about: what starts after what, how the next release takes its place.
+    pub differs: bool,
     /// What follows from the objectives.
     pub facts: Vec<Fact>,
     /// Where the promises stand.
@@ -141,8 +146,13 @@ pub enum Action {
 }
 
 impl ChangePlan {
-    /// Whether anything happens when the plan is carried out.
+    /// Whether carrying the plan out makes any difference.
     pub fn changes_anything(&self) -> bool {
+        self.differs || self.does_anything()
+    }
+
+    /// Whether anything is started, stopped or changed at once when the plan is carried out.
+    pub fn does_anything(&self) -> bool {
         self.steps.iter().any(|step| step.action != Action::Keep)
     }
 
@@ -169,6 +179,7 @@ pub fn decide(desired: &Desired, running: &Running) -> ChangePlan {
         stack: stack.name.clone(),
         environment: stack.environment.clone(),
         steps,
+        differs: desired.applied.is_some_and(|applied| applied != stack),
         facts: desired.derived.facts.clone(),
         promises: desired.derived.promises.clone(),
         reserved: desired.derived.reserved,

@@ -98,6 +98,7 @@ pub(crate) fn consider(file: &FileBody, against: &mut Against<'_>) -> Result<Con
     };
     let desired = Desired {
         stack: &stack,
+        applied: against.applied.current.as_ref().map(|current| &current.stack),
         derived: &derived,
         releases: &releases,
         unset_secrets: &unset_secrets,

@@ -31,10 +31,13 @@ impl fmt::Display for ChangePlan {
         write_reserved(f, &self.reserved)?;
         write_list(f, "attention", &self.warnings)?;
         write_list(f, "this cannot be carried out", &self.refusals)?;
-        match (self.is_refused(), self.changes_anything()) {
-            (true, _) => writeln!(f, "\nNothing is changed until that is mended."),
-            (false, true) => Ok(()),
-            (false, false) => writeln!(f, "\nNothing to do: everything is as the file says."),
+        match (self.is_refused(), self.does_anything(), self.differs) {
+            (true, ..) => writeln!(f, "\nNothing is changed until that is mended."),
+            (false, true, _) => Ok(()),
+            (false, false, true) => {
+                writeln!(f, "\nNothing is started or stopped: what else the file says now counts from here on.")
+            }
+            (false, false, false) => writeln!(f, "\nNothing to do: everything is as the file says."),
         }
     }
 }

@@ -70,8 +70,14 @@ fn plan_with(
         })
         .collect();
     let unset_secrets: BTreeSet<_> = after.secrets.keys().cloned().collect();
-    let desired =
-        Desired { stack: after, derived: &derived, releases: &releases, unset_secrets: &unset_secrets, abilities };
+    let desired = Desired {
+        stack: after,
+        applied: Some(before),
+        derived: &derived,
+        releases: &releases,
+        unset_secrets: &unset_secrets,
+        abilities,
+    };
     let plan = decide(&desired, running);
     assert_eq!(lint(&plan, after, running), [], "{plan}");
     plan
@@ -124,6 +130,18 @@ fn the_first_plan_creates_everything() {
               1GiB of 8GiB memory
         "#]],
     );
+}
+
+#[test]
+fn what_no_step_is_about_is_taken_over_all_the_same() {
+    let with = |rollout: &str| stack(&format!("service api port=auto rollout={rollout}\nresource db postgres"));
+    let (before, after) = (with("rolling"), with("recreate"));
+    let same = plan(&before, &running(&before), &before, &able());
+    assert_eq!((same.does_anything(), same.changes_anything()), (false, false));
+    let other = plan(&before, &running(&before), &after, &able());
+    assert_eq!((other.does_anything(), other.changes_anything()), (false, true));
+    let end = "\nNothing is started or stopped: what else the file says now counts from here on.\n";
+    assert!(other.to_string().ends_with(end), "{other}");
 }
 
 #[test]

@@ -21,6 +21,7 @@ fn check(spoil: impl FnOnce(&mut Vec<Step>), expected: &Expect) {
         .map(|(name, it)| (name.clone(), (release(None, &content(it)), content(it))))
         .collect::<std::collections::BTreeMap<_, (Decision, _)>>();
     let desired = Desired {
+        applied: None,
         stack: &after,
         derived: &derived,
         releases: &releases,
