@@ -279,4 +279,30 @@ mod tests {
         View::new(&hidden, &shown, &base.join("state/volumes/web")).unwrap();
         std::fs::remove_dir_all(&base).unwrap();
     }
+
+    #[test]
+    fn a_process_in_another_user_namespace_is_told_apart() {
+        let own = model::Pid(std::process::id());
+        assert_eq!(has_our_map(own), Some(true));
+        let mut command = Command::new("unshare");
+        let mut child =
+            command.args(["--user", "--map-root-user", "cat"]).stdin(std::process::Stdio::piped()).spawn().unwrap();
+        let pid = model::Pid(child.id());
+        let end = crate::clock::now().steady + std::time::Duration::from_secs(20);
+        let ended = loop {
+            if has_our_map(pid) == Some(false) || crate::clock::now().steady > end {
+                break None;
+            }
+            if let Some(ended) = child.try_wait().unwrap() {
+                break Some(ended);
+            }
+            std::thread::park_timeout(std::time::Duration::from_millis(2));
+        };
+        // A machine that gives nobody namespaces has nothing to tell apart. As root the map differs from ours
+        // only by its length.
+        assert!(ended.is_some() || has_our_map(pid) == Some(false));
+        drop(child.stdin.take());
+        child.wait().unwrap();
+        assert_eq!(has_our_map(pid), None);
+    }
 }
