@@ -10,9 +10,8 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use crate::protocol::ExitReport;
+use crate::record::EXIT_FILE;
 
-/// The record's name in the unit's folder.
-pub const EXIT_FILE: &str = "exit.json";
 const RESERVE_FILE: &str = "exit.reserve";
 /// More than the longest report: twenty lines of 400 bytes, each escaped to six, and a note.
 const RESERVE_BYTES: u64 = 64 << 10;

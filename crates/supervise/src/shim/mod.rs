@@ -26,7 +26,7 @@ use sys::lock::{Lock, LockError};
 use sys::process::unit::{LOCK_FILE, SHIM_NAME};
 use zeroize::Zeroizing;
 
-pub use exit_record::EXIT_FILE;
+pub use crate::record::EXIT_FILE;
 
 use crate::launch::Launch;
 use crate::protocol::ExitReport;
@@ -67,14 +67,8 @@ pub fn run(folder: &Path) -> ExitCode {
 
 fn complain(error: &dyn std::error::Error) {
     use std::io::Write;
-    let mut text = format!("shim: {error}");
-    let mut source = error.source();
-    while let Some(inner) = source {
-        text.push_str(&format!(": {inner}"));
-        source = inner.source();
-    }
     // There is nowhere else to say it.
-    drop(writeln!(std::io::stderr(), "{text}"));
+    drop(writeln!(std::io::stderr(), "shim: {}", host::with_sources(error)));
 }
 
 fn shim(folder: &Path) -> Result<(), ShimError> {
