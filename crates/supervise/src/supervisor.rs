@@ -190,14 +190,6 @@ where
             && self.units.values().all(|entry| entry.standing.observed.phase == Phase::Down)
     }
 
-    /// Whether every recorded unit has been looked for and found, or found gone. The rest of the node
-    /// waits for this before it says that it is up.
-    pub fn has_adopted(&self) -> bool {
-        let open = |phase| matches!(phase, Phase::Unread | Phase::Seeking | Phase::Remains);
-        matches!(self.listing, Listing::Done)
-            && !self.units.values().any(|entry| entry.found && open(entry.standing.observed.phase))
-    }
-
     /// Why the folders of earlier units cannot be listed, while they cannot.
     pub const fn listing_trouble(&self) -> Option<&FileError> {
         match &self.listing {
