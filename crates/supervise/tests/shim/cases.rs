@@ -420,7 +420,7 @@ fn a_service_with_the_nodes_user_is_confined() {
                   mv hidden moved; rm -rf hidden; umount $PWD/hidden; mkdir below; \
                   unshare -Urm sh -c 'umount $PWD/hidden; cat hidden/key; mount --bind . below; cat below/hidden/key'; \
                   cat hidden/key; id -u; grep CapEff /proc/self/status";
-    let mut victim = Unit::new("exec sleep 600");
+    let mut victim = Unit::new("setsid sh -c 'echo $$ > stray; exec sleep 600' & exec sleep 600");
     let mut unit = Unit::new(&format!("({script}) 2>/dev/null"));
     for (name, file) in [("hidden", "key"), ("hidden/own", "mine"), ("open", "file")] {
         std::fs::create_dir_all(unit.base.join(name)).unwrap();
@@ -432,7 +432,8 @@ fn a_service_with_the_nodes_user_is_confined() {
     }
     unit.launch.hidden = vec![unit.base.join("hidden"), unit.base.join("absent")];
     unit.launch.shown = vec![unit.base.join("hidden/own"), unit.base.join("hidden/absent")];
-    let (mut node, child) = victim.up();
+    victim.launch.hidden = unit.launch.hidden.clone();
+    let (_node, child) = victim.up();
     unit.launch.environment.insert("VICTIM".into(), EnvironmentValue::from(child.pid.to_string()));
     let lines = unit.run().last_lines;
     let uid = rustix::process::getuid().as_raw().to_string();
@@ -447,8 +448,13 @@ fn a_service_with_the_nodes_user_is_confined() {
     inside.launch.hidden = vec![inside.base.clone()];
     let note = inside.run().note.unwrap_or_default();
     assert!(note.contains("keep the two apart (--state DIR)"), "{note}");
-    node.stop(PATIENCE);
-    node.exited();
+
+    // In namespaces too, the child goes with its shim, and what it left behind is found.
+    let stray = sys::process::identify(&victim.boot, pid_from(&victim.base.join("stray"))).unwrap();
+    victim.kill(victim.shim.as_ref().unwrap());
+    until("the child is gone with its shim", || (!victim.lives(&child)).then_some(()));
+    victim.sweep();
+    assert!(!victim.lives(&stray));
 }
 
 /// Runs this program again as a user without any rights.
