@@ -108,7 +108,12 @@ impl Node {
         let journal = self.journal_trouble.as_ref().map(|why| format!("the journal cannot be written: {why}"));
         let stopping = self.stopping.then(|| "the stack is being stopped".to_owned());
         let first = [listing, journal].into_iter().flatten();
-        first.chain(self.troubles.texts()).chain(stopping).collect()
+        // A probe or a preparation that says no is told with its unit; what is left here is a defect.
+        let broken = self.tasks.list().into_iter().filter_map(|task| {
+            let error = task.error?;
+            Some(format!("the task \"{}\" of {}, begun at {}, broke: {error}", task.name, task.owner, task.since))
+        });
+        first.chain(self.troubles.texts()).chain(broken).chain(stopping).collect()
     }
 
     fn memory(&self, whose: &Memory<'_>, listing: &[sys::process::Seen]) -> Option<ByteSize> {

@@ -102,6 +102,8 @@ const PASSABLE: u32 = 0o711;
 const PRIVATE: u32 = 0o700;
 /// The link in the state directory that leads to the runtime directory.
 const RUNTIME_LINK: &str = "runtime";
+/// The control API's socket within the runtime directory.
+const CONTROL_SOCKET: &str = "control.sock";
 /// The file that says which directory this is.
 const PLACE: &str = "place";
 
@@ -171,6 +173,14 @@ impl Layout {
         Ok(())
     }
 
+    /// Removes the sockets of data services and their folders: to be called when none of them runs.
+    pub(crate) fn clear_sockets(&self) -> Result<(), sys::FileError> {
+        for name in sys::files::names(&self.runtime)?.into_iter().filter(|name| name != CONTROL_SOCKET) {
+            sys::files::remove(&self.runtime.join(name))?;
+        }
+        Ok(())
+    }
+
     /// Notes in the state directory where the runtime directory is.
     fn link_runtime(&self) -> Result<(), LayoutError> {
         let path = self.state.join(RUNTIME_LINK);
@@ -196,7 +206,7 @@ impl Layout {
     }
 
     pub(crate) fn control_socket(&self) -> PathBuf {
-        self.runtime.join("control.sock")
+        self.runtime.join(CONTROL_SOCKET)
     }
 
     pub(crate) fn records(&self) -> PathBuf {

@@ -106,6 +106,7 @@ pub(crate) struct Node {
     machine: MachineFacts,
     supervisor: Supervisor<Machine<Task>>,
     events: mpsc::Receiver<Event>,
+    tasks: Tasks,
     applied: Applied,
     derived: Option<Derived>,
     servers: BTreeMap<ResourceName, Server>,
@@ -140,7 +141,8 @@ impl Node {
         // The program as it is now, also when its file is replaced or removed meanwhile.
         let shim = ShimCommand { program: "/proc/self/exe".into(), words: vec!["shim".into()] };
         let work = |task: Task| -> Work { Box::pin(task.carry_out(sys::clock::now().wall)) };
-        let (system, events) = Machine::new(shim, Tasks::default(), work)?;
+        let tasks = Tasks::default();
+        let (system, events) = Machine::new(shim, tasks.clone(), work)?;
         let (now, pid) = (system.now(), model::Pid(std::process::id()));
         let supervisor = Supervisor::new(system, store.layout.state(), u64::from(pid.0));
         let mut node = Self {
@@ -149,6 +151,7 @@ impl Node {
             machine,
             supervisor,
             events,
+            tasks,
             applied,
             derived: None,
             servers: BTreeMap::new(),
@@ -207,6 +210,8 @@ impl Node {
             self.turn();
             if self.stopping && self.supervisor.is_down() {
                 self.say_goodbye("everything is stopped");
+                // What cannot be removed is in nobody's way: each start makes its folders anew.
+                drop(self.store.layout.clear_sockets());
                 return Ended::Down;
             }
             let next = self.until_next();
