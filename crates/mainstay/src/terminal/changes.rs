@@ -44,7 +44,10 @@ impl Changes {
         let gone: Vec<String> = self.seen.keys().filter(|name| !units.contains_key(*name)).cloned().collect();
         for name in gone {
             self.seen.remove(&name);
-            changes.push(Change { subject: name, state: "stopped".to_owned(), more: None });
+            // A release's hook is listed until it has succeeded.
+            let hook = name.parse().is_ok_and(|unit| matches!(unit, model::UnitId::ReleaseRun(..)));
+            let state = if hook { "succeeded" } else { "stopped" };
+            changes.push(Change { subject: name, state: state.to_owned(), more: None });
         }
         let new_problems = status.problems.iter().filter(|problem| !self.problems.contains(problem));
         changes.extend(new_problems.map(|problem| Change {
