@@ -106,8 +106,24 @@ impl Place {
     pub(crate) fn make(&self) -> Result<(), PlaceError> {
         self.make_folder(&self.folder, Access::Group)?;
         self.make_folder(&self.config(), Access::Group)?;
+        self.remove_foreign_sockets()?;
         self.make_folder(&self.sockets, Access::Server)?;
         self.check_way(&self.config()).and_then(|()| self.check_way(&self.sockets))
+    }
+
+    /// Removes a folder of sockets that another user owns, where only this one can have put it: a state directory
+    /// that is gone gave the resource another user. Nothing of the resource runs when this is called.
+    fn remove_foreign_sockets(&self) -> Result<(), PlaceError> {
+        let ours = |path: &Path| {
+            let own = rustix::process::geteuid().as_raw();
+            fs::symlink_metadata(path)
+                .is_ok_and(|about| about.is_dir() && about.uid() == own && about.mode() & 0o022 == 0)
+        };
+        let foreign = matches!(self.check_owner(&self.sockets), Err(PlaceError::Foreign { .. }));
+        match foreign && self.sockets.parent().is_some_and(ours) {
+            true => Ok(sys::files::remove(&self.sockets)?),
+            false => Ok(()),
+        }
     }
 
     /// Refuses a folder that the resource's user cannot reach, before its server says so in its own words.

@@ -10,10 +10,8 @@ use super::wait::LOOK_EVERY;
 use crate::api::bodies::StatusBody;
 use crate::api::client::{Client, ClientError};
 use crate::node::layout::Layout;
-use crate::node::store::LOCK;
 use crate::terminal::progress::Progress;
 use crate::terminal::{Terminal, human};
-use model::Pid;
 use sys::process::Seen;
 
 /// Stops every service and resource, then the node; data stays
@@ -37,7 +35,7 @@ pub(crate) async fn run(_: &Arguments, session: &Session) -> Result<ExitCode, Fa
             node::detach(session, &client, Purpose::Stop, START_TIME_MAX).await?;
         }
     }
-    let node = node_process(&layout);
+    let node = node::process(&layout);
     watch(&client, &session.terminal).await?;
     if let Some(node) = node {
         until_gone(&layout, &node).await?;
@@ -54,16 +52,10 @@ fn something_is_left(layout: &Layout) -> Result<bool, Failure> {
     Ok(layout.control_socket().exists() || names.iter().any(lives))
 }
 
-/// The process that holds the state directory, by what it left in the lock file.
-fn node_process(layout: &Layout) -> Option<Seen> {
-    let number = std::fs::read_to_string(layout.state().join(LOCK)).ok()?;
-    sys::process::look(Pid(number.trim().parse().ok()?)).filter(|seen| !seen.zombie)
-}
-
 /// Waits until the node, which answers no more, has ended, so that whatever comes next finds nothing of it.
 async fn until_gone(layout: &Layout, node: &Seen) -> Result<(), Failure> {
     let begun = sys::clock::now().steady;
-    while node_process(layout).is_some_and(|now| now.started == node.started) {
+    while node::process(layout).is_some_and(|now| now.started == node.started) {
         if sys::clock::now().steady.saturating_sub(begun) >= START_TIME_MAX {
             return Err(Failure::new(format!(
                 "everything is stopped, but the node, process {}, does not end",

@@ -7,6 +7,8 @@ use std::path::Path;
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::Duration;
 
+use model::Pid;
+use sys::process::Seen;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 
@@ -16,6 +18,8 @@ use super::wait::LOOK_EVERY;
 use crate::api::client::Client;
 use crate::api::server;
 use crate::node::call::CALLS_WAITING_MAX;
+use crate::node::layout::Layout;
+use crate::node::store::LOCK;
 use crate::node::{Ended, Node, Wish};
 use crate::terminal::progress::Progress;
 
@@ -111,13 +115,18 @@ pub(crate) async fn detach(
     limit: Duration,
 ) -> Result<(), Failure> {
     let layout = session.layout()?;
-    layout.make().map_err(|error| Failure::of(&error))?;
+    layout.make_state().map_err(|error| Failure::of(&error))?;
     let log = layout.state().join(LOG_NAME);
     let mut node = start(session, purpose, &log)?;
     let begun = sys::clock::now().steady;
     let mut progress = Progress::new(&session.terminal);
     loop {
-        if client.is_served().await? {
+        let answers = match purpose {
+            Purpose::Run => client.is_served().await?,
+            // One that has nothing left to stop may end in the middle of its answer.
+            Purpose::Stop => client.is_served().await.unwrap_or(false),
+        };
+        if answers {
             return Ok(());
         }
         let ended = node.try_wait().map_err(|error| Failure::doing("cannot watch the node", &error))?;
@@ -125,7 +134,13 @@ pub(crate) async fn detach(
             if purpose == Purpose::Stop && status.success() {
                 return Ok(());
             }
-            return Err(Failure { problems: last_words(&log), ..Failure::new(format!("the node ended: {status}")) });
+            // Somebody else's was quicker, and is about to answer.
+            if purpose == Purpose::Stop || process(&layout).is_none() {
+                return Err(Failure {
+                    problems: last_words(&log),
+                    ..Failure::new(format!("the node ended: {status}"))
+                });
+            }
         }
         let elapsed = sys::clock::now().steady.saturating_sub(begun);
         if elapsed >= limit {
@@ -134,6 +149,12 @@ pub(crate) async fn detach(
         progress.show("waiting for the node to answer", elapsed);
         tokio::time::sleep(LOOK_EVERY).await;
     }
+}
+
+/// The process that holds the state directory, by what it left in the lock file.
+pub(crate) fn process(layout: &Layout) -> Option<Seen> {
+    let number = std::fs::read_to_string(layout.state().join(LOCK)).ok()?;
+    sys::process::look(Pid(number.trim().parse().ok()?)).filter(|seen| !seen.zombie)
 }
 
 /// Waits until the node in this process answers.

@@ -135,16 +135,21 @@ impl Layout {
         }
     }
 
-    /// Makes the folders that every environment has.
-    pub(crate) fn make(&self) -> Result<(), LayoutError> {
-        if let Some(original) = self.original.clone() {
-            return Err(LayoutError::Copied { state: self.state.clone(), original });
+    /// Makes the state directory alone: all that may be done without holding its lock.
+    pub(crate) fn make_state(&self) -> Result<(), LayoutError> {
+        match self.original.clone() {
+            Some(original) => Err(LayoutError::Copied { state: self.state.clone(), original }),
+            None => make_folder(&self.state, PASSABLE),
         }
+    }
+
+    /// Makes the folders that every environment has. Its caller holds the lock of the state directory.
+    pub(crate) fn make(&self) -> Result<(), LayoutError> {
+        self.make_state()?;
         // Whoever owns the folder above the runtime directory can put another in its place.
         let above = self.runtime.parent().map(|folder| (folder.to_owned(), PASSABLE));
         let keys = self.keys.clone().map(|folder| (folder, PRIVATE));
         for (path, mode) in above.into_iter().chain(keys).chain([
-            (self.state.clone(), PASSABLE),
             (self.units(), PRIVATE),
             (self.logs(), PRIVATE),
             (self.journal(), PRIVATE),

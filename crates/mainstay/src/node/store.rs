@@ -97,8 +97,9 @@ impl Stored for SeenVault {
 impl Store {
     /// Opens the state directory, makes what is missing of it, and takes its lock.
     pub(crate) fn open(layout: Layout) -> Result<Self, StoreError> {
-        layout.make()?;
+        layout.make_state()?;
         let lock = Lock::take(layout.state(), LOCK)?;
+        layout.make()?;
         let records = Records::open(&layout.records())?;
         let journal = Journal::open(&layout.journal())?;
         let seen: Option<SeenVault> = records.get("")?;

@@ -1,0 +1,234 @@
+//! What people do to a stack that runs: change it, restart it, run something in it, watch it, start it twice.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, ChildStdout};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+use crate::processes;
+use crate::site::{FILE, addresses, note, page, request, writing};
+use crate::world::{POLL, Ran, World, ended, pid_of, unit, units};
+
+/// Looks all the time, while something happens, whether a replica of `web` is ready and answers; says how often it
+/// looked and how often none did.
+fn watching<T>(world: &World, meanwhile: impl FnOnce() -> T) -> (T, u32, u32) {
+    let (stop, looks, failures) = (AtomicBool::new(false), AtomicU32::new(0), AtomicU32::new(0));
+    let result = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !stop.load(Ordering::Relaxed) {
+                let answers = |address| request(address, "GET", "/readyz", "").is_ok_and(|(code, _)| code == 200);
+                looks.fetch_add(1, Ordering::Relaxed);
+                if !addresses(world).into_iter().any(answers) {
+                    failures.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+        });
+        let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(meanwhile));
+        stop.store(true, Ordering::Relaxed);
+        result.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    });
+    (result, looks.into_inner(), failures.into_inner())
+}
+
+#[test]
+fn a_changed_file_is_rolled_out_with_a_replica_ready_at_every_moment() {
+    let world = World::new("rolling", FILE);
+    let before = world.up();
+    world.write(&FILE.replace("COLOUR: blue", "COLOUR: green"));
+    let (ran, looks, failures) = watching(&world, || world.done(&["up", "--wait", "100s"]));
+    assert!(ran.out.contains("web"), "{}", ran.out);
+    let after = world.status().unwrap();
+    assert!(looks > 0);
+    assert_eq!(failures, 0, "of {looks} looks; {}", world.events());
+    assert_eq!(after["services"][0]["release"], 2);
+    let replicas = after["services"][0]["replicas"].as_array().unwrap();
+    assert!(replicas.iter().all(|it| it["release"] == 2), "{after:#}");
+    for untouched in ["db", "cache", "worker.1.1"] {
+        assert_eq!(pid_of(&before, untouched), pid_of(&after, untouched), "{untouched} was restarted");
+    }
+    world.down();
+}
+
+#[test]
+fn a_release_that_does_not_start_leaves_the_old_one_serving() {
+    let world = World::new("failing", FILE);
+    let before = world.up();
+    world.write(&FILE.replace("bin/minimal serve", "bin/minimal nonsense"));
+    let (ran, looks, failures) = watching(&world, || world.run(&["up", "--wait", "6s"]));
+    assert_eq!((ran.code, failures), (Some(3), 0), "{} {looks}", ran.err);
+    assert!(ran.err.contains("web.2.1: exited with code 1"), "{}", ran.err);
+    let printed = world.done(&["logs", "web.2.1"]).out;
+    assert!(printed.contains("usage: minimal"), "{printed}");
+    let held = world.status().unwrap();
+    assert!(held["problems"].to_string().contains("web"), "{held:#}");
+    assert_eq!(pid_of(&before, "web.1.2"), pid_of(&held, "web.1.2"));
+    world.write(FILE);
+    let after = world.up();
+    let (web, replicas) = (&after["services"][0], after["services"][0]["replicas"].as_array().unwrap());
+    assert!(replicas.len() == 2 && replicas.iter().all(|it| it["release"] == web["release"]), "{web:#}");
+    assert_eq!(after["problems"], serde_json::json!([]));
+    world.down();
+}
+
+#[test]
+fn a_program_that_is_not_there_is_refused_and_nothing_is_changed() {
+    let world = World::new("refused", FILE);
+    let before = world.up();
+    world.write(&FILE.replace("bin/minimal serve", "bin/absent serve"));
+    let ran = world.run(&["up", "--wait", "6s"]);
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert!(ran.err.contains("bin/absent"), "{}", ran.err);
+    let after = world.status().unwrap();
+    assert_eq!((after["settled"].as_bool(), &after["services"][0]["release"]), (Some(true), &1.into()));
+    assert_eq!(pid_of(&before, "web.1.1"), pid_of(&after, "web.1.1"));
+    world.down();
+}
+
+#[test]
+fn a_restart_goes_one_by_one() {
+    let world = World::new("restart", FILE);
+    let before = world.up();
+    let ((), looks, failures) = watching(&world, || drop(world.done(&["restart", "web"])));
+    assert_eq!(failures, 0, "of {looks} looks; {}", world.events());
+    let after = world.status().unwrap();
+    for replica in ["web.1.1", "web.1.2"] {
+        assert_ne!(pid_of(&before, replica), pid_of(&after, replica), "{replica}\n{}", world.events());
+        assert_eq!(unit(&after, replica).unwrap()["restarts"], 0, "what was asked for is no failure");
+    }
+    assert_eq!(pid_of(&before, "worker.1.1"), pid_of(&after, "worker.1.1"));
+    let ran = world.run(&["restart", "wbe"]);
+    assert_eq!(ran.code, Some(1));
+    assert!(ran.err.contains("there is no service wbe"), "{}", ran.err);
+    world.down();
+}
+
+const JOBS: &str = "\
+stack: jobs
+services:
+  tidy:
+    run: sh -c 'echo tidied $WHERE'
+    env: { WHERE: here }
+    schedule: \"0 6 * * *\"
+  steady:
+    run: sh -c 'while :; do sleep 1; done'
+";
+
+#[test]
+fn commands_run_in_the_place_of_a_service() {
+    let world = World::new("run", JOBS);
+    let status = world.up();
+    assert!(status["services"][1]["next_run"].as_str().unwrap().ends_with("T06:00:00.000Z"), "{status:#}");
+    let ran = world.run(&["run", "tidy", "--", "sh", "-c", "echo out $WHERE; echo err >&2; exit 7"]);
+    assert_eq!((ran.code, ran.out.as_str()), (Some(7), "out here\n"), "{}", ran.err);
+    assert!(ran.err.starts_with("err\n"), "{}", ran.err);
+    assert_eq!(world.run(&["run", "steady", "--", "true"]).code, Some(0));
+    let absent = world.run(&["run", "tidy", "--", "no-such-program"]);
+    assert_eq!(absent.code, Some(1));
+    assert!(absent.err.contains("no-such-program"), "{}", absent.err);
+    let unknown = world.run(&["run", "nothing", "--", "true"]);
+    assert!(unknown.err.contains("there is no service nothing"), "{}", unknown.err);
+    let logged = world.done(&["logs", "tidy", "--output", "json"]).out;
+    assert!(logged.contains("out here"), "{logged}");
+    world.down();
+}
+
+/// The first line of a command that goes on.
+fn first_line(follower: &mut Child) -> (String, BufReader<ChildStdout>) {
+    let mut lines = BufReader::new(follower.stdout.take().unwrap());
+    let mut line = String::new();
+    lines.read_line(&mut line).unwrap();
+    (line, lines)
+}
+
+#[track_caller]
+fn follows_until(command: &[&str], end: impl FnOnce(&World)) -> Ran {
+    let world = World::new(
+        "follow",
+        "stack: ticks\nservices:\n  tick: { run: sh -c 'while :; do echo tick; sleep 1; done' }\n",
+    );
+    world.up();
+    let mut follower = world.begin(command);
+    let (line, lines) = first_line(&mut follower);
+    assert!(!line.is_empty());
+    end(&world);
+    // Read on, so that the follower never waits for its reader.
+    let rest = lines.lines().map_while(Result::ok).count();
+    let ran = ended(follower);
+    println!("  {command:?} ended with {:?} after {rest} more lines: {}", ran.code, ran.err.trim());
+    ran
+}
+
+#[test]
+fn followers_end_with_the_stack() {
+    for command in [["logs", "-f"], ["events", "-f"]] {
+        assert_eq!(follows_until(&command, World::down).code, Some(0), "{command:?}");
+    }
+}
+
+#[test]
+fn followers_end_with_a_killed_node_and_say_so() {
+    for command in [["logs", "-f"], ["events", "-f"]] {
+        let ran = follows_until(&command, |world| processes::kill(&world.node().unwrap()));
+        assert_eq!(ran.code, Some(1), "{command:?}");
+        assert!(ran.err.contains("node"), "{}", ran.err);
+    }
+}
+
+#[test]
+fn two_ups_at_once_make_one_node() {
+    let world = World::new("two-ups", FILE);
+    let ups = [world.begin(&["up", "--wait", "100s"]), world.begin(&["up", "--wait", "100s"])];
+    for ran in ups.map(ended) {
+        assert_eq!(ran.code, Some(0), "{}\n{}", ran.err, world.events());
+    }
+    let nodes = world.processes().into_iter().filter(|it| it.command.contains("mainstay node")).count();
+    assert_eq!(nodes, 1);
+    let status = world.status().unwrap();
+    assert_eq!((status["settled"].as_bool(), &status["services"][0]["release"]), (Some(true), &1.into()));
+    assert_eq!(units(&status).len(), 5);
+    assert!(note(addresses(&world)[0], "once"));
+    assert_eq!(page(&world).written, 1);
+    world.down();
+}
+
+#[test]
+fn a_second_node_is_refused() {
+    let world = World::new("second-node", JOBS);
+    world.up();
+    let node = world.node().unwrap();
+    let ran = world.run(&["node"]);
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert!(ran.err.contains(&format!("is in use by process {}", node.pid)), "{}", ran.err);
+    assert_eq!(world.status().unwrap()["settled"], true, "the first node is disturbed");
+    world.down();
+}
+
+#[test]
+fn a_folder_without_a_file_is_told() {
+    let world = World::new("no-file", JOBS);
+    std::fs::remove_file(world.folder.join("mainstay.yaml")).unwrap();
+    let ran = world.run(&["up"]);
+    assert_eq!(ran.code, Some(1));
+    assert!(ran.err.contains("there is no mainstay.yaml"), "{}", ran.err);
+    assert!(ran.err.contains("mainstay init"), "{}", ran.err);
+}
+
+#[test]
+fn notes_survive_down_and_up() {
+    let world = World::new("down-up", FILE);
+    world.up();
+    let ((), written) = writing(&world, || {
+        let enough = || (page(&world).written > 5).then_some(());
+        world.wait_for("some notes", enough);
+    });
+    let before = page(&world);
+    assert!(before.written >= written.acknowledged);
+    world.down();
+    assert_eq!(world.run(&["down"]).code, Some(4), "there is nothing to stop any more");
+    world.up();
+    let after = page(&world);
+    assert_eq!(after.written, before.written);
+    assert!(after.visits > before.visits);
+    world.down();
+    std::thread::sleep(POLL);
+    world.is_down();
+}

@@ -1,0 +1,19 @@
+//! The built program on real PostgreSQL and Redis, and what is left after anything of it was killed.
+//!
+//! Start reading at [`world`], which is what every test stands on; then [`kills`], [`ground`] (what the machine does to
+//! a stack), [`steps`] (the node killed at each of its steps) and [`changes`] (what people do). Nothing here knows
+//! the program's insides: it reads what the commands print, the journal's files and the process table.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::print_stdout, reason = "how long each recovery took is part of what these tests show")]
+
+mod world;
+
+mod processes;
+mod site;
+
+mod changes;
+mod ground;
+mod kills;
+mod plain_user;
+mod steps;
