@@ -16,7 +16,6 @@ use std::process::{Command, Stdio};
 
 use model::{BootId, Pid, ProcessIdentity};
 use rustix::io::{FdFlags, fcntl_setfd};
-use rustix::process::{Resource, Rlimit};
 
 use crate::system::{ShimStart, SpawnError};
 
@@ -94,7 +93,7 @@ pub enum ChildError {
 
 impl ChildStart<'_> {
     /// Starts the child: as the leader of its own session, with no way to gain rights, without core
-    /// files, ended by the kernel when this process ends. Only for a process with a single thread,
+    /// dumps, ended by the kernel when this process ends. Only for a process with a single thread,
     /// since the confinement runs between fork and exec.
     pub fn start(self) -> Result<Pid, ChildError> {
         let (program, folder, user) = (self.program.to_owned(), self.folder.to_owned(), self.user);
@@ -117,7 +116,7 @@ impl ChildStart<'_> {
         let mut confine = self.confine;
         let prepare = move || {
             rustix::process::setsid()?;
-            rustix::process::setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
+            super::forbid_dumps()?;
             for group in &mut groups {
                 group.write_all(b"0")?;
             }

@@ -113,9 +113,19 @@ fn kernel_signal(signal: Signal) -> rustix::process::Signal {
 /// Forbids other processes of the same user to read this one's memory, and the kernel to write it to a
 /// core file.
 pub fn guard_memory() -> std::io::Result<()> {
-    use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
-    setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
+    use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+    forbid_dumps()?;
     Ok(set_dumpable_behavior(DumpableBehavior::NotDumpable)?)
+}
+
+/// Forbids the kernel to write this process's memory to a core file or to give it to a crash reporter, and its
+/// children after it.
+fn forbid_dumps() -> std::io::Result<()> {
+    use rustix::process::{Resource, Rlimit, setrlimit};
+    let limit = |bytes| setrlimit(Resource::Core, Rlimit { current: Some(bytes), maximum: Some(bytes) });
+    // One byte is too small for a file, and the one limit at which the kernel starts no crash reporter either,
+    // which it does for a limit of 0 (core(5)). Where 0 was inherited, that cannot be raised again.
+    Ok(limit(1).or_else(|_| limit(0))?)
 }
 
 /// Sees to it that no descriptor but the three standard ones survives an exec from here on, whatever this

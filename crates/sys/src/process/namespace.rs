@@ -63,6 +63,9 @@ pub enum ViewError {
         /// What is hidden.
         hidden: PathBuf,
     },
+    /// A path does not say where it begins.
+    #[error("cannot hide {}: it is not an absolute path", .0.display())]
+    Relative(PathBuf),
     /// Nothing can be hidden from root.
     #[error("cannot hide anything from a program that runs as root")]
     Root,
@@ -78,6 +81,9 @@ impl View {
         let (uid, gid) = (rustix::process::geteuid(), rustix::process::getegid());
         if uid.is_root() {
             return Err(ViewError::Root);
+        }
+        if let Some(relative) = hidden.iter().find(|path| path.is_relative()) {
+            return Err(ViewError::Relative(relative.clone()));
         }
         let there = |paths: &[PathBuf]| -> BTreeSet<PathBuf> {
             paths.iter().filter_map(|path| path.canonicalize().ok()).collect()
@@ -277,6 +283,9 @@ mod tests {
         let inside = View::new(&hidden, &shown, &base.join("state/volumes")).unwrap_err();
         assert!(matches!(inside, ViewError::FolderInside { .. }), "{inside}");
         View::new(&hidden, &shown, &base.join("state/volumes/web")).unwrap();
+        // It would be looked for in the wrong folder, and not being there would hide nothing.
+        let relative = View::new(&["state".into()], &[], &base).unwrap_err();
+        assert_eq!(relative.to_string(), "cannot hide state: it is not an absolute path");
         std::fs::remove_dir_all(&base).unwrap();
     }
 
