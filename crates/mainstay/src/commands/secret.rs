@@ -3,6 +3,7 @@
 //! A value comes from a prompt without echo, from standard input or from a file, never from the command
 //! line: every process of the machine can read that.
 
+use std::ffi::OsString;
 use std::io::{IsTerminal, Read, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -35,6 +36,9 @@ enum Action {
     Set {
         /// The secret.
         name: SecretName,
+        /// A value where none may be; taken so that the refusal does not repeat it.
+        #[arg(hide = true)]
+        value: Option<OsString>,
     },
     /// Lists the secrets without their values
     List,
@@ -66,7 +70,8 @@ pub(crate) async fn run(arguments: Arguments, session: &Session) -> Result<ExitC
     let mut access = Access::open(session).await?;
     let terminal = &session.terminal;
     match arguments.action {
-        Action::Set { name } => {
+        Action::Set { name, value: Some(_) } => return Err(on_the_command_line(&name)),
+        Action::Set { name, value: None } => {
             let value = read_value(&name)?;
             access.set(&name, &value).await?;
             terminal.note(&format!("{name} is set"));
@@ -132,6 +137,11 @@ fn import(names: &[SecretName], terminal: &Terminal) -> Result<(), Failure> {
         false => terminal.note(&format!("set {}", human::list(&texts))),
     }
     Ok(())
+}
+
+fn on_the_command_line(name: &SecretName) -> Failure {
+    Failure::new(format!("the value for {name} was given on the command line, where every process can read it"))
+        .with_hint("it was not set: choose another one, and type it when asked or pass it on standard input")
 }
 
 /// Reads a value without showing it.

@@ -207,28 +207,28 @@ mod tests {
         check(
             include_str!("samples/status-up.json"),
             expect![[r#"
-            guestbook (development): everything is up
+                guestbook (development): everything is up
 
-            SERVICE  STATE       PID  ADDRESS           MEMORY  RESTARTS      SINCE
-            web      ready 2/2
-              1.1    ready      4121  127.0.0.1:40123  9.0 MiB         0  2 h 3 min
-              1.2    ready      4131  127.0.0.1:40124  9.0 MiB         3       30 s
-            digest   scheduled
-                next run in 12 h
-                last run: succeeded 12 hours ago
+                SERVICE  STATE       PID  ADDRESS           MEMORY  RESTARTS      SINCE
+                web      ready 2/2
+                  1.1    ready      4121  127.0.0.1:40123  9.0 MiB         0  2 h 3 min
+                  1.2    ready      4131  127.0.0.1:40124  9.0 MiB         3       30 s
+                digest   scheduled
+                    next run in 12 h
+                    last run: succeeded 12 hours ago
 
-            RESOURCE  STATE   PID  ADDRESS            MEMORY  RESTARTS      SINCE
-            db        ready  4111  127.0.0.1:40100  50.0 MiB         0  2 h 3 min
-              postgres 15.14
+                RESOURCE  STATE   PID  ADDRESS            MEMORY  RESTARTS      SINCE
+                db        ready  4111  127.0.0.1:40100  50.0 MiB         0  2 h 3 min
+                  postgres 15.14
 
-            OBJECTIVE     PROMISE                    VERDICT
-            availability  99.9% of requests succeed  unproven
-                nothing measures requests yet
+                OBJECTIVE     PROMISE                    VERDICT
+                availability  99.9% of requests succeed  unproven
+                    nothing measures requests yet
 
-            node 0.1.0, pid 4100, up 2 h 3 min, 14.0 MiB; 2 shims, 1.0 MiB
-            state: /srv/guestbook/.mainstay
-            isolation: each service has its own user
-        "#]],
+                node 0.1.0, pid 4100, up 2 h 3 min, 14.0 MiB; 2 shims, 1.0 MiB
+                state: /srv/guestbook/.mainstay
+                isolation: by user: each service has its own
+            "#]],
         );
     }
 
@@ -237,30 +237,32 @@ mod tests {
         check(
             include_str!("samples/status-trouble.json"),
             expect![[r#"
-            guestbook (production): not everything is up
-              https://localhost:8443/
+                guestbook (production): not everything is up
+                  https://localhost:8443/
 
-            SERVICE  STATE        RESTARTS  SINCE
-            web      failing 0/2
-              2.1    crash loop          7  2 min
-                exited with code 1; the last line it printed was: Error: cannot find module
-                'express'
-              2.2    waiting             0
-                waits for db
+                SERVICE  STATE        RESTARTS  SINCE
+                web      failing 0/2
+                  2.1    crash loop          7  2 min
+                    exited with code 1; the last line it printed was: Error: cannot find module
+                    'express'
+                  2.2    waiting             0
+                    waits for db
 
-            RESOURCE  STATE      RESTARTS  SINCE
-            db        preparing         0    3 s
-              postgres
+                RESOURCE  STATE      RESTARTS  SINCE
+                db        preparing         0    3 s
+                  postgres
 
-            PROBLEMS
-            - The clock of this machine went back by an hour; schedules will not run twice.
-            - web has no replica that is ready.
+                PROBLEMS
+                - The clock of this machine went back by an hour; schedules will not run twice.
+                - web has no replica that is ready.
 
-            node 0.1.0, pid 4100, up 900 ms
-            state: /srv/guestbook/.mainstay
-            isolation: by process only: the node does not run as root, and this kernel has
-            no Landlock to keep services apart
-        "#]],
+                node 0.1.0, pid 4100, up 900 ms
+                state: /srv/guestbook/.mainstay
+                isolation: by process only: services share your user, and can read whatever you
+                can and signal your processes: this kernel has no Landlock or does not enable it
+                (lsm=landlock), and namespaces are not to be had: Operation not permitted (os
+                error 1)
+            "#]],
         );
     }
 }

@@ -164,6 +164,10 @@ fn refused(mine: &mut Mine) {
     assert_eq!(mine.feed(&["secret", "set", "SET_KEY"], &format!("{value}\0")), Some(1));
     let value = mine.value("too long");
     assert_eq!(mine.feed(&["secret", "set", "SET_KEY"], &value.repeat(40_000)), Some(1));
+    let value = mine.value("on the command line");
+    let ran = mine.world.run(&["secret", "set", "SET_KEY", &value]);
+    assert_eq!(ran.code, Some(1));
+    mine.printed.push(("secret set with a value".to_owned(), ran));
     assert_eq!(mine.feed(&["secret", "get", "NOT_THERE"], ""), Some(1));
     fs::write(mine.world.folder.join("wrong.yaml"), FILE.replace("secrets: [SET_KEY", "secrets: [SAT_KEY")).unwrap();
     assert_eq!(mine.run(&["--file", "wrong.yaml", "check"]).code, Some(1));
