@@ -212,6 +212,9 @@ pub trait System {
     /// A TCP port of the loopback interface on which nothing listens, and which was not given out in
     /// the last minute; `None` when there is none.
     fn free_port(&mut self) -> Option<Port>;
+    /// Whether nothing listens on this TCP port of the loopback interface. Whether it may be used is another
+    /// question: a port that only root may listen on is free.
+    fn port_is_free(&mut self, port: Port) -> bool;
 
     /// Connects to the shim of a unit's folder. Messages and the end come as events. `None` when no
     /// shim listens there.

@@ -47,7 +47,7 @@ pub enum Fault {
     Unreachable,
     /// Shims cannot be started for a while.
     SpawnFails,
-    /// No port is free for a while.
+    /// No port is free for a while, those that data services keep included.
     NoPorts,
     /// Another digest of a unit is wanted.
     ChangeDigest,

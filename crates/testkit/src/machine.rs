@@ -153,6 +153,11 @@ impl System for Machine {
         Port::new(PORT_FIRST + world.ports_given)
     }
 
+    fn port_is_free(&mut self, _port: Port) -> bool {
+        let world = self.world.look();
+        world.time >= world.windows.no_ports
+    }
+
     fn connect(&mut self, folder: &Path) -> Option<ConnectionId> {
         let mut world = self.act()?;
         world.shim_connected(&Inner::unit_of(folder)?)

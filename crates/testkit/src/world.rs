@@ -57,7 +57,7 @@ pub struct Windows {
     pub unreachable: Duration,
     /// No shim can be started.
     pub spawn_fails: Duration,
-    /// No port is free.
+    /// No port is free: others listen on every one that nobody of ours does.
     pub no_ports: Duration,
     /// Children ignore the gentle signal.
     pub ignore_stop: Duration,

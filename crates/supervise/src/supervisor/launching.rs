@@ -12,6 +12,15 @@ use super::notice::evidence;
 use super::wanted::{PortChoice, Wanted};
 use crate::record::{EXIT_FILE, FailureKind, LastFailure, RECORD_FILE};
 
+/// Why a unit that needs a port has none to be started on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+enum PortRefusal {
+    #[error("port {0} is in use by another process")]
+    Taken(Port),
+    #[error("no TCP port of the loopback interface is free")]
+    NoneFree,
+}
+
 /// How a unit stood before its record was made to say that it is started.
 struct Before {
     /// How many failures in a row there were, when it was not stopped on purpose since.
@@ -112,8 +121,9 @@ where
     pub(super) fn launch(&mut self, unit: &UnitId) {
         let Some(wanted) = self.units.get(unit).and_then(|entry| entry.wanted.clone()) else { return };
         let folder = self.folders.of(unit);
-        let Some(port) = self.choose_port(unit, &wanted) else {
-            return self.refused(unit, "no TCP port of the loopback interface is free".to_owned());
+        let port = match self.choose_port(unit, &wanted) {
+            Ok(port) => port,
+            Err(refusal) => return self.refused(unit, refusal.to_string()),
         };
         if let Err(error) = self.system.remove(&folder.join(EXIT_FILE)) {
             return self.refused(unit, error.to_string());
@@ -133,13 +143,18 @@ where
         }
     }
 
-    /// The port for a start; the outer `None` when one is needed and none is free.
-    fn choose_port(&mut self, unit: &UnitId, wanted: &Wanted<S::Task>) -> Option<Option<Port>> {
+    /// The port for a start. Whoever else listened on it would answer the unit's probes in its place.
+    fn choose_port(&mut self, unit: &UnitId, wanted: &Wanted<S::Task>) -> Result<Option<Port>, PortRefusal> {
         let known = self.units.get(unit).and_then(|entry| entry.port);
         match (wanted.port, known) {
-            (PortChoice::Unused, _) => Some(None),
-            (PortChoice::Fixed(port), _) | (PortChoice::Kept, Some(port)) => Some(Some(port)),
-            (PortChoice::Kept, None) | (PortChoice::Chosen, _) => self.system.free_port().map(Some),
+            (PortChoice::Unused, _) => Ok(None),
+            (PortChoice::Fixed(port), _) | (PortChoice::Kept, Some(port)) => match self.system.port_is_free(port) {
+                true => Ok(Some(port)),
+                false => Err(PortRefusal::Taken(port)),
+            },
+            (PortChoice::Kept, None) | (PortChoice::Chosen, _) => {
+                self.system.free_port().map(Some).ok_or(PortRefusal::NoneFree)
+            }
         }
     }
 

@@ -32,7 +32,7 @@ pub struct Wanted<Task> {
 pub enum PortChoice {
     /// Nobody: it listens on none, or its launch already says where.
     Unused,
-    /// This port, whatever listens there.
+    /// This port; the start waits while another process listens there.
     Fixed(Port),
     /// The supervisor, anew at each start.
     Chosen,

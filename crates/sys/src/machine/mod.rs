@@ -144,6 +144,10 @@ impl<Task> System for Machine<Task> {
         self.ports.next(clock::now().steady)
     }
 
+    fn port_is_free(&mut self, port: Port) -> bool {
+        !ports::is_taken(port)
+    }
+
     fn connect(&mut self, folder: &Path) -> Option<ConnectionId> {
         self.collect_shims();
         let stream = local_socket::connect(folder, SHIM_SOCKET).ok()?;

@@ -6,6 +6,7 @@
 //! Start reading at [`Ports::next`]. Invariant: a port is not given twice within [`KEPT`].
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::net::{Ipv4Addr, TcpListener};
 use std::ops::Range;
 use std::time::Duration;
@@ -42,6 +43,13 @@ impl Ports {
     }
 }
 
+/// Whether somebody listens on this port, be it on all addresses. A listener of ours on it would be in the way,
+/// which is what the machine is asked; one that was closed a moment ago is not.
+pub(super) fn is_taken(port: Port) -> bool {
+    let bound = TcpListener::bind((Ipv4Addr::LOCALHOST, port.number()));
+    bound.is_err_and(|error| error.kind() == ErrorKind::AddrInUse)
+}
+
 fn range() -> Range<u16> {
     let text = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
     let outgoing = text.split_whitespace().next().and_then(|number| number.parse().ok()).unwrap_or(32_768);
@@ -74,5 +82,19 @@ mod tests {
         assert_eq!(more.iter().collect::<std::collections::BTreeSet<_>>().len(), 50);
         assert!(!is_free(first));
         drop(held);
+    }
+
+    #[test]
+    fn a_port_is_taken_while_somebody_listens_on_any_address() {
+        for address in [Ipv4Addr::LOCALHOST, Ipv4Addr::UNSPECIFIED] {
+            let held = TcpListener::bind((address, 0)).unwrap();
+            let port = Port::new(held.local_addr().unwrap().port()).unwrap();
+            assert!(is_taken(port), "{address}");
+            // A connection that lingers is no listener.
+            let client = std::net::TcpStream::connect((Ipv4Addr::LOCALHOST, port.number())).unwrap();
+            drop(held.accept().unwrap());
+            drop((held, client));
+            assert!(!is_taken(port), "{address}");
+        }
     }
 }
