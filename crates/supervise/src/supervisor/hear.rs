@@ -11,7 +11,7 @@ use sys::{ConnectionId, Event, ProbeOutcome, System, Ticket};
 
 use super::Supervisor;
 use super::entry::stand_in;
-use super::notice::evidence;
+use super::notice::{evidence, evidence_of_end};
 use crate::protocol::{ExitReport, Report, VERSION};
 use crate::record::{FailureKind, LastFailure, Stage};
 
@@ -209,11 +209,7 @@ where
         let by_wall = entry.launched.map_or(Duration::MAX, |launched| report.exit.at.since(launched));
         let ran = by_wall.min(now.steady.saturating_sub(entry.standing.observed.started));
         let ended = entry.observed().ended(report.exit.status, ran, now.steady);
-        let mut seen = vec![evidence("exit", &report.exit.status.to_string())];
-        seen.extend(report.note.as_deref().map(|note| evidence("note", note)));
-        if !report.last_lines.is_empty() {
-            seen.push(evidence("last lines", &report.last_lines.join("\n")));
-        }
+        let seen = evidence_of_end(&report, ended);
         let reason = match ended {
             Ended::AsAsked => "it stopped as asked".to_owned(),
             Ended::Succeeded => "it did what it was started for".to_owned(),
