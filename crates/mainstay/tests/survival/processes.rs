@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
@@ -31,21 +30,27 @@ pub(crate) fn look(pid: u32) -> Option<Process> {
     })
 }
 
-/// Every live process that works in a folder, names it in its command line, or carries the mark of a unit in it.
+/// Every live process that works in a folder, runs a program in it, carries the mark of a unit in it, or makes a data
+/// directory in it. One that merely names a file of it is somebody else's.
 pub(crate) fn of_folder(folder: &Path) -> Vec<Process> {
     let numbers = fs::read_dir("/proc").unwrap().flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
     numbers.filter(|pid| *pid != std::process::id() && concerns(*pid, folder)).filter_map(look).collect()
 }
 
 fn concerns(pid: u32, folder: &Path) -> bool {
-    let holds = |bytes: Vec<u8>| {
-        let text = folder.as_os_str().as_bytes();
-        bytes.windows(text.len()).any(|window| window == text)
-    };
-    let works_in = fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|path| path.starts_with(folder));
-    works_in
-        || fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(holds)
+    let leads_in = |link: &str| fs::read_link(format!("/proc/{pid}/{link}")).is_ok_and(|path| path.starts_with(folder));
+    leads_in("cwd")
+        || leads_in("exe")
         || marked(pid).is_some_and(|mark| Path::new(&mark).starts_with(folder))
+        || made_by(pid).is_some_and(|data| Path::new(&data).starts_with(folder))
+}
+
+/// The data directory that an initdb makes.
+fn made_by(pid: u32) -> Option<String> {
+    let line = fs::read_to_string(format!("/proc/{pid}/cmdline")).ok()?;
+    let mut words = line.split('\0');
+    let program = words.next()?;
+    (program.ends_with("/initdb") && words.next()? == "-D").then(|| words.next().map(str::to_owned))?
 }
 
 /// The unit's folder that a process's environment names.
