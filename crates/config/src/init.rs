@@ -68,6 +68,17 @@ struct Mentioned {
     postgres: Option<Version>,
     redis: bool,
     found: Vec<String>,
+    left_out: Vec<LeftOut>,
+}
+
+/// A service of a Compose file that no data service of ours stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct LeftOut {
+    /// The Compose file's name.
+    file: &'static str,
+    name: String,
+    /// What its container is: `built from "."`.
+    what: String,
 }
 
 /// A major version, if one was mentioned.
@@ -75,7 +86,7 @@ type Version = Option<u32>;
 
 /// The first file of a folder.
 pub fn init(listing: &Listing) -> FirstFile {
-    let mentioned = compose::mentioned(listing);
+    let mut mentioned = compose::mentioned(listing);
     let mut programs = detect::programs(listing);
     programs.retain(|program| is_command(&program.run));
     for program in &mut programs {
@@ -88,6 +99,7 @@ pub fn init(listing: &Listing) -> FirstFile {
         program.database |= mentioned.postgres.is_some();
         program.redis |= mentioned.redis;
     }
+    mentioned.left_out.retain(|service| !programs.iter().any(|program| program.name == service.name));
     let mut found: Vec<String> = programs.iter().map(|program| program.found.clone()).collect();
     found.dedup();
     found.extend(mentioned.found.iter().cloned());

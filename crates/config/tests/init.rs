@@ -294,6 +294,27 @@ fn compose_beside_an_image() {
 }
 
 #[test]
+fn what_compose_starts_and_the_file_does_not_is_named() {
+    let compose = "services:\n  db: { image: 'postgres:16' }\n  mail: { image: 'axllent/mailpit:v1' }\n  \
+                   api: { build: { context: ./api }, image: shop/api }\n  \"a\\nstack: b\": { build: . }\n  \
+                   front: { build: front }\n  base: { extends: other }\n";
+    let package = r#"{"scripts":{"start":"node ."}}"#;
+    let first = config::init(&listing("shop", &[("compose.yaml", compose), ("front/package.json", package)]));
+    let checked = config::check(&SourceFile::new("mainstay.yaml", first.text.clone()), None);
+    assert_eq!(checked.problems, Vec::new());
+    let from = first.text.find("# Not taken over").unwrap();
+    let to = first.text.find("\nresources:").unwrap();
+    expect![[r##"
+        # Not taken over from compose.yaml: this version starts commands, no containers. Where no service
+        # above is it already, add one that runs the same command.
+        #   mail: the image "axllent/mailpit:v1"
+        #   api: built from "./api"
+        #   a?stack: b: built from "."
+        #   base: neither an image nor built here
+    "##]].assert_eq(&first.text[from..to]);
+}
+
+#[test]
 fn a_folder_of_pages() {
     check(
         &[("index.html", "")],

@@ -1,6 +1,6 @@
 //! The text of a first file.
 
-use super::{Mentioned, Program};
+use super::{LeftOut, Mentioned, Program};
 
 /// The name that gives a program the variable it probably reads already: `DATABASE_URL`.
 pub(super) const DATABASE: &str = "database";
@@ -17,6 +17,7 @@ pub(super) fn file(stack: &str, programs: &[Program], mentioned: &Mentioned) -> 
     for program in programs {
         service(program, &mut text);
     }
+    left_out(&mentioned.left_out, &mut text);
     let database = mentioned.postgres.is_some() || programs.iter().any(|program| program.database);
     let redis = mentioned.redis || programs.iter().any(|program| program.redis);
     resources(database, redis, mentioned, &mut text);
@@ -84,6 +85,34 @@ fn resources(database: bool, redis: bool, mentioned: &Mentioned, text: &mut Stri
         text.push_str(&format!("  {REDIS}: {{ type: redis, memory: 64MiB }}\n"));
     }
 }
+
+/// Most services that are named as left out.
+const LEFT_OUT_MAX: usize = 50;
+
+/// Says what a Compose file would start and this file does not.
+fn left_out(services: &[LeftOut], text: &mut String) {
+    let Some(first) = services.first() else { return };
+    text.push_str(&format!(
+        "\n# Not taken over from {}: this version starts commands, no containers. Where no service\n\
+         # above is it already, add one that runs the same command.\n",
+        first.file
+    ));
+    for service in services.iter().take(LEFT_OUT_MAX) {
+        text.push_str(&format!("#   {}: {}\n", in_comment(&service.name), in_comment(&service.what)));
+    }
+    if let Some(more) = services.len().checked_sub(LEFT_OUT_MAX).filter(|more| *more > 0) {
+        text.push_str(&format!("#   and {more} more\n"));
+    }
+}
+
+/// A text as part of a comment: on one line, of characters that a file may hold.
+fn in_comment(text: &str) -> String {
+    let shown = |c: char| if c.is_control() || crate::tree::is_invisible(c) { '?' } else { c };
+    text.chars().take(IN_COMMENT_MAX).map(shown).collect()
+}
+
+/// Longest text in a comment, in characters.
+const IN_COMMENT_MAX: usize = 120;
 
 /// A text as YAML: as it stands where that is safe, else in double quotes.
 fn scalar(text: &str) -> String {
