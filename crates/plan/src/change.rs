@@ -56,6 +56,8 @@ pub struct Running {
     pub services: BTreeMap<ServiceName, RunningService>,
     /// The resources.
     pub resources: BTreeMap<ResourceName, RunningResource>,
+    /// Those of both of which no process is there now, although they are to stay up.
+    pub stopped: BTreeSet<Subject>,
 }
 
 /// A service that runs.
@@ -135,6 +137,8 @@ pub enum Subject {
 pub enum Action {
     /// It does not run yet and is started.
     Create,
+    /// It was stopped, and is started as it was.
+    Start,
     /// A new release takes the place of the running one.
     Replace,
     /// It goes on with other settings.
@@ -168,6 +172,8 @@ pub fn decide(desired: &Desired, running: &Running) -> ChangePlan {
     let mut steps: Vec<Step> = Vec::new();
     steps.extend(stack.resources.iter().map(|(name, it)| resource_step(name, it, running.resources.get(name))));
     steps.extend(in_start_order(stack).into_iter().map(|(name, it)| service_step(name, it, desired, running)));
+    let is_down = |step: &&mut Step| step.action == Action::Keep && running.stopped.contains(&step.subject);
+    steps.iter_mut().filter(is_down).for_each(|step| step.action = Action::Start);
     steps.extend(removed_services(stack, running));
     steps.extend(removed_resources(stack, running));
     let (refused, warned): (Vec<&Contradiction>, Vec<&Contradiction>) =

@@ -17,6 +17,8 @@ use model::{Digest, ReleaseNumber, ResourceName, SecretName, TimeZoneName, Varia
 pub struct Content {
     /// What its replicas run.
     pub command: Command,
+    /// The folder in which they run.
+    pub folder: PathBuf,
     /// What runs once before its replicas start.
     pub hook: Option<Command>,
     /// The environment variables that the file states.
@@ -109,6 +111,8 @@ pub enum Change {
     Program,
     /// The command line.
     CommandLine,
+    /// The folder in which they run.
+    Folder,
     /// The command that runs before a release's replicas start, or its program.
     Hook,
     /// An environment variable: set, changed or gone.
@@ -146,11 +150,13 @@ pub fn decide(last: Option<(ReleaseNumber, &Content)>, wanted: &Content) -> Deci
 /// What differs between two contents; empty exactly when they are equal.
 pub fn changes(old: &Content, new: &Content) -> Vec<Change> {
     // Every field by name: one that is added later must be compared too.
-    let Content { command, hook, env, secrets, connections, listen, user, volumes, limits, health, timezone } = old;
+    let Content { command, folder, hook, env, secrets, connections, listen, user, volumes, limits, health, timezone } =
+        old;
     let mut found = Vec::new();
     let mut note = |differs: bool, change: Change| found.extend(differs.then_some(change));
     note(command.program != new.command.program, Change::Program);
     note(command.line != new.command.line, Change::CommandLine);
+    note(*folder != new.folder, Change::Folder);
     note(*hook != new.hook, Change::Hook);
     differing_keys(env, &new.env).for_each(|name| note(true, Change::Variable(name.clone())));
     differing_keys(secrets, &new.secrets).for_each(|name| note(true, Change::Secret(name.clone())));
@@ -187,6 +193,7 @@ impl fmt::Display for Change {
         match self {
             Change::Program => f.write_str("a new build"),
             Change::CommandLine => f.write_str("another command"),
+            Change::Folder => f.write_str("another folder to run in"),
             Change::Hook => f.write_str("another command before the release"),
             Change::Variable(name) => write!(f, "variable {name}"),
             Change::Secret(name) => write!(f, "secret {name}"),
@@ -229,6 +236,7 @@ mod tests {
     fn content() -> Content {
         Content {
             command: command("./api serve", 1),
+            folder: "/srv/shop".into(),
             hook: Some(command("./api migrate", 1)),
             env: [("LEVEL".parse().unwrap(), "info".to_owned()), ("GONE".parse().unwrap(), "1".to_owned())].into(),
             secrets: [("KEY".parse().unwrap(), 1)].into(),
@@ -269,6 +277,7 @@ mod tests {
     fn every_part_makes_a_release_and_is_named() {
         check(|it| it.command.program = command("x", 2).program, &expect!["make 4: a new build"]);
         check(|it| it.command.line = command("./api serve -v", 1).line, &expect!["make 4: another command"]);
+        check(|it| it.folder = "/srv/moved".into(), &expect!["make 4: another folder to run in"]);
         check(|it| it.hook = None, &expect!["make 4: another command before the release"]);
         check(
             |it| {

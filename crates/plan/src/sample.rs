@@ -16,6 +16,7 @@ pub(crate) fn content(service: &Service) -> Content {
     let identity = |name: &ResourceName| (name.clone(), ConnectionIdentity(format!("{name}#1")));
     Content {
         command: command(line),
+        folder: "/srv/shop".into(),
         hook: service.release_run.as_ref().map(command),
         env: service.env.clone(),
         secrets: service.secrets.iter().map(|name| (name.clone(), 1)).collect(),

@@ -72,8 +72,6 @@ pub struct Values {
 /// Where things of one service are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
-    /// The folder of the file, in which commands run.
-    pub project: PathBuf,
     /// The folder of all copies of programs.
     pub artefacts: PathBuf,
     /// The folder of the service's volumes.
@@ -219,7 +217,7 @@ impl Carriage<'_> {
             program: self.program(&command.program),
             arguments: command.line.arguments().to_vec(),
             environment,
-            folder: self.place.project.clone(),
+            folder: self.release.content.folder.clone(),
             user: self.user,
             limits,
             control_group,

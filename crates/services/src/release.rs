@@ -4,6 +4,7 @@
 //! stores. Invariant: a record holds the versions of secrets and never a value.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use model::stack::{Service, Source};
 use model::{Digest, ReleaseNumber, ResourceName, SecretName, ServiceName, Stack, Timestamp};
@@ -29,6 +30,8 @@ pub struct Record {
 /// What a release is made of beside the file.
 #[derive(Debug, Clone, Copy)]
 pub struct Materials<'a> {
+    /// The folder of the file, in which commands run.
+    pub folder: &'a Path,
     /// The program of `run`.
     pub program: &'a Program,
     /// The program of `release.run`; required when the service has one.
@@ -75,6 +78,7 @@ pub fn content(stack: &Stack, name: &ServiceName, materials: Materials) -> Resul
     let Source::Run(line) = &service.source else { return Err(ContentError::NotRun(name.clone())) };
     Ok(Content {
         command: Command { line: line.clone(), program: materials.program.clone() },
+        folder: materials.folder.to_owned(),
         hook: hook(name, service, materials.hook)?,
         env: service.env.clone(),
         secrets: secrets(name, service, materials.secrets)?,

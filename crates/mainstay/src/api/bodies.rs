@@ -27,6 +27,9 @@ pub(crate) struct PlanBody {
     pub(crate) environment: EnvironmentName,
     /// Whether there is anything to do.
     pub(crate) changes: bool,
+    /// Why it cannot be carried out, as sentences; empty when it can.
+    #[serde(default)]
+    pub(crate) refusals: Vec<String>,
     /// The plan in words, as `mainstay plan` prints it.
     pub(crate) text: String,
     /// The steps in order.

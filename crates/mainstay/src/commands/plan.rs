@@ -6,10 +6,10 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use model::Port;
+use model::{Port, UnitId};
 
 use super::check;
-use super::failure::Failure;
+use super::failure::{Exit, Failure};
 use super::session::Session;
 use crate::api::bodies::{FileBody, PlanBody};
 use crate::node::answer::plan_body;
@@ -35,7 +35,7 @@ pub(crate) async fn run(_: &Arguments, session: &Session) -> Result<ExitCode, Fa
         false => without_node(&body, session)?,
     };
     show(&plan, &session.terminal)?;
-    Ok(ExitCode::SUCCESS)
+    Ok(if plan.refusals.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(Exit::Failed.code()) })
 }
 
 /// Prints a plan.
@@ -63,15 +63,25 @@ fn considered(file: &FileBody, layout: Layout, session: &Session) -> Result<Plan
     let store = Store::open(layout).map_err(|error| Failure::of(&error))?;
     let applied = Applied::load(&store.records).map_err(|error| Failure::of(&error))?;
     let machine = MachineFacts::find(&session.around).map_err(|error| Failure::of(&error))?;
+    let up = running(&store.layout)?;
     let mut against = Against {
         machine: &machine,
         layout: &store.layout,
         applied: &applied,
         vault: &store.vault,
         programs: Programs::Current,
+        up: &up,
         free_port: &mut free_port,
     };
     Ok(plan_body(&consider(file, &mut against)?))
+}
+
+/// The units of which a node that is gone left processes.
+fn running(layout: &Layout) -> Result<Vec<UnitId>, Failure> {
+    let names = sys::files::names(&layout.units()).map_err(|error| Failure::of(&error))?;
+    let units = names.iter().filter_map(|name| name.parse::<UnitId>().ok());
+    let lives = |unit: &UnitId| !sys::process::unit::members(&layout.units().join(unit.to_string()), None).is_empty();
+    Ok(units.filter(lives).collect())
 }
 
 fn free_port() -> Option<Port> {

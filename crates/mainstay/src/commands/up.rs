@@ -45,18 +45,34 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit
     check::accepted(&file, session)?;
     let body = session.file_body(&file)?;
     let client = session.client()?;
-    match (client.is_served().await?, arguments.detach || arguments.wait.is_some()) {
-        (true, _) => {}
-        (false, true) => node::detach(session, &client, Purpose::Run, START_TIME_MAX).await?,
-        (false, false) => return foreground(&body, session).await,
+    let started = !client.is_served().await?;
+    match (started, arguments.detach || arguments.wait.is_some()) {
+        (false, _) => {}
+        (true, true) => node::detach(session, &client, Purpose::Run, START_TIME_MAX).await?,
+        (true, false) => return foreground(&body, session).await,
     }
-    let changed = apply(&client, &body, &session.terminal).await?;
+    let changed = match apply(&client, &body, &session.terminal).await {
+        Err(failure) if started => return Err(end_idle_node(&client, failure).await),
+        other => other?,
+    };
     match arguments.wait {
         Some(limit) => wait(&client, limit, &session.terminal).await?,
         None if changed => session.terminal.note("accepted; `mainstay status` shows how it goes on"),
         None => {}
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// A node that was started for a file that it refused, and that has nothing else to run, ends again.
+async fn end_idle_node(client: &Client, failure: Failure) -> Failure {
+    // Something was applied before: that is what it goes on with.
+    if client.status().await.is_ok() {
+        return failure;
+    }
+    match client.down().await {
+        Ok(_) => failure,
+        Err(_) => failure.with_hint("the node that was started for this still runs; `mainstay down` ends it"),
+    }
 }
 
 /// Shows the plan and has it carried out; says whether there was anything to do.

@@ -8,6 +8,7 @@ use model::{Actor, ByteSize, EntryId, ExitStatus, Happening, ServiceName, UnitId
 use plan::release::Command;
 use services::artefact;
 use supervise::control_group;
+use supervise::supervisor::{State, UnitStatus};
 use tokio::sync::oneshot;
 
 use super::Node;
@@ -39,11 +40,11 @@ impl Node {
         let Call { actor, what } = call;
         match what {
             Ask::Status(answer) => send(answer, self.status()),
-            Ask::Plan(file, answer) => {
-                send(answer, self.consider(&file, Programs::Current).map(|found| plan_body(&found)))
-            }
+            Ask::Plan(file, answer) => send(answer, self.plan(&file)),
             Ask::Apply(file, answer) => {
-                send(answer, self.apply(&actor, &file, Programs::Current, &format!("{} was given", file.path)));
+                let applied = self.apply(&actor, &file, Programs::Current, &format!("{} was given", file.path));
+                self.stop_holding();
+                send(answer, applied);
             }
             Ask::Down(answer) => send(answer, self.down(&actor)),
             Ask::Restart(service, answer) => send(answer, self.restart(&actor, &service)),
@@ -135,6 +136,9 @@ impl Node {
 
     pub(super) fn consider(&mut self, file: &FileBody, programs: Programs) -> Reply<Considered> {
         self.while_running()?;
+        let is_there = |unit: &UnitStatus| unit.wanted || unit.pid.is_some() || unit.state == State::Finding;
+        let units = self.supervisor.snapshot().into_iter();
+        let up: Vec<UnitId> = units.filter(is_there).map(|unit| unit.unit).collect();
         let mut free_port = || self.supervisor.free_port();
         consider(
             file,
@@ -144,9 +148,19 @@ impl Node {
                 applied: &self.applied,
                 vault: &self.store.vault,
                 programs,
+                up: &up,
                 free_port: &mut free_port,
             },
         )
+    }
+
+    /// What applying a file would do. Where that is nothing, nothing more is waited for.
+    fn plan(&mut self, file: &FileBody) -> Reply<PlanBody> {
+        let plan = self.consider(file, Programs::Current).map(|found| plan_body(&found))?;
+        if !plan.changes {
+            self.stop_holding();
+        }
+        Ok(plan)
     }
 
     fn down(&mut self, actor: &Actor) -> Reply<AcceptedBody> {
@@ -234,6 +248,7 @@ pub(crate) fn plan_body(found: &Considered) -> PlanBody {
     PlanBody {
         environment: plan.environment.clone(),
         changes: plan.changes_anything(),
+        refusals: plan.refusals.iter().map(ToString::to_string).collect(),
         text: plan.to_string(),
         steps: plan.steps.iter().map(step).collect(),
         facts: plan.facts.iter().map(fact).collect(),

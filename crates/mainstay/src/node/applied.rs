@@ -279,6 +279,7 @@ mod tests {
             number: ReleaseNumber(number),
             made: Timestamp::from_millis(0),
             content: Content {
+                folder: "/srv/shop".into(),
                 command: command(u8::try_from(number).unwrap()),
                 hook: None,
                 env: BTreeMap::new(),

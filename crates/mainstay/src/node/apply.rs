@@ -165,7 +165,7 @@ impl Node {
         for (name, service) in &found.stack.services {
             let user = carry::service_user(&self.machine, next, name, service.user.as_deref())
                 .map_err(|error| ErrorBody::new(ErrorKind::Refused, chain(&error)))?;
-            let place = carry::service_place(&self.machine, &self.store.layout, &found.path, name);
+            let place = carry::service_place(&self.machine, &self.store.layout, name);
             let volumes = service.volumes.iter().map(|it| place.volumes.join(it.name.as_str()));
             let home = self.machine.root.then(|| place.home.clone());
             for folder in volumes.chain(home) {

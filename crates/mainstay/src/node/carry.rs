@@ -4,7 +4,6 @@
 //! say, and this puts the answers of the parts side by side.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 use std::time::Duration;
 
 use model::credential::{Holder, SecretPath};
@@ -173,7 +172,7 @@ fn carriage<T>(
         release,
         needs: &service.needs,
         values,
-        place: &service_place(scene.machine, scene.layout, &scene.current.path, name),
+        place: &service_place(scene.machine, scene.layout, name),
         user,
         limits: match (&scene.machine.limits, scene.current.stack.advisory) {
             (Support::Unavailable { .. }, true) => LimitsBy::Without,
@@ -201,15 +200,9 @@ pub(crate) fn resource_user(machine: &MachineFacts, applied: &Applied, name: &Re
 }
 
 /// Where the things of a service are.
-pub(crate) fn service_place(
-    machine: &MachineFacts,
-    layout: &Layout,
-    file: &Path,
-    name: &ServiceName,
-) -> process::Place {
+pub(crate) fn service_place(machine: &MachineFacts, layout: &Layout, name: &ServiceName) -> process::Place {
     let search: Vec<String> = machine.search_path.iter().map(|path| path.display().to_string()).collect();
     process::Place {
-        project: file.parent().unwrap_or(Path::new("/")).to_owned(),
         artefacts: layout.artefacts(),
         volumes: layout.volumes(name),
         logs: layout.logs(),

@@ -9,11 +9,11 @@ use std::path::{Path, PathBuf};
 use config::SourceFile;
 use model::credential::{Holder, SecretPath};
 use model::stack::{CommandLine, SecretSource};
-use model::{Port, ResourceName, SecretName, ServiceName, Stack};
-use plan::change::{ChangePlan, Desired, Running, RunningResource, RunningService};
+use model::{Port, ResourceName, SecretName, ServiceName, Stack, UnitId};
+use plan::change::{ChangePlan, Desired, Running, RunningResource, RunningService, Subject};
 use plan::objectives::{Derived, derive};
-use plan::release::{Command, ConnectionIdentity, Content, Decision, decide};
-use services::artefact::{self, Found};
+use plan::release::{Command, ConnectionIdentity, Content, Decision, Program, decide};
+use services::artefact::{self, Found, Search};
 use services::release::{Materials, content};
 use vault::Vault;
 
@@ -53,6 +53,8 @@ pub(crate) struct Against<'a> {
     pub(crate) applied: &'a Applied,
     pub(crate) vault: &'a Vault,
     pub(crate) programs: Programs,
+    /// The units of which something is there.
+    pub(crate) up: &'a [UnitId],
     /// Gives a port on which nothing listens.
     pub(crate) free_port: &'a mut dyn FnMut() -> Option<Port>,
 }
@@ -190,40 +192,23 @@ fn releases(
     versions: &BTreeMap<SecretPath, u32>,
     servers: &BTreeMap<ResourceName, (Port, Server)>,
 ) -> Result<Releases, ErrorBody> {
-    let search = against.machine.search(project);
-    let secrets: BTreeMap<SecretName, u32> = stack
-        .secrets
-        .keys()
-        .map(|name| (name.clone(), versions.get(&SecretPath::Named(name.clone())).copied().unwrap_or(FIRST_VERSION)))
-        .collect();
-    let (mut found, mut programs, mut problems) = (BTreeMap::new(), Vec::new(), Vec::new());
+    let version = |name: &SecretName| versions.get(&SecretPath::Named(name.clone())).copied().unwrap_or(FIRST_VERSION);
+    let secrets: BTreeMap<SecretName, u32> = stack.secrets.keys().map(|name| (name.clone(), version(name))).collect();
+    let mut sought = Sought { search: against.machine.search(project), programs: Vec::new(), problems: Vec::new() };
+    let mut found = BTreeMap::new();
     for (name, service) in &stack.services {
         let model::stack::Source::Run(line) = &service.source else { continue };
         let released = match against.programs {
             Programs::Current => None,
             Programs::AsReleased => against.applied.wanted_release(name).map(|release| &release.content),
         };
-        let mut find = |line: &CommandLine, released: Option<&Command>, key: &str| {
-            if let Some(command) = released.filter(|command| command.line == *line) {
-                return Some(command.program.clone());
-            }
-            match artefact::find(line.program(), &search) {
-                Ok(found) => {
-                    programs.push(found.clone());
-                    Some(found.program)
-                }
-                Err(error) => {
-                    problems.push(format!("services.{name}.{key}: {}", chain(&error)));
-                    None
-                }
-            }
-        };
-        let program = find(line, released.map(|content| &content.command), "run");
+        let program = sought.find(name, "run", line, released.map(|content| &content.command));
         let released_hook = released.and_then(|content| content.hook.as_ref());
-        let hook = service.release_run.as_ref().map(|line| find(line, released_hook, "release.run"));
+        let hook = service.release_run.as_ref().map(|line| sought.find(name, "release.run", line, released_hook));
         let (Some(program), false) = (program, matches!(hook, Some(None))) else { continue };
         let connections = connections(name, service, versions, servers);
         let materials = Materials {
+            folder: project,
             program: &program,
             hook: hook.as_ref().and_then(Option::as_ref),
             secrets: &secrets,
@@ -236,17 +221,50 @@ fn releases(
             }
             // A resource that cannot be had is in the plan's refusals already.
             Err(services::release::ContentError::Connection { .. }) => {}
-            Err(error) => problems.push(error.to_string()),
+            Err(error) => sought.problems.push(error.to_string()),
         }
     }
-    match problems.is_empty() {
-        true => Ok((found, programs)),
+    match sought.problems.is_empty() {
+        true => Ok((found, sought.programs)),
         false => Err(ErrorBody {
             kind: ErrorKind::Invalid,
             message: "some of what the file names is not there".to_owned(),
             hint: Some("build the programs first, or mend the paths: they are meant from the file's folder".to_owned()),
-            problems,
+            problems: sought.problems,
         }),
+    }
+}
+
+/// The programs of a file, as they are found.
+struct Sought {
+    search: Search,
+    programs: Vec<Found>,
+    problems: Vec<String>,
+}
+
+impl Sought {
+    /// The program of a command line: the one that is `released` with the very same line, or else what its
+    /// first word leads to now. What is not found is a problem.
+    fn find(
+        &mut self,
+        service: &ServiceName,
+        key: &str,
+        line: &CommandLine,
+        released: Option<&Command>,
+    ) -> Option<Program> {
+        if let Some(command) = released.filter(|command| command.line == *line) {
+            return Some(command.program.clone());
+        }
+        match artefact::find(line.program(), &self.search) {
+            Ok(found) => {
+                self.programs.push(found.clone());
+                Some(found.program)
+            }
+            Err(error) => {
+                self.problems.push(format!("services.{service}.{key}: {}", chain(&error)));
+                None
+            }
+        }
     }
 }
 
@@ -294,7 +312,24 @@ fn running(against: &Against<'_>) -> Running {
         };
         (name.clone(), running)
     });
-    Running { services: services.collect(), resources: resources.collect() }
+    let mut running =
+        Running { services: services.collect(), resources: resources.collect(), stopped: BTreeSet::new() };
+    running.stopped = stopped(&running, against.up);
+    running
+}
+
+/// What is to stay up and has nothing there: it was stopped, or the machine was restarted.
+fn stopped(running: &Running, up: &[UnitId]) -> BTreeSet<Subject> {
+    let lasting = running.services.iter().filter(|(_, service)| service.schedule.is_none() && service.replicas > 0);
+    let services = lasting
+        .filter(|(name, _)| !up.iter().any(|unit| matches!(unit, UnitId::Replica(of, ..) if of == *name)))
+        .map(|(name, _)| Subject::Service(name.clone()));
+    let resources = running
+        .resources
+        .iter()
+        .filter(|(name, resource)| resource.runs && !up.contains(&UnitId::Resource((*name).clone())))
+        .map(|(name, _)| Subject::Resource(name.clone()));
+    services.chain(resources).collect()
 }
 
 /// The passwords of a resource's logins, made where they are missing.

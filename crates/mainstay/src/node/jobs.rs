@@ -159,6 +159,15 @@ impl Node {
         }
     }
 
+    /// The last run that the schedule of a service began, if it failed.
+    pub(super) fn failed_run(&self, service: &ServiceName) -> Option<String> {
+        let runs =
+            self.applied.runs.iter().filter(|(unit, run)| unit.service() == Some(service) && run.command.is_none());
+        let (unit, run) = runs.filter(|(_, run)| run.ended.is_some()).max_by_key(|(unit, _)| run_number(unit))?;
+        let exit = run.ended.as_ref().filter(|exit| !exit.status.is_success())?;
+        Some(format!("{unit} {} at {}", exit.status, exit.at))
+    }
+
     /// How the last run of a service ended, for people.
     pub(super) fn last_run(&self, service: &ServiceName, units: &[UnitStatus]) -> Option<String> {
         let runs = self.applied.runs.iter().filter(|(unit, _)| unit.service() == Some(service));

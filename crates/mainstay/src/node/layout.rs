@@ -4,6 +4,7 @@
 //! STATE/                 mode 0711: services pass through to what is theirs, and list nothing
 //!   lock                 held by the one node of this directory
 //!   place                inode and path of this directory, so that a copy of it is noticed
+//!   key                  a link to the vault's key, so that a moved project keeps it
 //!   runtime              a link to RUNTIME, so that it is found from other surroundings too
 //!   node.log             what a detached node had to say
 //!   state.redb           the applied file, releases, ports, user ids, schedules
@@ -102,6 +103,8 @@ const PASSABLE: u32 = 0o711;
 const PRIVATE: u32 = 0o700;
 /// The link in the state directory that leads to the runtime directory.
 const RUNTIME_LINK: &str = "runtime";
+/// The link in the state directory that leads to the vault's key.
+const KEY_LINK: &str = "key";
 /// The control API's socket within the runtime directory.
 const CONTROL_SOCKET: &str = "control.sock";
 /// The file that says which directory this is.
@@ -126,12 +129,16 @@ impl Layout {
         // In a copy of it the link leads to the original's.
         let original = original_of(state);
         let linked = std::fs::read_link(state.join(RUNTIME_LINK)).ok().filter(|_| original.is_none());
+        // A project that is moved keeps its key, whose name comes from where the project was.
+        let linked_key = std::fs::read_link(state.join(KEY_LINK)).ok().filter(|_| original.is_none());
+        let own_key = key_file.is_none() && linked_key.is_none();
+        let key = key_file.map(Path::to_owned).or(linked_key);
         Self {
             state: state.to_owned(),
             runtime: linked.unwrap_or_else(|| runtime.join(tag)),
-            key: key_file.map_or_else(|| keys.join(format!("{tag}.key")), Path::to_owned),
+            key: key.unwrap_or_else(|| keys.join(format!("{tag}.key"))),
             original,
-            keys: key_file.is_none().then_some(keys),
+            keys: own_key.then_some(keys),
         }
     }
 
@@ -160,7 +167,8 @@ impl Layout {
         ]) {
             make_folder(&path, mode)?;
         }
-        self.link_runtime()?;
+        self.link(RUNTIME_LINK, &self.runtime)?;
+        self.link(KEY_LINK, &self.key)?;
         self.note_place()
     }
 
@@ -186,10 +194,10 @@ impl Layout {
         Ok(())
     }
 
-    /// Notes in the state directory where the runtime directory is.
-    fn link_runtime(&self) -> Result<(), LayoutError> {
-        let path = self.state.join(RUNTIME_LINK);
-        match std::os::unix::fs::symlink(&self.runtime, &path) {
+    /// Notes in the state directory where something outside it is, unless that is noted already.
+    fn link(&self, name: &str, target: &Path) -> Result<(), LayoutError> {
+        let path = self.state.join(name);
+        match std::os::unix::fs::symlink(target, &path) {
             Err(source) if source.kind() != std::io::ErrorKind::AlreadyExists => {
                 Err(LayoutError::Make { path, source })
             }
@@ -321,11 +329,21 @@ mod tests {
         std::fs::set_permissions(ground.0.join("etc"), std::fs::Permissions::from_mode(0o755)).unwrap();
         ground.layout("a", Some(&ground.0.join("etc/my.key"))).make().unwrap();
         assert_eq!(ground.mode("etc"), 0o755);
-        ground.layout("a", None).make().unwrap();
+        ground.layout("c", None).make().unwrap();
         assert_eq!(
-            (ground.mode("home/mainstay"), ground.mode("run/mainstay"), ground.mode("a")),
+            (ground.mode("home/mainstay"), ground.mode("run/mainstay"), ground.mode("c")),
             (0o700, 0o711, 0o711)
         );
+    }
+
+    #[test]
+    fn a_moved_state_directory_keeps_its_key() {
+        let ground = Ground::new("moved");
+        ground.layout("a", None).make().unwrap();
+        std::fs::rename(ground.0.join("a"), ground.0.join("b")).unwrap();
+        let moved = ground.layout("b", None);
+        moved.make().unwrap();
+        assert_eq!(moved.key_file(), ground.0.join("home/mainstay/a.key"));
     }
 
     #[test]

@@ -53,6 +53,8 @@ use troubles::{About, Troubles};
 const LOOKS_MAX: usize = 8;
 /// Notices that wait for the journal to take them; when more come, the oldest go, and the journal is told.
 const BACKLOG_MAX: usize = 10_000;
+/// How long a node that was just started waits for a file before it goes on with what was applied last.
+const HOLD: Duration = Duration::from_secs(10);
 /// How often the node looks even when nothing happens.
 const PERIOD: Duration = Duration::from_secs(10);
 
@@ -127,6 +129,9 @@ pub(crate) struct Node {
     backlog: VecDeque<Notice>,
     journal_trouble: Option<String>,
     stopping: bool,
+    /// Until when nothing is started of what was applied before: whoever starts a node brings a file, and what
+    /// is not running any more is not to run again before that is applied.
+    hold_until: Option<Duration>,
     started: Duration,
     pid: model::Pid,
 }
@@ -166,6 +171,7 @@ impl Node {
             backlog: VecDeque::new(),
             journal_trouble: None,
             stopping: false,
+            hold_until: Some(now.steady.saturating_add(HOLD)),
             started: now.steady,
             pid,
         };
@@ -239,12 +245,24 @@ impl Node {
 
     /// After everything that happened: schedules, what is to run now, and the journal.
     fn turn(&mut self) {
-        if !self.stopping {
+        if !self.stopping && !self.is_holding() {
             self.start_due_runs();
             self.restart_next();
             self.look();
         }
         self.journal_notices();
+    }
+
+    /// Whether what was applied before is still held back. What runs of it goes on.
+    fn is_holding(&mut self) -> bool {
+        let now = self.now().steady;
+        self.hold_until = self.hold_until.filter(|until| *until > now);
+        self.hold_until.is_some()
+    }
+
+    /// What is applied is to run from now on.
+    fn stop_holding(&mut self) {
+        self.hold_until = None;
     }
 
     /// Asks what is to run now and tells the supervisor, until nothing changes.
@@ -409,7 +427,7 @@ impl Node {
 
     fn until_next(&self) -> Duration {
         let now = self.now();
-        let due = [self.supervisor.wake_at(), self.look_at].into_iter().flatten().min();
+        let due = [self.supervisor.wake_at(), self.look_at, self.hold_until].into_iter().flatten().min();
         let steady = due.map_or(PERIOD, |at| at.saturating_sub(now.steady));
         let run = self.upcoming.values().map(|it| it.look_at).min().map_or(PERIOD, |at| at.since(now.wall));
         steady.min(run).min(PERIOD)
@@ -430,6 +448,7 @@ impl Node {
                 restarting: self.restarts.contains_key(name),
                 next_run: self.upcoming.get(name).and_then(|it| it.run_at),
                 last_run: self.last_run(name, units),
+                failed_run: self.failed_run(name),
             }
         };
         current.stack.services.keys().map(|name| (name.clone(), view(name))).collect()

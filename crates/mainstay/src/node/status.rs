@@ -61,6 +61,8 @@ pub(crate) struct ReleaseView {
     pub(crate) next_run: Option<Timestamp>,
     /// How the last run ended.
     pub(crate) last_run: Option<String>,
+    /// The last run that the schedule began, if it failed.
+    pub(crate) failed_run: Option<String>,
 }
 
 /// Puts the whole together.
@@ -72,6 +74,7 @@ pub(crate) fn body(from: Sources<'_>) -> StatusBody {
     let mut problems = from.problems.clone();
     problems.extend(from.units.iter().filter_map(|unit| unit_problem(unit, from.now)));
     problems.extend(from.releases.iter().filter_map(|(name, view)| Some(format!("{name}: {}", view.change.as_ref()?))));
+    problems.extend(from.releases.values().filter_map(|view| view.failed_run.clone()));
     let shims = from.units.iter().filter_map(|unit| {
         let pid = unit.shim?;
         let memory = (from.memory)(Memory::Process(pid));
@@ -213,11 +216,28 @@ fn note(unit: &UnitStatus, now: Now) -> Option<String> {
     if matches!(unit.state, State::Ready | State::Succeeded) {
         return trouble;
     }
-    let failure = || unit.last_failure.as_ref().map(|failure| failure.what.to_string());
-    let waiting = || unit.waiting.as_ref().map(|waiting| waiting_text(waiting, now));
-    let failed = matches!(unit.state, State::Unready | State::BackingOff | State::CrashLoop | State::Failed);
-    // A failure that is behind it does not say what it is doing now.
-    trouble.or_else(|| if failed { failure() } else { None }).or_else(waiting)
+    let waiting = unit.waiting.as_ref().map(|waiting| waiting_text(waiting, now));
+    let failure = unit.last_failure.as_ref().filter(|_| tells_of_now(unit)).map(|failure| failure.what.to_string());
+    match (trouble.or(failure), waiting) {
+        (Some(what), Some(waiting)) if says_when(unit.waiting.as_ref()) => Some(format!("{what}; {waiting}")),
+        (what, waiting) => what.or(waiting),
+    }
+}
+
+/// Whether the last failure says how a unit stands now, rather than what is behind it.
+fn tells_of_now(unit: &UnitStatus) -> bool {
+    match unit.state {
+        State::Unready | State::BackingOff | State::CrashLoop | State::Failed => true,
+        // Since it was started, its readiness probe has been answered with a no.
+        State::Starting => {
+            unit.last_failure.as_ref().is_some_and(|failure| unit.started.is_some_and(|at| at <= failure.at))
+        }
+        _ => false,
+    }
+}
+
+fn says_when(waiting: Option<&WaitingOn>) -> bool {
+    matches!(waiting, Some(WaitingOn::BackOff { .. } | WaitingOn::Trouble(_)))
 }
 
 fn waiting_text(waiting: &WaitingOn, now: Now) -> String {
@@ -239,9 +259,13 @@ fn waiting_text(waiting: &WaitingOn, now: Now) -> String {
     }
 }
 
+/// A unit that is not ready so long after its start needs attention.
+const SLOW_START: Duration = Duration::from_secs(30);
+
 fn unit_problem(unit: &UnitStatus, now: Now) -> Option<String> {
     let serious = unit.trouble.is_some()
-        || matches!(unit.state, State::CrashLoop | State::BackingOff | State::Failed | State::Unready);
+        || matches!(unit.state, State::CrashLoop | State::BackingOff | State::Failed | State::Unready)
+        || unit.state == State::Starting && now.wall.since(unit.since) >= SLOW_START;
     if !serious || !unit.wanted {
         return None;
     }

@@ -5,8 +5,9 @@ use std::fmt;
 use super::{Action, ChangePlan, Step, Subject};
 use crate::objectives::{Promise, Reserved, Standing};
 
-const GROUPS: [(Action, &str); 5] = [
+const GROUPS: [(Action, &str); 6] = [
     (Action::Create, "will create"),
+    (Action::Start, "will start"),
     (Action::Replace, "will replace"),
     (Action::Change, "will change"),
     (Action::Remove, "will remove"),
@@ -47,7 +48,7 @@ fn write_step(f: &mut fmt::Formatter<'_>, step: &Step, width: usize) -> fmt::Res
     let notes: Vec<String> = step.notes.iter().map(ToString::to_string).collect();
     let (summary, rest) = notes.split_at(notes.len().min(2));
     writeln!(f, "  {:width$}  {}", step.subject.name(), summary.join(", "))?;
-    if step.action == Action::Keep {
+    if matches!(step.action, Action::Keep | Action::Start) {
         return Ok(());
     }
     rest.iter().try_for_each(|note| writeln!(f, "  {:width$}  {note}", ""))
@@ -122,6 +123,7 @@ impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Action::Create => "create",
+            Action::Start => "start",
             Action::Replace => "replace",
             Action::Change => "change",
             Action::Remove => "remove",

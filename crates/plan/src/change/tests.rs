@@ -43,6 +43,7 @@ pub(crate) fn running(before: &Stack) -> Running {
     Running {
         services: before.services.iter().map(service).collect(),
         resources: before.resources.iter().map(resource).collect(),
+        stopped: BTreeSet::new(),
     }
 }
 
@@ -425,4 +426,29 @@ proptest! {
         prop_assert_eq!(done.changes_anything(), false);
         prop_assert_eq!(done.is_refused(), false);
     }
+}
+
+#[test]
+fn what_was_stopped_is_started_as_it_was() {
+    let shop = stack(SHOP);
+    let mut running = running(&shop);
+    running.stopped.insert(super::Subject::Resource("db".parse().unwrap()));
+    running.stopped.insert(super::Subject::Service("api".parse().unwrap()));
+    let plan = plan(&shop, &running, &shop, &able());
+    assert!(plan.changes_anything());
+    let text = plan.to_string();
+    let steps: Vec<&str> = text.lines().take_while(|line| !line.starts_with("because")).collect();
+    expect![[r#"
+        Plan for shop (production)
+
+        will start
+          db       PostgreSQL 15, sized to 512MiB of memory
+          api      release 3, 2 replicas
+
+        will keep
+          cache    Redis, at most 64MiB of data, then keys are evicted (allkeys-lru)
+          nightly  release 3, runs at "0 2 * * *" (UTC)
+          worker   release 3, 1 replica
+    "#]]
+    .assert_eq(&steps.join("\n"));
 }

@@ -21,6 +21,7 @@ fn command(text: &str) -> Command {
 pub(crate) fn record() -> Record {
     let content = Content {
         command: command("./api serve --verbose"),
+        folder: "/srv/shop".into(),
         hook: Some(command("./api migrate")),
         env: [("LEVEL".parse().unwrap(), "debug".to_owned())].into(),
         secrets: [("KEY".parse().unwrap(), 2)].into(),
@@ -51,7 +52,6 @@ fn values() -> Values {
 
 fn place() -> Place {
     Place {
-        project: "/srv/shop".into(),
         artefacts: "/state/artefacts".into(),
         volumes: "/state/volumes/api".into(),
         logs: "/state/logs".into(),
