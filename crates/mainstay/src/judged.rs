@@ -66,7 +66,7 @@ mod tests {
 
     /// What the rule `objective` finds on a server with 2 cores and 4 GiB; lines about what is not supported
     /// yet are left out.
-    fn check(text: &str, want: Expect) {
+    fn check(text: &str, want: &Expect) {
         let machine = Capacity { cpu: CpuShare::millicores(2000), memory: ByteSize::mebibytes(4096) };
         let judged = judge(&SourceFile::new("mainstay.yaml", text), None, machine);
         let found = judged.findings.iter().filter(|finding| finding.severity != Severity::Unsupported);
@@ -86,23 +86,23 @@ edge:
 
     #[test]
     fn promises_that_can_be_kept() {
-        check(ROUTED, expect![""]);
-        check(&ROUTED.replace("./api }", "./api, replicas: 2 }"), expect![""]);
-        check(&ROUTED.replace("99.9%", "99%").replace("./api }", "./api, replicas: 1 }"), expect![""]);
-        check(&ROUTED.replace("to: api }", "to: api, timeout: 200ms }"), expect![""]);
+        check(ROUTED, &expect![""]);
+        check(&ROUTED.replace("./api }", "./api, replicas: 2 }"), &expect![""]);
+        check(&ROUTED.replace("99.9%", "99%").replace("./api }", "./api, replicas: 1 }"), &expect![""]);
+        check(&ROUTED.replace("to: api }", "to: api, timeout: 200ms }"), &expect![""]);
     }
 
     #[test]
     fn a_single_replica_under_a_high_availability() {
         check(
             &ROUTED.replace("./api }", "./api, replicas: 1 }"),
-            expect![[r#"
+            &expect![[r#"
             Error objective mainstay.yaml:5:32: api has a single replica, and 99.9% of requests cannot succeed while it restarts (say `replicas: 2`, or leave the line out: 2 follow from the objective)
         "#]],
         );
         check(
             &ROUTED.replace("./api }", "./api, port: 8080 }"),
-            expect![[r#"
+            &expect![[r#"
             Error objective mainstay.yaml:5:28: api has a fixed port, which leaves room for a single replica, and 99.9% of requests cannot succeed while it restarts (say `port: auto`: each replica then listens on a port of its own)
         "#]],
         );
@@ -112,7 +112,7 @@ edge:
     fn a_route_that_gives_up_before_the_promised_latency() {
         check(
             &ROUTED.replace("to: api }", "to: api, timeout: 150ms }"),
-            expect![[r#"
+            &expect![[r#"
             Error objective mainstay.yaml:8:47: this route to api gives up after 150ms, before the promised 200ms are over (say `timeout: 200ms` or longer)
         "#]],
         );
@@ -132,22 +132,22 @@ backups:
 
     #[test]
     fn a_recovery_point_that_no_lane_reaches() {
-        check(DATA, expect![""]);
+        check(DATA, &expect![""]);
         check(
             &DATA.replace("15m", "30s"),
-            expect![[r#"
+            &expect![[r#"
             Error objective mainstay.yaml:3:41: db can be copied off the machine every 1m at best, not every 30s (say `rpo: 1m`)
         "#]],
         );
         check(
             &DATA.replace("15m", "2m").replace(", evict: allkeys-lru", ""),
-            expect![[r#"
+            &expect![[r#"
             Error objective mainstay.yaml:3:41: cache can be copied off the machine every 5m at best, not every 2m (say `rpo: 5m`)
         "#]],
         );
         check(
             &DATA.replace("\nbackups:\n  to: [{ folder: /mnt/backup }]", ""),
-            expect![[r#"
+            &expect![[r#"
             Error objective mainstay.yaml:3:41: no data of db leaves this machine, so an RPO of 15m cannot be met when it is lost (add a `backups` section with a place under `to`, or remove `rpo`)
         "#]],
         );
@@ -156,16 +156,16 @@ backups:
     #[test]
     fn more_than_the_server_has() {
         let limited = |limits: &str| ROUTED.replace("./api }", &format!("./api, replicas: 3, limits: {limits} }}"));
-        check(&limited("{ cpu: 0.5, memory: 1GiB }"), expect![""]);
+        check(&limited("{ cpu: 0.5, memory: 1GiB }"), &expect![""]);
         check(
             &limited("{ cpu: 1 }"),
-            expect![[r#"
+            &expect![[r#"
             Error objective mainstay.yaml:5:50: 3 processor cores are reserved and the server has 2 (reserve 1 cores less; api takes most, with 3)
         "#]],
         );
         check(
             &limited("{ memory: 2GiB }"),
-            expect![[r#"
+            &expect![[r#"
             Error objective mainstay.yaml:5:53: 6GiB of memory are reserved and the server has 4GiB (reserve 2GiB less; api takes most, with 6GiB)
         "#]],
         );
@@ -173,7 +173,7 @@ backups:
             "{}environments: {{ development: {{ server: {{ cpu: 8, memory: 8GiB }} }} }}\n",
             limited("{ cpu: 1 }")
         );
-        check(&larger, expect![""]);
+        check(&larger, &expect![""]);
     }
 
     #[test]
@@ -181,7 +181,7 @@ backups:
         let advisory = format!("{DATA}environments: {{ development: {{ advisory: true }} }}\n");
         check(
             &advisory.replace("15m", "30s"),
-            expect![[r#"
+            &expect![[r#"
             Warning objective mainstay.yaml:3:41: db can be copied off the machine every 1m at best, not every 30s (say `rpo: 1m`)
         "#]],
         );
