@@ -4,6 +4,8 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, ChildStdout};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
+use rustix::process::{Pid, Signal};
+
 use crate::processes;
 use crate::site::{FILE, addresses, note, page, request, writing};
 use crate::world::{POLL, Ran, World, ended, pid_of, unit, units};
@@ -188,6 +190,44 @@ fn two_ups_at_once_make_one_node() {
     assert!(note(addresses(&world)[0], "once"));
     assert_eq!(page(&world).written, 1);
     world.down();
+}
+
+/// A node in the foreground, once everything is ready.
+fn in_foreground(world: &World) -> Child {
+    let up = world.begin(&["up"]);
+    world.wait_for("everything to be ready", || world.status().filter(|status| status["settled"] == true));
+    up
+}
+
+fn signal(child: &Child, signal: Signal) {
+    rustix::process::kill_process(Pid::from_child(child), signal).unwrap();
+}
+
+#[test]
+fn ctrl_c_stops_the_stack() {
+    let world = World::new("ctrl-c", JOBS);
+    let up = in_foreground(&world);
+    signal(&up, Signal::INT);
+    let ran = ended(up);
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    assert!(ran.err.contains("everything is stopped; data is kept"), "{}", ran.err);
+    world.is_down();
+}
+
+#[test]
+fn a_closed_terminal_ends_the_node_alone() {
+    for ending in [Signal::HUP, Signal::TERM, Signal::KILL] {
+        let world = World::new("terminal", JOBS);
+        let up = in_foreground(&world);
+        let service = world.child("steady.1.1");
+        signal(&up, ending);
+        let ran = ended(up);
+        assert_eq!(ran.code, if ending == Signal::KILL { None } else { Some(0) }, "{}", ran.err);
+        assert_eq!(world.child("steady.1.1"), service, "{ending:?} ended the service");
+        let status = world.up();
+        assert_eq!(pid_of(&status, "steady.1.1"), Some(service.pid));
+        world.down();
+    }
 }
 
 #[test]

@@ -111,6 +111,7 @@ fn postgres_without_its_shim_is_replaced_and_never_runs_twice() {
     untouched(&before.status, &after, &["cache", "web.1.1", "web.1.2"]);
     let old = pid_of(&before.status, "db").unwrap();
     assert_eq!(processes::look(old), None, "the old server still runs");
+    assert_eq!(unit(&after, "db").unwrap()["restarts"], 1, "the first start found the old server's traces");
     world.down();
 }
 
@@ -155,5 +156,6 @@ fn node_and_the_shim_of_postgres_killed_together() {
     untouched(&before.status, &after, &["cache", "web.1.1", "web.1.2"]);
     let old = pid_of(&before.status, "db").unwrap();
     assert_eq!(processes::look(old), None, "the old server still runs");
+    assert_eq!(unit(&after, "db").unwrap()["restarts"], 1, "the first start found the old server's traces");
     world.down();
 }
