@@ -46,6 +46,12 @@ pub enum RecordsError {
         /// Why not.
         source: Box<redb::Error>,
     },
+    /// The file's structure is damaged.
+    #[error("{} is damaged: put it back from a copy, or move it away to begin anew", path.display())]
+    Broken {
+        /// The file.
+        path: PathBuf,
+    },
     /// A record does not read back.
     #[error("the record {kind}/{key} in {} is damaged", path.display())]
     Damaged {
@@ -100,8 +106,15 @@ impl Change {
 impl Records {
     /// Opens the records in this file, or makes it, readable for the owner only.
     pub fn open(path: &Path) -> Result<Self, RecordsError> {
+        // redb asserts what a damaged file breaks; all of it is read once in here.
+        let opening = std::panic::AssertUnwindSafe(|| Self::open_and_check(path));
+        std::panic::catch_unwind(opening).unwrap_or_else(|_| Err(RecordsError::Broken { path: path.to_owned() }))
+    }
+
+    fn open_and_check(path: &Path) -> Result<Self, RecordsError> {
         let failed = |doing| move |error: redb::Error| database_error(doing, path, error);
-        let database = Database::create(path).map_err(|error| failed("open")(error.into()))?;
+        let mut database = Database::create(path).map_err(|error| failed("open")(error.into()))?;
+        database.check_integrity().map_err(|error| failed("open")(error.into()))?;
         let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
         std::fs::set_permissions(path, mode).map_err(|error| failed("protect")(redb::Error::Io(error)))?;
         let write = database.begin_write().map_err(|error| failed("open")(error.into()))?;
@@ -249,6 +262,22 @@ mod tests {
             records.put("a", &NewerNote { words: vec![] }).unwrap();
             let error = records.get::<Note>("a").unwrap_err().to_string();
             assert_eq!(error, "the record note/a has version 2, and this program knows 1: use a newer program");
+        });
+    }
+
+    #[test]
+    fn a_damaged_file_is_an_error_and_never_a_panic() {
+        check("damaged", |path| {
+            Records::open(path).unwrap().put("a", &note("one")).unwrap();
+            let whole = std::fs::read(path).unwrap();
+            let mut refused = 0;
+            for at in (0..whole.len()).step_by(whole.len() / 64) {
+                let mut bytes = whole.clone();
+                bytes[at] ^= 0xff;
+                std::fs::write(path, &bytes).unwrap();
+                refused += u32::from(Records::open(path).and_then(|records| records.get::<Note>("a")).is_err());
+            }
+            assert!(refused > 0);
         });
     }
 

@@ -68,6 +68,12 @@ pub(crate) enum LayoutError {
         /// The original.
         original: PathBuf,
     },
+    /// The folder holds something else.
+    #[error("{} is not empty and is no state directory: name an empty or a new folder with --state", path.display())]
+    Occupied {
+        /// The folder.
+        path: PathBuf,
+    },
     /// In a folder that everyone may write to, somebody else was there first.
     #[error("{} belongs to uid {owner}, not to this user (uid {uid}): remove it, or set XDG_RUNTIME_DIR", path.display())]
     Foreign {
@@ -109,6 +115,8 @@ const KEY_LINK: &str = "key";
 const CONTROL_SOCKET: &str = "control.sock";
 /// The file that says which directory this is.
 const PLACE: &str = "place";
+/// What a state directory holds first, whichever command makes it.
+const FIRST_FILES: [&str; 3] = ["lock", "node.log", PLACE];
 
 impl Layout {
     /// The layout of a state directory. `tag` is a short text that tells this directory from every other
@@ -146,8 +154,16 @@ impl Layout {
     pub(crate) fn make_state(&self) -> Result<(), LayoutError> {
         match self.original.clone() {
             Some(original) => Err(LayoutError::Copied { state: self.state.clone(), original }),
+            None if self.is_somebody_elses() => Err(LayoutError::Occupied { path: self.state.clone() }),
             None => make_folder(&self.state, PASSABLE),
         }
+    }
+
+    /// Whether there is a folder with something in it, and nothing that we put there first.
+    fn is_somebody_elses(&self) -> bool {
+        let holds = |name: &str| self.state.join(name).symlink_metadata().is_ok();
+        let is_empty = std::fs::read_dir(&self.state).map_or(true, |mut names| names.next().is_none());
+        !is_empty && !FIRST_FILES.into_iter().any(holds)
     }
 
     /// Makes the folders that every environment has. Its caller holds the lock of the state directory.
@@ -334,6 +350,16 @@ mod tests {
             (ground.mode("home/mainstay"), ground.mode("run/mainstay"), ground.mode("c")),
             (0o700, 0o711, 0o711)
         );
+    }
+
+    #[test]
+    fn a_folder_of_other_things_is_left_alone() {
+        let ground = Ground::new("occupied");
+        std::fs::create_dir(ground.0.join("a")).unwrap();
+        std::fs::write(ground.0.join("a/thesis.tex"), "").unwrap();
+        std::fs::set_permissions(ground.0.join("a"), std::fs::Permissions::from_mode(0o755)).unwrap();
+        assert!(matches!(ground.layout("a", None).make(), Err(LayoutError::Occupied { .. })));
+        assert_eq!(ground.mode("a"), 0o755);
     }
 
     #[test]
