@@ -4,7 +4,8 @@
 use std::collections::HashSet;
 use std::fmt;
 
-use crate::form::Form;
+use crate::concealed;
+use crate::form::{Form, NameKind};
 use crate::problem::{Problems, closest, suggestion};
 use crate::rule::RuleId;
 use crate::shape::{Record, Shape, Tagged};
@@ -80,6 +81,10 @@ impl Conformity<'_, '_> {
                     if let Err(complaint) = name.check(&entry.key) {
                         self.problems.add(complaint.rule, entry.key_place, complaint.message, complaint.hint);
                     }
+                    if *name == NameKind::Secret && !concealed::in_place_of_source(&entry.value).is_empty() {
+                        self.no_source(&entry.key, entry.key_place);
+                        continue;
+                    }
                     self.value(&entry.value, value, trail.to(&entry.key), entry.key_place);
                 }
             }
@@ -88,6 +93,16 @@ impl Conformity<'_, '_> {
             (Value::Map(_), Shape::Unsettled) => {}
             _ => self.wrong_kind(node, shape, trail),
         }
+    }
+
+    /// What stands there may be the secret's value: it is not repeated.
+    fn no_source(&mut self, secret: &str, place: Place) {
+        let message = format!("the secret `{secret}` has something else than where its value comes from");
+        let hint = format!(
+            "the value never stands in the file: write `{secret}: set`, then `mainstay secret set {secret}`; or let it \
+             be made: `{secret}: {{ generate: 32B }}`"
+        );
+        self.problems.report_with(RuleId::InvalidValue, place, message, hint);
     }
 
     fn empty(&mut self, shape: &Shape, trail: Trail<'_>, at: Place) {
@@ -104,7 +119,7 @@ impl Conformity<'_, '_> {
         };
         let message = format!("{trail} is {found}; wanted: {}", shape.describe());
         match (&node.value, shape) {
-            (Value::Scalar(scalar), Shape::List { .. }) => {
+            (Value::Scalar(scalar), Shape::List { item: Shape::One(form), .. }) if form.check(scalar).is_ok() => {
                 let hint = format!("write [{}]", scalar.text);
                 self.problems.report_with(RuleId::WrongKind, node.place, message, hint);
             }

@@ -9,6 +9,7 @@
 
 mod agreement;
 mod command;
+mod concealed;
 mod conform;
 pub mod defaults;
 mod draft;
@@ -86,14 +87,23 @@ pub fn check(source: &SourceFile, environment: Option<&EnvironmentName>) -> Chec
     let mut problems = Problems::new(source);
     let mut checked =
         Checked { stack: None, problems: Vec::new(), places: Places::default(), environments: Vec::new() };
+    let mut concealed = Vec::new();
     if let Some(root) = tree::read(source, &mut problems) {
+        concealed = concealed::places(&root);
         check_tree(&root, environment, &mut checked, &mut problems);
     }
-    checked.problems = problems.finish();
+    checked.problems = problems.finish(&concealed::blotted(&source.text, &concealed));
     if checked.has(Severity::Error) {
         checked.stack = None;
     }
     checked
+}
+
+/// The text as it may be shown: what stands where a secret's source belongs, and may be its value, is blotted
+/// out. Every other character stays where it is.
+pub fn shown(source: &SourceFile) -> String {
+    let root = tree::read(source, &mut Problems::new(source));
+    concealed::blotted(&source.text, &root.as_ref().map(concealed::places).unwrap_or_default())
 }
 
 fn check_tree(root: &Node, wanted: Option<&EnvironmentName>, checked: &mut Checked, problems: &mut Problems<'_>) {

@@ -76,7 +76,7 @@ impl<'s> Problems<'s> {
             severity: rule.severity(),
             file: self.source.name.clone(),
             place,
-            marked: shortened(place.marked(&self.source.text).to_owned()),
+            marked: String::new(),
         });
     }
 
@@ -105,8 +105,11 @@ impl<'s> Problems<'s> {
         Problems::new(self.source)
     }
 
-    /// All problems in the order of the text.
-    pub(crate) fn finish(mut self) -> Vec<Problem> {
+    /// All problems in the order of the text, with what stands there in the text that may be shown.
+    pub(crate) fn finish(mut self, shown: &str) -> Vec<Problem> {
+        for problem in &mut self.found {
+            problem.marked = shortened(problem.place.marked(shown).to_owned());
+        }
         self.found.sort_by_key(|p| (p.place.from, p.severity, p.rule));
         self.found
     }

@@ -311,7 +311,8 @@ fn what_compose_starts_and_the_file_does_not_is_named() {
         #   api: built from "./api"
         #   a?stack: b: built from "."
         #   base: neither an image nor built here
-    "##]].assert_eq(&first.text[from..to]);
+    "##]]
+    .assert_eq(&first.text[from..to]);
 }
 
 #[test]

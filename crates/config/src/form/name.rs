@@ -1,5 +1,7 @@
 //! Names: what may bear one, and what it is made of.
 
+use std::borrow::Cow;
+
 use model::{
     BucketName, EnvironmentName, NameError, ResourceName, SecretName, ServiceName, StackName, VariableName, VolumeName,
 };
@@ -64,8 +66,9 @@ impl NameKind {
         };
         let complain = |message: String| Complaint::new(RuleId::InvalidName, message);
         if let Err(error) = outcome {
+            let text = self.without_value(text);
             let complaint = complain(format!("{text:?} cannot be the name of {}: {error}", self.what()));
-            let mended = self.mended(text);
+            let mended = self.mended(text.trim_end_matches("=…"));
             return Err(match self.check_quietly(&mended) {
                 true => complaint.hint(format!("write `{mended}`")),
                 false => complaint,
@@ -76,6 +79,14 @@ impl NameKind {
             return Err(complain(message).hint("start the name with a letter"));
         }
         Ok(())
+    }
+
+    /// Where a secret's name belongs, what follows a `=` may be its value, and is not repeated.
+    fn without_value(self, text: &str) -> Cow<'_, str> {
+        match text.split_once('=') {
+            Some((name, _)) if self == NameKind::Secret => format!("{name}=…").into(),
+            _ => text.into(),
+        }
     }
 
     fn check_quietly(self, text: &str) -> bool {

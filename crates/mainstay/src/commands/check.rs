@@ -54,7 +54,8 @@ pub(crate) fn judged(file: &StackFile, session: &Session) -> Result<Judged, Fail
 pub(crate) fn accepted(file: &StackFile, session: &Session) -> Result<(), Failure> {
     let judged = judged(file, session)?;
     if !judged.findings.is_empty() {
-        session.terminal.note(render_note(&judged.findings, &file.text, &session.terminal).trim_end());
+        let blocks = render_note(&judged.findings, &shown_text(file), &session.terminal);
+        session.terminal.note(blocks.trim_end());
     }
     match judged.accepted {
         Some(_) => Ok(()),
@@ -63,7 +64,7 @@ pub(crate) fn accepted(file: &StackFile, session: &Session) -> Result<(), Failur
 }
 
 fn text(judged: &Judged, file: &StackFile, folder: &Path, terminal: &Terminal) -> String {
-    let blocks = render(&judged.findings, &file.text, terminal);
+    let blocks = render(&judged.findings, &shown_text(file), terminal);
     let name = shown_name(&file.path, folder);
     let verdict = match (&judged.accepted, summary(&judged.findings)) {
         (Some((stack, _)), found) => {
@@ -77,6 +78,11 @@ fn text(judged: &Judged, file: &StackFile, folder: &Path, terminal: &Terminal) -
 
 fn refusal(findings: &[Finding]) -> String {
     format!("the file cannot be used: {}", summary(findings).unwrap_or_else(|| "nothing is in it".to_owned()))
+}
+
+/// The file's text without what may be a secret's value.
+fn shown_text(file: &StackFile) -> String {
+    config::shown(&SourceFile::new("", file.text.clone()))
 }
 
 /// The path as people would type it.
