@@ -188,6 +188,11 @@ impl Conformity<'_, '_> {
                 Some(key) => self.value(&entry.value, &key.shape, trail.to(&entry.key), entry.key_place),
                 None => {
                     let known: Vec<&str> = record.keys.iter().map(|key| key.name).collect();
+                    if let Some(hint) = crate::foreign::hint(record, &entry.key) {
+                        let message = no_key(&entry.key, record.what, trail);
+                        self.problems.report_with(RuleId::UnknownKey, entry.key_place, message, hint);
+                        continue;
+                    }
                     let of_kin = kin.and_then(|tagged| Some((tagged.key, tagged.with_key(&entry.key)?.word)));
                     self.unknown(&entry.key, entry.key_place, record.what, &known, trail, of_kin);
                 }
@@ -234,11 +239,7 @@ impl Conformity<'_, '_> {
                 _ => suggestion(key, "known keys", known),
             }
         };
-        let message = match top {
-            true => format!("the file has no key `{key}`"),
-            false => format!("{trail}, {what}, has no key `{key}`"),
-        };
-        self.problems.report_with(RuleId::UnknownKey, place, message, hint);
+        self.problems.report_with(RuleId::UnknownKey, place, no_key(key, what, trail), hint);
     }
 
     fn exclusive(&mut self, mapping: &Mapping, record: &Record, trail: Trail<'_>, at: Place) {
@@ -291,5 +292,12 @@ impl Conformity<'_, '_> {
         };
         let others = mapping.entries.iter().filter(|entry| entry.key != tagged.key).cloned().collect();
         self.record(&Mapping { entries: others }, &variant.record, trail, at, Some(tagged));
+    }
+}
+
+fn no_key(key: &str, what: &str, trail: Trail<'_>) -> String {
+    match trail.name.is_empty() {
+        true => format!("the file has no key `{key}`"),
+        false => format!("{trail}, {what}, has no key `{key}`"),
     }
 }

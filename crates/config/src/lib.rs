@@ -13,6 +13,7 @@ mod concealed;
 mod conform;
 pub mod defaults;
 mod draft;
+mod foreign;
 mod form;
 mod init;
 mod overlay;

@@ -107,6 +107,8 @@ rules! {
     PortConflict = "port-conflict", Error;
     /// Each environment variable of a service comes from one place.
     VariableConflict = "variable-conflict", Error;
+    /// No value of `env` looks like a reference to another variable: values are passed as they are written.
+    NotSubstituted = "not-substituted", Warning;
     /// Numbers that belong together agree, such as a smallest and a largest count.
     Disagreement = "disagreement", Error;
     /// The environment that is asked for is one the file describes.

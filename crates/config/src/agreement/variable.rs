@@ -22,8 +22,14 @@ pub(super) fn check(draft: &Draft, problems: &mut Problems<'_>) {
         for (volume, variable) in &service.volumes {
             claim(&mut owners, variable, format!("volume `{}`", volume.value), problems);
         }
-        for (variable, _) in &service.env {
+        for (variable, value) in &service.env {
             claim(&mut owners, variable, "`env`".to_owned(), problems);
+            if let Some(named) = reference(value) {
+                let message =
+                    format!("{} is passed as it is written: nothing is put in place of ${{{named}}}", variable.value);
+                let hint = "write the value out; what `uses` and `secrets` give are variables of their own";
+                problems.report_with(RuleId::NotSubstituted, variable.place, message, hint);
+            }
         }
     }
 }
@@ -47,6 +53,16 @@ fn injected(draft: &Draft, service: &ServiceDraft, problems: &mut Problems<'_>) 
         }
     }
     owners
+}
+
+/// The variable that a value seems to expect to be replaced: `B` of `http://${B}`, as Compose and shells do it.
+fn reference(value: &str) -> Option<&str> {
+    let name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    value
+        .split("${")
+        .skip(1)
+        .map(|rest| &rest[..rest.find(|c| !name(c)).unwrap_or(rest.len())])
+        .find(|found| found.parse::<VariableName>().is_ok())
 }
 
 fn claim(
