@@ -6,6 +6,7 @@
 //!   authority.key, .crt  signs the server's certificate; the node's alone
 //!   config/              written whole before each start; the server reads it and cannot change it
 //!   data/                the server's own
+//! FOLDER.json            the same again, for when the whole folder is gone; the node's alone
 //! SOCKETS/               the server's own: nobody else reaches its socket
 //! ```
 
@@ -100,6 +101,11 @@ impl Place {
     /// The folder of the server's configuration.
     pub fn config(&self) -> PathBuf {
         self.folder.join("config")
+    }
+
+    /// The file that says what was once in the folder, outside of it.
+    pub(crate) fn record_beside(&self) -> PathBuf {
+        self.folder.with_file_name(format!("{}.json", self.resource))
     }
 
     /// Makes the folders that belong to the node and the one for sockets, with the right owners and modes.

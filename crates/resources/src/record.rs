@@ -1,9 +1,12 @@
-//! What a resource's folder held, kept beside its data: `resource.json`.
+//! What a resource's folder held, kept in it as `resource.json` and beside it as `NAME.json`.
 //!
-//! Format 1: `{"format":1,"kind":"postgres"|"redis","since":TIME}`, written once data is there. A folder that
-//! has the record and not the data was emptied, and no empty server is started in its place.
+//! Format 1: `{"format":1,"kind":"postgres"|"redis","since":TIME}`, written once data is there. Where a record is
+//! and the data is not, the folder was emptied, and no empty server is started in its place. The one in the folder
+//! moves with the data; the one beside it stays when the whole folder is gone.
+//!
+//! Start reading at [`read`] and [`note`].
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use model::Timestamp;
 
@@ -62,7 +65,7 @@ pub enum RecordError {
     #[error(
         "{} held data since {since}, and {missing}: put it back from a backup. If it may be lost, remove {} and \
          start again; the resource then starts empty",
-        folder.display(), record.display()
+        folder.display(), joined(records)
     )]
     DataGone {
         /// The resource's folder.
@@ -71,14 +74,27 @@ pub enum RecordError {
         since: Timestamp,
         /// What is missing there.
         missing: String,
-        /// The record whose removal accepts the loss.
-        record: PathBuf,
+        /// The records whose removal accepts the loss.
+        records: Vec<PathBuf>,
     },
+}
+
+fn joined(paths: &[PathBuf]) -> String {
+    paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(" and ")
 }
 
 /// The record of a place; `None` when nothing was ever there.
 pub(crate) fn read(place: &Place, kind: Kind) -> Result<Option<Record>, RecordError> {
-    let path = place.folder.join(FILE_NAME);
+    match read_file(&place.folder.join(FILE_NAME))? {
+        Some(record) if record.kind != kind => Err(RecordError::OtherKind { folder: place.folder.clone() }),
+        Some(record) => Ok(Some(record)),
+        // A folder of another kind that was moved away on purpose leaves its record beside itself.
+        None => Ok(read_file(&place.record_beside())?.filter(|record| record.kind == kind)),
+    }
+}
+
+fn read_file(path: &Path) -> Result<Option<Record>, RecordError> {
+    let path = path.to_owned();
     let Some(bytes) = sys::files::read(&path).map_err(PlaceError::File)? else { return Ok(None) };
     #[derive(serde::Deserialize)]
     struct Envelope {
@@ -89,29 +105,26 @@ pub(crate) fn read(place: &Place, kind: Kind) -> Result<Option<Record>, RecordEr
         Ok(Envelope { format }) => return Err(RecordError::Newer { path, found: format }),
         Err(_) => return Err(RecordError::Damaged { path }),
     }
-    match serde_json::from_slice::<Record>(&bytes) {
-        Ok(record) if record.kind == kind => Ok(Some(record)),
-        Ok(_) => Err(RecordError::OtherKind { folder: place.folder.clone() }),
-        Err(_) => Err(RecordError::Damaged { path }),
-    }
+    serde_json::from_slice::<Record>(&bytes).map(Some).map_err(|_| RecordError::Damaged { path })
 }
 
-/// Notes that data is there. Does nothing when that is noted already.
+/// Notes that data is there, in the folder and beside it. Does nothing where that is noted already.
 pub(crate) fn note(place: &Place, kind: Kind, now: Timestamp) -> Result<(), RecordError> {
-    if read(place, kind)?.is_some() {
-        return Ok(());
+    let since = read(place, kind)?.map_or(now, |record| record.since);
+    let record = Record { format: FORMAT, kind, since };
+    for path in [place.folder.join(FILE_NAME), place.record_beside()] {
+        if read_file(&path)?.is_some_and(|noted| noted.kind == kind) {
+            continue;
+        }
+        let bytes = serde_json::to_vec(&record).map_err(|_| RecordError::Damaged { path: path.clone() })?;
+        place.write(&path, &bytes, Access::Node)?;
     }
-    let record = Record { format: FORMAT, kind, since: now };
-    let bytes = serde_json::to_vec(&record).map_err(|_| RecordError::Damaged { path: place.folder.join(FILE_NAME) })?;
-    Ok(place.write(&place.folder.join(FILE_NAME), &bytes, Access::Node)?)
+    Ok(())
 }
 
 /// The refusal to start empty.
 pub(crate) fn gone(place: &Place, record: &Record, missing: String) -> RecordError {
-    RecordError::DataGone {
-        folder: place.folder.clone(),
-        since: record.since,
-        missing,
-        record: place.folder.join(FILE_NAME),
-    }
+    let mut records = vec![place.folder.join(FILE_NAME), place.record_beside()];
+    records.retain(|path| path.exists());
+    RecordError::DataGone { folder: place.folder.clone(), since: record.since, missing, records }
 }

@@ -324,11 +324,19 @@ fn data_that_is_gone_is_not_replaced_by_an_empty_server() {
         error.to_string(),
         format!(
             "{0} held data since 2026-11-20T17:00:00.000Z, and its folder `data` is missing: put it back from a backup. If \
-             it may be lost, remove {0}/resource.json and start again; the resource then starts empty",
+             it may be lost, remove {0}/resource.json and {0}.json and start again; the resource then starts empty",
             place.folder.display()
         )
     );
     fs::rename(place.folder.join("elsewhere"), place.data()).unwrap();
+    run(server.prepare(&passwords(&[]), now())).unwrap();
+
+    // The same when the whole folder is gone.
+    fs::remove_dir_all(&place.folder).unwrap();
+    let error = run(server.prepare(&passwords(&[]), now())).unwrap_err().to_string();
+    let advice = format!("If it may be lost, remove {}.json and start again", place.folder.display());
+    assert!(error.contains(&advice), "{error}");
+    fs::remove_file(place.folder.with_extension("json")).unwrap();
     run(server.prepare(&passwords(&[]), now())).unwrap();
 }
 

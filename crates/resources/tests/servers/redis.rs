@@ -233,8 +233,8 @@ fn data_that_is_gone_is_not_replaced_by_an_empty_server() {
     let refused = || run(server.prepare(&passwords, now())).unwrap_err().to_string();
     let expected = format!(
         "{0} held data since 2026-11-20T17:00:00.000Z, and data/appendonlydir/appendonly.aof.manifest is missing or \
-         lists no file: put it back from a backup. If it may be lost, remove {0}/resource.json and start again; the \
-         resource then starts empty",
+         lists no file: put it back from a backup. If it may be lost, remove {0}/resource.json and {0}.json and start \
+         again; the resource then starts empty",
         place.folder.display()
     );
     fs::rename(&log, &aside).unwrap();
@@ -249,10 +249,37 @@ fn data_that_is_gone_is_not_replaced_by_an_empty_server() {
     // Saying that it may be lost is enough, unless a snapshot would be lost with it.
     fs::remove_dir_all(&log).unwrap();
     fs::remove_file(place.folder.join("resource.json")).unwrap();
+    fs::remove_file(place.folder.with_extension("json")).unwrap();
     fs::write(place.data().join("dump.rdb"), "REDIS").unwrap();
     assert!(refused().contains("holds a snapshot (dump.rdb) and no append-only file"), "{}", refused());
     fs::remove_file(place.data().join("dump.rdb")).unwrap();
     start(&ground, &server, &passwords, port).end(Signal::TERM);
+}
+
+#[test]
+fn a_folder_that_is_gone_whole_is_not_replaced_by_an_empty_server() {
+    let ground = Ground::new();
+    let passwords = passwords(&["api"]);
+    let place = ground.place("cache");
+    let server = server(place.clone());
+    let port = free_port();
+    start(&ground, &server, &passwords, port).end(Signal::TERM);
+    fs::remove_dir_all(&place.folder).unwrap();
+    // The first refusal makes folders anew; the next is the same.
+    for _ in 0..2 {
+        assert_eq!(
+            run(server.prepare(&passwords, now())).unwrap_err().to_string(),
+            format!(
+                "{0} held data since 2026-11-20T17:00:00.000Z, and data/appendonlydir/appendonly.aof.manifest is missing \
+                 or lists no file: put it back from a backup. If it may be lost, remove {0}.json and start again; the \
+                 resource then starts empty",
+                place.folder.display()
+            )
+        );
+    }
+    fs::remove_file(place.folder.with_extension("json")).unwrap();
+    start(&ground, &server, &passwords, port).end(Signal::TERM);
+    assert!(place.folder.with_extension("json").exists());
 }
 
 #[test]
@@ -268,6 +295,10 @@ fn a_folder_of_another_kind_is_refused() {
     assert!(refused(record).contains("holds data of another kind of resource"));
     assert!(refused(&record.replace("\"format\":1", "\"format\":2")).contains("has format 2"));
     assert!(refused("{").contains("is damaged"));
+    // Moved away as the refusal says, it is in nobody's way any more, whatever is noted beside it.
+    fs::remove_dir_all(&place.folder).unwrap();
+    fs::write(place.folder.with_extension("json"), record).unwrap();
+    run(server(place.clone()).prepare(&passwords(&[]), now())).unwrap();
 }
 
 #[test]
