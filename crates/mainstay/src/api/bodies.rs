@@ -260,6 +260,9 @@ pub(crate) struct RunStateBody {
     pub(crate) ended: bool,
     /// Its exit code; absent while it runs and when a signal ended it.
     pub(crate) code: Option<i32>,
+    /// The signal that ended it, if one did: 9 too when it passed its memory limit.
+    #[serde(default)]
+    pub(crate) signal: Option<i32>,
     /// How it stands, as a sentence.
     pub(crate) text: String,
 }

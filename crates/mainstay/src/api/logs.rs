@@ -51,6 +51,22 @@ impl Selection {
         })
     }
 
+    /// Refuses a name that is neither among these nor that of a unit in the folder of logs, nor of its service.
+    pub(crate) fn check_names(&self, known: BTreeSet<String>, folder: &Path) -> Result<(), ErrorBody> {
+        // What cannot be listed is told when it is read.
+        let Ok(units) = units(folder) else { return Ok(()) };
+        let services = units.iter().filter_map(UnitId::service).map(ToString::to_string);
+        let resources = units.iter().filter(|unit| unit.service().is_none()).map(ToString::to_string);
+        let known: BTreeSet<String> = known.into_iter().chain(services).chain(resources).collect();
+        let is_known = |name: &String| known.contains(name) || units.iter().any(|unit| unit.to_string() == *name);
+        let Some(unknown) = self.of.iter().find(|name| !is_known(name)) else { return Ok(()) };
+        let there = match known.is_empty() {
+            true => "there are no logs yet".to_owned(),
+            false => format!("there are {}", known.into_iter().collect::<Vec<_>>().join(", ")),
+        };
+        Err(ErrorBody::new(ErrorKind::NotFound, format!("nothing here is called {unknown}")).with_hint(there))
+    }
+
     /// Whether a unit is meant: by its own name or by its service's.
     fn covers(&self, unit: &UnitId) -> bool {
         self.of.is_empty()
@@ -147,6 +163,29 @@ mod tests {
         assert!(covers("", "api.3.1"));
         assert!(!covers("api.3.1", "api.3.2"));
         assert!(!covers("web", "api.3.1"));
+    }
+
+    #[test]
+    fn a_name_that_nothing_has_is_refused() {
+        let folder = std::env::temp_dir().join(format!("mainstay-api-log-names-{}", std::process::id()));
+        for unit in ["api.1.1", "old.2.run.1", "db"] {
+            std::fs::create_dir_all(folder.join(unit)).unwrap();
+        }
+        let refused = |of: &str, known: &[&str], folder: &Path| {
+            let query = LogsQuery { of: Some(of.to_owned()), ..LogsQuery::default() };
+            let selection = Selection::new(&query, Timestamp::from_millis(0)).unwrap();
+            let known = known.iter().map(|&name| name.to_owned()).collect();
+            selection.check_names(known, folder).err().map(|error| (error.message, error.hint.unwrap()))
+        };
+        for of in ["", "api", "api.1.1", "old", "old.2.run.1,db", "web"] {
+            assert_eq!(refused(of, &["web"], &folder), None, "{of}");
+        }
+        let told = |message: &str, hint: &str| Some((message.to_owned(), hint.to_owned()));
+        let there = "there are api, db, old, web";
+        assert_eq!(refused("api,nosuch", &["web"], &folder), told("nothing here is called nosuch", there));
+        assert_eq!(refused("api.1.2", &["web"], &folder), told("nothing here is called api.1.2", there));
+        std::fs::remove_dir_all(&folder).unwrap();
+        assert_eq!(refused("api", &[], &folder), told("nothing here is called api", "there are no logs yet"));
     }
 
     #[test]

@@ -19,6 +19,8 @@ pub(crate) enum Exit {
     NotReady,
     /// No node runs.
     NoNode,
+    /// There is no such command to run, by the number that shells have for it.
+    NoCommand,
 }
 
 impl Exit {
@@ -29,6 +31,7 @@ impl Exit {
             Exit::Usage => 2,
             Exit::NotReady => 3,
             Exit::NoNode => 4,
+            Exit::NoCommand => 127,
         }
     }
 }

@@ -1,12 +1,13 @@
 //! `mainstay logs`: what the units printed. Works without a node too: the files are read where they are.
 
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::ops::ControlFlow;
 use std::process::ExitCode;
 
 use super::failure::Failure;
 use super::session::Session;
-use crate::api::bodies::LogLineBody;
+use crate::api::bodies::{LogLineBody, StatusBody};
 use crate::api::client::{Client, ClientError, query};
 use crate::api::logs::{self, LogsQuery, Selection};
 use crate::terminal::{Terminal, Tone, printable};
@@ -42,13 +43,37 @@ impl Arguments {
 /// Prints the lines as they come.
 pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<ExitCode, Failure> {
     let query = arguments.query();
+    let client = session.client()?;
+    if query.of.is_some() {
+        check_names(&query, &client, session).await?;
+    }
     let mut printer = Printer::new(&session.terminal);
-    match follow(&session.client()?, &query, &mut printer).await {
+    match follow(&client, &query, &mut printer).await {
         Err(ClientError::NoNode { .. }) => read_files(&query, session, &mut printer)?,
         other => other?,
     }
     printer.finish()?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Refuses a name that nothing has. Without a node there are only files, and what has not printed anything has
+/// none: then nothing is refused.
+async fn check_names(query: &LogsQuery, client: &Client, session: &Session) -> Result<(), Failure> {
+    let known = match client.status().await {
+        Ok(status) => names(&status),
+        Err(ClientError::NoNode { .. }) => return Ok(()),
+        // Nothing was applied yet.
+        Err(ClientError::Refused(_)) => BTreeSet::new(),
+        Err(error) => return Err(error.into()),
+    };
+    let selection = Selection::new(query, sys::clock::now().wall)?;
+    Ok(selection.check_names(known, &session.layout()?.logs())?)
+}
+
+/// What there is, whether it has printed something or not.
+fn names(status: &StatusBody) -> BTreeSet<String> {
+    let services = status.services.iter().map(|service| service.name.to_string());
+    services.chain(status.resources.iter().map(|resource| resource.name.to_string())).collect()
 }
 
 /// Asks the node for lines and prints each as it comes.

@@ -6,18 +6,19 @@ use std::process::ExitCode;
 
 use model::{ServiceName, UnitId};
 
-use super::failure::Failure;
+use super::failure::{Exit, Failure};
 use super::logs;
 use super::session::Session;
 use super::wait::LOOK_EVERY;
-use crate::api::bodies::{LogLineBody, RunBody, RunStateBody};
+use crate::api::bodies::{ErrorKind, LogLineBody, RunBody, RunStateBody};
 use crate::api::client::{Client, ClientError};
 use crate::api::logs::LogsQuery;
 
 /// Runs a command once with a service's environment, user and limits
 ///
 /// The command runs on the node and goes on when this program is interrupted. Its output is shown here and
-/// kept in the logs; this program ends with its exit code.
+/// kept in the logs; it has no standard input. This program ends with its exit code: 128 and the signal's number
+/// when a signal ended it, 127 when there is no such command.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     /// The service in whose place it runs.
@@ -30,7 +31,8 @@ pub(crate) struct Arguments {
 /// Starts the run, shows its output, and ends as it ends.
 pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<ExitCode, Failure> {
     let client = session.client()?;
-    let accepted = client.run(&arguments.service, &RunBody { words: arguments.words.clone() }).await?;
+    let accepted =
+        client.run(&arguments.service, &RunBody { words: arguments.words.clone() }).await.map_err(refused)?;
     let state = match session.terminal.is_json() {
         true => {
             let state = ended(&client, &accepted.unit).await?;
@@ -42,7 +44,7 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit
     if state.code != Some(0) {
         session.terminal.note(&format!("{}: {}", state.unit, state.text));
     }
-    Ok(code(&state))
+    Ok(ExitCode::from(code(&state)))
 }
 
 /// Shows the output of a run until it has ended.
@@ -106,7 +108,47 @@ fn pass_on(line: &LogLineBody) -> ControlFlow<()> {
     }
 }
 
-/// The command's own exit code; 1 where it has none or one that no process can end with.
-fn code(state: &RunStateBody) -> ExitCode {
-    ExitCode::from(state.code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1))
+/// The node calls invalid what it cannot find a program for.
+fn refused(error: ClientError) -> Failure {
+    let no_command = matches!(&error, ClientError::Refused(body) if body.kind == ErrorKind::Invalid);
+    let failure = Failure::from(error);
+    if no_command { failure.with_exit(Exit::NoCommand) } else { failure }
+}
+
+/// What shells add to the number of a signal that ended a command.
+const BY_SIGNAL: i32 = 128;
+
+/// The command's own exit code, as a shell gives it; 1 where it has none or one that no process can end with.
+fn code(state: &RunStateBody) -> u8 {
+    let code = state.code.or_else(|| state.signal.and_then(|signal| BY_SIGNAL.checked_add(signal)));
+    code.and_then(|code| u8::try_from(code).ok()).unwrap_or(Exit::Failed.code())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::bodies::ErrorBody;
+
+    #[test]
+    fn it_ends_as_a_shell_would() {
+        let ended = |code, signal| {
+            let unit = "api.3.run.1".parse().unwrap();
+            super::code(&RunStateBody { unit, ended: true, code, signal, text: String::new() })
+        };
+        assert_eq!(ended(Some(0), None), 0);
+        assert_eq!(ended(Some(3), None), 3);
+        assert_eq!(ended(None, Some(9)), 137);
+        assert_eq!(ended(None, Some(15)), 143);
+        assert_eq!(ended(None, None), 1);
+        assert_eq!(ended(Some(-1), None), 1);
+        assert_eq!(ended(None, Some(i32::MAX)), 1);
+    }
+
+    #[test]
+    fn a_missing_command_is_told_from_a_missing_service() {
+        let exit = |kind| refused(ClientError::Refused(ErrorBody::new(kind, "no"))).exit.code();
+        assert_eq!(exit(ErrorKind::Invalid), 127);
+        assert_eq!(exit(ErrorKind::NotFound), 1);
+        assert_eq!(refused(ClientError::NoNode { socket: "/s".into() }).exit, Exit::NoNode);
+    }
 }

@@ -212,9 +212,12 @@ impl Node {
         let run = run.ok_or_else(|| ErrorBody::new(ErrorKind::NotFound, format!("there is no run {unit}")))?;
         let found = self.supervisor.snapshot().into_iter().find(|it| it.unit == *unit);
         let exit = run.ended.clone().or_else(|| found.as_ref().and_then(exit_of));
-        let code = match exit.as_ref().map(|exit| exit.status) {
-            Some(ExitStatus::Code(code)) => Some(code),
-            _ => None,
+        let (code, signal) = match exit.as_ref().map(|exit| exit.status) {
+            Some(ExitStatus::Code(code)) => (Some(code), None),
+            Some(ExitStatus::Signal(signal)) => (None, Some(signal)),
+            // The kernel does it with SIGKILL.
+            Some(ExitStatus::OutOfMemory) => (None, Some(9)),
+            Some(ExitStatus::NotStarted | ExitStatus::Unknown) | None => (None, None),
         };
         let text = match (&exit, &found) {
             (Some(exit), Some(unit)) if exit.status == ExitStatus::NotStarted => {
@@ -225,7 +228,7 @@ impl Node {
             (None, Some(unit)) => state_word(unit.state).to_owned(),
             (None, None) => "waiting".to_owned(),
         };
-        Ok(RunStateBody { unit: unit.clone(), ended: exit.is_some(), code, text })
+        Ok(RunStateBody { unit: unit.clone(), ended: exit.is_some(), code, signal, text })
     }
 }
 
