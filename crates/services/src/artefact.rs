@@ -14,6 +14,7 @@ use std::path::{Component, Path, PathBuf};
 use model::Digest;
 use plan::release::{InPlace, Program};
 use sha2::{Digest as _, Sha256};
+use supervise::launch::UserIds;
 
 /// Bytes read at a time.
 const CHUNK_BYTES: usize = 64 << 10;
@@ -70,6 +71,23 @@ pub enum FindError {
         /// The folders.
         searched: String,
     },
+    /// PATH leads only to where the user may not go.
+    #[error(
+        "user id {uid} cannot run {}: it may not enter {}, and no other folder of PATH has a {word} that it can reach; \
+         install it for all users, or open the folder (chmod o+x)",
+        at.display(),
+        blocked.display()
+    )]
+    Unreachable {
+        /// The word.
+        word: String,
+        /// The first that was found.
+        at: PathBuf,
+        /// The user.
+        uid: u32,
+        /// The folder that it cannot enter.
+        blocked: PathBuf,
+    },
     /// It is a folder or a device.
     #[error("{} is not a file", path.display())]
     NotAFile {
@@ -113,10 +131,16 @@ pub enum KeepError {
     },
 }
 
-/// Finds what the first word of a command stands for.
+/// Finds what the first word of a command stands for, for whoever the node itself is.
 pub fn find(word: &str, search: &Search) -> Result<Found, FindError> {
+    find_for(word, search, None)
+}
+
+/// Finds what the first word of a command stands for, for the user that is to run it. In PATH what this user
+/// cannot reach is passed over: root's PATH may begin with folders of its own home.
+pub fn find_for(word: &str, search: &Search, user: Option<UserIds>) -> Result<Found, FindError> {
     if !word.contains('/') {
-        return find_in_path(word, search);
+        return find_in_path(word, search, user);
     }
     let at = without_dots(&search.project.join(word));
     let about = fs::metadata(&at).map_err(|source| match source.kind() {
@@ -187,11 +211,20 @@ pub fn prune(artefacts: &Path, needed: &BTreeSet<Digest>) -> Result<usize, KeepE
     Ok(removed)
 }
 
-fn find_in_path(word: &str, search: &Search) -> Result<Found, FindError> {
+fn find_in_path(word: &str, search: &Search, user: Option<UserIds>) -> Result<Found, FindError> {
     let folders: Vec<&PathBuf> = search.path.iter().filter(|folder| folder.is_absolute()).collect();
     let executable = |path: &PathBuf| fs::metadata(path).is_ok_and(|it| it.is_file() && it.mode() & 0o111 != 0);
-    if let Some(at) = folders.iter().map(|folder| folder.join(word)).find(executable) {
-        return Ok(installed(at));
+    let mut unreachable = None;
+    for at in folders.iter().map(|folder| folder.join(word)).filter(executable) {
+        match user.and_then(|user| Some((user.uid, blocked_at(&at, user)?))) {
+            None => return Ok(installed(at)),
+            Some((uid, blocked)) => {
+                unreachable.get_or_insert(FindError::Unreachable { word: word.to_owned(), at, uid, blocked });
+            }
+        }
+    }
+    if let Some(error) = unreachable {
+        return Err(error);
     }
     let searched = folders.iter().map(|it| it.display().to_string()).collect::<Vec<_>>().join(":");
     let word = word.to_owned();
@@ -199,6 +232,12 @@ fn find_in_path(word: &str, search: &Search) -> Result<Found, FindError> {
         true => Err(FindError::MissingFromPathButHere { word, searched }),
         false => Err(FindError::MissingFromPath { word, searched }),
     }
+}
+
+/// The folder that keeps a user from a program, be it on the way to a link or to what the link leads to.
+fn blocked_at(program: &Path, user: UserIds) -> Option<PathBuf> {
+    let on_the_way = |path: &Path| sys::process::child::blocked_at(path, user.uid, user.gid);
+    on_the_way(program).or_else(|| on_the_way(&program.canonicalize().ok()?))
 }
 
 fn installed(at: PathBuf) -> Found {

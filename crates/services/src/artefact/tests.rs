@@ -174,3 +174,32 @@ fn pruning_leaves_what_is_needed_and_what_is_not_ours() {
     assert_eq!(world.copies(), [needed.to_string(), "notes".to_owned()]);
     assert_eq!(prune(&world.0.join("nowhere"), &BTreeSet::new()).unwrap(), 0);
 }
+
+#[test]
+fn what_its_user_cannot_reach_is_passed_over() {
+    const STRANGER: Option<UserIds> = Some(UserIds { uid: 54_321, gid: 54_321 });
+    let world = World::new();
+    for folder in ["home/bin", "links", "open"] {
+        fs::create_dir_all(world.0.join(folder)).unwrap();
+    }
+    for (folder, mode) in [(".", 0o755), ("home", 0o700), ("home/bin", 0o755), ("links", 0o755), ("open", 0o755)] {
+        fs::set_permissions(world.0.join(folder), Permissions::from_mode(mode)).unwrap();
+    }
+    world.write("home/bin/python3", NATIVE_BYTES, 0o755);
+    symlink(world.0.join("home/bin/python3"), world.0.join("links/python3")).unwrap();
+    let path = ["home/bin", "links", "open"].map(|folder| world.0.join(folder)).to_vec();
+    let search = Search { project: world.0.join("project"), path };
+    let found = |user| find_for("python3", &search, user).map(|found| in_place(found).0);
+
+    let error = found(STRANGER).unwrap_err().to_string().replace(&world.0.display().to_string(), "");
+    assert_eq!(
+        error,
+        "user id 54321 cannot run /home/bin/python3: it may not enter /home, and no other folder of PATH has a python3 \
+         that it can reach; install it for all users, or open the folder (chmod o+x)"
+    );
+    world.write("open/python3", NATIVE_BYTES, 0o755);
+    assert_eq!(found(STRANGER).unwrap(), world.0.join("open/python3"));
+    // Root, whoever owns the home, and a node that runs everything as itself go where PATH leads first.
+    assert_eq!(found(Some(UserIds { uid: 0, gid: 0 })).unwrap(), world.0.join("home/bin/python3"));
+    assert_eq!(found(None).unwrap(), world.0.join("home/bin/python3"));
+}
