@@ -13,7 +13,9 @@ pub(crate) fn hint(record: &'static Record, key: &str) -> Option<&'static str> {
         record if std::ptr::eq(record, &raw const FILE) => OF_FILE,
         _ => return None,
     };
-    known.iter().find(|(name, _)| *name == key).map(|(_, hint)| *hint)
+    let of_health = std::ptr::eq(record, &raw const SERVICE) && key.starts_with("health");
+    let hint = known.iter().find(|(name, _)| *name == key).map(|(_, hint)| *hint);
+    hint.or(of_health.then_some("write `health`: health: { ready: /path }"))
 }
 
 const OF_SERVICE: &[(&str, &str)] = &[
@@ -31,7 +33,6 @@ const OF_SERVICE: &[(&str, &str)] = &[
     ("scale", "write `replicas`"),
     ("mem_limit", "write `limits`: limits: { memory: 512MiB }"),
     ("cpus", "write `limits`: limits: { cpu: 0.5 }"),
-    ("healthcheck", "write `health`: health: { ready: /path }"),
     ("stop_grace_period", "write `health`: health: { drain: 10s }"),
     ("container_name", "delete it: a service is called by its key"),
     ("networks", "delete it: services of one file reach each other on this machine"),
