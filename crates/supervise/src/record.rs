@@ -2,7 +2,7 @@
 //! started.
 //!
 //! Start reading at [`Record`]. The file is one JSON object, replaced whole; `format` is [`FORMAT`]. Beside
-//! it the unit's shim writes `exit.json`, an [`ExitReport`](crate::protocol::ExitReport), when its child has
+//! it the unit's shim writes `exit.json`, an [`ExitReport`], when its child has
 //! ended.
 //!
 //! The order of writing is what makes any death of the node harmless:

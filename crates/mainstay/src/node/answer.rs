@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 
 use super::Node;
 use super::call::{Ask, Call};
+use super::carry::programs_user;
 use super::consider::{Against, Considered, Programs, consider};
 use super::jobs::exit_of;
 use super::server::chain;
@@ -190,12 +191,13 @@ impl Node {
 
     fn run_once(&mut self, actor: &Actor, service: &ServiceName, words: Vec<String>) -> Reply<RunAcceptedBody> {
         self.while_running()?;
-        self.known(service)?;
+        let stated = self.known(service)?.user.clone();
         let line = CommandLine::new(words)
             .ok_or_else(|| ErrorBody::new(ErrorKind::Invalid, "a command has at least one word"))?;
         let project = self.applied.current.as_ref().and_then(|current| current.path.parent().map(ToOwned::to_owned));
         let search = self.machine.search(&project.unwrap_or_default());
-        let program = artefact::find(line.program(), &search)
+        let user = programs_user(&self.machine, &self.applied, service, stated.as_deref());
+        let program = artefact::find_for(line.program(), &search, user)
             .map_err(|error| ErrorBody::new(ErrorKind::Invalid, chain(&error)))?;
         artefact::keep(&program, &self.store.layout.artefacts()).map_err(|error| internal(&error))?;
         self.tell(actor, Happening::RunRequested { service: service.clone() }, &line.words().join(" "))?;

@@ -193,6 +193,23 @@ pub(crate) fn service_user(
     services::user::resolve(stated, own, &machine.accounts, machine.root)
 }
 
+/// For whom a service's programs are looked for. What cannot be resolved is told where the service is started; before
+/// a service has its own id, any id of those that services have stands for it.
+pub(crate) fn programs_user(
+    machine: &MachineFacts,
+    applied: &Applied,
+    name: &ServiceName,
+    stated: Option<&str>,
+) -> Option<UserIds> {
+    match service_user(machine, applied, name, stated) {
+        Ok(user) => user,
+        Err(services::user::UserError::Unallocated) => {
+            Some(UserIds { uid: services::user::UID_FIRST, gid: services::user::UID_FIRST })
+        }
+        Err(_) => None,
+    }
+}
+
 /// As whom a resource runs.
 pub(crate) fn resource_user(machine: &MachineFacts, applied: &Applied, name: &ResourceName) -> Option<UserIds> {
     let uid = applied.users.get(&Owner::Resource(name.clone())).copied()?;

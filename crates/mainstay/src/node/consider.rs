@@ -15,9 +15,11 @@ use plan::objectives::{Derived, derive};
 use plan::release::{Command, ConnectionIdentity, Content, Decision, Program, decide};
 use services::artefact::{self, Found, Search};
 use services::release::{Materials, content};
+use supervise::launch::UserIds;
 use vault::Vault;
 
 use super::applied::Applied;
+use super::carry::programs_user;
 use super::layout::Layout;
 use super::machine_facts::MachineFacts;
 use super::server::{Server, chain, holders};
@@ -194,7 +196,8 @@ fn releases(
 ) -> Result<Releases, ErrorBody> {
     let version = |name: &SecretName| versions.get(&SecretPath::Named(name.clone())).copied().unwrap_or(FIRST_VERSION);
     let secrets: BTreeMap<SecretName, u32> = stack.secrets.keys().map(|name| (name.clone(), version(name))).collect();
-    let mut sought = Sought { search: against.machine.search(project), programs: Vec::new(), problems: Vec::new() };
+    let search = against.machine.search(project);
+    let mut sought = Sought { search, user: None, programs: Vec::new(), problems: Vec::new() };
     let mut found = BTreeMap::new();
     for (name, service) in &stack.services {
         let model::stack::Source::Run(line) = &service.source else { continue };
@@ -202,6 +205,7 @@ fn releases(
             Programs::Current => None,
             Programs::AsReleased => against.applied.wanted_release(name).map(|release| &release.content),
         };
+        sought.user = programs_user(against.machine, against.applied, name, service.user.as_deref());
         let program = sought.find(name, "run", line, released.map(|content| &content.command));
         let released_hook = released.and_then(|content| content.hook.as_ref());
         let hook = service.release_run.as_ref().map(|line| sought.find(name, "release.run", line, released_hook));
@@ -238,6 +242,8 @@ fn releases(
 /// The programs of a file, as they are found.
 struct Sought {
     search: Search,
+    /// For whom: the service's user.
+    user: Option<UserIds>,
     programs: Vec<Found>,
     problems: Vec<String>,
 }
@@ -255,7 +261,7 @@ impl Sought {
         if let Some(command) = released.filter(|command| command.line == *line) {
             return Some(command.program.clone());
         }
-        match artefact::find(line.program(), &self.search) {
+        match artefact::find_for(line.program(), &self.search, self.user) {
             Ok(found) => {
                 self.programs.push(found.clone());
                 Some(found.program)

@@ -14,6 +14,7 @@
 //!   logs/ID/             the captured output of a unit, in rotated files
 //!   artefacts/DIGEST/    copies of the programs that run
 //!   resources/NAME/      a data service's data and configuration
+//!   resources/NAME.json  that it has had data: a resource whose folder is gone is not started empty
 //!   volumes/SERVICE/NAME folders of services that outlive their replicas
 //! RUNTIME/               short path, gone after a restart of the machine
 //!   control.sock         the control API

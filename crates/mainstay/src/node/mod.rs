@@ -1,6 +1,6 @@
 //! The node: the control process that owns one state directory.
 //!
-//! Start reading at [`run`]: one loop that owns everything and takes one thing at a time, an event of the
+//! Start reading at [`Node::run`]: one loop that owns everything and takes one thing at a time, an event of the
 //! machine, a call of the API, or a time that has come. [`consider`] turns a file into a plan, [`applied`]
 //! is what an application leaves in the records, [`carry`] turns that into units for supervision, and
 //! [`answer`] answers calls. The node decides nothing about units, releases or rollouts: `plan` does.

@@ -1,6 +1,6 @@
 //! What the promises of a file come to: facts that other parts act on, and promises it cannot keep.
 //!
-//! Start reading at [`derive`]. A [`Fact`] is a number with the objective it follows from and the part
+//! Start reading at [`derive()`]. A [`Fact`] is a number with the objective it follows from and the part
 //! that uses it; a [`Contradiction`] names the line that makes a promise impossible and the smallest
 //! change that mends it. Never measures anything: whether a promise holds is for a proof to say.
 

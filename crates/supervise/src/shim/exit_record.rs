@@ -1,7 +1,7 @@
 //! The record of how the child ended.
 //!
 //! Its space is taken before the child starts, so that a full disk does not lose it: the record is
-//! written into the reserved file, which is then renamed. Start reading at [`write`].
+//! written into the reserved file, which is then renamed. Start reading at [`write()`].
 //! Invariant: `exit.json` is whole or absent.
 
 use std::fs::{self, File, OpenOptions};
