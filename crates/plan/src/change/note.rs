@@ -46,7 +46,7 @@ pub enum Note {
         /// Services.
         needs: Vec<ServiceName>,
     },
-    /// What runs once before its replicas start.
+    /// What runs once for this release, before its replicas start.
     RunsFirst(String),
     /// How the new release takes the old one's place.
     Strategy {
@@ -215,7 +215,7 @@ impl fmt::Display for Note {
                 let names = uses.iter().map(ResourceName::as_str).chain(needs.iter().map(ServiceName::as_str));
                 write!(f, "starts when {} can be used", listed(&names.collect::<Vec<_>>()))
             }
-            Note::RunsFirst(command) => write!(f, "runs `{command}` once before its replicas start"),
+            Note::RunsFirst(command) => write!(f, "runs `{command}` once for this release, before its replicas start"),
             Note::Strategy { strategy: Rollout::Rolling, .. } => {
                 f.write_str("one replica at a time: a new one is ready before an old one stops")
             }

@@ -58,7 +58,7 @@ fn write_promises(f: &mut fmt::Formatter<'_>, plan: &ChangePlan) -> fmt::Result 
     if plan.promises.is_empty() {
         return Ok(());
     }
-    writeln!(f, "\nbecause of the objectives")?;
+    writeln!(f, "\nwhat follows from the objectives")?;
     for promise in &plan.promises {
         writeln!(f, "  {}", promise_text(promise))?;
         let facts = plan.facts.iter().filter(|fact| fact.from == promise.objective);
@@ -80,7 +80,7 @@ fn write_reserved(f: &mut fmt::Formatter<'_>, reserved: &Reserved) -> fmt::Resul
     if memory.as_bytes() == 0 && cpu.as_millicores() == 0 {
         return Ok(());
     }
-    writeln!(f, "\nreserved of the server")?;
+    writeln!(f, "\nreserved of the server (limits of services, memory of resources)")?;
     if memory.as_bytes() > 0 {
         writeln!(f, "  {memory} of {} memory", server.memory)?;
     }

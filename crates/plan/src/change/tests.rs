@@ -110,24 +110,24 @@ fn the_first_plan_creates_everything() {
               db       PostgreSQL 15, sized to 512MiB of memory
               api      release 1, 2 replicas
                        starts when db, cache can be used
-                       runs `./migrate` once before its replicas start
+                       runs `./migrate` once for this release, before its replicas start
                        at most 256MiB of memory per replica
               nightly  release 1, runs at "0 2 * * *" (UTC)
                        starts when db can be used
               worker   release 1, 1 replica
                        starts when db, api can be used
 
-            because of the objectives
+            what follows from the objectives
               availability 99.9%: unproven, nothing measures it yet
                 api runs 2 replicas: one answers while the other restarts
-                worker runs 1 replica: it does not listen, so no request waits for it
-                not yet (needs request counts): 0.1% of the requests may fail: in 30 days, 43m12s without an answer
-                not yet (needs canary releases): a new release that fails more than 0.1% is rolled back
-                not yet (needs alerts): an alert when more than 1.44% fail over 1h, and still over 5m
-                not yet (needs alerts): an alert when more than 0.6% fail over 6h, and still over 30m
-                not yet (needs alerts): an alert when more than 0.1% fail over 3d, and still over 6h
+                worker runs 1 replica: one is enough, since it serves no requests
+                not done yet, for want of request counts: 0.1% of the requests may fail, as much as 43m12s of silence in 30 days
+                not done yet, for want of canary releases: a new release that fails more than 0.1% is rolled back
+                not done yet, for want of alerts: an alert when more than 1.44% failed in the last 1h, and in the last 5m too
+                not done yet, for want of alerts: an alert when more than 0.6% failed in the last 6h, and in the last 30m too
+                not done yet, for want of alerts: an alert when more than 0.1% failed in the last 3d, and in the last 6h too
 
-            reserved of the server
+            reserved of the server (limits of services, memory of resources)
               1GiB of 8GiB memory
         "#]],
     );
@@ -160,17 +160,17 @@ fn the_same_file_changes_nothing() {
               nightly  release 3, runs at "0 2 * * *" (UTC)
               worker   release 3, 1 replica
 
-            because of the objectives
+            what follows from the objectives
               availability 99.9%: unproven, nothing measures it yet
                 api runs 2 replicas: one answers while the other restarts
-                worker runs 1 replica: it does not listen, so no request waits for it
-                not yet (needs request counts): 0.1% of the requests may fail: in 30 days, 43m12s without an answer
-                not yet (needs canary releases): a new release that fails more than 0.1% is rolled back
-                not yet (needs alerts): an alert when more than 1.44% fail over 1h, and still over 5m
-                not yet (needs alerts): an alert when more than 0.6% fail over 6h, and still over 30m
-                not yet (needs alerts): an alert when more than 0.1% fail over 3d, and still over 6h
+                worker runs 1 replica: one is enough, since it serves no requests
+                not done yet, for want of request counts: 0.1% of the requests may fail, as much as 43m12s of silence in 30 days
+                not done yet, for want of canary releases: a new release that fails more than 0.1% is rolled back
+                not done yet, for want of alerts: an alert when more than 1.44% failed in the last 1h, and in the last 5m too
+                not done yet, for want of alerts: an alert when more than 0.6% failed in the last 6h, and in the last 30m too
+                not done yet, for want of alerts: an alert when more than 0.1% failed in the last 3d, and in the last 6h too
 
-            reserved of the server
+            reserved of the server (limits of services, memory of resources)
               1GiB of 8GiB memory
 
             Nothing to do: everything is as the file says.
@@ -196,7 +196,7 @@ fn a_new_release_replaces_and_says_why() {
               web  release 3 → 4: another port, 1 replica
                    its port is fixed, so the old replica stops before the new one starts: it does not answer in between
 
-            reserved of the server
+            reserved of the server (limits of services, memory of resources)
               1.5GiB of 8GiB memory
         "#]],
     );
@@ -219,7 +219,7 @@ fn other_numbers_change_without_a_release() {
               api    1 replica → 3 replicas
               job    runs at "0 2 * * *" (UTC) → runs at "0 3 * * *" (UTC)
 
-            reserved of the server
+            reserved of the server (limits of services, memory of resources)
               128MiB of 8GiB memory
         "#]],
     );
@@ -256,7 +256,7 @@ fn a_resource_that_comes_back_finds_its_data() {
           db  PostgreSQL 15, sized to 256MiB of memory
               with the data that is still in /var/lib/mainstay/resources/db
 
-        reserved of the server
+        reserved of the server (limits of services, memory of resources)
           256MiB of 8GiB memory
     "#]]
     .assert_eq(&plan(&stack(""), &there, &after, &able()).to_string());
@@ -376,12 +376,12 @@ fn a_contradiction_refuses_unless_advisory() {
         will create
           db  PostgreSQL, sized to 256MiB of memory
 
-        because of the objectives
+        what follows from the objectives
           rpo 15m: unproven, nothing measures it yet
-            not yet (needs backups): db's write-ahead log leaves the machine at least every 5m
-            not yet (needs alerts): an alarm when what has left the machine of db is 10m old
+            not done yet, for want of backups: db's write-ahead log leaves the machine at least every 5m
+            not done yet, for want of alerts: an alarm when what has left the machine of db is 10m old
 
-        reserved of the server
+        reserved of the server (limits of services, memory of resources)
           256MiB of 8GiB memory
 
         this cannot be carried out
@@ -449,6 +449,18 @@ fn what_was_stopped_is_started_as_it_was() {
           cache    Redis, at most 64MiB of data, then keys are evicted (allkeys-lru)
           nightly  release 3, runs at "0 2 * * *" (UTC)
           worker   release 3, 1 replica
-    "#]]
+
+        what follows from the objectives
+          availability 99.9%: unproven, nothing measures it yet
+            api runs 2 replicas: one answers while the other restarts
+            worker runs 1 replica: one is enough, since it serves no requests
+            not done yet, for want of request counts: 0.1% of the requests may fail, as much as 43m12s of silence in 30 days
+            not done yet, for want of canary releases: a new release that fails more than 0.1% is rolled back
+            not done yet, for want of alerts: an alert when more than 1.44% failed in the last 1h, and in the last 5m too
+            not done yet, for want of alerts: an alert when more than 0.6% failed in the last 6h, and in the last 30m too
+            not done yet, for want of alerts: an alert when more than 0.1% failed in the last 3d, and in the last 6h too
+
+        reserved of the server (limits of services, memory of resources)
+          1GiB of 8GiB memory"#]]
     .assert_eq(&steps.join("\n"));
 }

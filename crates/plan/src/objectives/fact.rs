@@ -272,17 +272,17 @@ impl fmt::Display for Value {
                 write!(f, "{service} runs {count} {plural}: {why}")
             }
             Value::ErrorBudget { share, time } => {
-                write!(f, "{share} of the requests may fail: in 30 days, {time} without an answer")
+                write!(f, "{share} of the requests may fail, as much as {time} of silence in 30 days")
             }
             Value::FailureGuard { share } => write!(f, "a new release that fails more than {share} is rolled back"),
             Value::BurnAlert { share, long, short } => {
-                write!(f, "an alert when more than {share} fail over {long}, and still over {short}")
+                write!(f, "an alert when more than {share} failed in the last {long}, and in the last {short} too")
             }
             Value::LatencyGuard { quantile, within } => {
                 let quantile = quantile_text(*quantile);
                 write!(f, "a new release whose {quantile} is above {within} is rolled back")
             }
-            Value::ScaleOutAt { latency } => write!(f, "replicas are added when answers take {latency}"),
+            Value::ScaleOutAt { latency } => write!(f, "replicas are added when this quantile reaches {latency}"),
             Value::RouteTimeout { timeout } => write!(f, "a route without a timeout gives a request {timeout}"),
             Value::DrillEvery { interval } => write!(f, "a restore is rehearsed every {interval}"),
             Value::DrillLimit { limit } => write!(f, "a rehearsed restore that takes more than {limit} has failed"),
@@ -305,7 +305,7 @@ impl fmt::Display for ReplicasWhy {
             ReplicasWhy::Listens => "one answers while the other restarts",
             ReplicasWhy::OneIsEnough => "this availability allows for its restarts",
             ReplicasWhy::FixedPort => "its fixed port leaves room for no second",
-            ReplicasWhy::DoesNotListen => "it does not listen, so no request waits for it",
+            ReplicasWhy::DoesNotListen => "one is enough, since it serves no requests",
         })
     }
 }
@@ -338,7 +338,7 @@ impl fmt::Display for Fact {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.consumer() {
             Consumer::ReplicaCount => write!(f, "{}", self.value),
-            Consumer::NotCarriedOutYet(missing) => write!(f, "not yet (needs {missing}): {}", self.value),
+            Consumer::NotCarriedOutYet(missing) => write!(f, "not done yet, for want of {missing}: {}", self.value),
         }
     }
 }

@@ -36,12 +36,12 @@ fn availability_derives_replicas_guards_and_alerts() {
         &expect![[r#"
             availability: admin runs 1 replica: its fixed port leaves room for no second
             availability: api runs 2 replicas: one answers while the other restarts
-            availability: worker runs 1 replica: it does not listen, so no request waits for it
-            availability: not yet (needs request counts): 0.1% of the requests may fail: in 30 days, 43m12s without an answer
-            availability: not yet (needs canary releases): a new release that fails more than 0.1% is rolled back
-            availability: not yet (needs alerts): an alert when more than 1.44% fail over 1h, and still over 5m
-            availability: not yet (needs alerts): an alert when more than 0.6% fail over 6h, and still over 30m
-            availability: not yet (needs alerts): an alert when more than 0.1% fail over 3d, and still over 6h
+            availability: worker runs 1 replica: one is enough, since it serves no requests
+            availability: not done yet, for want of request counts: 0.1% of the requests may fail, as much as 43m12s of silence in 30 days
+            availability: not done yet, for want of canary releases: a new release that fails more than 0.1% is rolled back
+            availability: not done yet, for want of alerts: an alert when more than 1.44% failed in the last 1h, and in the last 5m too
+            availability: not done yet, for want of alerts: an alert when more than 0.6% failed in the last 6h, and in the last 30m too
+            availability: not done yet, for want of alerts: an alert when more than 0.1% failed in the last 3d, and in the last 6h too
         "#]],
     );
 }
@@ -52,11 +52,11 @@ fn a_lower_availability_needs_no_second_replica() {
         "availability 99.5%\nservice api port=auto",
         &expect![[r#"
             availability: api runs 1 replica: this availability allows for its restarts
-            availability: not yet (needs request counts): 0.5% of the requests may fail: in 30 days, 3h36m without an answer
-            availability: not yet (needs canary releases): a new release that fails more than 0.5% is rolled back
-            availability: not yet (needs alerts): an alert when more than 7.2% fail over 1h, and still over 5m
-            availability: not yet (needs alerts): an alert when more than 3% fail over 6h, and still over 30m
-            availability: not yet (needs alerts): an alert when more than 0.5% fail over 3d, and still over 6h
+            availability: not done yet, for want of request counts: 0.5% of the requests may fail, as much as 3h36m of silence in 30 days
+            availability: not done yet, for want of canary releases: a new release that fails more than 0.5% is rolled back
+            availability: not done yet, for want of alerts: an alert when more than 7.2% failed in the last 1h, and in the last 5m too
+            availability: not done yet, for want of alerts: an alert when more than 3% failed in the last 6h, and in the last 30m too
+            availability: not done yet, for want of alerts: an alert when more than 0.5% failed in the last 3d, and in the last 6h too
         "#]],
     );
 }
@@ -66,9 +66,9 @@ fn latency_derives_guard_scaling_and_timeout() {
     check_facts(
         "latency p95 200ms\nservice api port=auto",
         &expect![[r#"
-            latency: not yet (needs canary releases): a new release whose p95 is above 200ms is rolled back
-            latency: not yet (needs autoscaling): replicas are added when answers take 160ms
-            latency: not yet (needs the edge): a route without a timeout gives a request 10s
+            latency: not done yet, for want of canary releases: a new release whose p95 is above 200ms is rolled back
+            latency: not done yet, for want of autoscaling: replicas are added when this quantile reaches 160ms
+            latency: not done yet, for want of the edge: a route without a timeout gives a request 10s
         "#]],
     );
 }
@@ -78,15 +78,15 @@ fn rto_derives_drills() {
     check_facts(
         "rto 1h\nservice api",
         &expect![[r#"
-            rto: not yet (needs drills): a restore is rehearsed every 7d
-            rto: not yet (needs drills): a rehearsed restore that takes more than 1h has failed
+            rto: not done yet, for want of drills: a restore is rehearsed every 7d
+            rto: not done yet, for want of drills: a rehearsed restore that takes more than 1h has failed
         "#]],
     );
     check_facts(
         "rto 1d\nservice api",
         &expect![[r#"
-            rto: not yet (needs drills): a restore is rehearsed every 30d
-            rto: not yet (needs drills): a rehearsed restore that takes more than 1d has failed
+            rto: not done yet, for want of drills: a restore is rehearsed every 30d
+            rto: not done yet, for want of drills: a rehearsed restore that takes more than 1d has failed
         "#]],
     );
 }
@@ -96,10 +96,10 @@ fn rpo_derives_the_lanes_of_what_is_kept() {
     check_facts(
         &format!("rpo 15m\n{SERVICES}"),
         &expect![[r#"
-            rpo: not yet (needs backups): db's write-ahead log leaves the machine at least every 5m
-            rpo: not yet (needs alerts): an alarm when what has left the machine of db is 10m old
-            rpo: not yet (needs backups): store's data is copied off the machine every 5m
-            rpo: not yet (needs alerts): an alarm when what has left the machine of store is 10m old
+            rpo: not done yet, for want of backups: db's write-ahead log leaves the machine at least every 5m
+            rpo: not done yet, for want of alerts: an alarm when what has left the machine of db is 10m old
+            rpo: not done yet, for want of backups: store's data is copied off the machine every 5m
+            rpo: not done yet, for want of alerts: an alarm when what has left the machine of store is 10m old
         "#]],
     );
 }
