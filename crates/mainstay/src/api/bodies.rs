@@ -148,7 +148,8 @@ pub(crate) struct ServiceBody {
     /// Its name.
     #[schemars(with = "String")]
     pub(crate) name: ServiceName,
-    /// `ready`, `starting`, `changing`, `degraded`, `failing`, `scheduled` or `stopped`.
+    /// `ready`, `starting`, `changing`, `held` (the new release fails, the old one runs on), `degraded`, `failing`
+    /// or `scheduled`.
     pub(crate) state: String,
     /// The release that is wanted.
     #[schemars(with = "u32")]

@@ -314,10 +314,22 @@ fn ask_from_elsewhere(world: &World, prepare: impl FnOnce(&mut Command)) -> (Str
         }
         agreeable(call);
     };
-    let output =
-        world.run(node, async || tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap());
+    let output = world.run(node, async || tokio::task::spawn_blocking(move || output(&mut command)).await.unwrap());
     let journaled = journaled.lock().unwrap().clone();
     (String::from_utf8_lossy(&output.stdout).into_owned(), journaled)
+}
+
+/// Runs a program that was just copied. A process that another test forks meanwhile holds the copy open for
+/// writing until it runs its own program, and so long the kernel refuses to run it.
+fn output(command: &mut Command) -> std::process::Output {
+    const POLL: std::time::Duration = std::time::Duration::from_millis(10);
+    for _ in 0..500 {
+        match command.output() {
+            Err(error) if error.kind() == std::io::ErrorKind::ExecutableFileBusy => std::thread::sleep(POLL),
+            other => return other.unwrap(),
+        }
+    }
+    panic!("the program stays busy");
 }
 
 #[test]
@@ -375,7 +387,7 @@ fn refusals_in_a_row_do_not_fill_the_journal() {
     world.run(node, async || {
         for _ in 0..35 {
             let mut command = asking(world.socket());
-            tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+            tokio::task::spawn_blocking(move || output(&mut command)).await.unwrap();
         }
     });
     assert_eq!(*journaled.lock().unwrap(), 30);

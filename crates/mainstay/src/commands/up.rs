@@ -52,7 +52,7 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit
         (true, false) => return foreground(&body, session).await,
     }
     let changed = match apply(&client, &body, &session.terminal).await {
-        Err(failure) if started => return Err(end_idle_node(&client, failure).await),
+        Err(failure) if started => return Err(end_idle_node(&client, &session.terminal, failure).await),
         other => other?,
     };
     match arguments.wait {
@@ -63,16 +63,25 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit
     Ok(ExitCode::SUCCESS)
 }
 
-/// A node that was started for a file that it refused, and that has nothing else to run, ends again.
-async fn end_idle_node(client: &Client, failure: Failure) -> Failure {
-    // Something was applied before: that is what it goes on with.
-    if client.status().await.is_ok() {
+/// A node that was started for a file that it refused, and that took nothing over, ends again.
+async fn end_idle_node(client: &Client, terminal: &Terminal, failure: Failure) -> Failure {
+    if client.status().await.is_ok_and(|status| runs_something(&status)) {
         return failure;
     }
-    match client.down().await {
-        Ok(_) => failure,
+    let ended = async {
+        client.down().await?;
+        down::watch(client, terminal).await
+    };
+    match ended.await {
+        Ok(()) => failure,
         Err(_) => failure.with_hint("the node that was started for this still runs; `mainstay down` ends it"),
     }
+}
+
+fn runs_something(status: &StatusBody) -> bool {
+    let resources = status.resources.iter().map(|resource| &resource.unit);
+    let replicas = status.services.iter().flat_map(|service| &service.replicas).map(|replica| &replica.unit);
+    resources.chain(replicas).any(|unit| unit.pid.is_some())
 }
 
 /// Shows the plan and has it carried out; says whether there was anything to do.

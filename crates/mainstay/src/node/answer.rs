@@ -30,6 +30,11 @@ pub(super) fn internal(error: &dyn std::error::Error) -> ErrorBody {
     ErrorBody::new(ErrorKind::Internal, chain(error))
 }
 
+/// Whether something of a unit is there, or may be.
+pub(super) fn is_there(unit: &UnitStatus) -> bool {
+    unit.wanted || unit.pid.is_some() || unit.state == State::Finding
+}
+
 fn send<T>(answer: oneshot::Sender<Reply<T>>, reply: Reply<T>) {
     // The caller may have hung up; what was done stays done.
     drop(answer.send(reply));
@@ -44,7 +49,10 @@ impl Node {
             Ask::Plan(file, answer) => send(answer, self.plan(&file)),
             Ask::Apply(file, answer) => {
                 let applied = self.apply(&actor, &file, Programs::Current, &format!("{} was given", file.path));
-                self.stop_holding();
+                match applied {
+                    Ok(_) => self.stop_holding(),
+                    Err(_) => self.hold_what_is_stopped(),
+                }
                 send(answer, applied);
             }
             Ask::Down(answer) => send(answer, self.down(&actor)),
@@ -137,7 +145,6 @@ impl Node {
 
     pub(super) fn consider(&mut self, file: &FileBody, programs: Programs) -> Reply<Considered> {
         self.while_running()?;
-        let is_there = |unit: &UnitStatus| unit.wanted || unit.pid.is_some() || unit.state == State::Finding;
         let units = self.supervisor.snapshot().into_iter();
         let up: Vec<UnitId> = units.filter(is_there).map(|unit| unit.unit).collect();
         let mut free_port = || self.supervisor.free_port();
@@ -157,7 +164,8 @@ impl Node {
 
     /// What applying a file would do. Where that is nothing, nothing more is waited for.
     fn plan(&mut self, file: &FileBody) -> Reply<PlanBody> {
-        let plan = self.consider(file, Programs::Current).map(|found| plan_body(&found))?;
+        let plan = self.consider(file, Programs::Current).map(|found| plan_body(&found));
+        let plan = plan.inspect_err(|_| self.hold_what_is_stopped())?;
         if !plan.changes {
             self.stop_holding();
         }
@@ -172,7 +180,13 @@ impl Node {
 
     fn restart(&mut self, actor: &Actor, service: &ServiceName) -> Reply<AcceptedBody> {
         self.while_running()?;
-        self.known(service)?;
+        if self.known(service)?.schedule.is_some() {
+            return Err(ErrorBody::new(
+                ErrorKind::Refused,
+                format!("{service} runs by a schedule; there is nothing to restart"),
+            )
+            .with_hint("`mainstay run` starts a command in its place now"));
+        }
         let what = Happening::RestartRequested { service: service.clone() };
         let entry = self.tell(actor, what, "a person asked for it")?;
         let replicas = self.applied.rollouts.get(service).cloned().unwrap_or_default();

@@ -265,6 +265,15 @@ impl Node {
         self.hold_until = None;
     }
 
+    /// The file that this node was started for was refused. What runs is looked after as it was applied; where
+    /// nothing runs, nothing is started either until a file is applied.
+    fn hold_what_is_stopped(&mut self) {
+        if self.hold_until.is_some() {
+            let runs = self.supervisor.snapshot().iter().any(answer::is_there);
+            self.hold_until = (!runs).then_some(Duration::MAX);
+        }
+    }
+
     /// Asks what is to run now and tells the supervisor, until nothing changes.
     fn look(&mut self) {
         for _ in 0..LOOKS_MAX {

@@ -126,6 +126,7 @@ fn service_state(scheduled: bool, wanted: u32, ready: u32, view: &ReleaseView, u
         units.iter().any(|unit| matches!(&unit.unit, UnitId::Replica(_, of, _) if Some(*of) != view.release));
     match () {
         () if scheduled => "scheduled",
+        () if any(&[State::CrashLoop, State::Failed]) && old_runs => "held",
         () if any(&[State::CrashLoop, State::Failed]) => "failing",
         () if old_runs || view.change.is_some() || view.restarting => "changing",
         () if ready == wanted => "ready",
@@ -241,7 +242,7 @@ fn says_when(waiting: Option<&WaitingOn>) -> bool {
 }
 
 fn waiting_text(waiting: &WaitingOn, now: Now) -> String {
-    let left = |until: &Duration| Span::secs(until.saturating_sub(now.steady).as_secs());
+    let left = |until: &Duration| Span::secs(until.saturating_sub(now.steady).as_secs() + 1);
     match waiting {
         WaitingOn::Requirement(Requirement::Resource(name)) => format!("waits for {name} to serve"),
         WaitingOn::Requirement(Requirement::Service(name)) => format!("waits for {name} to be ready"),
