@@ -473,7 +473,8 @@ mod tests {
             prop_assert!(started.windows(2).all(|pair| pair[0] < pair[1]), "{started:?}");
             if forward_only {
                 let (all, _) = Calendar::read(&schedule(cron), &zone).unwrap().between(begin, now);
-                prop_assert_eq!(started.len() + missed as usize, all as usize);
+                // The whole stretch is counted to a bound; a look covers far less.
+                prop_assert_eq!((started.len() + missed as usize).min(MISSED_MAX as usize), all as usize);
             }
         }
     }

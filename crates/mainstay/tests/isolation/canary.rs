@@ -172,7 +172,7 @@ fn refused(mine: &mut Mine) {
     fs::write(mine.world.folder.join("wrong.yaml"), FILE.replace("secrets: [SET_KEY", "secrets: [SAT_KEY")).unwrap();
     assert_eq!(mine.run(&["--file", "wrong.yaml", "check"]).code, Some(1));
     mine.run(&["--file", "wrong.yaml", "up"]);
-    assert_eq!(mine.run(&["run", "keeper", "--", "no-such-program"]).code, Some(1));
+    assert_eq!(mine.run(&["run", "keeper", "--", "no-such-program"]).code, Some(127));
 }
 
 fn everything_is_printed(mine: &mut Mine) {

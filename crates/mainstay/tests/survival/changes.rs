@@ -124,7 +124,7 @@ fn commands_run_in_the_place_of_a_service() {
     assert!(ran.err.starts_with("err\n"), "{}", ran.err);
     assert_eq!(world.run(&["run", "steady", "--", "true"]).code, Some(0));
     let absent = world.run(&["run", "tidy", "--", "no-such-program"]);
-    assert_eq!(absent.code, Some(1));
+    assert_eq!(absent.code, Some(127));
     assert!(absent.err.contains("no-such-program"), "{}", absent.err);
     let unknown = world.run(&["run", "nothing", "--", "true"]);
     assert!(unknown.err.contains("there is no service nothing"), "{}", unknown.err);
