@@ -24,6 +24,10 @@ use model::{SecretName, ServiceName, UnitId};
 
 /// How long connecting may take.
 const CONNECT_TIME_MAX: Duration = Duration::from_secs(5);
+/// How often something is asked for that a node which broke off may have been about to answer.
+const READ_TRIES_MAX: u32 = 4;
+/// How long to wait before it is asked for again.
+const READ_AGAIN_AFTER: Duration = Duration::from_millis(100);
 /// How long an answer may take: more than the node allows itself.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(70);
 /// Largest answer that is taken in whole, and longest line of one that is not.
@@ -175,8 +179,15 @@ impl Client {
         self.send(Method::POST, "/v1/secrets", import).await
     }
 
-    /// Asks for something that is read.
+    /// Asks for something that is read. A node that dies may still take a connection in its last moment: reading
+    /// can be asked again, and then there is an answer or no node.
     pub(crate) async fn get<A: DeserializeOwned>(&self, path: &str) -> Result<A, ClientError> {
+        for _ in 1..READ_TRIES_MAX {
+            match self.ask(Question::bare(Method::GET, path)).await {
+                Err(ClientError::BrokenOff(_)) => tokio::time::sleep(READ_AGAIN_AFTER).await,
+                other => return other,
+            }
+        }
         self.ask(Question::bare(Method::GET, path)).await
     }
 
