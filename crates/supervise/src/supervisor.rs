@@ -27,7 +27,7 @@ use model::{Happening, UnitId};
 use plan::supervision::{Circumstances, Decision, Phase, decide};
 use sys::{ConnectionId, Event, FileError, System, Ticket};
 
-use crate::record::UnitFolders;
+use crate::record::{Here, UnitFolders};
 use entry::{Entry, Trouble};
 use notice::Notices;
 
@@ -259,6 +259,11 @@ where
             }
             Err(error) => self.listing = Listing::Failed { retry_at: now.saturating_add(RETRY), error },
         }
+    }
+
+    /// Where records count.
+    fn here(&self) -> Here {
+        Here { boot: self.system.boot(), home: self.system.folder(self.folders.all()) }
     }
 
     fn ticket(&mut self, unit: &UnitId) -> Ticket {

@@ -86,6 +86,12 @@ impl Drive {
         self.after_turn();
     }
 
+    /// The next node is one of a copy of the state directory.
+    pub fn copy(&mut self) {
+        self.node = None;
+        self.world.change().copied();
+    }
+
     /// What is wanted.
     pub fn wanted(&self) -> &[Wanted<Task>] {
         &self.wanted

@@ -11,6 +11,7 @@
 //! kill node                SIGKILL to the node
 //! reboot                   the machine goes down and comes up, without a node
 //! clock -1h                the wall clock jumps
+//! copy                     the next node finds a copy of the state directory; the original runs on
 //! disk full 30s            no space for so long (also: disk errors, probes fail, unreachable, no ports,
 //!                          spawn fails, stop ignored)
 //! damage db                a unit's record is cut in half
@@ -95,6 +96,7 @@ impl Stage {
                 let unit = read_unit(unit)?;
                 let path = Inner::folder(&unit).join(RECORD_FILE);
                 let mut world = self.drive.world.change();
+            ["copy"] => self.drive.copy(),
                 // Where it listens is lost as well: it may be restarted.
                 world.restart_asked.insert(unit);
                 let bytes = world.files.get_mut(&path).ok_or("it has no record")?;

@@ -16,7 +16,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Signal, kill_process_group};
 use sys::lock::Lock;
 use sys::process::reap::{CHILD_ENDED, Signals, collect};
-use sys::process::unit::{GROUPS_FILE, kill_members};
+use sys::process::unit::{GROUPS_FILE, home, kill_members, note_groups};
 
 use super::clients::Clients;
 use super::commands::Commands;
@@ -71,7 +71,7 @@ impl Host {
         let signals = Signals::take()?;
         let listener = sys::local_socket::listen(&folder, SOCKET_NAME)?;
         listener.set_nonblocking(true)?;
-        let core = Core::new(launch.unit.clone(), launch.digest, sys::clock::now().wall);
+        let core = Core::new(launch.unit.clone(), launch.digest, home(&folder), sys::clock::now().wall);
         Ok(Self {
             folder,
             launch,
@@ -136,8 +136,7 @@ impl Host {
             if folders.iter().any(|path| path.file_name() != self.folder.file_name()) {
                 return Err("its control group does not bear its name".to_owned());
             }
-            let text: String = folders.iter().map(|path| format!("{}\n", path.display())).collect();
-            match fs::write(self.folder.join(GROUPS_FILE), text) {
+            match note_groups(&self.folder, &folders) {
                 // The other marks of a unit's processes remain.
                 Err(error) if error.kind() == io::ErrorKind::StorageFull => {}
                 other => other.map_err(|error| format!("cannot note its control group: {error}"))?,
@@ -193,9 +192,9 @@ impl Host {
     fn fill_in(&self, report: Report) -> Report {
         match report {
             Report::Exited(exit) => Report::Exited(self.with_last_lines(exit)),
-            Report::Hello { version, unit, digest, child, started, exit } => {
+            Report::Hello { version, unit, digest, home, child, started, exit } => {
                 let exit = exit.map(|exit| self.with_last_lines(exit));
-                Report::Hello { version, unit, digest, child, started, exit }
+                Report::Hello { version, unit, digest, home, child, started, exit }
             }
             other @ Report::CommandEnded { .. } => other,
         }

@@ -161,8 +161,7 @@ where
     /// Writes that the unit is about to be started. What is observed changes only when that succeeded; then
     /// it is told how the unit stood before.
     fn write_intent(&mut self, unit: &UnitId, wanted: &Unit, port: Option<Port>) -> Option<Before> {
-        let now = self.system.now();
-        let boot = self.system.boot();
+        let (now, here) = (self.system.now(), self.here());
         let path = self.folders.of(unit).join(RECORD_FILE);
         let entry = self.units.get_mut(unit)?;
         let before = Before {
@@ -174,7 +173,7 @@ where
         entry.begin(wanted, port, now);
         entry.restarts += u64::from(before.failures > 0);
         entry.observed().enter(Phase::Seeking, now.steady);
-        let record = entry.record(&boot, now)?;
+        let record = entry.record(&here, now)?;
         if let Err(error) = self.system.write(&path, &record.encode()) {
             if let Some(entry) = self.units.get_mut(unit) {
                 before.restore(entry);
