@@ -358,7 +358,7 @@ fn a_contradiction_refuses_unless_advisory() {
         promise,
         &able(),
         &expect![[r#"
-        refused: no data of db leaves this machine, so an RPO of 15m cannot be met when it is lost (objectives.recovery.rpo): add a `backups` section with a place under `to`, or remove `rpo`
+        refused: no data of db leaves this machine, so an RPO of 15m cannot be met when it is lost (objectives.recovery.rpo): remove `rpo`: this version copies no data off the machine yet
     "#]],
     );
     check_refusals(
@@ -366,7 +366,7 @@ fn a_contradiction_refuses_unless_advisory() {
         &format!("advisory\n{promise}"),
         &able(),
         &expect![[r#"
-        warning: no data of db leaves this machine, so an RPO of 15m cannot be met when it is lost (objectives.recovery.rpo): add a `backups` section with a place under `to`, or remove `rpo`
+        warning: no data of db leaves this machine, so an RPO of 15m cannot be met when it is lost (objectives.recovery.rpo): remove `rpo`: this version copies no data off the machine yet
     "#]],
     );
     let after = stack(promise);
@@ -385,7 +385,7 @@ fn a_contradiction_refuses_unless_advisory() {
           256MiB of 8GiB memory
 
         this cannot be carried out
-          - no data of db leaves this machine, so an RPO of 15m cannot be met when it is lost (objectives.recovery.rpo): add a `backups` section with a place under `to`, or remove `rpo`
+          - no data of db leaves this machine, so an RPO of 15m cannot be met when it is lost (objectives.recovery.rpo): remove `rpo`: this version copies no data off the machine yet
 
         Nothing is changed until that is mended.
     "#]].assert_eq(&plan(&stack(""), &Running::default(), &after, &able()).to_string());
