@@ -48,6 +48,14 @@ pub enum ServerError {
     /// Something that is not carried out yet.
     #[error("`{0}` of a redis resource is not supported yet: remove it")]
     Unsupported(&'static str),
+    /// Whose data is there cannot be told.
+    #[error("cannot tell which server wrote the data in {}", folder.display())]
+    Data {
+        /// The data directory.
+        folder: PathBuf,
+        /// Why not.
+        source: PlaceError,
+    },
 }
 
 /// A server could not be made ready to start.
@@ -116,12 +124,14 @@ pub fn discover(search_path: &[PathBuf]) -> Installations {
 }
 
 impl Server {
-    /// A server for a resource, of the newest installed version.
+    /// A server for a resource: of the product that wrote its data, and of its newest installed version.
     pub fn new(place: Place, spec: &Redis, installations: &Installations) -> Result<Self, ServerError> {
         if spec.standbys > 0 {
             return Err(ServerError::Unsupported("standbys"));
         }
-        let installation = installations.choose(None, None)?.clone();
+        let folder = place.data();
+        let data = settings::product(&folder).map_err(|source| ServerError::Data { folder, source })?;
+        let installation = installations.choose_like(data)?.clone();
         Ok(Self { place, installation, spec: spec.clone() })
     }
 
