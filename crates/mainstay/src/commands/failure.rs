@@ -114,6 +114,9 @@ impl From<ClientError> for Failure {
             }
             ClientError::Unreachable { .. } => Self::of(&error)
                 .with_hint("only root and the user that started the node may use it: try as that user, or with sudo"),
+            ClientError::TimedOut(_) => Self::of(&error).with_hint(
+                "what it runs goes on without it; if it stays silent, end its process with `kill -9` and say `mainstay up`",
+            ),
             _ => Self::of(&error),
         }
     }

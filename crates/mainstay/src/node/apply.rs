@@ -234,8 +234,8 @@ fn changes_text(found: &Considered, service: &ServiceName) -> String {
     match found.releases.get(service) {
         Some((Decision::Make { changes, .. }, _)) if !changes.is_empty() => {
             let changes: Vec<String> = changes.iter().map(ToString::to_string).collect();
-            format!("changed: {}", changes.join(", "))
+            changes.join(", ")
         }
-        _ => "the service's first release".to_owned(),
+        _ => "it is the first".to_owned(),
     }
 }

@@ -179,7 +179,7 @@ impl Node {
         // Their shims have not answered yet: these are the ones that were running when they were last recorded.
         let adopted = node.supervisor.snapshot().iter().filter(|unit| unit.shim.is_some()).count();
         let what = Happening::NodeStarted { adopted };
-        node.store.tell(now.wall, &Actor::Node, what, "a node took charge of the state directory", Vec::new())?;
+        node.store.tell(now.wall, &Actor::Node, what, "", Vec::new())?;
         node.resume();
         Ok(node)
     }
@@ -348,7 +348,7 @@ impl Node {
         let read = |(secret, version): (&SecretName, &u32)| Notice {
             at,
             what: Happening::SecretRead { secret: secret.clone(), version: *version, unit: Some(unit.clone()) },
-            reason: format!("{unit} receives it as an environment variable"),
+            reason: "as an environment variable".to_owned(),
             evidence: Vec::new(),
         };
         release.into_iter().flat_map(|release| release.content.secrets.iter().map(read)).collect()

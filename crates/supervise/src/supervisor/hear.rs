@@ -24,6 +24,9 @@ const LINE_BYTES_MAX: usize = 512;
 const UNASKED: ProbePolicy =
     ProbePolicy { every: Duration::from_secs(1), timeout: Duration::from_secs(1), failures: 1 };
 
+/// The number of the signal that nothing survives.
+const SIGKILL: i32 = 9;
+
 impl<S: System> Supervisor<S>
 where
     S::Task: Clone,
@@ -211,10 +214,12 @@ where
         let ran = by_wall.min(now.steady.saturating_sub(entry.standing.observed.started));
         let ended = entry.observed().ended(report.exit.status, ran, now.steady);
         let seen = evidence_of_end(&report, ended);
-        let reason = match ended {
-            Ended::AsAsked => "it stopped as asked".to_owned(),
-            Ended::Succeeded => "it did what it was started for".to_owned(),
-            Ended::Failed { in_a_row, .. } => format!("it failed; failures in a row: {in_a_row}"),
+        let reason = match (ended, report.exit.status) {
+            (Ended::AsAsked, ExitStatus::Signal(SIGKILL)) => "it was killed after it had been asked to stop".to_owned(),
+            (Ended::AsAsked, _) => "it stopped as asked".to_owned(),
+            (Ended::Succeeded, _) => "it did what it was started for".to_owned(),
+            (Ended::Failed { in_a_row: 0 | 1, .. }, status) => status.to_string(),
+            (Ended::Failed { in_a_row, .. }, status) => format!("{status}; failed {in_a_row} times in a row"),
         };
         if matches!(ended, Ended::Failed { .. }) {
             entry.last_failure = Some(LastFailure { at: report.exit.at, what: FailureKind::Exit(report) });
