@@ -77,9 +77,9 @@ pub enum PrepareError {
         /// The data directory.
         folder: PathBuf,
     },
-    /// The work was cut off.
-    #[error("preparing was cut off")]
-    CutOff,
+    /// The work came to no end.
+    #[error("preparing gave no answer")]
+    CutOff(#[source] sys::tasks::Broken),
 }
 
 /// Users could not be made.
@@ -182,8 +182,8 @@ impl Server {
     /// Makes everything ready for a start. To be run before each; does what is missing.
     pub async fn prepare(&self, passwords: &Passwords, now: Timestamp) -> Result<(), PrepareError> {
         let (server, passwords) = (self.clone(), passwords.clone());
-        let work = tokio::task::spawn_blocking(move || server.prepare_blocking(&passwords, now));
-        work.await.unwrap_or(Err(PrepareError::CutOff))
+        let work = sys::tasks::blocking(move || server.prepare_blocking(&passwords, now));
+        work.await.map_err(PrepareError::CutOff)?
     }
 
     fn prepare_blocking(&self, passwords: &Passwords, now: Timestamp) -> Result<(), PrepareError> {

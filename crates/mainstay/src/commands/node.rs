@@ -92,8 +92,13 @@ pub(crate) async fn serve(session: &Session, wish: watch::Receiver<Wish>) -> Res
     let listener = server::bind(&socket)
         .map_err(|error| Failure::doing(format!("cannot listen on {}", socket.display()), &error))?;
     let (calls, received) = mpsc::channel(CALLS_WAITING_MAX);
-    let settings =
-        server::Settings { calls, logs: layout.logs(), journal: layout.journal(), newest: node.newest_entry() };
+    let settings = server::Settings {
+        calls,
+        tasks: node.tasks(),
+        logs: layout.logs(),
+        journal: layout.journal(),
+        newest: node.newest_entry(),
+    };
     let (stop, stopped) = watch::channel(false);
     let running = async {
         let ended = node.run(received, wish).await;

@@ -3,6 +3,7 @@
 //! Every mutating call is journaled with its actor before it is carried out; a journal that cannot be
 //! written refuses it.
 
+use model::cause::chain;
 use model::stack::CommandLine;
 use model::{Actor, ByteSize, EntryId, ExitStatus, Happening, ServiceName, UnitId};
 use plan::release::Command;
@@ -16,7 +17,6 @@ use super::call::{Ask, Call};
 use super::carry::programs_user;
 use super::consider::{Against, Considered, Programs, consider};
 use super::jobs::exit_of;
-use super::server::chain;
 use super::status::{self, Memory, Sources, state_word};
 use super::troubles::About;
 use crate::api::bodies::{

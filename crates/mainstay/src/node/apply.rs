@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use model::cause::chain;
 use model::credential::SecretPath;
 use model::stack::SecretSource;
 use model::{Actor, Happening, ReleaseNumber, ServiceName, Stack, Timestamp, UnitId};
@@ -18,7 +19,6 @@ use supervise::supervisor::Notice;
 use super::answer::{Reply, internal};
 use super::applied::{self, Applied, Current, KnownResource, RELEASES_KEPT};
 use super::consider::{Considered, Programs, credential_paths};
-use super::server::chain;
 use super::troubles::About;
 use super::uid_registry::{self, RegistryError};
 use super::{Node, carry};

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use model::cause::chain;
 use model::credential::{Holder, SecretPath};
 use model::stack::Service;
 use model::{ReleaseNumber, ReplicaNumber, ResourceName, ServiceName, UnitId};
@@ -23,7 +24,7 @@ use vault::{SecretVersion, Vault};
 use super::applied::{Applied, Current, run_number};
 use super::layout::Layout;
 use super::machine_facts::MachineFacts;
-use super::server::{Server, Stage, Task, chain, holders};
+use super::server::{Server, Stage, Task, holders};
 
 /// Everything that a look is made of.
 pub(crate) struct Scene<'a> {

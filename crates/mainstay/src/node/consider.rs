@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use config::SourceFile;
+use model::cause::chain;
 use model::credential::{Holder, SecretPath};
 use model::stack::{CommandLine, SecretSource};
 use model::{Port, ResourceName, SecretName, ServiceName, Stack, UnitId};
@@ -22,7 +23,7 @@ use super::applied::Applied;
 use super::carry::programs_user;
 use super::layout::Layout;
 use super::machine_facts::MachineFacts;
-use super::server::{Server, chain, holders};
+use super::server::{Server, holders};
 use crate::api::bodies::{ErrorBody, ErrorKind, FileBody};
 use crate::judged::{Judged, judge};
 use crate::terminal::problem::Finding;

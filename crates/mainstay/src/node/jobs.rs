@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use model::cause::chain;
 use model::stack::Schedule;
 use model::{Exit, ExitStatus, Happening, ServiceName, TimeZoneName, Timestamp, UnitId};
 use plan::release::Command;
@@ -13,7 +14,6 @@ use supervise::record::FailureKind;
 use supervise::supervisor::{ForgetError, Notice, State, UnitStatus};
 
 use super::applied::{self, RUNS_KEPT, Run, run_number};
-use super::server::chain;
 use super::troubles::About;
 use super::{Node, PERIOD};
 

@@ -26,6 +26,7 @@ mod uid_registry;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
+use model::cause::chain;
 use model::{
     Actor, EntryId, Happening, ReleaseNumber, ReplicaNumber, ResourceName, SecretName, ServiceName, Timestamp, UnitId,
 };
@@ -37,7 +38,7 @@ use sys::tasks::Tasks;
 use sys::{Event, System};
 use tokio::sync::{mpsc, watch};
 
-use self::server::{Server, Task, chain};
+use self::server::{Server, Task};
 use applied::Applied;
 use call::Call;
 use carry::{Look, Scene};
@@ -236,6 +237,11 @@ impl Node {
                 () = tokio::time::sleep(next) => self.supervisor.tick(),
             }
         }
+    }
+
+    /// Its tasks, whose failures `status` shows.
+    pub(crate) fn tasks(&self) -> Tasks {
+        self.tasks.clone()
     }
 
     /// The number of the journal's newest entry, as it grows.

@@ -89,9 +89,9 @@ pub enum PrepareError {
         /// What it said.
         words: String,
     },
-    /// The work was cut off.
-    #[error("preparing was cut off")]
-    CutOff,
+    /// The work came to no end.
+    #[error("preparing gave no answer")]
+    CutOff(#[source] sys::tasks::Broken),
 }
 
 /// The file in which the server of a data directory writes its process id.
@@ -137,8 +137,8 @@ impl Server {
     /// Makes everything ready for a start. To be run before each; does what is missing.
     pub async fn prepare(&self, passwords: &Passwords, now: Timestamp) -> Result<(), PrepareError> {
         let (server, operator) = (self.clone(), passwords.operator.clone());
-        let work = tokio::task::spawn_blocking(move || server.prepare_blocking(&operator, now));
-        work.await.unwrap_or(Err(PrepareError::CutOff))
+        let work = sys::tasks::blocking(move || server.prepare_blocking(&operator, now));
+        work.await.map_err(PrepareError::CutOff)?
     }
 
     fn prepare_blocking(&self, operator: &Password, now: Timestamp) -> Result<(), PrepareError> {

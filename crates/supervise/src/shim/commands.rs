@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
 
+use model::cause::chain;
 use model::{ExitStatus, Pid};
 use rustix::process::{Signal, kill_process_group};
 
@@ -46,7 +47,7 @@ impl Commands {
                 None
             }
             Err(error) => {
-                Some(Input::CommandEnded { command: id, code: None, output: super::host::with_sources(&error) })
+                Some(Input::CommandEnded { command: id, code: None, output: chain(&error) })
             }
         }
     }

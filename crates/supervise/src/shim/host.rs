@@ -11,6 +11,7 @@ use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use model::cause::chain;
 use model::{ExitStatus, Pid};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Signal, kill_process_group};
@@ -117,7 +118,7 @@ impl Host {
         let log = Writer::open(self.launch.unit.clone(), self.launch.log.clone(), sys::clock::now())
             .map_err(|error| format!("cannot write its log in {}: {error}", self.launch.log.folder.display()))?;
         self.log = Some(log);
-        let boot = sys::clock::boot().map_err(|error| with_sources(&error))?;
+        let boot = sys::clock::boot().map_err(|error| chain(&error))?;
         let running = self.start_child()?;
         self.child = Some(running.pid);
         self.child_group = Some(running.pid);
@@ -130,7 +131,7 @@ impl Host {
 
     fn start_child(&self) -> Result<Running, String> {
         let group = Group::make(self.launch.control_group.as_ref(), &self.launch.limits)
-            .map_err(|error| with_sources(&error))?;
+            .map_err(|error| chain(&error))?;
         if let Some(group) = &group {
             let folders = group.folders();
             if folders.iter().any(|path| path.file_name() != self.folder.file_name()) {
@@ -143,7 +144,7 @@ impl Host {
             }
         }
         let place = Place { folder: &self.folder, lock: &self.lock, group: group.as_ref() };
-        start::child(&self.launch, &place).map_err(|error| with_sources(&error))
+        start::child(&self.launch, &place).map_err(|error| chain(&error))
     }
 
     /// Takes in one thing that happened, and whatever carrying out the answers brings.
@@ -358,15 +359,4 @@ impl Host {
         }
         drop(self.lock);
     }
-}
-
-/// An error with all that led to it, on one line.
-pub(super) fn with_sources(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(inner) = source {
-        text.push_str(&format!(": {inner}"));
-        source = inner.source();
-    }
-    text
 }
