@@ -105,6 +105,9 @@ pub(crate) async fn serve(session: &Session, wish: watch::Receiver<Wish>) -> Res
         // The socket goes first: whoever finds none knows that the node is done.
         let removed = std::fs::remove_file(&socket);
         stop.send_replace(true);
+        if ended == Ended::Down {
+            layout.remove_runtime();
+        }
         removed.map(|()| ended)
     };
     let (ended, ()) = tokio::join!(running, server::serve(listener, settings, stopped));

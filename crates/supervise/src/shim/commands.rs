@@ -46,9 +46,7 @@ impl Commands {
                 self.running.insert(id, command);
                 None
             }
-            Err(error) => {
-                Some(Input::CommandEnded { command: id, code: None, output: chain(&error) })
-            }
+            Err(error) => Some(Input::CommandEnded { command: id, code: None, output: chain(&error) }),
         }
     }
 

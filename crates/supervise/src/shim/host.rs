@@ -130,8 +130,8 @@ impl Host {
     }
 
     fn start_child(&self) -> Result<Running, String> {
-        let group = Group::make(self.launch.control_group.as_ref(), &self.launch.limits)
-            .map_err(|error| chain(&error))?;
+        let group =
+            Group::make(self.launch.control_group.as_ref(), &self.launch.limits).map_err(|error| chain(&error))?;
         if let Some(group) = &group {
             let folders = group.folders();
             if folders.iter().any(|path| path.file_name() != self.folder.file_name()) {
