@@ -242,7 +242,7 @@ fn logs_and_events_are_read_without_a_node() {
     let line = "{\"at\":\"2026-11-20T17:00:00.000Z\",\"unit\":\"api.1.1\",\"stream\":\"out\",\"line\":\"hello\"}\n";
     let entry = "{\"id\":1,\"at\":\"2026-11-20T17:00:00.000Z\",\"actor\":\"node\",\"what\":{\"kind\":\"node_stopped\"},\"reason\":\"asked\",\"evidence\":[],\"cause\":null}\n";
     let world = World::new("files")
-        .with("mainstay.yaml", GOOD)
+        .with("mainstay.yaml", &format!("{GOOD}  worker: {{ run: ./worker }}\n"))
         .with(".mainstay/logs/api.1.1/api.1.1.000001.log", line)
         .with(".mainstay/journal/000000000001.jsonl", entry);
     check(
@@ -262,11 +262,20 @@ fn logs_and_events_are_read_without_a_node() {
         expect![[r#""#]],
     );
     check(
-        &world.run(&["logs", "web"]),
+        &world.run(&["logs", "worker"]),
         0,
         expect![[r#""#]],
         expect![[r#"
         no such lines; `mainstay status` shows what there is
+    "#]],
+    );
+    check(
+        &world.run(&["logs", "web"]),
+        1,
+        expect![[r#""#]],
+        expect![[r#"
+        error: nothing here is called web
+        hint: there are api, worker
     "#]],
     );
     check(
