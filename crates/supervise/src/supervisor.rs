@@ -218,8 +218,7 @@ where
 
     /// How each unit stands, by id.
     pub fn snapshot(&self) -> Vec<UnitStatus> {
-        let now = self.system.now();
-        self.units.iter().map(|(id, entry)| status::of(id, entry, now)).collect()
+        self.units.iter().map(|(id, entry)| status::of(id, entry)).collect()
     }
 
     /// The machine underneath.

@@ -22,6 +22,13 @@ pub struct Now {
     pub steady: Duration,
 }
 
+impl Now {
+    /// What the wall clock, as it is set now, shows of a moment of the steady clock that has passed.
+    pub fn wall_of(self, moment: Duration) -> Timestamp {
+        self.wall.before(self.steady.saturating_sub(moment))
+    }
+}
+
 /// Names what was begun, so that its answer finds its way. Never used twice by one supervisor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ticket(pub u64);

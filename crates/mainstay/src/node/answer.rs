@@ -260,7 +260,7 @@ impl Node {
         let run = self.applied.runs.get(unit);
         let run = run.ok_or_else(|| ErrorBody::new(ErrorKind::NotFound, format!("there is no run {unit}")))?;
         let found = self.supervisor.snapshot().into_iter().find(|it| it.unit == *unit);
-        let exit = run.ended.clone().or_else(|| found.as_ref().and_then(exit_of));
+        let exit = run.ended.clone().or_else(|| found.as_ref().and_then(|unit| exit_of(unit, self.now())));
         let (code, signal) = match exit.as_ref().map(|exit| exit.status) {
             Some(ExitStatus::Code(code)) => (Some(code), None),
             Some(ExitStatus::Signal(signal)) => (None, Some(signal)),

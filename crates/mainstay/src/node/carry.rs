@@ -210,7 +210,7 @@ impl Carrier<'_> {
             strategy: rollout::strategy(self.service),
             hook: services::rollout::hook(release, scene.units),
         };
-        let replicas = match services::rollout::observe(self.name, scene.units, scene.now) {
+        let replicas = match services::rollout::observe(self.name, scene.units) {
             Some(observed) => {
                 let step = rollout::decide(&wanted, &observed, scene.now.steady);
                 look.wake_at = [look.wake_at, step.wake_at].into_iter().flatten().min();

@@ -12,6 +12,7 @@ use model::{Exit, ExitStatus, Happening, ServiceName, TimeZoneName, Timestamp, U
 use plan::release::Command;
 use supervise::record::FailureKind;
 use supervise::supervisor::{ForgetError, Notice, State, UnitStatus};
+use sys::Now;
 
 use super::applied::{self, RUNS_KEPT, Run, run_number};
 use super::troubles::About;
@@ -153,7 +154,7 @@ impl Node {
     pub(super) fn end_runs(&mut self, units: &[UnitStatus]) {
         for unit in units {
             let Some(run) = self.applied.runs.get(&unit.unit).filter(|run| run.ended.is_none()) else { continue };
-            let Some(exit) = exit_of(unit) else { continue };
+            let Some(exit) = exit_of(unit, self.now()) else { continue };
             let Some(service) = unit.unit.service() else { continue };
             let ended = Run { ended: Some(exit), ..run.clone() };
             let job = self.applied.job(service, self.now().wall);
@@ -209,16 +210,16 @@ impl Node {
 }
 
 /// How a unit that runs once ended; `None` while it has not.
-pub(super) fn exit_of(unit: &UnitStatus) -> Option<Exit> {
+pub(super) fn exit_of(unit: &UnitStatus, now: Now) -> Option<Exit> {
     match (unit.state, unit.last_failure.as_ref()) {
-        (State::Succeeded, _) => Some(Exit { at: unit.since, status: ExitStatus::Code(0) }),
+        (State::Succeeded, _) => Some(Exit { at: now.wall_of(unit.since), status: ExitStatus::Code(0) }),
         (State::Failed, Some(failure)) => Some(match &failure.what {
             FailureKind::Exit(report) => report.exit.clone(),
             FailureKind::Probe { .. } | FailureKind::Task(_) | FailureKind::Spawn(_) => {
                 Exit { at: failure.at, status: ExitStatus::NotStarted }
             }
         }),
-        (State::Failed, None) => Some(Exit { at: unit.since, status: ExitStatus::Unknown }),
+        (State::Failed, None) => Some(Exit { at: now.wall_of(unit.since), status: ExitStatus::Unknown }),
         _ => None,
     }
 }

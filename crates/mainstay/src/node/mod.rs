@@ -385,10 +385,10 @@ impl Node {
         if self.restarts.is_empty() {
             return;
         }
-        let (units, now) = (self.supervisor.snapshot(), self.now());
+        let units = self.supervisor.snapshot();
         let mut next = Vec::new();
         for (service, pending) in &mut self.restarts {
-            let Some(observed) = services::rollout::observe(service, &units, now) else { continue };
+            let Some(observed) = services::rollout::observe(service, &units) else { continue };
             pending
                 .retain(|(release, number)| observed.iter().any(|it| it.release == *release && it.number == *number));
             if let Some(key) = plan::rollout::next_restart(pending, &observed) {

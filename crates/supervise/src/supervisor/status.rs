@@ -2,9 +2,10 @@
 //!
 //! Start reading at [`UnitStatus`].
 
-use model::{Address, Digest, Pid, Timestamp, UnitId};
+use std::time::Duration;
+
+use model::{Address, Digest, Pid, UnitId};
 use plan::supervision::{Answers, Life, Phase, WaitingOn};
-use sys::Now;
 
 use super::entry::Entry;
 use crate::record::LastFailure;
@@ -18,8 +19,8 @@ pub struct UnitStatus {
     pub wanted: bool,
     /// How it stands.
     pub state: State,
-    /// Since when, on the wall clock.
-    pub since: Timestamp,
+    /// Since when, on the steady clock.
+    pub since: Duration,
     /// The digest of what runs or ran last.
     pub digest: Option<Digest>,
     /// Its child's process id.
@@ -28,8 +29,8 @@ pub struct UnitStatus {
     pub shim: Option<Pid>,
     /// Where it listens.
     pub address: Option<Address>,
-    /// When its child was last started.
-    pub started: Option<Timestamp>,
+    /// When its child was last started, on the steady clock.
+    pub started: Option<Duration>,
     /// How often it was started again after it failed.
     pub restarts: u64,
     /// Why it last failed.
@@ -76,18 +77,18 @@ pub enum State {
     Down,
 }
 
-pub(super) fn of<Task>(unit: &UnitId, entry: &Entry<Task>, now: Now) -> UnitStatus {
+pub(super) fn of<Task>(unit: &UnitId, entry: &Entry<Task>) -> UnitStatus {
     let observed = &entry.standing.observed;
     UnitStatus {
         unit: unit.clone(),
         wanted: entry.standing.wanted.is_some() || entry.standing.held,
         state: state(entry),
-        since: now.wall.before(now.steady.saturating_sub(observed.since)),
+        since: observed.since,
         digest: observed.running.as_ref().map(|running| running.digest),
         pid: entry.child.as_ref().map(|child| child.pid),
         shim: entry.shim.as_ref().map(|shim| shim.pid),
         address: entry.address(),
-        started: entry.launched,
+        started: entry.launched.map(|_| observed.started),
         restarts: entry.restarts,
         last_failure: entry.last_failure.clone(),
         waiting: entry.waiting.clone(),
