@@ -221,7 +221,8 @@ fn note(unit: &UnitStatus, now: Now) -> Option<String> {
         return trouble;
     }
     let waiting = unit.waiting.as_ref().map(|waiting| waiting_text(waiting, now));
-    let failure = unit.last_failure.as_ref().filter(|_| tells_of_now(unit, now)).map(|failure| failure.what.to_string());
+    let failure =
+        unit.last_failure.as_ref().filter(|_| tells_of_now(unit, now)).map(|failure| failure.what.to_string());
     match (trouble.or(failure), waiting) {
         (Some(what), Some(waiting)) if says_when(unit.waiting.as_ref()) => Some(format!("{what}; {waiting}")),
         (what, waiting) => what.or(waiting),
@@ -233,9 +234,10 @@ fn tells_of_now(unit: &UnitStatus, now: Now) -> bool {
     match unit.state {
         State::Unready | State::BackingOff | State::CrashLoop | State::Failed => true,
         // Since it was started, its readiness probe has been answered with a no.
-        State::Starting => {
-            unit.last_failure.as_ref().is_some_and(|failure| unit.started.is_some_and(|at| now.wall_of(at) <= failure.at))
-        }
+        State::Starting => unit
+            .last_failure
+            .as_ref()
+            .is_some_and(|failure| unit.started.is_some_and(|at| now.wall_of(at) <= failure.at)),
         _ => false,
     }
 }
