@@ -98,15 +98,7 @@ impl Stage {
             ["reboot"] => self.drive.reboot(),
             ["copy"] => self.drive.copy(),
             ["clock", step] => self.step_clock(step)?,
-            ["damage", unit] => {
-                let unit = read_unit(unit)?;
-                let path = Inner::folder(&unit).join(RECORD_FILE);
-                let mut world = self.drive.world.change();
-                // Where it listens is lost as well: it may be restarted.
-                world.restart_asked.insert(unit);
-                let bytes = world.files.get_mut(&path).ok_or("it has no record")?;
-                bytes.truncate(bytes.len() / 2);
-            }
+            ["damage", unit] => self.damage(read_unit(unit)?)?,
             ["hang", unit] => {
                 let start = self.start_of(unit)?;
                 if let Some(shim) = self.drive.world.change().shims.get_mut(&start) {
@@ -137,6 +129,17 @@ impl Stage {
             [first, span] => self.open_window(first, read_span(span)?)?,
             _ => return Err("this is no command".to_owned()),
         }
+        Ok(())
+    }
+
+    /// Cuts the record of a unit in half.
+    fn damage(&mut self, unit: UnitId) -> Result<(), String> {
+        let path = Inner::folder(&unit).join(RECORD_FILE);
+        let mut world = self.drive.world.change();
+        // Where it listens is lost as well: it may be restarted.
+        world.restart_asked.insert(unit);
+        let bytes = world.files.get_mut(&path).ok_or("it has no record")?;
+        bytes.truncate(bytes.len() / 2);
         Ok(())
     }
 
