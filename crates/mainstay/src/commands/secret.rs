@@ -61,7 +61,9 @@ enum Action {
     /// Sets the secrets of a .env file, all or none
     Import {
         /// The file; - is standard input.
-        file: PathBuf,
+        // Not `file`: arguments of one name are one argument, and that is the global --file.
+        #[arg(value_name = "FILE")]
+        source: PathBuf,
     },
 }
 
@@ -88,8 +90,8 @@ pub(crate) async fn run(arguments: Arguments, session: &Session) -> Result<ExitC
             access.remove(&name).await?;
             terminal.note(&format!("{name} and all its versions are removed"));
         }
-        Action::Import { file } => {
-            let text = read_import(&session.folder().join(&file), file.as_os_str() == "-")?;
+        Action::Import { source } => {
+            let text = read_import(&session.folder().join(&source), source.as_os_str() == "-")?;
             tell_set(&access.import(&text).await?, session)?;
         }
     }

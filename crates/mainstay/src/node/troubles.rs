@@ -87,7 +87,7 @@ mod tests {
         let web = Subject::Service("web".parse().unwrap());
         troubles.note(About::Look, "blind".to_owned());
         troubles.note_holds([(web.clone(), "KEY is gone".to_owned())]);
-        let told = "web is held, so nothing of it is started or stopped: KEY is gone";
+        let told = "service web is held, so nothing of it is started or stopped: KEY is gone";
         assert_eq!(troubles.of(&About::Hold(web)), Some(told));
         troubles.note_holds([]);
         assert_eq!(troubles.texts().collect::<Vec<_>>(), ["blind"]);

@@ -3,7 +3,7 @@
 //! The services here are scripts that only sleep. Nothing that runs may be stopped because something cannot be seen.
 
 use std::collections::BTreeMap;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use serde_json::Value;
 
@@ -51,10 +51,8 @@ fn kill_node(world: &World) {
 }
 
 /// Starts a node that is given no file: after a while it goes on with what was applied last.
-fn node_without_file(world: &World, change: impl FnOnce(&mut Command)) {
-    let mut command = world.command(&["node"]);
-    change(&mut command);
-    drop(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
+fn node_without_file(world: &World) {
+    drop(world.command(&["node"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
 }
 
 /// Waits until something is told among the problems; the status.
@@ -77,7 +75,7 @@ fn a_service_whose_secret_is_gone_stays_as_it_is_and_the_rest_goes_on() {
     (0..20).for_each(|_| drop(set(&world, "KEY", "another")));
     let other = world.child("other.1.1");
     processes::kill(&other);
-    node_without_file(&world, |_| {});
+    node_without_file(&world);
     let status =
         told(&world, "web is held, so nothing of it is started or stopped: version 1 of KEY is not in the vault");
     assert_eq!(pid_of(&status, "web.1.1"), pid_of(&before, "web.1.1"));
@@ -103,7 +101,7 @@ fn a_service_whose_secret_is_gone_stays_as_it_is_and_the_rest_goes_on() {
 }
 
 #[test]
-fn a_resource_whose_software_is_gone_stays_as_it_is_with_what_uses_it() {
+fn a_resource_of_which_no_server_is_known_stays_as_it_is_with_what_uses_it() {
     let world = world(
         "held-resource",
         "\
@@ -119,11 +117,12 @@ resources:
     kill_node(&world);
     let other = world.child("other.1.1");
     processes::kill(&other);
-    let search = world.folder.join("search");
-    std::fs::create_dir(&search).unwrap();
-    let link = |name: &str| std::os::unix::fs::symlink(format!("/bin/{name}"), search.join(name)).unwrap();
-    ["sh", "sleep"].into_iter().for_each(link);
-    node_without_file(&world, |command| drop(command.env("PATH", &search)));
+    // What tells which server wrote the data cannot be read for a while.
+    let manifest = world.state.join("resources/cache/data/appendonlydir/appendonly.aof.manifest");
+    let aside = world.folder.join("manifest");
+    std::fs::rename(&manifest, &aside).unwrap();
+    std::os::unix::fs::symlink("nowhere", &manifest).unwrap();
+    node_without_file(&world);
     told(&world, "cache is held, so nothing of it is started or stopped: ");
     told(&world, "web is held, so nothing of it is started or stopped: it uses cache, which is held");
     let again = || world.status().filter(|status| service(status, "other")["state"] == "ready");
@@ -131,10 +130,8 @@ resources:
     for unit in ["cache", "web.1.1"] {
         assert_eq!(pid_of(&status, unit), pid_of(&before, unit), "{unit} was restarted");
     }
-    // Once it is installed, nobody has to say so.
-    let server =
-        ["/usr/bin/redis-server", "/usr/local/bin/redis-server"].into_iter().find(|it| std::fs::exists(it).unwrap());
-    std::os::unix::fs::symlink(server.unwrap(), search.join("redis-server")).unwrap();
+    // Once that is mended, nobody has to say so.
+    std::fs::rename(&aside, &manifest).unwrap();
     let (status, _) = world.wait_for("all", || world.status().filter(|status| status["settled"] == true));
     for unit in ["cache", "web.1.1"] {
         assert_eq!(pid_of(&status, unit), pid_of(&before, unit), "{unit} was restarted");
