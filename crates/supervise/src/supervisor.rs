@@ -24,7 +24,7 @@ use std::time::Duration;
 
 use model::event::Evidence;
 use model::{Happening, UnitId};
-use plan::supervision::{Circumstances, Decision, Phase, decide};
+use plan::supervision::{Circumstances, Decision, Observed, Phase, decide};
 use sys::{ConnectionId, Event, FileError, System, Ticket};
 
 use crate::record::{Here, UnitFolders};
@@ -166,7 +166,9 @@ where
 
     /// Tries at once whatever waits after failures, now or once it is wanted. What runs goes on.
     pub fn try_failed_again(&mut self) {
-        let waiting = self.units.values_mut().filter(|entry| entry.standing.observed.phase == Phase::Down);
+        // After one failure nothing waits: it is started again at once, and counted as that.
+        let waits = |observed: &Observed| observed.phase == Phase::Down && observed.failures.in_a_row() > 1;
+        let waiting = self.units.values_mut().filter(|entry| waits(&entry.standing.observed));
         waiting.for_each(|entry| entry.observed().forgive());
         self.settle();
     }

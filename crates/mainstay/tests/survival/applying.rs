@@ -73,7 +73,10 @@ fn after_down_a_changed_file_starts_nothing_of_the_old_release() {
     let (world, marks) = stopped("changed-after-down");
     world.write(&file("new"));
     let planned = plan(&world);
-    assert!(planned.contains("will start\n  web  release 1 → 2: another text of its script, another command, 1 replica\n"), "{planned}");
+    assert!(
+        planned.contains("will start\n  web  release 1 → 2: another text of its script, another command, 1 replica\n"),
+        "{planned}"
+    );
     assert!(!planned.contains("before an old one stops"), "{planned}");
     let status = world.up();
     assert_eq!((marks.starts("old"), marks.starts("new")), (1, 1), "{}", world.events());
