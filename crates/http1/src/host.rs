@@ -4,6 +4,8 @@
 
 use std::net::Ipv6Addr;
 
+use memchr::memchr;
+
 use crate::Refusal;
 
 /// Bytes of a name; DNS permits 253.
@@ -41,10 +43,13 @@ impl<'a> Host<'a> {
     }
 }
 
-/// The name and what stands behind its colon.
+/// The name and what stands behind its colon. Colons within brackets belong to an address.
 fn divide(text: &[u8]) -> (&[u8], Option<&[u8]>) {
-    let from = text.iter().position(|byte| *byte == b']').unwrap_or(0);
-    match text[from..].iter().position(|byte| *byte == b':') {
+    let from = match text {
+        [b'[', ..] => memchr(b']', text).unwrap_or(0),
+        _ => 0,
+    };
+    match memchr(b':', &text[from..]) {
         Some(colon) => (&text[..from + colon], Some(&text[from + colon + 1..])),
         None => (text, None),
     }
@@ -53,12 +58,20 @@ fn divide(text: &[u8]) -> (&[u8], Option<&[u8]>) {
 fn is_name(name: &[u8]) -> bool {
     match name {
         [b'[', address @ .., b']'] => std::str::from_utf8(address).is_ok_and(|text| text.parse::<Ipv6Addr>().is_ok()),
-        name => {
-            let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
-            (1..=NAME_BYTES_MAX).contains(&name.len()) && name.iter().all(is_part)
-        }
+        name => (1..=NAME_BYTES_MAX).contains(&name.len()) && name.iter().all(|byte| IN_NAME[usize::from(*byte)]),
     }
 }
+
+/// Which bytes may stand in a name.
+const IN_NAME: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 128_u8 {
+        table[byte as usize] = byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
+        byte += 1;
+    }
+    table
+};
 
 fn is_port(digits: &[u8]) -> bool {
     // At most five digits: the sum cannot overflow.

@@ -14,13 +14,8 @@ pub struct Target<'a> {
 impl<'a> Target<'a> {
     /// Reads an origin form (`/a?b`), an absolute form (`http://host/a?b`) or an asterisk.
     pub fn parse(text: &'a [u8]) -> Result<Self, Refusal> {
-        if !text.iter().all(u8::is_ascii_graphic) {
-            return Err(Refusal::BadTarget);
-        }
-        if text.contains(&b'#') {
-            return Err(Refusal::FragmentInTarget);
-        }
         match text {
+            text if !text.iter().all(|byte| byte.is_ascii_graphic() && *byte != b'#') => Err(why_not_graphic(text)),
             [b'/', ..] | b"*" => Ok(Self { host: None, rest: text }),
             _ => Self::absolute(text),
         }
@@ -74,6 +69,14 @@ impl<'a> Target<'a> {
             out.push(b'/');
         }
         out.extend_from_slice(self.rest);
+    }
+}
+
+#[cold]
+fn why_not_graphic(text: &[u8]) -> Refusal {
+    match text.iter().all(u8::is_ascii_graphic) {
+        true => Refusal::FragmentInTarget,
+        false => Refusal::BadTarget,
     }
 }
 
