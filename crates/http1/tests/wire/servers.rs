@@ -23,7 +23,7 @@ pub(crate) struct Kind {
     /// Prints its version.
     version: &'static str,
     /// Writes its configuration into a folder and says how to start it there.
-    command: fn(&Path, u16) -> Vec<String>,
+    command: fn(&Place) -> Vec<String>,
 }
 
 pub(crate) const KINDS: &[Kind] = &[
@@ -51,9 +51,9 @@ impl Kind {
         if let Some(missing) = self.programs.iter().find(|program| !is_installed(program)) {
             return Err(format!("{missing} is not installed"));
         }
-        let folder = scratch(self.name);
-        let port = free_port();
-        let words = (self.command)(&folder, port);
+        let place = Place { folder: scratch(self.name), port: free_port() };
+        let words = (self.command)(&place);
+        let Place { folder, port } = place;
         let child = Command::new(self.programs[0])
             .args(&words)
             .current_dir(&folder)
@@ -135,156 +135,72 @@ fn free_port() -> u16 {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
 }
 
+/// Where one server runs.
+struct Place {
+    folder: PathBuf,
+    port: u16,
+}
+
+impl Place {
+    /// Writes a file into the folder, with this place filled in.
+    fn write(&self, name: &str, text: &str) {
+        let text =
+            text.replace("@folder@", &self.folder.display().to_string()).replace("@port@", &self.port.to_string());
+        std::fs::write(self.folder.join(name), text).unwrap();
+    }
+
+    /// The same for a proxy, with an echo behind it.
+    fn write_proxy(&self, name: &str, text: &str) {
+        self.write(name, &text.replace("@upstream@", &echo::serve().to_string()));
+    }
+}
+
 fn words(text: &str) -> Vec<String> {
     text.split(' ').map(str::to_owned).collect()
 }
 
-fn write(folder: &Path, name: &str, text: &str) {
-    std::fs::write(folder.join(name), text).unwrap();
-}
-
-fn nginx(folder: &Path, port: u16) -> Vec<String> {
-    let (at, upstream) = (folder.display(), echo::serve());
-    let text = format!(
-        "daemon off; master_process off; pid {at}/pid; error_log stderr;
-events {{ worker_connections 512; }}
-http {{
-    access_log off;
-    client_body_temp_path {at}/body; proxy_temp_path {at}/proxy; fastcgi_temp_path {at}/fastcgi;
-    uwsgi_temp_path {at}/uwsgi; scgi_temp_path {at}/scgi;
-    large_client_header_buffers 8 64k; client_max_body_size 0;
-    underscores_in_headers on; ignore_invalid_headers off; merge_slashes off;
-    server {{
-        listen 127.0.0.1:{port};
-        location / {{
-            proxy_pass http://{upstream}; proxy_http_version 1.1; proxy_set_header Host $http_host;
-            proxy_buffer_size 64k; proxy_buffers 16 64k;
-        }}
-    }}
-}}
-"
-    );
-    write(folder, "nginx.conf", &text);
+fn nginx(place: &Place) -> Vec<String> {
+    place.write_proxy("nginx.conf", include_str!("servers/nginx.conf"));
+    let at = place.folder.display();
     words(&format!("-p {at} -c {at}/nginx.conf"))
 }
 
-fn haproxy(folder: &Path, port: u16) -> Vec<String> {
-    let upstream = echo::serve();
-    let text = format!(
-        "global
-    tune.bufsize 65536
-    tune.http.maxhdr 300
-defaults
-    mode http
-    timeout connect 5s
-    timeout client 5s
-    timeout server 5s
-frontend all
-    bind 127.0.0.1:{port}
-    default_backend echo
-backend echo
-    server one {upstream}
-"
-    );
-    write(folder, "haproxy.cfg", &text);
-    words(&format!("-db -f {}/haproxy.cfg", folder.display()))
+fn haproxy(place: &Place) -> Vec<String> {
+    place.write_proxy("haproxy.cfg", include_str!("servers/haproxy.cfg"));
+    words("-db -f haproxy.cfg")
 }
 
-fn apache(folder: &Path, port: u16) -> Vec<String> {
-    let (at, upstream) = (folder.display(), echo::serve());
-    let modules = "/usr/lib/apache2/modules";
-    let text = format!(
-        "ServerRoot {at}
-ServerName localhost
-PidFile {at}/pid
-ErrorLog {at}/log
-Listen 127.0.0.1:{port}
-LoadModule mpm_event_module {modules}/mod_mpm_event.so
-LoadModule authz_core_module {modules}/mod_authz_core.so
-LoadModule proxy_module {modules}/mod_proxy.so
-LoadModule proxy_http_module {modules}/mod_proxy_http.so
-LimitRequestLine 65536
-LimitRequestFieldSize 65536
-LimitRequestFields 300
-AllowEncodedSlashes NoDecode
-MergeSlashes Off
-TraceEnable extended
-ProxyPreserveHost On
-ProxyAddHeaders Off
-ProxyPass / http://{upstream}/ nocanon
-"
-    );
-    write(folder, "apache.conf", &text);
-    words(&format!("-X -f {at}/apache.conf"))
+fn apache(place: &Place) -> Vec<String> {
+    place.write_proxy("apache.conf", include_str!("servers/apache.conf"));
+    words(&format!("-X -f {}/apache.conf", place.folder.display()))
 }
 
-fn node(folder: &Path, port: u16) -> Vec<String> {
-    let text = format!(
-        "const hex = (text) => Buffer.from(text, 'latin1').toString('hex');
-require('http').createServer((request, response) => {{
-  const pieces = [];
-  request.on('data', (piece) => pieces.push(piece));
-  request.on('end', () => {{
-    let text = `method ${{request.method}}\\ntarget ${{request.url}}\\n`;
-    for (let i = 0; i < request.rawHeaders.length; i += 2)
-      text += `field ${{request.rawHeaders[i]}} ${{hex(request.rawHeaders[i + 1])}}\\n`;
-    response.end(text + `body ${{Buffer.concat(pieces).toString('hex')}}\\n`);
-  }});
-}}).listen({port}, '127.0.0.1');
-"
-    );
-    write(folder, "echo.js", &text);
+fn node(place: &Place) -> Vec<String> {
+    place.write("echo.js", include_str!("servers/echo.js"));
     words("--max-http-header-size=65536 echo.js")
 }
 
-fn uvicorn_h11(folder: &Path, port: u16) -> Vec<String> {
-    uvicorn(folder, port, "h11 --h11-max-incomplete-event-size 65536")
+fn uvicorn_h11(place: &Place) -> Vec<String> {
+    uvicorn(place, "h11 --h11-max-incomplete-event-size 65536")
 }
 
-fn uvicorn_httptools(folder: &Path, port: u16) -> Vec<String> {
-    uvicorn(folder, port, "httptools")
+fn uvicorn_httptools(place: &Place) -> Vec<String> {
+    uvicorn(place, "httptools")
 }
 
-fn uvicorn(folder: &Path, port: u16, parser: &str) -> Vec<String> {
-    let text = "async def echo(scope, receive, send):
-    if scope['type'] != 'http':
-        return
-    body, more = b'', True
-    while more:
-        event = await receive()
-        body += event.get('body', b'')
-        more = event.get('more_body', False)
-    target = scope['raw_path'] + (b'?' + scope['query_string'] if scope['query_string'] else b'')
-    text = f\"method {scope['method']}\\ntarget {target.decode('latin1')}\\n\"
-    for name, value in scope['headers']:
-        text += f\"field {name.decode('latin1')} {value.hex()}\\n\"
-    text += f'body {body.hex()}\\n'
-    out = text.encode('latin1')
-    await send({'type': 'http.response.start', 'status': 200, 'headers': [(b'content-length', b'%d' % len(out))]})
-    await send({'type': 'http.response.body', 'body': b'' if scope['method'] == 'HEAD' else out})
-";
-    write(folder, "echo.py", text);
+fn uvicorn(place: &Place, parser: &str) -> Vec<String> {
+    place.write("asgi_echo.py", include_str!("servers/asgi_echo.py"));
+    let (folder, port) = (place.folder.display(), place.port);
     words(&format!(
-        "--app-dir {} --port {port} --lifespan off --ws none --no-proxy-headers --http {parser} echo:echo",
-        folder.display()
+        "--app-dir {folder} --port {port} --lifespan off --ws none --no-proxy-headers --http {parser} asgi_echo:echo"
     ))
 }
 
-fn gunicorn(folder: &Path, port: u16) -> Vec<String> {
-    let text = "def echo(environ, start_response):
-    body = environ['wsgi.input'].read()
-    text = f\"method {environ['REQUEST_METHOD']}\\ntarget {environ['RAW_URI']}\\n\"
-    for name, value in environ.items():
-        if name.startswith('HTTP_') or name in ('CONTENT_TYPE', 'CONTENT_LENGTH'):
-            text += f\"field {name.removeprefix('HTTP_')} {value.encode('latin1').hex()}\\n\"
-    out = (text + f'body {body.hex()}\\n').encode('latin1')
-    start_response('200 OK', [('Content-Length', str(len(out)))])
-    return [b'' if environ['REQUEST_METHOD'] == 'HEAD' else out]
-";
-    write(folder, "echo.py", text);
+fn gunicorn(place: &Place) -> Vec<String> {
+    place.write("wsgi_echo.py", include_str!("servers/wsgi_echo.py"));
+    let (folder, port) = (place.folder.display(), place.port);
     let limits = "--limit-request-line 0 --limit-request-fields 300 --limit-request-field_size 0";
     words(&format!(
-        "--chdir {} --bind 127.0.0.1:{port} --worker-class gthread --threads 4 --header-map dangerous {limits} echo:echo",
-        folder.display()
+        "--chdir {folder} --bind 127.0.0.1:{port} --worker-class gthread --threads 4 --header-map dangerous {limits} wsgi_echo:echo"
     ))
 }
