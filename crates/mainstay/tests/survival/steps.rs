@@ -8,6 +8,8 @@ use std::path::Path;
 use std::process::{Child, Command};
 use std::time::Duration;
 
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+
 use crate::processes::{self, Process};
 use crate::site::{FILE, addresses, note, page};
 use crate::world::{Ran, World, ended, pid_of, steady, tell};
@@ -89,10 +91,13 @@ fn stopped(name: &str) -> World {
     world
 }
 
-/// Puts the state directory back to how the copy has it.
+/// Puts the state directory back to how the copy has it. There is one at every moment: the user ids of one that is
+/// gone are given to other stacks.
 fn restore(world: &World) {
-    std::fs::remove_dir_all(&world.state).unwrap();
-    copy(&world.folder.join("copy"), &world.state);
+    let fresh = world.folder.join("fresh");
+    copy(&world.folder.join("copy"), &fresh);
+    renameat_with(CWD, &fresh, CWD, &world.state, RenameFlags::EXCHANGE).unwrap();
+    std::fs::remove_dir_all(&fresh).unwrap();
 }
 
 /// Goes through the steps of something, until one run has no n-th entry. Says how many there were.
