@@ -38,7 +38,7 @@ use crate::password::Passwords;
 use crate::photos::Photos;
 use crate::tenant::TenantId;
 use crate::token::Tokens;
-use crate::{Failure, asked_to_stop, settings, with_causes};
+use crate::{Failure, settings, stopping, with_causes};
 
 use metrics::Metrics;
 use problem::Problem;
@@ -78,23 +78,16 @@ pub(crate) async fn run() -> Result<(), Failure> {
         watchers: Arc::default(),
         live: TaskTracker::new(),
         metrics: Metrics::default(),
-        stopping: CancellationToken::new(),
+        stopping: stopping()?,
     });
     let failed = |source| Failure::Serve { port, source };
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.map_err(failed)?;
     tracing::info!(address = %listener.local_addr().map_err(failed)?, "serving");
     tokio::spawn(changes::listen(client, Arc::clone(&app.watchers)));
-    tokio::spawn(stop_when_asked(app.stopping.clone()));
     tokio::select! {
         served = serve_until_drained(listener, &app) => served.map_err(failed),
         () = deadline(&app.stopping) => Err(Failure::Late),
     }
-}
-
-async fn stop_when_asked(stopping: CancellationToken) {
-    asked_to_stop().await;
-    tracing::info!("stopping");
-    stopping.cancel();
 }
 
 async fn serve_until_drained(listener: TcpListener, app: &Arc<App>) -> std::io::Result<()> {

@@ -29,6 +29,9 @@ mod settings;
 
 use std::process::ExitCode;
 
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
 const USAGE: &str = "usage: directory serve | work | migrate | digest | seed";
 
 /// Why a command ended without doing its work.
@@ -46,6 +49,8 @@ enum Failure {
     Photos(#[from] photos::Error),
     #[error(transparent)]
     Password(#[from] password::Error),
+    #[error("SIGTERM cannot be watched")]
+    Signal(#[source] std::io::Error),
     #[error("cannot serve on port {port}")]
     Serve { port: u16, source: std::io::Error },
     #[error("requests were still open {} s after the signal to stop, and were cut off", api::DRAIN.as_secs())]
@@ -88,13 +93,15 @@ fn with_causes(error: &dyn std::error::Error) -> String {
     line
 }
 
-/// Resolves when this process is asked to stop.
-async fn asked_to_stop() {
-    use tokio::signal::unix::{SignalKind, signal};
-    match signal(SignalKind::terminate()) {
-        Ok(mut terminate) => {
-            terminate.recv().await;
-        }
-        Err(error) => tracing::error!(%error, "SIGTERM cannot be watched, stopping now"),
-    }
+/// Cancelled when the node asks this process to stop. From here on, SIGTERM does not end it by itself.
+fn stopping() -> Result<CancellationToken, Failure> {
+    let mut terminate = signal(SignalKind::terminate()).map_err(Failure::Signal)?;
+    let stopping = CancellationToken::new();
+    let told = stopping.clone();
+    tokio::spawn(async move {
+        terminate.recv().await;
+        tracing::info!("stopping");
+        told.cancel();
+    });
+    Ok(stopping)
 }

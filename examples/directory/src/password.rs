@@ -10,6 +10,9 @@ use tokio::sync::Semaphore;
 /// How many passwords are hashed at once in this process; each takes 19 MiB meanwhile.
 const AT_ONCE: usize = 2;
 
+/// How many passwords may wait for their turn; at 20 ms each that is half a second.
+const WAITING_MAX: usize = 48;
+
 /// A password could not be hashed or held against a hash.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
@@ -17,6 +20,8 @@ pub(crate) enum Error {
     Hash(#[from] argon2::password_hash::Error),
     #[error("a stored password hash cannot be read")]
     Stored(#[from] argon2::password_hash::phc::Error),
+    #[error("too many passwords wait to be looked at")]
+    Busy,
     #[error("the work on a password broke off")]
     Broken(#[from] tokio::task::JoinError),
 }
@@ -24,13 +29,19 @@ pub(crate) enum Error {
 /// Hashes passwords and holds them against hashes.
 pub(crate) struct Passwords {
     turns: Arc<Semaphore>,
+    /// Places in the queue, turns included.
+    places: Semaphore,
     /// The hash of a password that nobody has: an unknown name takes as long as a wrong password.
     nobodys: String,
 }
 
 impl Passwords {
     pub(crate) async fn new() -> Result<Self, Error> {
-        let mut passwords = Self { turns: Arc::new(Semaphore::new(AT_ONCE)), nobodys: String::new() };
+        let mut passwords = Self {
+            turns: Arc::new(Semaphore::new(AT_ONCE)),
+            places: Semaphore::new(AT_ONCE + WAITING_MAX),
+            nobodys: String::new(),
+        };
         passwords.nobodys = passwords.hash(crate::random::token()).await?;
         Ok(passwords)
     }
@@ -59,6 +70,7 @@ impl Passwords {
         &self,
         work: impl FnOnce() -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
+        let _place = self.places.try_acquire().map_err(|_| Error::Busy)?;
         // The semaphore is never closed; a turn is then had at once.
         let turn = Arc::clone(&self.turns).acquire_owned().await.ok();
         tokio::task::spawn_blocking(move || {
@@ -72,7 +84,16 @@ impl Passwords {
 
 #[cfg(test)]
 mod tests {
-    use super::Passwords;
+    use super::{AT_ONCE, Error, Passwords, WAITING_MAX};
+
+    #[tokio::test]
+    async fn the_queue_has_an_end() {
+        let passwords = Passwords::new().await.unwrap();
+        let queue = passwords.places.try_acquire_many((AT_ONCE + WAITING_MAX) as u32).unwrap();
+        assert!(matches!(passwords.hash("one more".to_owned()).await, Err(Error::Busy)));
+        drop(queue);
+        assert!(passwords.hash("one more".to_owned()).await.is_ok());
+    }
 
     #[tokio::test]
     async fn only_the_hashed_password_is_it() {

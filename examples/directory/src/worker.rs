@@ -5,7 +5,6 @@
 
 mod thumbnail;
 
-use std::pin::pin;
 use std::time::Duration;
 
 use axum::body::Bytes;
@@ -18,7 +17,7 @@ use crate::database::{Database, people, tenants, unused_photos};
 use crate::person::{PersonId, PhotoId, Thumbnail};
 use crate::photos::{Name, Photos, Size};
 use crate::tenant::TenantId;
-use crate::{Failure, asked_to_stop, database, photos, settings, with_causes};
+use crate::{Failure, database, photos, settings, stopping, with_causes};
 
 /// How often jobs that other workers left behind are looked for.
 const LOOK_EVERY: Duration = Duration::from_secs(15);
@@ -57,10 +56,10 @@ pub(crate) async fn run() -> Result<(), Failure> {
         photos: Photos::open(settings::photos()?)?,
     };
     tracing::info!(worker = worker.name, "working");
-    let mut stop = pin!(asked_to_stop());
+    let stopping = stopping()?;
     let mut rounds = Rounds::default();
-    loop {
-        // A round is never interrupted half-way.
+    // A round is never interrupted half-way.
+    while !stopping.is_cancelled() {
         let pause = match worker.round(&mut rounds).await {
             Ok(()) => Duration::ZERO,
             Err(error) => {
@@ -69,11 +68,11 @@ pub(crate) async fn run() -> Result<(), Failure> {
             }
         };
         tokio::select! {
-            biased;
-            () = &mut stop => return Ok(()),
+            () = stopping.cancelled() => {}
             () = sleep(pause) => {}
         }
     }
+    Ok(())
 }
 
 /// What was last done when.
@@ -150,19 +149,10 @@ impl Worker {
     /// Makes a photo's small copy, stores it, and only then notes that it is there.
     async fn thumbnail(&self, tenant: &TenantId, person: PersonId, photo: &PhotoId) -> Result<(), Error> {
         let name = Name { tenant, person, photo };
-        let Some(original) = self.photos.get(&name, Size::Original).await? else {
-            // Replaced and removed meanwhile.
-            return Ok(());
-        };
-        let made = match tokio::task::spawn_blocking(move || thumbnail::make(&original)).await? {
-            Ok(small) => {
-                self.photos.put(&name, Size::Thumbnail, Bytes::from(small)).await?;
-                Thumbnail::Ready
-            }
-            Err(error) => {
-                tracing::warn!(%tenant, %person, error = with_causes(&error), "a photo cannot be read");
-                Thumbnail::Impossible
-            }
+        let made = match self.photos.get(&name, Size::Original).await? {
+            Some(original) => self.store_small(&name, original).await?,
+            // Replaced and removed meanwhile; if not, it is lost.
+            None => Thumbnail::Impossible,
         };
         let mut connection = self.database.connection().await?;
         let scope = connection.scope(tenant).await?;
@@ -173,6 +163,20 @@ impl Worker {
             changes::tell(&self.cache, tenant, &Change::Changed { person }).await?;
         }
         Ok(())
+    }
+
+    async fn store_small(&self, name: &Name<'_>, original: Bytes) -> Result<Thumbnail, Error> {
+        match tokio::task::spawn_blocking(move || thumbnail::make(&original)).await? {
+            Ok(small) => {
+                self.photos.put(name, Size::Thumbnail, small.into()).await?;
+                Ok(Thumbnail::Ready)
+            }
+            Err(error) => {
+                let Name { tenant, person, .. } = name;
+                tracing::warn!(%tenant, %person, error = with_causes(&error), "a photo cannot be read");
+                Ok(Thumbnail::Impossible)
+            }
+        }
     }
 
     /// Removes a photo's objects, and only then forgets the photo.

@@ -1,9 +1,14 @@
 // Changes as they happen, over a WebSocket that is opened again when it was lost.
 
+import { loggedOut } from "./api.js";
+
 /** @typedef {{ kind: "changed" | "removed", person: number } | { kind: "unknown" }} Change */
 
 /** The pauses before opening again, in milliseconds; the last one stays. */
 const PAUSES = [500, 1000, 2000, 5000, 10000];
+
+/** The code that the API closes with when the session has ended. */
+const SESSION_ENDED = 1008;
 
 /** @type {Set<(change: Change) => void>} */
 const listeners = new Set();
@@ -43,8 +48,9 @@ function open() {
     lost = 0;
   };
   opened.onmessage = (message) => tell(JSON.parse(message.data));
-  opened.onclose = () => {
+  opened.onclose = ({ code }) => {
     socket = null;
+    if (code === SESSION_ENDED) loggedOut.dispatchEvent(new Event("out"));
     if (!wanted) return;
     // Not all at once: a server that comes back is asked by everybody.
     const pause = PAUSES[Math.min(lost, PAUSES.length - 1)] * (0.5 + Math.random());

@@ -35,7 +35,7 @@ pub(super) enum Problem {
     Invalid(FieldErrors),
     /// Too many failed logins.
     TooManyAttempts,
-    /// As many watch as this process can serve.
+    /// As many watch or log in as this process can serve.
     Full,
     /// This process is about to end.
     Stopping,
@@ -157,7 +157,10 @@ impl From<photos::Error> for Problem {
 
 impl From<password::Error> for Problem {
     fn from(error: password::Error) -> Self {
-        Self::Broken(with_causes(&error))
+        match error {
+            password::Error::Busy => Self::Full,
+            error => Self::Broken(with_causes(&error)),
+        }
     }
 }
 

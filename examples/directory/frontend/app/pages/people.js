@@ -7,8 +7,8 @@ import { onChange } from "../live.js";
 
 /** How long typing must pause before it is searched for, in milliseconds. */
 const TYPING_PAUSE = 150;
-/** How long changes are gathered before the list is asked for again, in milliseconds. */
-const CHANGES_PAUSE = 250;
+/** How long changes are gathered before the list is asked for again, in milliseconds: the first, and further ones. */
+const CHANGES_PAUSE = { first: 200, further: 2000 };
 /** How many people a part of the list has. */
 const PART = 50;
 
@@ -37,17 +37,17 @@ export async function peoplePage(main, { query }) {
   const ask = () => list.ask(search.value.trim(), department.value);
 
   let pause = 0;
-  const later = (/** @type {number} */ milliseconds, /** @type {() => void} */ work) => {
+  search.addEventListener("input", () => {
     clearTimeout(pause);
-    pause = setTimeout(work, milliseconds);
-  };
-  search.addEventListener("input", () => later(TYPING_PAUSE, ask));
+    pause = setTimeout(ask, TYPING_PAUSE);
+  });
   department.addEventListener("change", ask);
   const steps = (/** @type {KeyboardEvent} */ event) => step(event, search, list.element);
   document.addEventListener("keydown", steps);
+  const changes = gathered(() => list.askAgain());
   const deaf = onChange((change) => {
     if (change.kind === "changed") list.mark(change.person);
-    later(CHANGES_PAUSE, () => list.askAgain());
+    changes.come();
   });
 
   fill(
@@ -69,9 +69,27 @@ export async function peoplePage(main, { query }) {
     clearTimeout(pause);
     document.removeEventListener("keydown", steps);
     deaf();
+    changes.stop();
     list.stop();
   };
   return { title: "People", leave };
+}
+
+/**
+ * Does something soon after a change has come, once for all that come meanwhile, and not too often.
+ * @param {() => void} work
+ */
+function gathered(work) {
+  let [timer, last] = [0, 0];
+  const come = () => {
+    if (timer) return;
+    const pause = Math.max(CHANGES_PAUSE.first, last + CHANGES_PAUSE.further - Date.now());
+    timer = setTimeout(() => {
+      [timer, last] = [0, Date.now()];
+      work();
+    }, pause);
+  };
+  return { come, stop: () => clearTimeout(timer) };
 }
 
 /** @param {import("../api.js").Digest} digest */
