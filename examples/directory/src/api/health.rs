@@ -1,4 +1,4 @@
-//! Probes.
+//! What probes ask: is it ready, is it alive?
 
 use std::sync::Arc;
 
