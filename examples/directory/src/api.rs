@@ -23,7 +23,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::DefaultBodyLimit;
-use axum::middleware::{from_fn, from_fn_with_state};
+use axum::http::{HeaderValue, header};
+use axum::middleware::{from_fn, from_fn_with_state, map_response};
+use axum::response::Response;
 use axum::routing::{get, post, put};
 use axum::{Router, serve};
 use tokio::net::TcpListener;
@@ -125,7 +127,8 @@ fn routes(app: &Arc<App>) -> Router {
         .layer(DefaultBodyLimit::max(BODY_MAX))
         .merge(photos.layer(DefaultBodyLimit::max(photos::BODY_MAX)))
         .fallback(async || Problem::NotFound)
-        .layer(from_fn(origin::refuse_foreign));
+        .layer(from_fn(origin::refuse_foreign))
+        .layer(map_response(kept_by_nobody));
     Router::new()
         .nest("/api", api)
         .route("/readyz", get(health::ready))
@@ -134,6 +137,12 @@ fn routes(app: &Arc<App>) -> Router {
         .fallback(async || Problem::NotFound)
         .layer(from_fn_with_state(Arc::clone(app), observe::observe))
         .with_state(Arc::clone(app))
+}
+
+/// What is told to one viewer is not for another, so no cache on the way may keep it, unless the answer says more.
+async fn kept_by_nobody(mut response: Response) -> Response {
+    response.headers_mut().entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    response
 }
 
 impl App {

@@ -61,17 +61,15 @@ pub(super) async fn token(
 ) -> Result<impl IntoResponse, Problem> {
     let viewer = authenticate(&app, &tenant, login).await?;
     let token = app.tokens.issue(viewer, Timestamp::now())?;
-    let body = json!({ "token": token, "type": "Bearer", "expires_in": LIFE_SECONDS });
-    Ok(([(header::CACHE_CONTROL, "no-store")], axum::Json(body)))
+    Ok(axum::Json(json!({ "token": token, "type": "Bearer", "expires_in": LIFE_SECONDS })))
 }
 
 async fn authenticate(app: &App, tenant: &TenantId, login: Login) -> Result<Viewer, Problem> {
     let email = login.email.trim().to_lowercase();
-    let known = find(app, tenant, &email).await?;
     if !attempts::may_try(&app.cache, tenant, &email).await? {
         return Err(Problem::TooManyAttempts);
     }
-    let (viewer, hash) = known.unzip();
+    let (viewer, hash) = find(app, tenant, &email).await?.unzip();
     if !app.passwords.is(login.password, hash).await? {
         return Err(Problem::WrongLogin);
     }

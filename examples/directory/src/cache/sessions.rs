@@ -19,6 +19,9 @@ const IDLE_SECONDS: u64 = 30 * 60;
 /// How long a session lives at most, in seconds.
 pub(crate) const LIFE_SECONDS: i64 = 12 * 60 * 60;
 
+/// How many sessions somebody may have; the oldest end beyond.
+const SESSIONS_MAX: usize = 50;
+
 /// What is stored of a session.
 #[derive(Serialize, Deserialize)]
 struct Session {
@@ -32,17 +35,36 @@ pub(crate) async fn begin(cache: &Cache, viewer: Viewer, now: Timestamp) -> Resu
     let token = random::token();
     let (key, index) = (key(&token), index(&viewer.tenant, viewer.who));
     let session = serde_json::to_string(&Session { viewer, until: now.as_second() + LIFE_SECONDS })?;
-    redis::pipe()
+    let (count,): (usize,) = redis::pipe()
         .atomic()
         .set_ex(&key, session, IDLE_SECONDS)
         .ignore()
-        .sadd(&index, &key)
+        .zrembyscore(&index, "-inf", begun_before(now))
+        .ignore()
+        .zadd(&index, &key, now.as_millisecond())
         .ignore()
         .expire(&index, LIFE_SECONDS)
         .ignore()
-        .exec_async(&mut cache.clone())
+        .zcard(&index)
+        .query_async(&mut cache.clone())
         .await?;
+    end_oldest(cache, &index, count.saturating_sub(SESSIONS_MAX)).await?;
     Ok(token)
+}
+
+/// What began before that, in milliseconds, has ended.
+fn begun_before(now: Timestamp) -> i64 {
+    now.as_millisecond() - LIFE_SECONDS * 1000
+}
+
+async fn end_oldest(cache: &Cache, index: &str, count: usize) -> Result<(), Error> {
+    if count == 0 {
+        return Ok(());
+    }
+    let mut cache = cache.clone();
+    let oldest: Vec<(String, f64)> = cache.zpopmin(index, count as isize).await?;
+    let keys: Vec<String> = oldest.into_iter().map(|(key, _)| key).collect();
+    Ok(cache.del(keys).await?)
 }
 
 /// Whose session this is, if it has not ended. That is a use of it.
@@ -71,7 +93,7 @@ pub(crate) async fn end(cache: &Cache, token: &str) -> Result<(), Error> {
 pub(crate) async fn end_all(cache: &Cache, tenant: &TenantId, who: Who) -> Result<(), Error> {
     let index = index(tenant, who);
     let mut cache = cache.clone();
-    let mut keys: Vec<String> = cache.smembers(&index).await?;
+    let mut keys: Vec<String> = cache.zrange(&index, 0, -1).await?;
     keys.push(index);
     Ok(cache.del(keys).await?)
 }
@@ -80,7 +102,7 @@ fn key(token: &str) -> String {
     format!("session:{}", random::in_hex(&Sha256::digest(token)))
 }
 
-/// The key of all sessions of somebody.
+/// The key of the keys of all sessions of somebody, by when each began, in milliseconds.
 fn index(tenant: &TenantId, who: Who) -> String {
     format!("sessions:{tenant}:{who}")
 }

@@ -25,7 +25,8 @@ async fn a_session_lasts_from_login_to_logout() {
     assert!(cookie.starts_with("__Host-session="), "{cookie}");
     assert!(cookie.ends_with("; Path=/; Max-Age=43200; Secure; HttpOnly; SameSite=Strict"), "{cookie}");
     let visitor = stranger.with("cookie", cookie.split(';').next().unwrap());
-    assert_eq!(visitor.get("/api/session").await.good()["role"], "manager");
+    let current = visitor.get("/api/session").await;
+    assert_eq!((&current.good()["role"], current.header("cache-control")), (&json!("manager"), "no-store"));
     visitor.delete("/api/session").await.good();
     assert_eq!(visitor.get("/api/session").await.status, 401);
 }
@@ -75,6 +76,17 @@ async fn a_session_ends_when_it_is_not_used() {
     assert!((1700..=1800).contains(&left), "a use prolongs it to half an hour: {left}");
     let _: () = cache.pexpire(&key, 0).await.unwrap();
     assert_eq!(visitor.get("/api/session").await.status, 401);
+}
+
+#[tokio::test]
+async fn the_oldest_of_very_many_sessions_end() {
+    let api = Api::start();
+    let (oldest, second) = (api.visitor("user", "saffron").await, api.visitor("user", "saffron").await);
+    for _ in 0..49 {
+        api.visitor("user", "saffron").await;
+    }
+    assert_eq!(oldest.get("/api/session").await.status, 401);
+    second.get("/api/session").await.good();
 }
 
 #[tokio::test]
