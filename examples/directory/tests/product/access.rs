@@ -6,7 +6,6 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use crate::program::Api;
-use crate::stores::stores;
 use crate::visitor::{PASSWORD, Visitor};
 
 /// The key of a session in Redis.
@@ -69,7 +68,7 @@ async fn a_session_and_a_token_are_worth_nothing_at_another_tenants_host() {
 async fn a_session_ends_when_it_is_not_used() {
     let api = Api::start();
     let visitor = api.visitor("user", "alder").await;
-    let (mut cache, key) = (stores().cache().await, session_key(&visitor));
+    let (mut cache, key) = (api.ground.cache().await, session_key(&visitor));
     let _: () = cache.expire(&key, 100).await.unwrap();
     visitor.get("/api/session").await.good();
     let left: i64 = cache.ttl(&key).await.unwrap();

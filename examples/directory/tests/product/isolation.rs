@@ -3,11 +3,11 @@
 use tokio_postgres::Client;
 
 use crate::program::Api;
-use crate::stores::stores;
+use crate::stores::Ground;
 
 /// PostgreSQL as the API sees it, with everything migrated and seeded.
 async fn as_api() -> Client {
-    stores().database("api_service").await
+    Ground::new().database("api_service").await
 }
 
 async fn set(client: &Client, tenant: &str) {
@@ -100,8 +100,7 @@ async fn the_api_cannot_free_itself() {
 
 #[tokio::test]
 async fn the_owner_is_held_by_the_policy_too() {
-    stores();
-    let owner = stores().database("db_owner").await;
+    let owner = Ground::new().database("db_owner").await;
     assert_eq!(count(&owner, "people").await, 0);
 }
 

@@ -7,7 +7,8 @@ use crate::program::Api;
 
 #[tokio::test]
 async fn a_change_in_one_process_is_told_by_another() {
-    let (api, other) = (Api::start(), Api::start());
+    let api = Api::start();
+    let other = api.twin();
     let admin = api.visitor("admin", "nimbus").await;
     // Each process listens on its own; a watcher is told at the latest when listening began.
     let mut watching = admin.at(other.port).watch().await.unwrap();

@@ -1,7 +1,7 @@
 //! The whole program on a real PostgreSQL and a real Redis, with the very rights that the platform gives it.
 //!
-//! Both are started once for all tests; each test starts processes of the program as it needs them, and has a company
-//! of its own where it changes something.
+//! Both are started once for all tests; each test has a seeded database of its own, and starts processes of the program
+//! as it needs them.
 
 mod stores;
 

@@ -7,11 +7,11 @@ use axum::body::Bytes;
 use axum::http::Method;
 use image::{DynamicImage, GenericImageView, ImageFormat, RgbImage};
 use redis::AsyncCommands;
+use redis::aio::MultiplexedConnection;
 use redis::streams::StreamReadReply;
 use serde_json::{Value, json};
 
-use crate::program::{Api, worker};
-use crate::stores::stores;
+use crate::program::Api;
 use crate::visitor::{Answer, Visitor};
 
 /// A photo of one colour.
@@ -37,13 +37,14 @@ async fn finished(visitor: &Visitor, person: i64) -> Value {
     photo_of(visitor, person).await
 }
 
-fn folder_of(tenant: &str, person: i64, photo: &Value) -> PathBuf {
-    stores().folder.join("photos").join(format!("{tenant}/{person}/{}", photo["id"].as_str().unwrap()))
+fn folder_of(api: &Api, tenant: &str, person: i64, photo: &Value) -> PathBuf {
+    api.ground.photos().join(format!("{tenant}/{person}/{}", photo["id"].as_str().unwrap()))
 }
 
 #[tokio::test]
 async fn a_photo_comes_back_byte_for_byte_and_gets_a_small_copy() {
-    let (api, _worker) = (Api::start(), worker());
+    let api = Api::start();
+    let _worker = api.worker();
     let user = api.visitor("user", "poplar").await;
     let (own, photo) = (user.own_id().await, png([200, 30, 30]));
     put(&user, own, &photo).await.good();
@@ -81,18 +82,19 @@ async fn what_is_no_photo_is_refused() {
 
 #[tokio::test]
 async fn a_photo_that_is_replaced_or_removed_leaves_nothing_behind() {
-    let (api, _worker) = (Api::start(), worker());
+    let api = Api::start();
+    let _worker = api.worker();
     let admin = api.visitor("admin", "meridian").await;
     let user = admin.find("user@").await;
     put(&admin, user, &png([1, 2, 3])).await.good();
     let first = finished(&admin, user).await;
-    let folder = folder_of("meridian", user, &first);
+    let folder = folder_of(&api, "meridian", user, &first);
     assert!(folder.join("original").exists() && folder.join("thumbnail").exists());
     put(&admin, user, &png([3, 2, 1])).await.good();
     wait_until_gone(&folder).await;
     let second = finished(&admin, user).await;
     admin.delete(&format!("/api/people/{user}")).await.good();
-    wait_until_gone(&folder_of("meridian", user, &second)).await;
+    wait_until_gone(&folder_of(&api, "meridian", user, &second)).await;
 }
 
 async fn wait_until_gone(folder: &std::path::Path) {
@@ -109,49 +111,48 @@ async fn a_job_that_a_dead_worker_took_is_done_by_another() {
     let user = api.visitor("user", "birch").await;
     let own = user.own_id().await;
     put(&user, own, &png([9, 9, 9])).await.good();
-    let folder = folder_of("birch", own, &photo_of(&user, own).await);
+    let folder = folder_of(&api, "birch", own, &photo_of(&user, own).await);
     put(&user, own, &png([8, 8, 8])).await.good();
     // The search of the database passes over photos that were given up less than an hour ago: only the job is left.
-    let mut cache = stores().cache().await;
-    for id in take_all_jobs(&mut cache).await {
+    let mut cache = api.ground.cache().await;
+    for id in take_jobs(&mut cache).await {
         let mut claim = redis::cmd("XCLAIM");
         claim.arg("jobs").arg("workers").arg("dead").arg(0).arg(id).arg("IDLE").arg(120_000);
         claim.exec_async(&mut cache).await.unwrap();
     }
     assert!(folder.join("original").exists());
-    let _worker = worker();
+    let _worker = api.worker();
     wait_until_gone(&folder).await;
 }
 
 #[tokio::test]
 async fn a_job_that_was_lost_is_found_in_the_database() {
     let api = Api::start();
-    let user = api.visitor("manager", "birch").await;
+    let user = api.visitor("manager", "fjord").await;
     let own = user.own_id().await;
     put(&user, own, &png([9, 9, 9])).await.good();
-    let mut cache = stores().cache().await;
-    for id in take_all_jobs(&mut cache).await {
+    let mut cache = api.ground.cache().await;
+    for id in take_jobs(&mut cache).await {
         let _: usize = cache.xack("jobs", "workers", &[&id]).await.unwrap();
         let _: usize = cache.xdel("jobs", &[&id]).await.unwrap();
     }
-    let _worker = worker();
+    let _worker = api.worker();
     assert_eq!(finished(&user, own).await["thumbnail"], "ready");
 }
 
 /// Takes what waits in the stream, as a worker that does nothing with it.
-async fn take_all_jobs(cache: &mut redis::aio::MultiplexedConnection) -> Vec<String> {
-    let group: redis::RedisResult<()> = cache.xgroup_create_mkstream("jobs", "workers", "0").await;
-    // It is there when a worker of another test has made it.
-    drop(group);
+async fn take_jobs(cache: &mut MultiplexedConnection) -> Vec<String> {
+    let _: () = cache.xgroup_create_mkstream("jobs", "workers", "0").await.unwrap();
     let mut read = redis::cmd("XREADGROUP");
     read.arg("GROUP").arg("workers").arg("dead").arg("STREAMS").arg("jobs").arg(">");
-    let taken: Option<StreamReadReply> = read.query_async(cache).await.unwrap();
-    taken.into_iter().flat_map(|reply| reply.keys).flat_map(|key| key.ids).map(|entry| entry.id).collect()
+    let taken: StreamReadReply = read.query_async(cache).await.unwrap();
+    taken.keys.into_iter().flat_map(|key| key.ids).map(|entry| entry.id).collect()
 }
 
 #[tokio::test]
 async fn a_photo_that_cannot_be_read_is_told_once_and_for_all() {
-    let (api, _worker) = (Api::start(), worker());
+    let api = Api::start();
+    let _worker = api.worker();
     let user = api.visitor("user", "quartz").await;
     let own = user.own_id().await;
     // Its head is in order, its end is missing.
@@ -162,7 +163,8 @@ async fn a_photo_that_cannot_be_read_is_told_once_and_for_all() {
 
 #[tokio::test]
 async fn a_thumbnail_is_told_to_who_watches() {
-    let (api, _worker) = (Api::start(), worker());
+    let api = Api::start();
+    let _worker = api.worker();
     let user = api.visitor("user", "onyx").await;
     let own = user.own_id().await;
     put(&user, own, &png([7, 7, 7])).await.good();

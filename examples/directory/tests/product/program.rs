@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::stores::{POLL, stores};
+use crate::stores::{Ground, POLL};
 use crate::visitor::Visitor;
 
 /// How long anything may take.
@@ -40,16 +40,14 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    fn start(command: &str, environment: &[(&str, &str)]) -> Self {
-        let stores = stores();
-        let photos = stores.folder.join("photos");
+    fn start(command: &str, ground: &Ground) -> Self {
         let mut child = program(command)
-            .env("DB_URL", stores.db_url("api_service"))
-            .env("CACHE_URL", stores.cache_url())
-            .env("PHOTOS_FOLDER", photos)
+            .env("PORT", "0")
+            .env("DB_URL", ground.db_url("api_service"))
+            .env("CACHE_URL", ground.cache_url())
+            .env("PHOTOS_FOLDER", ground.photos())
             .env("JWT_KEY", JWT_KEY)
             .env("DIRECTORY_DOMAIN", "directory.localhost")
-            .envs(environment.iter().copied())
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
@@ -106,16 +104,32 @@ impl Drop for Running {
 
 /// A process of the API.
 pub(crate) struct Api {
+    pub(crate) ground: Arc<Ground>,
     pub(crate) process: Running,
     pub(crate) port: u16,
 }
 
 impl Api {
+    /// The only one on a ground of its own.
     pub(crate) fn start() -> Self {
-        let process = Running::start("serve", &[("PORT", "0")]);
+        Self::on(Arc::new(Ground::new()))
+    }
+
+    /// Another one on the same ground.
+    pub(crate) fn twin(&self) -> Self {
+        Self::on(Arc::clone(&self.ground))
+    }
+
+    fn on(ground: Arc<Ground>) -> Self {
+        let process = Running::start("serve", &ground);
         let line = process.wait_for_line(|line| line["message"] == "serving");
         let port = line["address"].as_str().unwrap().rsplit(':').next().unwrap().parse().unwrap();
-        Self { process, port }
+        Self { ground, process, port }
+    }
+
+    /// A worker on the same ground.
+    pub(crate) fn worker(&self) -> Running {
+        Running::start("work", &self.ground)
     }
 
     /// Somebody at a tenant's host who has not logged in.
@@ -127,9 +141,4 @@ impl Api {
     pub(crate) async fn visitor(&self, role: &str, tenant: &str) -> Visitor {
         self.stranger(tenant).logged_in(&format!("{role}@{tenant}.example")).await
     }
-}
-
-/// A worker.
-pub(crate) fn worker() -> Running {
-    Running::start("work", &[("MAINSTAY_UNIT", "worker.1")])
 }

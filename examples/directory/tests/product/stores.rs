@@ -1,4 +1,4 @@
-//! PostgreSQL and Redis for all tests of this process, set up as the platform sets them up, and seeded.
+//! PostgreSQL and Redis for all tests of this process, set up as the platform sets them up; start reading at [`Ground`].
 //!
 //! A small shell outlives this process by a moment: it waits for the end of a pipe, ends both servers and removes
 //! their folder, also when a test was killed.
@@ -10,8 +10,10 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use redis::aio::MultiplexedConnection;
 use tokio_postgres::{Client, NoTls};
 
 use crate::program;
@@ -20,6 +22,8 @@ use crate::program;
 const NOBODY: u32 = 65_534;
 /// How long a server may take to start.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// Parts of Redis, one for each test.
+const CACHE_PARTS: usize = 256;
 /// From one look at a condition to the next.
 pub(crate) const POLL: Duration = Duration::from_millis(20);
 
@@ -30,9 +34,7 @@ const ROLES: &str = "
     CREATE ROLE db_users NOLOGIN;
     CREATE ROLE db_owner LOGIN NOSUPERUSER NOBYPASSRLS;
     CREATE ROLE api_service LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOBYPASSRLS IN ROLE db_users;
-    CREATE DATABASE db OWNER db_owner TEMPLATE template0;
-    REVOKE ALL ON DATABASE db FROM PUBLIC;
-    GRANT CONNECT ON DATABASE db TO db_users";
+    CREATE DATABASE seeded TEMPLATE template0";
 const SCHEMA: &str = "
     ALTER SCHEMA public OWNER TO db_owner;
     REVOKE ALL ON SCHEMA public FROM PUBLIC;
@@ -45,23 +47,42 @@ for pid in "$2" "$3"; do kill -QUIT "$pid" 2>/dev/null; done
 for pid in "$2" "$3"; do while kill -0 "$pid" 2>/dev/null; do sleep 0.05; done; done
 rm -rf "$1""#;
 
-/// Both stores.
-pub(crate) struct Stores {
-    pub(crate) folder: PathBuf,
+/// Both servers, and the database that every [`Ground`] gets a copy of.
+struct Stores {
+    folder: PathBuf,
     db_port: u16,
     cache_port: u16,
     _janitor: Child,
 }
 
-impl Stores {
+/// What a test stands on: a seeded database, a part of Redis and a folder for photos, all its own.
+pub(crate) struct Ground {
+    number: usize,
+}
+
+impl Ground {
+    pub(crate) fn new() -> Self {
+        static NEXT: AtomicUsize = AtomicUsize::new(1);
+        let ground = Self { number: NEXT.fetch_add(1, Ordering::Relaxed) };
+        assert!(ground.number < CACHE_PARTS, "Redis has no part left: raise CACHE_PARTS");
+        let create = format!("CREATE DATABASE ground_{} TEMPLATE seeded", ground.number);
+        elsewhere(async move { connect(&address("operator", "postgres")).await.batch_execute(&create).await.unwrap() });
+        ground
+    }
+
     /// Where PostgreSQL is, for one of its roles.
     pub(crate) fn db_url(&self, role: &str) -> String {
-        format!("postgres://{role}@127.0.0.1:{}/db", self.db_port)
+        address(role, &format!("ground_{}", self.number))
     }
 
     /// Where Redis is, as a service has it.
     pub(crate) fn cache_url(&self) -> String {
-        format!("redis://api_service:cache-password@127.0.0.1:{}", self.cache_port)
+        format!("redis://api_service:cache-password@127.0.0.1:{}/{}", stores().cache_port, self.number)
+    }
+
+    /// Where photos are kept.
+    pub(crate) fn photos(&self) -> PathBuf {
+        stores().folder.join(format!("photos-{}", self.number))
     }
 
     /// PostgreSQL as a role sees it.
@@ -70,25 +91,30 @@ impl Stores {
     }
 
     /// Redis as a service sees it.
-    pub(crate) async fn cache(&self) -> redis::aio::MultiplexedConnection {
+    pub(crate) async fn cache(&self) -> MultiplexedConnection {
         redis::Client::open(self.cache_url()).unwrap().get_multiplexed_async_connection().await.unwrap()
     }
 }
 
-/// The stores, started, migrated by the owner and seeded by the service when first asked for.
-pub(crate) fn stores() -> &'static Stores {
+fn address(role: &str, database: &str) -> String {
+    format!("postgres://{role}@127.0.0.1:{}/{database}", stores().db_port)
+}
+
+/// The servers, started when first asked for.
+fn stores() -> &'static Stores {
     static STORES: OnceLock<Stores> = OnceLock::new();
-    STORES.get_or_init(|| {
-        let stores = start();
-        program::finish("migrate", &[("DB_URL", &stores.db_url("db_owner"))]);
-        program::finish("seed", &[("DB_URL", &stores.db_url("api_service"))]);
-        stores
-    })
+    STORES.get_or_init(start)
+}
+
+/// Waits for work that cannot be waited for on a test's own runtime.
+fn elsewhere(work: impl Future<Output = ()> + Send + 'static) {
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    std::thread::spawn(move || runtime().block_on(work)).join().unwrap();
 }
 
 fn start() -> Stores {
     let folder = std::env::temp_dir().join(format!("directory-{}", std::process::id()));
-    for part in ["", "db", "cache", "photos"] {
+    for part in ["", "db", "cache"] {
         let part = folder.join(part);
         fs::create_dir(&part).unwrap();
         fs::set_permissions(&part, fs::Permissions::from_mode(0o700)).unwrap();
@@ -105,24 +131,20 @@ fn start() -> Stores {
         .process_group(0)
         .spawn()
         .unwrap();
-    let stores = Stores { folder, db_port, cache_port, _janitor };
-    // Not on a test's runtime: this may be called from within one.
-    let address = format!("postgres://operator@127.0.0.1:{db_port}");
-    std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(prepare(&address));
-    })
-    .join()
-    .unwrap();
-    stores
+    // The owner migrates and a service seeds what all tests get a copy of.
+    let seeded = move |role: &str| format!("postgres://{role}@127.0.0.1:{db_port}/seeded");
+    elsewhere(async move { prepare(&format!("postgres://operator@127.0.0.1:{db_port}")).await });
+    program::finish("migrate", &[("DB_URL", &seeded("db_owner"))]);
+    program::finish("seed", &[("DB_URL", &seeded("api_service"))]);
+    Stores { folder, db_port, cache_port, _janitor }
 }
 
-async fn prepare(address: &str) {
-    let operator = connect(&format!("{address}/postgres")).await;
+async fn prepare(server: &str) {
+    let operator = connect(&format!("{server}/postgres")).await;
     for statement in ROLES.split(';') {
         operator.batch_execute(statement).await.unwrap();
     }
-    connect(&format!("{address}/db")).await.batch_execute(SCHEMA).await.unwrap();
+    connect(&format!("{server}/seeded")).await.batch_execute(SCHEMA).await.unwrap();
 }
 
 async fn connect(url: &str) -> Client {
@@ -171,6 +193,7 @@ fn start_redis(folder: &Path) -> (Child, u16) {
     fs::set_permissions(&users, fs::Permissions::from_mode(0o644)).unwrap();
     let server = as_nobody("redis-server")
         .args(["--bind", "127.0.0.1", "--save", "", "--maxmemory", "64mb", "--maxmemory-policy", "volatile-ttl"])
+        .args(["--databases", &CACHE_PARTS.to_string()])
         .args(["--port", &port.to_string(), "--dir"])
         .arg(&data)
         .arg("--aclfile")
