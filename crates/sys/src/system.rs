@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use model::{Address, BootId, Pid, Port, ProcessIdentity, Timestamp};
 
+use crate::files::FolderIdentity;
+
 /// What time it is, on both clocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Now {
@@ -189,6 +191,8 @@ pub trait System {
     /// Which boot this is.
     fn boot(&self) -> BootId;
 
+    /// Which folder is at this path now; `None` when there is none.
+    fn folder(&self, path: &Path) -> Option<FolderIdentity>;
     /// A file's bytes; `None` when there is no such file.
     fn read(&self, path: &Path) -> Result<Option<Vec<u8>>, FileError>;
     /// Replaces a file whole: temporary file, fsync, rename, fsync of the folder. Missing folders are

@@ -57,6 +57,8 @@ pub(crate) struct ReleaseView {
     pub(crate) change: Option<String>,
     /// Whether replicas are still to be restarted.
     pub(crate) restarting: bool,
+    /// Whether nothing of it can be started, because it cannot be told how it is to run.
+    pub(crate) held: bool,
     /// When a scheduled service runs next.
     pub(crate) next_run: Option<Timestamp>,
     /// How the last run ended.
@@ -126,6 +128,7 @@ fn service_state(scheduled: bool, wanted: u32, ready: u32, view: &ReleaseView, u
         units.iter().any(|unit| matches!(&unit.unit, UnitId::Replica(_, of, _) if Some(*of) != view.release));
     match () {
         () if scheduled => "scheduled",
+        () if view.held => "held",
         () if any(&[State::CrashLoop, State::Failed]) && old_runs => "held",
         () if any(&[State::CrashLoop, State::Failed]) => "failing",
         () if old_runs || view.change.is_some() || view.restarting => "changing",
@@ -256,6 +259,7 @@ fn waiting_text(waiting: &WaitingOn, now: Now) -> String {
         WaitingOn::Readiness => "does not answer its readiness probe yet".to_owned(),
         WaitingOn::Dependent(unit) => format!("waits for {unit}, which needs it, to stop"),
         WaitingOn::StopBy(until) => format!("is stopping; killed in {}", left(until)),
+        WaitingOn::Hold => "is held: how it is to run cannot be told now".to_owned(),
         WaitingOn::Someone => "failed, and is not tried again by itself".to_owned(),
     }
 }

@@ -40,6 +40,11 @@ impl Killed {
     }
 }
 
+/// Runs a command and kills the node at the n-th new entry; whether there was one before the command's end.
+pub(crate) fn killed_at(world: &World, n: u64, arguments: &[&str]) -> bool {
+    Killed::at(world, n, arguments).is_ok()
+}
+
 /// Whether the entry came before the command's end, and the node is dead.
 fn kill_at(world: &World, entry: u64, command: &mut Child) -> bool {
     loop {
@@ -91,7 +96,7 @@ fn restore(world: &World) {
 }
 
 /// Goes through the steps of something, until one run has no n-th entry. Says how many there were.
-fn each_step(what: &str, try_step: impl Fn(u64) -> bool) {
+pub(crate) fn each_step(what: &str, try_step: impl Fn(u64) -> bool) {
     let begun = steady();
     let steps = (1..STEPS_MAX).take_while(|n| try_step(*n)).count();
     tell(format!("{what}: killed at each of {steps} steps"), steady().saturating_sub(begun));

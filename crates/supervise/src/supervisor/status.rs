@@ -14,7 +14,7 @@ use crate::record::LastFailure;
 pub struct UnitStatus {
     /// Which.
     pub unit: UnitId,
-    /// Whether it is wanted; one that is not is on its way out.
+    /// Whether it is wanted or held; one that is not is on its way out.
     pub wanted: bool,
     /// How it stands.
     pub state: State,
@@ -80,7 +80,7 @@ pub(super) fn of<Task>(unit: &UnitId, entry: &Entry<Task>, now: Now) -> UnitStat
     let observed = &entry.standing.observed;
     UnitStatus {
         unit: unit.clone(),
-        wanted: entry.standing.wanted.is_some(),
+        wanted: entry.standing.wanted.is_some() || entry.standing.held,
         state: state(entry),
         since: now.wall.before(now.steady.saturating_sub(observed.since)),
         digest: observed.running.as_ref().map(|running| running.digest),
@@ -124,7 +124,9 @@ fn running<Task>(entry: &Entry<Task>) -> State {
 
 fn down<Task>(entry: &Entry<Task>) -> State {
     let observed = &entry.standing.observed;
-    let Some(wanted) = &entry.standing.wanted else { return State::Down };
+    let Some(wanted) = &entry.standing.wanted else {
+        return if entry.standing.held { State::Waiting } else { State::Down };
+    };
     let once = matches!(wanted.life, Life::Once { .. });
     match &entry.waiting {
         _ if once && observed.succeeded == Some(wanted.digest) => State::Succeeded,
