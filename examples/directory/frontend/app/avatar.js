@@ -1,4 +1,4 @@
-// A person's photo, or their initials until they have one.
+// A person's photo, or their initials where there is none to be had.
 
 import { photoAddress } from "./api.js";
 import { h } from "./dom.js";
@@ -13,11 +13,12 @@ const HUES = 6;
 export function avatar(person, size) {
   const large = size === "large";
   const shape = `avatar${large ? " large" : ""}`;
-  if (person.photo) {
-    const address = photoAddress(person.id, person.photo, !large);
-    return h("img", { class: shape, src: address, alt: "", loading: "lazy", decoding: "async" });
-  }
-  return h("span", { class: `${shape} hue-${person.id % HUES}`, "aria-hidden": "true" }, initials(person.name));
+  const letters = h("span", { class: `${shape} hue-${person.id % HUES}`, "aria-hidden": "true" }, initials(person.name));
+  if (!person.photo) return letters;
+  const src = photoAddress(person.id, person.photo, !large);
+  const photo = h("img", { class: shape, src, alt: "", loading: "lazy", decoding: "async" });
+  photo.addEventListener("error", () => photo.replaceWith(letters));
+  return photo;
 }
 
 /** @param {string} name */
