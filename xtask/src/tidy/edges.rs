@@ -23,6 +23,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     // Only ever a dev-dependency of others.
     ("testkit", &["model", "plan", "supervise", "sys"]),
     ("xtask", &[]),
+    ("directory", &[]),
     ("minimal", &[]),
 ];
 
