@@ -137,6 +137,18 @@ pub enum ChooseError {
         /// The major version of the data.
         data: u32,
     },
+    /// The data was written by a product that is missing.
+    #[error(
+        "the data was written by {}, and {} is not installed{}. Another product may not read all of it and is not \
+         started on it. {}",
+        product.title(), product.title(), list(unusable), product.packages()
+    )]
+    Product {
+        /// Whose server wrote the data.
+        product: Product,
+        /// What was found instead.
+        unusable: Vec<Unusable>,
+    },
     /// The data was made by another major version than the one asked for.
     #[error(
         "the data in {} was made by {} {data}, and {asked} is asked for: moving data to another major version is not \
@@ -168,6 +180,34 @@ fn versions(found: &[Version]) -> String {
     match found.is_empty() {
         true => "none".to_owned(),
         false => found.join(", "),
+    }
+}
+
+fn packages(debian: &str, fedora: &str, alpine: &str, mac: &str) -> String {
+    format!(
+        "Debian and Ubuntu: apt-get install {debian}. Fedora: dnf install {fedora}. Alpine: apk add {alpine}. macOS: \
+         brew install {mac}."
+    )
+}
+
+impl Product {
+    /// The name for people.
+    pub const fn title(self) -> &'static str {
+        match self {
+            Product::Postgres => "PostgreSQL",
+            Product::Redis => "Redis",
+            Product::Valkey => "Valkey",
+        }
+    }
+
+    /// Which package brings this product and no other, on each system.
+    fn packages(self) -> String {
+        match self {
+            Product::Postgres => Program::Postgres.packages(None),
+            // Fedora has had Valkey in its place since its release 41.
+            Product::Redis => packages("redis-server", "redis (up to Fedora 40)", "redis", "redis"),
+            Product::Valkey => packages("valkey-server", "valkey", "valkey", "valkey"),
+        }
     }
 }
 
@@ -217,35 +257,25 @@ impl Program {
 
     /// Which package to install, on each system.
     fn packages(self, major: Option<u32>) -> String {
-        let (debian, fedora, alpine, mac) = match (self, major) {
-            (Program::Postgres, None) => (
-                "postgresql".to_owned(),
-                "postgresql-server".to_owned(),
-                "postgresql".to_owned(),
-                "postgresql".to_owned(),
+        match (self, major) {
+            (Program::Postgres, None) => packages("postgresql", "postgresql-server", "postgresql", "postgresql"),
+            (Program::Postgres, Some(major)) => packages(
+                &format!("postgresql-{major}"),
+                &format!("postgresql{major}-server"),
+                &format!("postgresql{major}"),
+                &format!("postgresql@{major}"),
             ),
-            (Program::Postgres, Some(major)) => (
-                format!("postgresql-{major}"),
-                format!("postgresql{major}-server"),
-                format!("postgresql{major}"),
-                format!("postgresql@{major}"),
-            ),
-            (Program::Redis, _) => {
-                ("redis-server".to_owned(), "valkey".to_owned(), "redis".to_owned(), "redis".to_owned())
-            }
-        };
-        format!(
-            "Debian and Ubuntu: apt-get install {debian}. Fedora: dnf install {fedora}. Alpine: apk add {alpine}. macOS: \
-             brew install {mac}."
-        )
+            (Program::Redis, _) => packages("redis-server", "valkey", "redis", "redis"),
+        }
     }
 
     /// Whose server prints this for `--version`.
     fn product(self, text: &str) -> Product {
         match self {
             Program::Postgres => Product::Postgres,
-            Program::Redis if text.starts_with("Valkey") => Product::Valkey,
-            Program::Redis => Product::Redis,
+            Program::Redis if text.starts_with("Redis ") => Product::Redis,
+            // Valkey 7.2 prints `Server v=`, without a name.
+            Program::Redis => Product::Valkey,
         }
     }
 
@@ -363,13 +393,11 @@ impl Installations {
         })
     }
 
-    /// The newest installation of the product that made the data. Without data, or where that product is gone, that of
-    /// the preferred product, which says itself what it cannot read.
+    /// The newest installation of the product that wrote the data; without data, of the preferred product that is here.
     pub fn choose_like(&self, data: Option<Product>) -> Result<&Installation, ChooseError> {
-        match data.and_then(|product| self.usable.iter().find(|it| it.product == product)) {
-            Some(same) => Ok(same),
-            None => self.choose(None, None),
-        }
+        let Some(product) = data else { return self.choose(None, None) };
+        let same = self.usable.iter().find(|it| it.product == product);
+        same.ok_or_else(|| ChooseError::Product { product, unusable: self.unusable.clone() })
     }
 }
 
@@ -380,7 +408,10 @@ mod tests {
     use super::*;
 
     fn installations(program: Program, versions: &[(u32, u32)]) -> Installations {
-        let product = program.product("");
+        let product = match program {
+            Program::Postgres => Product::Postgres,
+            Program::Redis => Product::Redis,
+        };
         let usable = versions.iter().map(|&(major, minor)| Installation {
             product,
             version: Version { major, minor },
@@ -510,14 +541,35 @@ mod tests {
         assert_eq!(both.choose_like(None), Ok(&redis));
         assert_eq!(both.choose_like(Some(Product::Redis)), Ok(&redis));
         assert_eq!(both.choose_like(Some(Product::Valkey)), Ok(&valkey));
-        assert_eq!(found(vec![valkey.clone()]).choose_like(Some(Product::Redis)), Ok(&valkey));
-        assert!(matches!(found(Vec::new()).choose_like(Some(Product::Redis)), Err(ChooseError::None { .. })));
+        assert_eq!(found(vec![valkey.clone()]).choose_like(None), Ok(&valkey));
+        assert!(matches!(found(Vec::new()).choose_like(None), Err(ChooseError::None { .. })));
+    }
+
+    #[test]
+    fn data_whose_product_is_missing_is_given_to_no_other() {
+        let of = |product, server: &str| {
+            vec![Installation { product, version: Version { major: 8, minor: 0 }, server: server.into() }]
+        };
+        let refused = |usable, unusable, data| {
+            let found = Installations { program: Program::Redis, usable, unusable };
+            format!("{}\n", found.choose_like(Some(data)).unwrap_err())
+        };
+        expect![[r#"
+            the data was written by Redis, and Redis is not installed. Another product may not read all of it and is not started on it. Debian and Ubuntu: apt-get install redis-server. Fedora: dnf install redis (up to Fedora 40). Alpine: apk add redis. macOS: brew install redis.
+        "#]]
+            .assert_eq(&refused(of(Product::Valkey, "/usr/bin/valkey-server"), Vec::new(), Product::Redis));
+        let old = Unusable { server: "/opt/valkey-server".into(), why: "it is broken".to_owned() };
+        expect![[r#"
+            the data was written by Valkey, and Valkey is not installed; found and not usable: /opt/valkey-server (it is broken). Another product may not read all of it and is not started on it. Debian and Ubuntu: apt-get install valkey-server. Fedora: dnf install valkey. Alpine: apk add valkey. macOS: brew install valkey.
+        "#]]
+            .assert_eq(&refused(of(Product::Redis, "/usr/bin/redis-server"), vec![old], Product::Valkey));
     }
 
     #[test]
     fn products_are_told_apart_by_what_they_print() {
         assert_eq!(Program::Redis.product("Redis server v=8.0.2 sha=0"), Product::Redis);
         assert_eq!(Program::Redis.product("Valkey server v=8.1.1 sha=0"), Product::Valkey);
+        assert_eq!(Program::Redis.product("Server v=7.2.5 sha=0"), Product::Valkey);
     }
 
     #[test]
