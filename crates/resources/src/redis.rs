@@ -54,7 +54,47 @@ pub enum ServerError {
         /// The data directory.
         folder: PathBuf,
         /// Why not.
-        source: PlaceError,
+        source: WriterError,
+    },
+}
+
+/// A log is there, and whose server wrote it cannot be told. It may be under way to being replaced, so that the next
+/// look can tell.
+#[derive(Debug, thiserror::Error)]
+pub enum WriterError {
+    /// A file could not be read.
+    #[error(transparent)]
+    Place(#[from] PlaceError),
+    /// The log's base is missing.
+    #[error(
+        "{}, with which the append-only log begins, is missing: if it stays so (a rewrite of the log replaces it), put it \
+         back from a copy",
+        path.display()
+    )]
+    NoBase {
+        /// The base.
+        path: PathBuf,
+    },
+    /// The log's base is no snapshot of a known server.
+    #[error(
+        "{}, with which the append-only log begins, is no snapshot of Redis or Valkey: have the server that wrote it \
+         rewrite its log (BGREWRITEAOF, with `aof-use-rdb-preamble yes`), or put it back from a copy",
+        path.display()
+    )]
+    Unknown {
+        /// The base.
+        path: PathBuf,
+    },
+    /// The log's base is in another folder, where no server puts it.
+    #[error(
+        "{} names {name:?} as the log's base, and a base is in the same folder: put the manifest back from a copy",
+        manifest.display()
+    )]
+    Elsewhere {
+        /// The list of the log's files.
+        manifest: PathBuf,
+        /// What it names.
+        name: String,
     },
 }
 

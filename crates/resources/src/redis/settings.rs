@@ -5,6 +5,7 @@ use std::path::Path;
 
 use model::stack::Redis;
 
+use super::WriterError;
 use crate::installation::Product;
 use crate::place::{PlaceError, read_small};
 
@@ -78,21 +79,30 @@ pub(crate) fn has_log(data: &Path) -> Result<bool, PlaceError> {
     Ok(String::from_utf8_lossy(&manifest).lines().any(|line| line.starts_with("file ")))
 }
 
-/// Whose server wrote the log, by the name under which the snapshot that it begins with gives that server's version.
-pub(crate) fn product(data: &Path) -> Result<Option<Product>, PlaceError> {
+/// Whose server wrote the log, by the name under which the snapshot that it begins with gives that server's version;
+/// `None` when there is no log, or one without a base.
+pub(crate) fn product(data: &Path) -> Result<Option<Product>, WriterError> {
     let manifest = read_small(&data.join(MANIFEST))?.unwrap_or_default();
-    match base(&String::from_utf8_lossy(&manifest)) {
-        Some(name) => Ok(read_small(&data.join(LOG_FOLDER).join(name))?.and_then(|snapshot| writer(&snapshot))),
-        None => Ok(None),
+    let manifest = String::from_utf8_lossy(&manifest);
+    let Some(name) = base(&manifest) else { return Ok(None) };
+    if name.contains('/') {
+        return Err(WriterError::Elsewhere { manifest: data.join(MANIFEST), name: name.to_owned() });
     }
+    let path = data.join(LOG_FOLDER).join(name);
+    let Some(snapshot) = read_small(&path)? else { return Err(WriterError::NoBase { path }) };
+    writer(&snapshot).map(Some).ok_or(WriterError::Unknown { path })
 }
 
-/// The file that the manifest marks as the base of the log: `file NAME seq 1 type b`.
+/// The file that the manifest marks as the base of the log: `file NAME seq 1 type b`, and what later versions add.
 fn base(manifest: &str) -> Option<&str> {
-    let line = manifest.lines().find(|line| line.starts_with("file ") && line.ends_with(" type b"))?;
-    line.split(' ').nth(1).filter(|name| !name.contains('/'))
+    manifest.lines().find_map(|line| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let value = |key| words.chunks_exact(2).find(|pair| pair[0] == key).map(|pair| pair[1]);
+        value("file").filter(|_| value("type") == Some("b"))
+    })
 }
 
+/// Each writes its version under one of two names; Valkey under its own since its first release, 7.2.
 fn writer(snapshot: &[u8]) -> Option<Product> {
     let head = &snapshot[..snapshot.len().min(SNAPSHOT_HEAD_BYTES)];
     let names = |key: &[u8]| head.windows(key.len()).any(|part| part == key);
@@ -158,13 +168,41 @@ mod tests {
     }
 
     #[test]
-    fn the_log_tells_whose_it_is() {
+    fn the_manifest_names_the_base() {
         let manifest = "file appendonly.aof.2.base.rdb seq 2 type b\nfile appendonly.aof.2.incr.aof seq 2 type i\n";
         assert_eq!(base(manifest), Some("appendonly.aof.2.base.rdb"));
-        assert_eq!(base("file ../../key seq 1 type b\n"), None);
+        assert_eq!(base("file a.1.base.rdb seq 1 type b startoffset 0\n"), Some("a.1.base.rdb"));
         assert_eq!(base("file appendonly.aof.1.incr.aof seq 1 type i\n"), None);
+        assert_eq!(base("file a.1.base.rdb seq\ntype b"), None);
+    }
+
+    #[test]
+    fn the_snapshot_tells_its_writer() {
         assert_eq!(writer(b"REDIS0012\xfa\tredis-ver\x058.0.2\xfa"), Some(Product::Redis));
-        assert_eq!(writer(b"REDIS0011\xfa\nvalkey-ver\x058.1.1\xfa"), Some(Product::Valkey));
+        assert_eq!(writer(b"REDIS0011\xfa\nvalkey-ver\x057.2.5\xfa"), Some(Product::Valkey));
+        assert_eq!(writer(b"VALKEY080\xfa\nvalkey-ver\x059.0.0\xfa"), Some(Product::Valkey));
         assert_eq!(writer(b"*2\r\n$6\r\nSELECT\r\n"), None);
+    }
+
+    #[test]
+    fn a_log_whose_writer_cannot_be_told_is_not_taken_for_none() {
+        let data = std::env::temp_dir().join(format!("mainstay-log-writer-{}", std::process::id()));
+        let log = data.join(LOG_FOLDER);
+        std::fs::create_dir_all(&log).unwrap();
+        let write = |path: &Path, bytes: &[u8]| std::fs::write(path, bytes).unwrap();
+        let told = || product(&data).map_err(|error| error.to_string().replace(data.to_str().unwrap(), "DATA"));
+
+        assert_eq!(told(), Ok(None));
+        write(&data.join(MANIFEST), b"file a.1.incr.aof seq 1 type i\n");
+        assert_eq!(told(), Ok(None));
+        write(&data.join(MANIFEST), b"file a.1.base.rdb seq 1 type b\n");
+        expect![[r#"DATA/appendonlydir/a.1.base.rdb, with which the append-only log begins, is missing: if it stays so (a rewrite of the log replaces it), put it back from a copy"#]].assert_eq(&told().unwrap_err());
+        write(&log.join("a.1.base.rdb"), b"");
+        expect![[r#"DATA/appendonlydir/a.1.base.rdb, with which the append-only log begins, is no snapshot of Redis or Valkey: have the server that wrote it rewrite its log (BGREWRITEAOF, with `aof-use-rdb-preamble yes`), or put it back from a copy"#]].assert_eq(&told().unwrap_err());
+        write(&log.join("a.1.base.rdb"), b"REDIS0011\xfa\nvalkey-ver\x058.1.1\xfa");
+        assert_eq!(told(), Ok(Some(Product::Valkey)));
+        write(&data.join(MANIFEST), b"file ../../key seq 1 type b\n");
+        expect![[r#"DATA/appendonlydir/appendonly.aof.manifest names "../../key" as the log's base, and a base is in the same folder: put the manifest back from a copy"#]].assert_eq(&told().unwrap_err());
+        std::fs::remove_dir_all(&data).unwrap();
     }
 }
