@@ -20,4 +20,4 @@ mod tables;
 pub use error::{OpenError, ReadError, WriteError};
 pub use key_file::{KeyFile, KeyFileError, RecoveryRecipient, RecoveryRecipientError};
 pub use secret::{SecretValue, SecretValueError};
-pub use store::{Ensured, Generation, ListedSecret, ListedVersion, SecretVersion, Vault};
+pub use store::{Generation, ListedSecret, ListedVersion, SecretVersion, Vault};

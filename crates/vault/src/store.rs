@@ -97,14 +97,6 @@ pub struct ListedVersion {
     pub created: Timestamp,
 }
 
-/// What [`Vault::ensure_generated`] found or made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Ensured {
-    /// The newest version.
-    pub version: SecretVersion,
-    /// Whether it was made now.
-    pub made: bool,
-}
 impl Vault {
     /// Whether a folder holds a vault.
     pub fn exists(folder: &Path) -> bool {
@@ -259,13 +251,9 @@ impl Vault {
         }
     }
 
-    /// Makes a secret of so many random bytes, as base64url without padding, unless it has a version.
-    pub fn ensure_generated(&self, path: &SecretPath, bytes: u32, now: Timestamp) -> Result<Ensured, WriteError> {
-        if let Some((version, _)) = self.get(path, None)? {
-            return Ok(Ensured { version, made: false });
-        }
-        let value = generate(bytes)?;
-        self.set(path, &value, now).map(|version| Ensured { version, made: true })
+    /// Gives a secret a new version of so many random bytes, as base64url without padding.
+    pub fn generate(&self, path: &SecretPath, bytes: u32, now: Timestamp) -> Result<SecretVersion, WriteError> {
+        self.set(path, &generate(bytes)?, now)
     }
 
     /// Wraps the vault's key anew: from now on the machine's key and exactly these recovery keys open it.

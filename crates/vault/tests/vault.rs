@@ -112,17 +112,17 @@ fn only_the_newest_versions_are_kept() {
 }
 
 #[test]
-fn a_generated_secret_is_made_once() {
+fn a_generated_secret_is_random_text_of_the_length_asked_for() {
     let folder = Folder::new();
     let (_, vault) = folder.create();
-    assert!(vault.ensure_generated(&path("JWT_KEY"), 32, at(1)).unwrap().made);
+    assert_eq!(vault.generate(&path("JWT_KEY"), 32, at(1)).unwrap(), SecretVersion(1));
     let (version, text) = read(&vault, "JWT_KEY", None).unwrap();
     assert_eq!((version, text.len()), (1, 43));
     assert!(text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_'));
-    assert!(!vault.ensure_generated(&path("JWT_KEY"), 32, at(2)).unwrap().made);
-    assert_eq!(read(&vault, "JWT_KEY", None), Some((1, text)));
+    assert_eq!(vault.generate(&path("JWT_KEY"), 32, at(2)).unwrap(), SecretVersion(2));
+    assert_ne!(read(&vault, "JWT_KEY", None).unwrap().1, text);
     for asked in [0, 15, 1025] {
-        let refused = vault.ensure_generated(&path("B"), asked, at(1)).err().unwrap();
+        let refused = vault.generate(&path("B"), asked, at(1)).err().unwrap();
         assert_eq!(refused.to_string(), format!("a generated secret has 16 to 1024 random bytes, not {asked}"));
     }
 }

@@ -138,7 +138,7 @@ impl Store {
         };
         let reason = "the file asks for a generated value".to_owned();
         let intent = Intent { at, actor: Actor::Node, reason, deed: Deed::Set, names };
-        self.change_secrets(intent, |vault| vault.ensure_generated(path, bytes, at).map(drop))?;
+        self.change_secrets(intent, |vault| vault.generate(path, bytes, at).map(drop))?;
         Ok(true)
     }
 
