@@ -237,6 +237,9 @@ pub struct Exit {
     pub status: ExitStatus,
 }
 
+/// The number of the signal that nothing survives.
+pub const SIGKILL: i32 = 9;
+
 /// With what a process ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]

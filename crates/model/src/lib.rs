@@ -18,7 +18,9 @@ pub mod time;
 pub use credential::{Holder, SecretPath, SecretPathError};
 pub use endpoint::{Address, Port, UrlPath};
 pub use event::{Actor, Entry, EntryId, Happening};
-pub use id::{BootId, Digest, Exit, ExitStatus, Pid, ProcessIdentity, ReleaseNumber, ReplicaNumber, RunNumber, UnitId};
+pub use id::{
+    BootId, Digest, Exit, ExitStatus, Pid, ProcessIdentity, ReleaseNumber, ReplicaNumber, RunNumber, SIGKILL, UnitId,
+};
 pub use name::{
     BucketName, EnvironmentName, NameError, ResourceName, SecretName, ServiceName, StackName, VariableName, VolumeName,
 };

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use model::{Digest, Exit, ExitStatus, Happening, ProcessIdentity, UnitId};
+use model::{Digest, Exit, ExitStatus, Happening, ProcessIdentity, SIGKILL, UnitId};
 use plan::supervision::{Ended, Life, Link, Phase, ProbeKind, ProbePolicy, StopReason, Stopping, Verdict};
 use sys::{ConnectionId, Event, ProbeOutcome, System, Ticket};
 
@@ -23,9 +23,6 @@ const LINE_BYTES_MAX: usize = 512;
 /// The policy of a question that has none any more: what was wanted changed while it was asked.
 const UNASKED: ProbePolicy =
     ProbePolicy { every: Duration::from_secs(1), timeout: Duration::from_secs(1), failures: 1 };
-
-/// The number of the signal that nothing survives.
-const SIGKILL: i32 = 9;
 
 impl<S: System> Supervisor<S>
 where
