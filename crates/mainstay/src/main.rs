@@ -22,7 +22,8 @@ use commands::{Command, CommandLine};
 use node::layout::Surroundings;
 use terminal::Terminal;
 
-/// The hidden command that shims are started by: this word, then the unit's folder.
+/// The hidden command that shims are started by: this word, then the unit's folder, then what marks it
+/// as of its home, for those who look at the process table.
 const SHIM_COMMAND: &str = "shim";
 
 fn main() -> ExitCode {

@@ -78,7 +78,7 @@ fn platform(binary: &Path, project: &Path) -> Vec<(String, Memory)> {
 }
 
 fn name(process: &Process) -> String {
-    // A shim is `mainstay shim FOLDER`, and its folder has the unit's name.
+    // A shim is `mainstay shim FOLDER HOME`, and its folder has the unit's name.
     match process.arguments.as_slice() {
         [_, word, folder, ..] if word == "shim" => {
             let unit = Path::new(folder).file_name().map(|unit| unit.to_string_lossy().into_owned());

@@ -65,8 +65,9 @@ fn marked(pid: u32) -> Option<String> {
 pub(crate) fn shims(state: &Path) -> BTreeMap<String, Process> {
     let units = format!(" shim {}/units/", state.display());
     let shim = |process: Process| {
-        let (_, unit) = process.command.rsplit_once(&units)?;
-        Some((unit.to_owned(), process.clone()))
+        let (_, rest) = process.command.rsplit_once(&units)?;
+        let unit = rest.split(' ').next()?.to_owned();
+        Some((unit, process))
     };
     of_folder(state).into_iter().filter_map(shim).collect()
 }

@@ -15,9 +15,10 @@ use model::cause::chain;
 use model::{ExitStatus, Pid};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Signal, kill_process_group};
+use sys::FolderIdentity;
 use sys::lock::Lock;
 use sys::process::reap::{CHILD_ENDED, Signals, collect};
-use sys::process::unit::{GROUPS_FILE, home, kill_members, note_groups};
+use sys::process::unit::{GROUPS_FILE, OwnShim, home, kill_members, note_groups};
 
 use super::clients::Clients;
 use super::commands::Commands;
@@ -49,6 +50,7 @@ const QUIT: i32 = Signal::QUIT.as_raw();
 /// The shim with all it holds of the operating system.
 pub(super) struct Host {
     folder: PathBuf,
+    home: Option<FolderIdentity>,
     launch: Launch,
     lock: Lock,
     signals: Signals,
@@ -72,9 +74,11 @@ impl Host {
         let signals = Signals::take()?;
         let listener = sys::local_socket::listen(&folder, SOCKET_NAME)?;
         listener.set_nonblocking(true)?;
-        let core = Core::new(launch.unit.clone(), launch.digest, home(&folder), sys::clock::now().wall);
+        let home = home(&folder);
+        let core = Core::new(launch.unit.clone(), launch.digest, home, sys::clock::now().wall);
         Ok(Self {
             folder,
+            home,
             launch,
             lock,
             signals,
@@ -143,7 +147,7 @@ impl Host {
                 other => other.map_err(|error| format!("cannot note its control group: {error}"))?,
             }
         }
-        let place = Place { folder: &self.folder, lock: &self.lock, group: group.as_ref() };
+        let place = Place { folder: &self.folder, home: self.home, lock: &self.lock, group: group.as_ref() };
         start::child(&self.launch, &place).map_err(|error| chain(&error))
     }
 
@@ -176,7 +180,7 @@ impl Host {
             }
             Effect::Run { command, words } => {
                 let group = self.launch.control_group.as_ref().map(Group::made);
-                let place = Place { folder: &self.folder, lock: &self.lock, group: group.as_ref() };
+                let place = Place { folder: &self.folder, home: self.home, lock: &self.lock, group: group.as_ref() };
                 return self.commands.start(command, &self.launch, &place, &words).into_iter().collect();
             }
             Effect::KillCommand(command) => self.commands.kill(command),
@@ -222,7 +226,7 @@ impl Host {
     fn kill(&mut self, reach: Reach) -> usize {
         self.killed |= reach == Reach::Everything;
         let group = self.child_group;
-        let own = Pid(std::process::id());
+        let own = OwnShim { pid: Pid(std::process::id()), home: self.home };
         kill_members(&self.folder, Some(own), |seen| match reach {
             Reach::Everything => true,
             Reach::Strays => Some(seen.group) != group,

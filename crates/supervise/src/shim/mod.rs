@@ -1,6 +1,6 @@
 //! The shim: the tiny parent of one child process, which survives the node.
 //!
-//! It is started as `mainstay shim FOLDER` with a launch message on its standard input, and keeps these in the
+//! It is started as `mainstay shim FOLDER HOME` with a launch message on its standard input, and keeps these in the
 //! unit's folder: `lock` (held while any process of the unit lives), `s` (its socket), `groups` (its control
 //! groups), `exit.json` (the [`ExitReport`], once its child has ended) and `exit.reserve` (the space for that).
 //!

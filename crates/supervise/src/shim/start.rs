@@ -12,9 +12,10 @@ use std::path::{Path, PathBuf};
 use model::Pid;
 use rustix::io::fcntl_dupfd_cloexec;
 use rustix::pipe::{PipeFlags, pipe_with};
+use sys::FolderIdentity;
 use sys::lock::Lock;
 use sys::process::child::{ChildError, ChildStart};
-use sys::process::unit::UNIT_VARIABLE;
+use sys::process::unit::{HOME_VARIABLE, UNIT_VARIABLE};
 
 use crate::control_group::{Group, GroupError};
 use crate::isolation::{self, IsolationError};
@@ -47,6 +48,7 @@ pub(super) struct Running {
 /// The unit's side of each start.
 pub(super) struct Place<'a> {
     pub(super) folder: &'a Path,
+    pub(super) home: Option<FolderIdentity>,
     pub(super) lock: &'a Lock,
     pub(super) group: Option<&'a Group<'a>>,
 }
@@ -81,6 +83,8 @@ fn process(
     let mut environment: BTreeMap<&str, &str> =
         launch.environment.iter().map(|(name, value)| (name.as_str(), value.0.as_str())).collect();
     environment.insert(UNIT_VARIABLE, unit_folder);
+    let home = place.home.map(|home| home.to_string());
+    environment.extend(home.as_deref().map(|home| (HOME_VARIABLE, home)));
     // A user of its own is kept apart by the kernel's ordinary rules, and nothing holds root.
     let confine = match sys::process::is_root() {
         true if launch.hidden.is_empty() => None,

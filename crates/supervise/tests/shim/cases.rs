@@ -242,10 +242,13 @@ fn the_child_has_nothing_that_it_was_not_given() {
     let lines = unit.run().last_lines;
     let folder = unit.folder.display();
     // The shell adds PWD and, depending on its kind, two more of its own.
-    for line in [format!("MAINSTAY_UNIT={folder}"), "PATH=/usr/bin:/bin".to_owned()] {
+    let home = sys::process::unit::home(&unit.folder).unwrap();
+    for line in
+        [format!("MAINSTAY_UNIT={folder}"), format!("MAINSTAY_UNIT_HOME={home}"), "PATH=/usr/bin:/bin".to_owned()]
+    {
         assert!(lines.contains(&line), "{line} in {lines:?}");
     }
-    assert!(lines.iter().filter(|line| line.contains('=')).count() <= 5, "{lines:?}");
+    assert!(lines.iter().filter(|line| line.contains('=')).count() <= 6, "{lines:?}");
     // 0, 1, 2, the unit's lock, the folder that `ls` reads; and the limit of core files.
     let numbers = lines.iter().filter(|line| line.parse::<u32>().is_ok()).count();
     assert_eq!(numbers, 5 + 1, "{lines:?}");

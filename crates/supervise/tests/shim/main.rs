@@ -1,5 +1,5 @@
 //! The real shim on real processes. This test has no harness of the standard library: the shim is this very
-//! program, called as `… shim FOLDER`, and it must have a single thread.
+//! program, called as `… shim FOLDER HOME`, and it must have a single thread.
 //!
 //! Start reading at [`unit::Unit`], what each test starts. Words on the command line pick tests by name.
 
@@ -15,7 +15,7 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
-    if let [first, folder] = words.as_slice()
+    if let [first, folder, ..] = words.as_slice()
         && first == "shim"
     {
         return supervise::shim::run(Path::new(folder));

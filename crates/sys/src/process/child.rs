@@ -17,6 +17,7 @@ use std::process::{Command, Stdio};
 use model::{BootId, Pid, ProcessIdentity};
 use rustix::io::{FdFlags, fcntl_setfd};
 
+use super::unit::home;
 use crate::system::{ShimStart, SpawnError};
 
 /// A confinement that a child puts on itself before it runs its program.
@@ -206,7 +207,7 @@ pub fn blocked_at(path: &Path, uid: u32, gid: u32) -> Option<PathBuf> {
     })
 }
 
-/// How a shim is started: a program and its first words, after which the unit's folder follows.
+/// How a shim is started: a program and its first words, after which the unit's folder and its home follow.
 #[derive(Debug, Clone)]
 pub struct ShimCommand {
     /// The program, usually this one.
@@ -235,7 +236,8 @@ impl ShimCommand {
         let complaints =
             File::create(folder.join(COMPLAINTS_FILE)).map_err(|error| failed("open its own log", error))?;
         let mut command = Command::new(&self.program);
-        command.args(&self.words).arg(&folder).current_dir(&folder).env_clear();
+        command.args(&self.words).arg(&folder).args(home(&folder).map(|home| home.to_string()));
+        command.current_dir(&folder).env_clear();
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(complaints);
         #[expect(unsafe_code, reason = "a shim is to leave the node's session before anything can reach it there")]
         // SAFETY: setsid is a single system call and allocates nothing.
