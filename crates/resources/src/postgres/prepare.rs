@@ -5,6 +5,7 @@
 
 use std::fs;
 use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
@@ -126,21 +127,27 @@ fn remove_misleading_locks(place: &Place) -> Result<(), PrepareError> {
             locks.push(path);
         }
     }
+    let owner = fs::symlink_metadata(&data).map_err(at("look at", &data))?.uid();
     for lock in locks {
-        if is_misleading(&lock)? {
+        if is_misleading(&lock, owner)? {
             sys::files::remove(&lock).map_err(PlaceError::File)?;
         }
     }
     Ok(())
 }
 
-/// Whether a lock file names no process, or one that is in the process table though no server works here.
-fn is_misleading(lock: &Path) -> Result<bool, PrepareError> {
+/// Whether a lock file names no process, or one that the owner of the data directory has though no server works there.
+fn is_misleading(lock: &Path, owner: u32) -> Result<bool, PrepareError> {
     let Some(bytes) = read_small(lock)? else { return Ok(false) };
     let first = bytes.split(|byte| *byte == b'\n').next().unwrap_or_default();
     // A server that was started for one command writes the number with a minus sign.
     let pid = std::str::from_utf8(first).ok().and_then(|text| text.trim().trim_start_matches('-').parse().ok());
-    Ok(pid.is_none_or(|pid| sys::process::look(Pid(pid)).is_some()))
+    Ok(pid.is_none_or(|pid| user_of(Pid(pid)) == Some(owner)))
+}
+
+/// The user as whom a process runs, a dead one that nobody collected among them; `None` when there is none.
+fn user_of(pid: Pid) -> Option<u32> {
+    fs::metadata(format!("/proc/{pid}")).ok().map(|about| about.uid())
 }
 
 fn at(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> PrepareError {
@@ -334,6 +341,19 @@ mod tests {
         assert!(!ground.keeps(&format!("{}\n/data\n", std::process::id())));
         assert!(!ground.keeps(&format!("-{}\n/data\n", std::process::id())));
         assert!(!ground.keeps(""));
+    }
+
+    #[test]
+    fn a_lock_with_the_number_of_another_users_process_stays() {
+        if !sys::process::is_root() {
+            return; // Only root can start one.
+        }
+        let ground = Ground::new("user");
+        let mut other = Command::new("sleep").arg("600").uid(65_533).spawn().unwrap();
+        let kept = ground.keeps(&format!("{}\n/data\n", other.id()));
+        other.kill().unwrap();
+        other.wait().unwrap();
+        assert!(kept);
     }
 
     #[test]
