@@ -4,6 +4,7 @@
 //! reasons; what cannot be honoured here is a [`Refusal`], and a plan with one is not carried out.
 //! [`crate::lint`] checks each finished plan independently.
 
+mod condition;
 mod note;
 mod print;
 mod refusal;
@@ -12,12 +13,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use model::stack::{Resource, Service};
-use model::{EnvironmentName, ReleaseNumber, ResourceName, SecretName, ServiceName, Stack, StackName, UnitId};
+use model::{EnvironmentName, ReleaseNumber, ResourceName, SecretName, ServiceName, Stack, StackName};
 
 use crate::objectives::{Contradiction, Derived, Fact, Promise, Reserved, Severity};
 use crate::release::{Content, Decision};
 use crate::rollout;
 
+pub use condition::{Condition, Presence, conditions};
 pub use note::Note;
 pub use refusal::{Refusal, Warning};
 
@@ -60,24 +62,6 @@ pub struct Running {
     pub conditions: BTreeMap<Subject, Condition>,
     /// Whether no node looks after them.
     pub unattended: bool,
-}
-
-/// What keeps a service or resource from being as it was asked for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Condition {
-    /// Nothing of it is there: it was stopped, or the machine was restarted.
-    Gone,
-    /// It is being stopped, and something of it is still there.
-    Stopping,
-    /// These of its units failed, and wait for their next try.
-    Failing(Vec<UnitId>),
-}
-
-impl Condition {
-    /// Whether it has to be started, whatever else is done to it.
-    pub const fn is_down(&self) -> bool {
-        matches!(self, Condition::Gone | Condition::Stopping)
-    }
 }
 
 impl Running {
@@ -208,6 +192,7 @@ pub fn decide(desired: &Desired, running: &Running) -> ChangePlan {
     if running.unattended && steps.iter().any(|step| step.action == Action::Keep) {
         warnings.push(Warning::NoNode);
     }
+    warnings.extend(held_back(&steps, running).cloned().map(Warning::Held));
     refusals.extend(refused.into_iter().cloned().map(Refusal::Contradiction));
     warnings.extend(warned.into_iter().cloned().map(Warning::Contradiction));
     ChangePlan {
@@ -288,6 +273,12 @@ fn under(condition: Option<&Condition>, planned: Action) -> Action {
         (Action::Keep, Some(Condition::Failing(_))) => Action::Retry,
         _ => planned,
     }
+}
+
+/// What is kept though it is held: carrying the plan out starts nothing of it.
+fn held_back<'a>(steps: &'a [Step], running: &Running) -> impl Iterator<Item = &'a Subject> {
+    let kept = steps.iter().filter(|step| step.action == Action::Keep).map(|step| &step.subject);
+    kept.filter(|subject| running.conditions.get(*subject) == Some(&Condition::Held))
 }
 
 fn differs_in_shape(running: &RunningService, wanted: &Service, count: u32) -> bool {

@@ -17,7 +17,7 @@ pub fn observe(service: &ServiceName, units: &[UnitStatus]) -> Option<Vec<Observ
         if of != service {
             continue;
         }
-        let state = match (unit.state, unit.wanted) {
+        let state = match (unit.state, unit.stays()) {
             (UnitState::Finding, _) => return None,
             (UnitState::Down, false) => continue,
             (_, false) => State::Stopping,
@@ -54,6 +54,8 @@ fn of_wanted(state: UnitState) -> State {
 mod tests {
     use std::time::Duration;
 
+    use model::{ReleaseNumber, ReplicaNumber};
+
     use super::*;
 
     const NOW: Duration = Duration::from_secs(500);
@@ -63,6 +65,7 @@ mod tests {
         UnitStatus {
             unit: id.parse().unwrap(),
             wanted,
+            held: false,
             state,
             since: NOW - Duration::from_secs(40),
             digest: None,
@@ -107,6 +110,13 @@ mod tests {
                 (2, 3, State::Starting),
             ]),
         );
+    }
+
+    #[test]
+    fn what_is_held_is_not_on_its_way_out() {
+        let held = UnitStatus { held: true, ..unit("api.1.1", UnitState::Waiting, false) };
+        let expected = Observed { release: ReleaseNumber(1), number: ReplicaNumber(1), state: State::Starting };
+        assert_eq!(observe(&"api".parse().unwrap(), &[held]), Some(vec![expected]));
     }
 
     #[test]

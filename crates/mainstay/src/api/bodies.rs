@@ -148,8 +148,8 @@ pub(crate) struct ServiceBody {
     /// Its name.
     #[schemars(with = "String")]
     pub(crate) name: ServiceName,
-    /// `ready`, `starting`, `changing`, `held` (the new release fails, the old one runs on), `degraded`, `failing`
-    /// or `scheduled`.
+    /// `ready`, `starting`, `changing`, `blocked` (the new release fails, the old one runs on), `held` (it cannot be
+    /// told how it is to run, so nothing new of it is started), `degraded`, `failing` or `scheduled`.
     pub(crate) state: String,
     /// The release that is wanted.
     #[schemars(with = "u32")]

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use model::{Port, UnitId};
+use plan::change::Presence;
 use supervise::record::{RECORD_FILE, Record, Stage};
 
 use super::check;
@@ -16,7 +17,7 @@ use super::session::Session;
 use crate::api::bodies::{FileBody, PlanBody};
 use crate::node::answer::plan_body;
 use crate::node::applied::Applied;
-use crate::node::consider::{Against, Presence, Programs, consider};
+use crate::node::consider::{Against, Programs, consider};
 use crate::node::layout::{Layout, Surroundings};
 use crate::node::machine_facts::MachineFacts;
 use crate::node::store::Store;

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use model::cause::chain;
 use model::stack::CommandLine;
 use model::{Actor, ByteSize, EntryId, ExitStatus, Happening, ServiceName, UnitId};
-use plan::change::Subject;
+use plan::change::Presence;
 use plan::release::Command;
 use services::artefact;
 use supervise::control_group;
@@ -18,7 +18,7 @@ use tokio::sync::oneshot;
 use super::Node;
 use super::call::{Ask, Call};
 use super::carry::programs_user;
-use super::consider::{Against, Considered, Presence, Programs, consider};
+use super::consider::{Against, Considered, Programs, consider};
 use super::jobs::exit_of;
 use super::status::{self, Memory, Sources, state_word};
 use super::troubles::About;
@@ -38,12 +38,13 @@ fn may_be_there(state: State) -> bool {
     matches!(state, State::Finding | State::Stopping)
 }
 
-/// How a unit stands, if something of it is there or may be.
+/// How a unit stands, if something of it is there, may be, or is to be.
 fn presence(unit: &UnitStatus, leaves: bool) -> Option<Presence> {
     match unit.state {
-        state if !(unit.wanted || unit.pid.is_some() || may_be_there(state)) => None,
+        state if !(unit.stays() || unit.pid.is_some() || may_be_there(state)) => None,
         _ if leaves => Some(Presence::Stopping),
         State::BackingOff | State::CrashLoop => Some(Presence::Failing),
+        State::Waiting if unit.held => Some(Presence::Held),
         _ => Some(Presence::Up),
     }
 }
@@ -64,7 +65,7 @@ impl Node {
                 let applied = self.apply(&actor, &file, Programs::Current, &format!("{} was given", file.path));
                 match applied {
                     Ok(_) => self.carry_on(),
-                    Err(_) => self.hold_what_is_stopped(),
+                    Err(_) => self.await_file_if_stopped(),
                 }
                 send(answer, applied);
             }
@@ -160,7 +161,7 @@ impl Node {
     /// The units of which something is there, or may be, and how they stand.
     pub(super) fn presences(&self) -> BTreeMap<UnitId, Presence> {
         // What stops while the node goes on is about to be replaced or restarted, and that is no news to a plan.
-        let begun = |unit: &UnitStatus| self.hold_until.is_some() && unit.state == State::Stopping;
+        let begun = |unit: &UnitStatus| self.awaits_file_until.is_some() && unit.state == State::Stopping;
         let leaves = |unit: &UnitStatus| self.stopping || begun(unit);
         let units = self.supervisor.snapshot().into_iter();
         units.filter_map(|unit| Some((unit.unit.clone(), presence(&unit, leaves(&unit))?))).collect()
@@ -187,9 +188,9 @@ impl Node {
     /// What applying a file would do. Where that is nothing, nothing more is waited for.
     fn plan(&mut self, file: &FileBody) -> Reply<PlanBody> {
         let plan = self.consider(file, Programs::Current).map(|found| plan_body(&found));
-        let plan = plan.inspect_err(|_| self.hold_what_is_stopped())?;
+        let plan = plan.inspect_err(|_| self.await_file_if_stopped())?;
         if !plan.changes {
-            self.stop_holding();
+            self.await_no_file();
         }
         Ok(plan)
     }
@@ -228,7 +229,7 @@ impl Node {
 
     /// Refuses what would start something of a service of which nothing can be started.
     fn unless_held(&self, service: &ServiceName) -> Reply<()> {
-        match self.troubles.of(&About::Hold(Subject::Service(service.clone()))) {
+        match self.hold_of(service) {
             Some(why) => Err(ErrorBody::new(ErrorKind::Refused, why)),
             None => Ok(()),
         }

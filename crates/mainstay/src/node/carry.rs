@@ -47,7 +47,7 @@ pub(crate) struct Scene<'a> {
 pub(crate) struct Look {
     /// The units.
     pub(crate) wanted: Vec<Wanted<Task>>,
-    /// Units that stay as they are.
+    /// Units that go on as they were last wanted.
     pub(crate) held: BTreeSet<UnitId>,
     /// Of what they are, and why it cannot be told how that is to run.
     pub(crate) holds: BTreeMap<Subject, Unseen>,
@@ -66,8 +66,8 @@ impl Look {
     }
 }
 
-/// Why it cannot be told how something is to run, and what to do about it. What there is of it is then left as it is,
-/// and everything else goes on.
+/// Why it cannot be told how something is to run, and what to do about it. It is then held, and everything else goes
+/// on.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Unseen {
     /// A resource has no software here any more.
@@ -198,6 +198,10 @@ impl Carrier<'_> {
                 Ok(units) => look.wanted.extend(units),
                 Err(why) => look.hold(Subject::Service(self.name.clone()), self.ids(release, &replicas), why),
             }
+        }
+        // A job of which no run is going on: none can be begun.
+        if let Some(Err(why)) = needed.remove(&release.number) {
+            look.hold(Subject::Service(self.name.clone()), [], why);
         }
     }
 

@@ -62,6 +62,11 @@ impl Node {
     }
 
     fn start_due_run(&mut self, name: &ServiceName, schedule: &Schedule, zone: &TimeZoneName, now: Timestamp) {
+        if self.hold_of(name).is_some() {
+            // Nothing is dealt with meanwhile: what is too late once it can be run again then counts as missed.
+            self.upcoming.insert(name.clone(), Upcoming::soon(now, None));
+            return;
+        }
         let running = self.applied.going_on(name).next().is_some();
         let (due, after) = match self.applied.job(name, now).look(schedule, zone, now, running) {
             Ok(found) => found,
@@ -196,12 +201,13 @@ impl Node {
     fn note_missed(&mut self, service: &ServiceName, missed: &plan::schedule::Missed, at: Timestamp) {
         let what = Happening::RunsMissed { service: service.clone(), count: missed.total() };
         let reason = match (missed.late, missed.overlapping) {
-            (_, 0) => "no node was there when they were due, or the clock was set past them".to_owned(),
+            (_, 0) => "when they were due no node was there or the service was held, or the clock was set past them"
+                .to_owned(),
             (0, _) => "the run before was still going".to_owned(),
             (late, overlapping) => {
                 format!(
-                    "{late} because no node was there or the clock was set past them, {overlapping} because the run \
-                     before was still going"
+                    "{late} because no node was there, the service was held or the clock was set past them, \
+                     {overlapping} because the run before was still going"
                 )
             }
         };

@@ -22,7 +22,7 @@ impl Node {
         for _ in 0..LOOKS_MAX {
             let units = self.supervisor.snapshot();
             let seen: Vec<(UnitId, State, bool)> =
-                units.iter().map(|unit| (unit.unit.clone(), unit.state, unit.wanted)).collect();
+                units.iter().map(|unit| (unit.unit.clone(), unit.state, unit.stays())).collect();
             let due = self.look_at.is_some_and(|at| at <= self.now().steady);
             if self.seen.as_ref() == Some(&seen) && !due {
                 return;

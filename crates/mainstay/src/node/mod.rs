@@ -33,7 +33,7 @@ use model::cause::chain;
 use model::{
     Actor, EntryId, Happening, ReleaseNumber, ReplicaNumber, ResourceName, SecretName, ServiceName, Timestamp, UnitId,
 };
-use plan::change::Subject;
+use plan::change::{Presence, Subject};
 use plan::objectives::{Derived, derive};
 use supervise::supervisor::{Notice, State, Supervisor, UnitStatus};
 use sys::machine::{Machine, Work};
@@ -45,7 +45,6 @@ use tokio::sync::{mpsc, watch};
 use self::server::{Server, Task};
 use applied::Applied;
 use call::Call;
-use consider::Presence;
 use jobs::Upcoming;
 use layout::{Layout, Surroundings};
 use machine_facts::MachineFacts;
@@ -56,7 +55,7 @@ use troubles::{About, Troubles};
 /// Notices that wait for the journal to take them; when more come, the oldest go, and the journal is told.
 const BACKLOG_MAX: usize = 10_000;
 /// How long a node that was just started waits for a file before it goes on with what was applied last.
-const HOLD: Duration = Duration::from_secs(10);
+const AWAIT_FILE: Duration = Duration::from_secs(10);
 /// How often the node looks even when nothing happens.
 const PERIOD: Duration = Duration::from_secs(10);
 
@@ -133,7 +132,7 @@ pub(crate) struct Node {
     stopping: bool,
     /// Until when nothing is started of what was applied before: whoever starts a node brings a file, and what
     /// is not running any more is not to run again before that is applied.
-    hold_until: Option<Duration>,
+    awaits_file_until: Option<Duration>,
     started: Duration,
     pid: model::Pid,
 }
@@ -173,7 +172,7 @@ impl Node {
             backlog: VecDeque::new(),
             journal_trouble: None,
             stopping: false,
-            hold_until: Some(now.steady.saturating_add(HOLD)),
+            awaits_file_until: Some(now.steady.saturating_add(AWAIT_FILE)),
             started: now.steady,
             pid,
         };
@@ -241,39 +240,41 @@ impl Node {
 
     /// After everything that happened: schedules, what is to run now, and the journal.
     fn turn(&mut self) {
-        if !self.stopping && !self.is_holding() {
-            self.start_due_runs();
+        if !self.stopping && !self.is_awaiting_file() {
             self.restart_next();
+            // What is held is known before a run is begun.
+            self.look();
+            self.start_due_runs();
             self.look();
         }
         self.journal_notices();
     }
 
-    /// Whether what was applied before is still held back. What runs of it goes on.
-    fn is_holding(&mut self) -> bool {
+    /// Whether a file is still awaited. What runs of what was applied before goes on, and nothing of it is started.
+    fn is_awaiting_file(&mut self) -> bool {
         let now = self.now().steady;
-        self.hold_until = self.hold_until.filter(|until| *until > now);
-        self.hold_until.is_some()
+        self.awaits_file_until = self.awaits_file_until.filter(|until| *until > now);
+        self.awaits_file_until.is_some()
     }
 
-    /// What is applied is to run from now on.
-    fn stop_holding(&mut self) {
-        self.hold_until = None;
+    /// No file is awaited: what is applied is to run from now on.
+    fn await_no_file(&mut self) {
+        self.awaits_file_until = None;
     }
 
     /// A person has just applied what is to run: it is, and what waits after a failure is tried at once, since what
     /// made it fail may have been mended.
     fn carry_on(&mut self) {
-        self.stop_holding();
+        self.await_no_file();
         self.supervisor.try_failed_again();
     }
 
     /// The file that this node was started for was refused. What runs is looked after as it was applied; where
     /// nothing runs, nothing is started either until a file is applied.
-    fn hold_what_is_stopped(&mut self) {
-        if self.hold_until.is_some() {
+    fn await_file_if_stopped(&mut self) {
+        if self.awaits_file_until.is_some() {
             let runs = self.presences().values().any(|presence| *presence != Presence::Stopping);
-            self.hold_until = (!runs).then_some(Duration::MAX);
+            self.awaits_file_until = (!runs).then_some(Duration::MAX);
         }
     }
 
@@ -372,7 +373,7 @@ impl Node {
 
     fn until_next(&self) -> Duration {
         let now = self.now();
-        let due = [self.supervisor.wake_at(), self.look_at, self.hold_until].into_iter().flatten().min();
+        let due = [self.supervisor.wake_at(), self.look_at, self.awaits_file_until].into_iter().flatten().min();
         let steady = due.map_or(PERIOD, |at| at.saturating_sub(now.steady));
         let run = self.upcoming.values().map(|it| it.look_at).min().map_or(PERIOD, |at| at.since(now.wall));
         steady.min(run).min(PERIOD)
@@ -380,6 +381,11 @@ impl Node {
 
     fn now(&self) -> sys::Now {
         self.supervisor.system().now()
+    }
+
+    /// Why a service is held, when it is.
+    fn hold_of(&self, service: &ServiceName) -> Option<&str> {
+        self.troubles.of(&About::Hold(Subject::Service(service.clone())))
     }
 
     fn release_views(&self, units: &[UnitStatus]) -> BTreeMap<ServiceName, ReleaseView> {
@@ -391,7 +397,7 @@ impl Node {
                 digest: release.map(|release| services::release::digest(&release.content).short()).unwrap_or_default(),
                 change: self.changes.get(name).cloned(),
                 restarting: self.restarts.contains_key(name),
-                held: self.troubles.of(&About::Hold(Subject::Service(name.clone()))).is_some(),
+                held: self.hold_of(name).is_some(),
                 next_run: self.upcoming.get(name).and_then(|it| it.run_at),
                 last_run: self.last_run(name, units),
                 failed_run: self.failed_run(name),

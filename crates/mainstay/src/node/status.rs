@@ -53,11 +53,11 @@ pub(crate) struct ReleaseView {
     pub(crate) release: Option<ReleaseNumber>,
     /// Its digest, shortened.
     pub(crate) digest: String,
-    /// What the change to it waits for or is held by, when it is not done.
+    /// What the change to it waits for or is blocked by, when it is not done.
     pub(crate) change: Option<String>,
     /// Whether replicas are still to be restarted.
     pub(crate) restarting: bool,
-    /// Whether nothing of it can be started, because it cannot be told how it is to run.
+    /// Whether it is held: nothing new of it is started, since it cannot be told how it is to run.
     pub(crate) held: bool,
     /// When a scheduled service runs next.
     pub(crate) next_run: Option<Timestamp>,
@@ -127,9 +127,9 @@ fn service_state(scheduled: bool, wanted: u32, ready: u32, view: &ReleaseView, u
     let old_runs =
         units.iter().any(|unit| matches!(&unit.unit, UnitId::Replica(_, of, _) if Some(*of) != view.release));
     match () {
-        () if scheduled => "scheduled",
         () if view.held => "held",
-        () if any(&[State::CrashLoop, State::Failed]) && old_runs => "held",
+        () if scheduled => "scheduled",
+        () if any(&[State::CrashLoop, State::Failed]) && old_runs => "blocked",
         () if any(&[State::CrashLoop, State::Failed]) => "failing",
         () if old_runs || view.change.is_some() || view.restarting => "changing",
         () if ready == wanted => "ready",
@@ -273,7 +273,7 @@ fn unit_problem(unit: &UnitStatus, now: Now) -> Option<String> {
     let serious = unit.trouble.is_some()
         || matches!(unit.state, State::CrashLoop | State::BackingOff | State::Failed | State::Unready)
         || unit.state == State::Starting && now.steady.saturating_sub(unit.since) >= SLOW_START;
-    if !serious || !unit.wanted {
+    if !serious || !unit.stays() {
         return None;
     }
     let note = note(unit, now).unwrap_or_default();

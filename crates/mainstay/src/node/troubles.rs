@@ -41,7 +41,10 @@ impl Troubles {
     pub(crate) fn note_holds(&mut self, holds: impl IntoIterator<Item = (Subject, String)>) {
         self.0.retain(|about, _| !matches!(about, About::Hold(_)));
         let held = |(subject, why)| {
-            let what = format!("{subject} is held, so nothing of it is started or stopped: {why}");
+            let what = format!(
+                "{subject} is held, so what runs of it goes on as it was last told, and nothing new of it is started: \
+                 {why}"
+            );
             (About::Hold(subject), what)
         };
         self.0.extend(holds.into_iter().map(held));
@@ -87,7 +90,8 @@ mod tests {
         let web = Subject::Service("web".parse().unwrap());
         troubles.note(About::Look, "blind".to_owned());
         troubles.note_holds([(web.clone(), "KEY is gone".to_owned())]);
-        let told = "service web is held, so nothing of it is started or stopped: KEY is gone";
+        let told = "service web is held, so what runs of it goes on as it was last told, and nothing new of it is \
+                    started: KEY is gone";
         assert_eq!(troubles.of(&About::Hold(web)), Some(told));
         troubles.note_holds([]);
         assert_eq!(troubles.texts().collect::<Vec<_>>(), ["blind"]);

@@ -188,8 +188,8 @@ fn stopping(world: &World) {
 }
 
 #[test]
-fn a_failing_release_is_held_until_the_file_is_mended() {
-    let world = World::new("held", &file("old"));
+fn a_failing_release_is_blocked_until_the_file_is_mended() {
+    let world = World::new("blocked", &file("old"));
     let marks = Marks::of(&world);
     marks.program(&world, "old", FOREVER);
     marks.program(&world, "new", FOREVER);
@@ -197,12 +197,12 @@ fn a_failing_release_is_held_until_the_file_is_mended() {
     let before = world.up();
     world.write(&file("broken"));
     world.done(&["up", "--detach"]);
-    let is_held = || world.status().filter(|status| status["services"][0]["state"] == "held");
-    let (held, _) = world.wait_for("the service to be held", is_held);
-    assert_eq!(pid_of(&before, "web.1.1"), pid_of(&held, "web.1.1"), "{held:#}");
-    assert_eq!(unit(&held, "web.1.1").unwrap()["state"], "ready");
-    assert_eq!(held["settled"], false);
-    let problems = held["problems"].to_string();
+    let is_blocked = || world.status().filter(|status| status["services"][0]["state"] == "blocked");
+    let (blocked, _) = world.wait_for("the service to be blocked", is_blocked);
+    assert_eq!(pid_of(&before, "web.1.1"), pid_of(&blocked, "web.1.1"), "{blocked:#}");
+    assert_eq!(unit(&blocked, "web.1.1").unwrap()["state"], "ready");
+    assert_eq!(blocked["settled"], false);
+    let problems = blocked["problems"].to_string();
     let why = "web: the old release runs on: replica 1 of the new one does not become ready";
     assert!(problems.contains(why), "{problems}");
     assert!(problems.contains("web.2.1: crash loop: exited with code 7"), "{problems}");

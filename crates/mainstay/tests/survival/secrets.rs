@@ -22,6 +22,9 @@ secrets:
   KEY: { generate: 24B }
 ";
 
+/// What is said of a service or resource that is held.
+const HELD: &str = "is held, so what runs of it goes on as it was last told, and nothing new of it is started";
+
 fn world(name: &str, file: &str) -> World {
     let world = World::new(name, file);
     world.script("forever", FOREVER);
@@ -76,8 +79,7 @@ fn a_service_whose_secret_is_gone_stays_as_it_is_and_the_rest_goes_on() {
     let other = world.child("other.1.1");
     processes::kill(&other);
     node_without_file(&world);
-    let status =
-        told(&world, "web is held, so nothing of it is started or stopped: version 1 of KEY is not in the vault");
+    let status = told(&world, &format!("web {HELD}: version 1 of KEY is not in the vault"));
     assert_eq!(pid_of(&status, "web.1.1"), pid_of(&before, "web.1.1"));
     assert_eq!(service(&status, "web")["state"], "held");
     let again = || world.status().filter(|status| service(status, "other")["state"] == "ready");
@@ -97,6 +99,35 @@ fn a_service_whose_secret_is_gone_stays_as_it_is_and_the_rest_goes_on() {
     let settled = || world.status().filter(|status| status["settled"] == true);
     let (status, _) = world.wait_for("the new release", settled);
     assert_eq!((&service(&status, "web")["release"], &status["problems"]), (&2.into(), &Value::Array(Vec::new())));
+    world.down();
+}
+
+#[test]
+fn a_job_whose_secret_is_gone_is_not_begun() {
+    let file = "\
+stack: held-job
+services:
+  tidy: { run: bin/forever, secrets: [KEY], schedule: \"0 6 * * *\" }
+secrets:
+  KEY: { generate: 24B }
+";
+    let world = world("held-job", file);
+    let before = world.up();
+    assert!(service(&before, "tidy")["next_run"].is_string(), "{before:#}");
+    kill_node(&world);
+    (0..20).for_each(|_| drop(set(&world, "KEY", "another")));
+    node_without_file(&world);
+    let status = told(&world, &format!("tidy {HELD}: version 1 of KEY is not in the vault"));
+    let held = (&service(&status, "tidy")["state"], &status["settled"], &service(&status, "tidy")["next_run"]);
+    assert_eq!(held, (&"held".into(), &false.into(), &Value::Null));
+    let ran = world.run(&["run", "tidy", "--", "true"]);
+    assert!(ran.code == Some(1) && ran.err.contains("`mainstay secret set KEY`"), "{ran:?}");
+
+    set(&world, "KEY", "anew");
+    let settled = || world.status().filter(|status| status["settled"] == true);
+    let scheduled = || settled().filter(|status| service(status, "tidy")["next_run"].is_string());
+    let (status, _) = world.wait_for("the job to be scheduled again", scheduled);
+    assert_eq!(service(&status, "tidy")["state"], "scheduled");
     world.down();
 }
 
@@ -123,8 +154,8 @@ resources:
     std::fs::rename(&manifest, &aside).unwrap();
     std::os::unix::fs::symlink("nowhere", &manifest).unwrap();
     node_without_file(&world);
-    told(&world, "cache is held, so nothing of it is started or stopped: ");
-    told(&world, "web is held, so nothing of it is started or stopped: it uses cache, which is held");
+    told(&world, &format!("cache {HELD}: "));
+    told(&world, &format!("web {HELD}: it uses cache, which is held"));
     let again = || world.status().filter(|status| service(status, "other")["state"] == "ready");
     let (status, _) = world.wait_for("the other service", again);
     for unit in ["cache", "web.1.1"] {

@@ -42,6 +42,9 @@ impl fmt::Display for ChangePlan {
             (false, false, false) if self.warnings.contains(&Warning::NoNode) => {
                 writeln!(f, "\nEverything is as the file says, except that no node runs.")
             }
+            (false, false, false) if self.warnings.iter().any(|it| matches!(it, Warning::Held(_))) => {
+                writeln!(f, "\nEverything is as the file says, except what is held.")
+            }
             (false, false, false) => writeln!(f, "\nNothing to do: everything is as the file says."),
         }
     }

@@ -5,7 +5,7 @@ use std::fmt;
 use model::stack::{Limits, Resource};
 use model::{ResourceName, SecretName, ServiceName};
 
-use super::{Desired, Running};
+use super::{Desired, Running, Subject};
 use crate::objectives::Contradiction;
 
 /// What cannot be honoured here.
@@ -75,6 +75,8 @@ pub enum Warning {
     },
     /// What is kept has no node that looks after it.
     NoNode,
+    /// It is kept and held, and what does not run of it is not started.
+    Held(Subject),
 }
 
 /// Everything that cannot be honoured, the objectives aside.
@@ -189,6 +191,12 @@ impl fmt::Display for Warning {
             }
             Warning::NoNode => f.write_str(
                 "no node runs: until `mainstay up` starts one, nothing that ends is started again and no job runs",
+            ),
+            Warning::Held(subject) => write!(
+                f,
+                "{} is held: what runs of it goes on as it was last told, and nothing new of it is started; `mainstay \
+                 status` says why",
+                subject.name()
             ),
         }
     }

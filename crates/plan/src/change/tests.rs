@@ -582,3 +582,28 @@ fn what_no_node_looks_after_is_said() {
     let first = plan(&stack(""), &Running { unattended: true, ..Running::default() }, &shop, &able());
     assert_eq!(first.warnings, [], "there is nothing yet to look after");
 }
+
+#[test]
+fn what_is_held_is_not_called_as_the_file_says() {
+    let shop = stack("service api\nservice web\nservice worker");
+    let conditions = [(service("api"), Condition::Held), (service("worker"), Condition::Held)].into();
+    let held = Running { conditions, ..running(&shop) };
+    let same = plan(&shop, &held, &shop, &able());
+    assert!(!same.changes_anything());
+    expect![[r#"
+        Plan for shop (production)
+
+        will keep
+          api     release 3, 1 replica
+          web     release 3, 1 replica
+          worker  release 3, 1 replica
+
+        attention
+          - api is held: what runs of it goes on as it was last told, and nothing new of it is started; `mainstay status` says why
+          - worker is held: what runs of it goes on as it was last told, and nothing new of it is started; `mainstay status` says why
+
+        Everything is as the file says, except what is held.
+    "#]].assert_eq(&same.to_string());
+    let mended = stack("service api memory=64MiB\nservice web\nservice worker memory=64MiB");
+    assert_eq!(plan(&shop, &held, &mended, &able()).warnings, [], "what is replaced is not held any more");
+}

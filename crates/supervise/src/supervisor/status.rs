@@ -15,8 +15,10 @@ use crate::record::LastFailure;
 pub struct UnitStatus {
     /// Which.
     pub unit: UnitId,
-    /// Whether it is wanted or held; one that is not is on its way out.
+    /// Whether it is known how it is to run; also of one that is held and goes on as it was last wanted.
     pub wanted: bool,
+    /// Whether it is held and was not wanted before, so that it is neither started nor stopped.
+    pub held: bool,
     /// How it stands.
     pub state: State,
     /// Since when, on the steady clock.
@@ -39,6 +41,13 @@ pub struct UnitStatus {
     pub waiting: Option<WaitingOn>,
     /// What the machine refuses at the moment, as a sentence, and how often in a row.
     pub trouble: Option<(String, u32)>,
+}
+
+impl UnitStatus {
+    /// Whether it is wanted or held; one that is neither is on its way out.
+    pub const fn stays(&self) -> bool {
+        self.wanted || self.held
+    }
 }
 
 /// How a unit stands.
@@ -81,7 +90,8 @@ pub(super) fn of<Task>(unit: &UnitId, entry: &Entry<Task>) -> UnitStatus {
     let observed = &entry.standing.observed;
     UnitStatus {
         unit: unit.clone(),
-        wanted: entry.standing.wanted.is_some() || entry.standing.held,
+        wanted: entry.standing.wanted.is_some(),
+        held: entry.standing.held,
         state: state(entry),
         since: observed.since,
         digest: observed.running.as_ref().map(|running| running.digest),

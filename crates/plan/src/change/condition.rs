@@ -1,0 +1,105 @@
+//! How what is to stay up stands, by its units. Start reading at [`conditions`].
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use model::{ResourceName, ServiceName, UnitId};
+
+use super::{RunningResource, RunningService, Subject};
+
+/// How a unit stands of which something is there, or is to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Presence {
+    /// It runs or is on its way there.
+    Up,
+    /// It is being stopped and is not to come back by itself.
+    Stopping,
+    /// It failed and waits for its next try.
+    Failing,
+    /// It does not run and is held: nothing starts it until it can be told how it is to run.
+    Held,
+}
+
+/// What keeps a service or resource from being as it was asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Condition {
+    /// Nothing of it is there: it was stopped, or the machine was restarted.
+    Gone,
+    /// It is being stopped, and something of it is still there.
+    Stopping,
+    /// These of its units failed, and wait for their next try.
+    Failing(Vec<UnitId>),
+    /// Some of it does not run and is held.
+    Held,
+}
+
+impl Condition {
+    /// Whether it has to be started, whatever else is done to it. What is held is not started by a plan that leaves
+    /// it as it is.
+    pub const fn is_down(&self) -> bool {
+        matches!(self, Condition::Gone | Condition::Stopping)
+    }
+}
+
+/// How what is to stay up stands, where that is not as it is to be.
+pub fn conditions(
+    services: &BTreeMap<ServiceName, RunningService>,
+    resources: &BTreeMap<ResourceName, RunningResource>,
+    units: &BTreeMap<UnitId, Presence>,
+) -> BTreeMap<Subject, Condition> {
+    let lasting = services.iter().filter(|(_, service)| service.schedule.is_none() && service.replicas > 0);
+    let services = lasting.filter_map(|(name, _)| {
+        let own = units.iter().filter(|(unit, _)| unit.service() == Some(name) && !matches!(unit, UnitId::Run(..)));
+        Some((Subject::Service(name.clone()), condition(own)?))
+    });
+    let resources = resources.iter().filter(|(_, resource)| resource.runs).filter_map(|(name, _)| {
+        let own = units.get_key_value(&UnitId::Resource(name.clone()));
+        Some((Subject::Resource(name.clone()), condition(own.into_iter())?))
+    });
+    services.chain(resources).collect()
+}
+
+/// What keeps something from being as it is to be, by its units; nothing when it is up. A release's hook alone keeps
+/// nothing up, and one that is held holds up nothing that runs.
+fn condition<'a>(own: impl Iterator<Item = (&'a UnitId, &'a Presence)> + Clone) -> Option<Condition> {
+    let failing = own.clone().filter(|(_, presence)| **presence == Presence::Failing);
+    let failing: Vec<UnitId> = failing.map(|(unit, _)| unit.clone()).collect();
+    if !failing.is_empty() {
+        return Some(Condition::Failing(failing));
+    }
+    let all: BTreeSet<Presence> = own.clone().map(|(_, presence)| *presence).collect();
+    let lasting = own.filter(|(unit, _)| !matches!(unit, UnitId::ReleaseRun(..)));
+    let lasting: BTreeSet<Presence> = lasting.map(|(_, presence)| *presence).collect();
+    match lasting.is_empty() {
+        true if all.contains(&Presence::Held) => Some(Condition::Held),
+        true => Some(Condition::Gone),
+        false if lasting.contains(&Presence::Held) => Some(Condition::Held),
+        false => (lasting == BTreeSet::from([Presence::Stopping])).then_some(Condition::Stopping),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(units: &[(&str, Presence)], expected: Option<&Condition>) {
+        let units: BTreeMap<UnitId, Presence> =
+            units.iter().map(|(unit, presence)| (unit.parse().unwrap(), *presence)).collect();
+        assert_eq!(condition(units.iter()).as_ref(), expected, "{units:?}");
+    }
+
+    #[test]
+    fn what_its_units_come_to() {
+        use Presence::{Failing, Held, Stopping, Up};
+        check(&[], Some(&Condition::Gone));
+        check(&[("api.2.release", Up)], Some(&Condition::Gone));
+        check(&[("api.1.1", Stopping), ("api.1.2", Up)], None);
+        check(&[("api.1.1", Stopping), ("api.1.2", Stopping)], Some(&Condition::Stopping));
+        let failing = |unit: &str| Condition::Failing(vec![unit.parse().unwrap()]);
+        check(&[("api.1.1", Up), ("api.2.release", Failing)], Some(&failing("api.2.release")));
+        check(&[("api.1.1", Stopping), ("api.2.1", Failing)], Some(&failing("api.2.1")));
+        check(&[("api.1.1", Up), ("api.1.2", Held)], Some(&Condition::Held));
+        check(&[("api.1.1", Held), ("api.1.2", Stopping)], Some(&Condition::Held));
+        check(&[("api.1.release", Held)], Some(&Condition::Held));
+        check(&[("api.1.release", Held), ("api.1.1", Up)], None);
+    }
+}
