@@ -4,6 +4,9 @@
 # rustup's programs, also in a shell that has not heard of them yet.
 export PATH := $(or $(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH)
 
+# Where cargo builds, also for those who build everything in one place.
+export CARGO_TARGET_DIR := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
+
 DEMO := examples/minimal
 
 demo: build ## build, and run the example in the foreground until Ctrl-C
@@ -12,7 +15,7 @@ demo: build ## build, and run the example in the foreground until Ctrl-C
 build: ## the release build of the program and of the example
 	tools/prepare
 	cargo build --locked --release -p mainstay -p minimal
-	install -D target/release/minimal $(DEMO)/bin/minimal
+	install -D $(CARGO_TARGET_DIR)/release/minimal $(DEMO)/bin/minimal
 
 test: ## every test
 	tools/prepare

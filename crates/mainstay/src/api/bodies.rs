@@ -259,6 +259,9 @@ pub(crate) struct RunStateBody {
     pub(crate) unit: UnitId,
     /// Whether it has ended.
     pub(crate) ended: bool,
+    /// Whether it has not begun, because of what `text` says.
+    #[serde(default)]
+    pub(crate) waits: bool,
     /// Its exit code; absent while it runs and when a signal ended it.
     pub(crate) code: Option<i32>,
     /// The signal that ended it, if one did: 9 too when it passed its memory limit.

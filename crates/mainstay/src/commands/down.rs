@@ -16,7 +16,8 @@ use sys::process::Seen;
 
 /// Stops every service and resource, then the node; data stays
 ///
-/// Where the node was killed and what it ran goes on, a node is started that takes over and stops all of it.
+/// Where the node was killed and what it ran goes on, a node is started that takes over and stops all of it. Where
+/// nothing runs, there is nothing to do.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {}
 
@@ -24,24 +25,45 @@ pub(crate) struct Arguments {}
 /// any sum of them that makes sense.
 const DOWN_TIME_MAX: Duration = Duration::from_secs(15 * 60);
 
+/// Nodes that are asked for the end, one after another was killed while it was at it.
+const NODES_MAX: u32 = 3;
+
 /// Asks for the end and watches it come.
 pub(crate) async fn run(_: &Arguments, session: &Session) -> Result<ExitCode, Failure> {
     let client = session.client()?;
     let layout = session.layout()?;
-    match client.is_served().await? || !something_is_left(&layout)? {
-        true => client.down().await.map(drop)?,
-        false => {
-            session.terminal.note("the node was killed: one is started to stop what it left");
-            node::detach(session, &client, Purpose::Stop, START_TIME_MAX).await?;
+    if !client.is_served().await? && !something_is_left(&layout)? {
+        session.terminal.note("nothing runs, and no node does");
+        return Ok(ExitCode::SUCCESS);
+    }
+    for _ in 0..NODES_MAX {
+        ask(session, &client).await?;
+        let node = node::process(&layout);
+        watch(&client, &session.terminal).await?;
+        if let Some(node) = node {
+            until_gone(&layout, &node).await?;
+        }
+        // A node that was killed in the middle of it leaves what it had not stopped yet.
+        if !something_is_left(&layout)? {
+            session.terminal.note("everything is stopped");
+            return Ok(ExitCode::SUCCESS);
         }
     }
-    let node = node::process(&layout);
-    watch(&client, &session.terminal).await?;
-    if let Some(node) = node {
-        until_gone(&layout, &node).await?;
+    Err(Failure::new(format!("not everything is stopped: {NODES_MAX} nodes ended before what they were stopping"))
+        .with_hint("`mainstay events` says what they did last"))
+}
+
+/// Asks the node for the end; where it was killed, one is started for that.
+async fn ask(session: &Session, client: &Client) -> Result<(), Failure> {
+    if client.is_served().await? {
+        return match client.down().await {
+            // It was killed this moment; what it left is looked for.
+            Err(ClientError::BrokenOff(_) | ClientError::NoNode { .. }) => Ok(()),
+            asked => Ok(asked.map(drop)?),
+        };
     }
-    session.terminal.note("everything is stopped");
-    Ok(ExitCode::SUCCESS)
+    session.terminal.note("the node was killed: one is started to stop what it left");
+    node::detach(session, client, Purpose::Stop, START_TIME_MAX).await
 }
 
 /// Whether a node of this state directory that was killed left a socket or anything that lives.

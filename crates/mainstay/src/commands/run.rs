@@ -13,10 +13,12 @@ use super::wait::LOOK_EVERY;
 use crate::api::bodies::{ErrorKind, LogLineBody, RunBody, RunStateBody};
 use crate::api::client::{Client, ClientError};
 use crate::api::logs::LogsQuery;
+use crate::terminal::Terminal;
 
 /// Runs a command once with a service's environment, user and limits
 ///
-/// The command runs on the node and goes on when this program is interrupted. Its output is shown here and
+/// The command runs on the node and goes on when this program is interrupted, also when it had not begun yet
+/// because what it needs was not ready. Its output is shown here and
 /// kept in the logs; it has no standard input. This program ends with its exit code: 128 and the signal's number
 /// when a signal ended it, 127 when there is no such command.
 #[derive(Debug, clap::Args)]
@@ -35,11 +37,11 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit
         client.run(&arguments.service, &RunBody { words: arguments.words.clone() }).await.map_err(refused)?;
     let state = match session.terminal.is_json() {
         true => {
-            let state = ended(&client, &accepted.unit).await?;
+            let state = ended(&client, &accepted.unit, &session.terminal).await?;
             session.terminal.print_json(&state)?;
             state
         }
-        false => watched(&client, &accepted.unit).await?,
+        false => watched(&client, &accepted.unit, &session.terminal).await?,
     };
     if state.code != Some(0) {
         session.terminal.note(&format!("{}: {}", state.unit, state.text));
@@ -48,12 +50,12 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit
 }
 
 /// Shows the output of a run until it has ended.
-async fn watched(client: &Client, unit: &UnitId) -> Result<RunStateBody, ClientError> {
+async fn watched(client: &Client, unit: &UnitId, terminal: &Terminal) -> Result<RunStateBody, ClientError> {
     let mut shown = 0;
     let state = tokio::select! {
         // The stream ends before the run only when the node does.
         Err(error) = show(client, unit, &mut shown) => return Err(error),
-        state = ended(client, unit) => state?,
+        state = ended(client, unit, terminal) => state?,
     };
     // What came between the last look of the stream and the end: all lines again, without those shown.
     let mut skipped = shown;
@@ -61,11 +63,17 @@ async fn watched(client: &Client, unit: &UnitId) -> Result<RunStateBody, ClientE
     Ok(state)
 }
 
-async fn ended(client: &Client, unit: &UnitId) -> Result<RunStateBody, ClientError> {
+/// Waits until a run has ended; what it waits for before it begins is said, each thing once.
+async fn ended(client: &Client, unit: &UnitId, terminal: &Terminal) -> Result<RunStateBody, ClientError> {
+    let mut said = None;
     loop {
         let state = client.run_state(unit).await?;
         if state.ended {
             return Ok(state);
+        }
+        if state.waits && said.as_ref() != Some(&state.text) {
+            terminal.note(&format!("{unit} {}", state.text));
+            said = Some(state.text);
         }
         tokio::time::sleep(LOOK_EVERY).await;
     }
@@ -133,7 +141,7 @@ mod tests {
     fn it_ends_as_a_shell_would() {
         let ended = |code, signal| {
             let unit = "api.3.run.1".parse().unwrap();
-            super::code(&RunStateBody { unit, ended: true, code, signal, text: String::new() })
+            super::code(&RunStateBody { unit, ended: true, waits: false, code, signal, text: String::new() })
         };
         assert_eq!(ended(Some(0), None), 0);
         assert_eq!(ended(Some(3), None), 3);

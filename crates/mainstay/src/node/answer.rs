@@ -20,7 +20,7 @@ use super::call::{Ask, Call};
 use super::carry::programs_user;
 use super::consider::{Against, Considered, Programs, consider};
 use super::jobs::exit_of;
-use super::status::{self, Memory, Sources, state_word};
+use super::status::{self, Memory, Sources, state_word, waiting_text};
 use super::troubles::About;
 use crate::api::bodies::{
     AcceptedBody, ErrorBody, ErrorKind, FactBody, FileBody, NodeBody, PlanBody, RunAcceptedBody, RunStateBody,
@@ -274,10 +274,14 @@ impl Node {
                 why.unwrap_or_else(|| exit.status.to_string())
             }
             (Some(exit), _) => exit.status.to_string(),
-            (None, Some(unit)) => state_word(unit.state).to_owned(),
+            (None, Some(unit)) => match &unit.waiting {
+                Some(waiting) if unit.pid.is_none() => waiting_text(waiting, self.now()),
+                _ => state_word(unit.state).to_owned(),
+            },
             (None, None) => "waiting".to_owned(),
         };
-        Ok(RunStateBody { unit: unit.clone(), ended: exit.is_some(), code, signal, text })
+        let waits = exit.is_none() && found.is_some_and(|unit| unit.waiting.is_some() && unit.pid.is_none());
+        Ok(RunStateBody { unit: unit.clone(), ended: exit.is_some(), waits, code, signal, text })
     }
 }
 

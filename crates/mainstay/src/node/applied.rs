@@ -19,7 +19,7 @@ use sys::records::{Change, Records, RecordsError, Stored};
 /// Releases of a service that are kept, the running ones among them.
 pub(crate) const RELEASES_KEPT: usize = 10;
 /// Ended runs of a service that are kept.
-pub(crate) const RUNS_KEPT: usize = 20;
+pub(crate) const RUNS_KEPT: usize = 200;
 /// The only key of kinds that have one record.
 const ONLY: &str = "";
 

@@ -112,6 +112,8 @@ const RUNTIME_LINK: &str = "runtime";
 const KEY_LINK: &str = "key";
 /// The control API's socket within the runtime directory.
 const CONTROL_SOCKET: &str = "control.sock";
+/// Tells git to leave the state directory alone.
+const GITIGNORE: &str = ".gitignore";
 /// What a state directory holds first, whichever command makes it.
 const FIRST_FILES: [&str; 2] = ["lock", "node.log"];
 /// Runtime folders and keys of the same tag, of state directories that were at the same path one after the other
@@ -196,7 +198,17 @@ impl Layout {
             make_folder(&path, mode)?;
         }
         self.own_runtime()?;
+        self.keep_out_of_git()?;
         self.link(KEY_LINK, &self.key)
+    }
+
+    /// The state directory usually lies in the project: secrets and data in it are not for its history.
+    fn keep_out_of_git(&self) -> Result<(), LayoutError> {
+        let path = self.state.join(GITIGNORE);
+        if sys::files::read(&path)?.is_none() {
+            sys::files::replace(&path, b"*\n")?;
+        }
+        Ok(())
     }
 
     /// Makes the runtime folder this state directory's, for all who look from either side.

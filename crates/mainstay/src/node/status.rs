@@ -246,7 +246,7 @@ fn says_when(waiting: Option<&WaitingOn>) -> bool {
     matches!(waiting, Some(WaitingOn::BackOff { .. } | WaitingOn::Trouble(_)))
 }
 
-fn waiting_text(waiting: &WaitingOn, now: Now) -> String {
+pub(super) fn waiting_text(waiting: &WaitingOn, now: Now) -> String {
     let left = |until: &Duration| Span::secs(until.saturating_sub(now.steady).as_secs() + 1);
     match waiting {
         WaitingOn::Requirement(Requirement::Resource(name)) => format!("waits for {name} to serve"),

@@ -154,7 +154,7 @@ fn what_is_being_stopped_is_planned_as_a_start() {
     let marks = Marks::of(&world);
     marks.program(&world, "slow", "trap '' TERM\nuntil rm $MARKS/end 2>/dev/null; do sleep 0.05; done");
     world.up();
-    let down = world.begin(&["down"]);
+    let mut down = world.begin(&["down"]);
     stopping(&world);
     let planned = "will start\n  web  release 1, 1 replica\n       it is being stopped; it starts once that is done\n";
     assert!(plan(&world).contains(planned), "{}", plan(&world));
@@ -162,8 +162,10 @@ fn what_is_being_stopped_is_planned_as_a_start() {
     assert_eq!(refused.code, Some(1), "{refused:?}");
     let told = "error: the stack is being stopped\nhint: `mainstay down` waits until that is done; `mainstay up` then";
     assert!(refused.err.contains(told), "{}", refused.err);
-    processes::kill(&world.node().unwrap());
+    // Whoever asked for it would see to its end.
+    down.kill().unwrap();
     ended(down);
+    processes::kill(&world.node().unwrap());
     assert!(plan(&world).contains(planned), "{}", plan(&world));
     let before = world.newest_entry();
     let up = world.begin(&["up", "--wait", "100s"]);
@@ -178,6 +180,27 @@ fn what_is_being_stopped_is_planned_as_a_start() {
     stopping(&world);
     marks.leave("end");
     assert_eq!(ended(down).code, Some(0));
+    world.is_down();
+}
+
+#[test]
+fn down_ends_with_everything_also_where_its_node_is_killed() {
+    let slow = file("slow").replace("bin/slow", "bin/slow, health: { drain: 100s }");
+    let world = World::new("down-without-node", &slow);
+    let marks = Marks::of(&world);
+    marks.program(&world, "slow", "trap '' TERM\nuntil rm $MARKS/end 2>/dev/null; do sleep 0.05; done");
+    world.up();
+    let (node, service) = (world.node().unwrap(), world.child("web.1.1"));
+    let down = world.begin(&["down"]);
+    stopping(&world);
+    processes::kill(&node);
+    world.wait_for("another node", || world.node().filter(|now| now.pid != node.pid));
+    assert!(processes::look(service.pid).is_some(), "the service was to take its time");
+    marks.leave("end");
+    let ran = ended(down);
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    assert!(ran.err.ends_with("everything is stopped\n"), "{}", ran.err);
+    assert_eq!(processes::look(service.pid), None);
     world.is_down();
 }
 
