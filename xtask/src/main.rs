@@ -1,4 +1,4 @@
-//! Development tasks: `cargo xtask tidy | docs | bench | mutations`. Start reading at [`tidy`], which `cargo test` runs as well.
+//! Development tasks: `cargo xtask tidy | docs | bench | mutations | fuzz | differential`. Start reading at [`tidy`], which `cargo test` runs as well.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for a terminal")]
 
 mod repository;
@@ -6,7 +6,9 @@ mod repository;
 mod tidy;
 
 mod bench;
+mod differential;
 mod docs;
+mod fuzz;
 mod mutations;
 #[cfg(test)]
 mod samples;
@@ -20,7 +22,11 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   bench   measures the release build with examples/minimal and writes docs/benchmarks.md
           (--cold-build also measures a build from nothing, in a target folder of its own)
   mutations [NAME]
-          breaks a copy of the code one line at a time and says which seed of the simulation caught it";
+          breaks a copy of the code one line at a time and says which seed of the simulation caught it
+  fuzz [MINUTES]
+          goes on with each fuzzer for that long (5)
+  differential
+          compares crates/http1 with other servers and writes docs/differential.md";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -32,6 +38,9 @@ fn main() -> ExitCode {
         ["bench", "--cold-build"] => bench::run(bench::ColdBuild::Measure).map_err(|error| with_causes(&error)),
         ["mutations"] => mutations::run("").map_err(|error| with_causes(&error)),
         ["mutations", only] => mutations::run(only).map_err(|error| with_causes(&error)),
+        ["fuzz"] => fuzz::run(fuzz::MINUTES).map_err(|error| with_causes(&error)),
+        ["fuzz", minutes] => fuzz::run(minutes).map_err(|error| with_causes(&error)),
+        ["differential"] => differential::run().map_err(|error| with_causes(&error)),
         _ => Err(USAGE.to_owned()),
     };
     match outcome {

@@ -6,10 +6,11 @@ use std::fmt;
 
 use crate::concealed;
 use crate::form::{Form, NameKind};
-use crate::problem::{Problems, closest, suggestion};
+use crate::problem::{Problems, closest, suggestion_of};
 use crate::rule::RuleId;
 use crate::shape::{Record, Shape, Tagged};
 use crate::source::Place;
+use crate::support::{carries_out_key, carries_out_word};
 use crate::tree::{Mapping, Node, Scalar, Value};
 
 /// How a place of the file is named in problems: `services.api.health`.
@@ -31,6 +32,11 @@ impl<'t> Trail<'t> {
             Some(parent) => format!("{}.{}", parent.path(), self.name),
             None => self.name.to_owned(),
         }
+    }
+
+    /// Whether a key below this place is carried out.
+    fn carries_out(&self, key: &str) -> bool {
+        carries_out_key(&self.to(key).path())
     }
 }
 
@@ -234,9 +240,14 @@ impl Conformity<'_, '_> {
             format!("it belongs to an environment: environments.production.{key}")
         } else {
             match (closest(key, known.iter().copied()), of_kin) {
-                (None, Some((tag, word))) => format!("`{key}` goes with `{tag}: {word}`"),
+                (None, Some((tag, word))) if carries_out_word(&trail.to(tag).path(), word) => {
+                    format!("`{key}` goes with `{tag}: {word}`")
+                }
+                (None, Some((tag, word))) => {
+                    format!("delete it: it goes with `{tag}: {word}`, which is not supported yet")
+                }
                 (None, None) if known.is_empty() => "delete it".to_owned(),
-                _ => suggestion(key, "known keys", known),
+                _ => suggestion_of(key, "known keys", known, |key| trail.carries_out(key)),
             }
         };
         self.problems.report_with(RuleId::UnknownKey, place, no_key(key, what, trail), hint);
@@ -255,7 +266,12 @@ impl Conformity<'_, '_> {
             (None, _) if one_of.needed && self.completeness == Completeness::Whole => {
                 let keys = one_of.keys.iter().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", ");
                 let message = format!("{trail}, {}, lacks one of {keys}", record.what);
-                self.problems.report_with(RuleId::MissingKey, at, message, "add one of them");
+                let carried_out: Vec<&str> = one_of.keys.iter().copied().filter(|key| trail.carries_out(key)).collect();
+                let hint = match *carried_out {
+                    [only] => format!("add `{only}`"),
+                    _ => "add one of them".to_owned(),
+                };
+                self.problems.report_with(RuleId::MissingKey, at, message, hint);
             }
             _ => {}
         }
@@ -264,7 +280,9 @@ impl Conformity<'_, '_> {
     fn tagged(&mut self, mapping: &Mapping, tagged: &'static Tagged, trail: Trail<'_>, at: Place) {
         let Some(entry) = mapping.get(tagged.key) else {
             if self.completeness == Completeness::Whole {
-                let words: Vec<String> = tagged.variants.iter().map(|v| format!("`{}`", v.word)).collect();
+                let path = trail.to(tagged.key).path();
+                let words = tagged.variants.iter().map(|v| v.word).filter(|word| carries_out_word(&path, word));
+                let words: Vec<String> = words.map(|word| format!("`{word}`")).collect();
                 self.missing(tagged.key, &words.join(" or "), trail, at);
             }
             return;
@@ -285,7 +303,8 @@ impl Conformity<'_, '_> {
         };
         let Some(variant) = tagged.variant(&scalar.text) else {
             let known: Vec<&str> = tagged.variants.iter().map(|v| v.word).collect();
-            let hint = suggestion(&scalar.text, "known words", &known);
+            let path = trail.to(tagged.key).path();
+            let hint = suggestion_of(&scalar.text, "known words", &known, |word| carries_out_word(&path, word));
             let message = format!("{:?} is not a known `{}`", scalar.text, tagged.key);
             self.problems.report_with(RuleId::InvalidValue, entry.value.place, message, hint);
             return;

@@ -41,7 +41,7 @@ pub use source::{Place, Position, SourceFile};
 pub use tree::{DEPTH_MAX, KEY_BYTES_MAX, NODES_MAX, TEXT_BYTES_MAX};
 
 use crate::conform::{Completeness, Trail};
-use crate::problem::{Problems, suggestion};
+use crate::problem::{Problems, suggestion, suggestion_of};
 use crate::shape::file::{ENVIRONMENT, FILE, MERGED};
 use crate::tree::{Entry, Mapping, Node, Value};
 
@@ -209,7 +209,7 @@ fn known_keys(mapping: &Mapping, name: &str, problems: &mut Problems<'_>) -> Map
             Some(_) => entries.push(entry.clone()),
             None => {
                 let message = format!("`environments.{name}` has no key `{}`", entry.key);
-                let hint = suggestion(&entry.key, "known keys", &known);
+                let hint = suggestion_of(&entry.key, "known keys", &known, support::carries_out_key);
                 problems.report_with(RuleId::UnknownKey, entry.key_place, message, hint);
             }
         }

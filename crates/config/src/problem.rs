@@ -158,13 +158,23 @@ const NAMES_LISTED_MAX: usize = 30;
 
 /// "did you mean" where something is close, else all that is known.
 pub(crate) fn suggestion(found: &str, what: &str, known: &[&str]) -> String {
+    suggestion_of(found, what, known, |_| true)
+}
+
+/// The same where not all that is known is carried out: a list leaves the rest out.
+pub(crate) fn suggestion_of(found: &str, what: &str, known: &[&str], is_carried_out: impl Fn(&str) -> bool) -> String {
     let part_of = || known.iter().copied().find(|name| found.len() >= PART_BYTES_MIN && name.contains(found));
     match closest(found, known.iter().copied()).or_else(part_of) {
-        Some(name) => format!("did you mean `{name}`?"),
-        None if known.is_empty() => format!("there are no {what}"),
-        None if known.len() > NAMES_LISTED_MAX => {
-            format!("{what}: {}, …", known[..NAMES_LISTED_MAX].join(", "))
-        }
-        None => format!("{what}: {}", known.join(", ")),
+        Some(name) if is_carried_out(name) => format!("did you mean `{name}`?"),
+        Some(name) => format!("did you mean `{name}`? it is not supported yet"),
+        None => listed(what, &known.iter().copied().filter(|name| is_carried_out(name)).collect::<Vec<_>>()),
+    }
+}
+
+fn listed(what: &str, names: &[&str]) -> String {
+    match names.len() {
+        0 => format!("there are no {what}"),
+        1..=NAMES_LISTED_MAX => format!("{what}: {}", names.join(", ")),
+        _ => format!("{what}: {}, …", names[..NAMES_LISTED_MAX].join(", ")),
     }
 }

@@ -61,6 +61,28 @@ pub(crate) fn message(row: &NotYet) -> String {
     format!("not supported yet: {}", row.what)
 }
 
+/// Whether the key at this path of a file is carried out, wholly or for some values.
+pub(crate) fn carries_out_key(path: &str) -> bool {
+    !NOT_YET.iter().any(|row| row.when == When::Present && leads_to(row, path))
+}
+
+/// Whether this word at this path of a file is carried out.
+pub(crate) fn carries_out_word(path: &str, word: &str) -> bool {
+    !NOT_YET.iter().any(|row| matches!(row.when, When::Is(is) if is == word) && leads_to(row, path))
+}
+
+fn leads_to(row: &NotYet, path: &str) -> bool {
+    let (mut wanted, mut found) = (row.path.split('.'), path.split('.'));
+    loop {
+        match (wanted.next(), found.next()) {
+            (None, None) => return true,
+            (Some("*"), Some(_)) => {}
+            (wanted, found) if wanted == found => {}
+            _ => return false,
+        }
+    }
+}
+
 /// The row of the whole of a key, for the reference and the schema.
 pub(crate) fn of_key(path: &str) -> Option<&'static NotYet> {
     NOT_YET.iter().find(|row| row.when == When::Present && row.path == path)
@@ -119,5 +141,59 @@ fn marked(when: When, entry: &Entry) -> Place {
     match when {
         When::Present | When::Mapping => entry.key_place,
         When::Is(_) | When::NotZero => entry.value.place,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_of_the_file_are_found_in_the_table() {
+        assert!(!carries_out_key("backups"));
+        assert!(!carries_out_key("services.api.image"));
+        assert!(carries_out_key("services.api.run"));
+        assert!(carries_out_key("services.edge"), "a name is no key");
+        assert!(!carries_out_word("services.api.rollout.strategy", "canary"));
+        assert!(carries_out_word("services.api.rollout.strategy", "rolling"));
+    }
+
+    /// The hints of the rules' samples, which hold one of every kind.
+    #[test]
+    fn no_hint_suggests_what_is_not_supported() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/rules");
+        let samples = std::fs::read_dir(folder).unwrap().map(|entry| std::fs::read_to_string(entry.unwrap().path()));
+        let text: String = samples.map(Result::unwrap).collect();
+        let hints = text.lines().filter_map(|line| line.trim_start().strip_prefix("hint: "));
+        let wrong: Vec<&str> = hints.filter(|hint| suggests_unsupported(hint)).collect();
+        assert!(wrong.is_empty(), "{wrong:#?}");
+    }
+
+    #[test]
+    fn what_is_suggested_is_found() {
+        assert!(suggests_unsupported("add a `backups` section"));
+        assert!(suggests_unsupported("known keys: run, image"));
+        assert!(suggests_unsupported("write `strategy: canary`"));
+        assert!(!suggests_unsupported("did you mean `canary`? it is not supported yet"));
+        assert!(!suggests_unsupported("write `strategy: rolling`"));
+    }
+
+    /// Whether a hint names, as text for the file, what the table holds, and does not say so.
+    fn suggests_unsupported(hint: &str) -> bool {
+        let quoted = hint.split('`').skip(1).step_by(2);
+        let listed = hint.strip_prefix("known ").and_then(|list| list.split_once(": "));
+        let listed = listed.into_iter().flat_map(|(_, names)| names.split(", "));
+        let words = quoted.flat_map(|text| text.split([' ', ':', ',', '{', '}'])).chain(listed);
+        let unsupported = words.into_iter().any(|word| NOT_YET.iter().any(|row| name_of(row) == Some(word)));
+        unsupported && !hint.contains("not supported yet") && !hint.starts_with("delete")
+    }
+
+    /// The key or word that is not carried out at all; the name in a path such as `edge` may be another key's too.
+    fn name_of(row: &NotYet) -> Option<&'static str> {
+        match row.when {
+            When::Present => row.path.rsplit('.').next(),
+            When::Is(word) => Some(word),
+            When::Mapping | When::NotZero => None,
+        }
     }
 }

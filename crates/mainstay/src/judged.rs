@@ -148,7 +148,7 @@ backups:
         check(
             &DATA.replace("\nbackups:\n  to: [{ folder: /mnt/backup }]", ""),
             &expect![[r#"
-            Error objective mainstay.yaml:3:41: no data of db leaves this machine, so an RPO of 15m cannot be met when it is lost (add a `backups` section with a place under `to`, or remove `rpo`)
+            Error objective mainstay.yaml:3:41: no data of db leaves this machine, so an RPO of 15m cannot be met when it is lost (remove `rpo`: this version copies no data off the machine yet)
         "#]],
         );
     }

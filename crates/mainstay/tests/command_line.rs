@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![expect(clippy::needless_pass_by_value, reason = "an expectation is written where it is used")]
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
 use expect_test::{Expect, expect};
@@ -242,7 +242,7 @@ fn logs_and_events_are_read_without_a_node() {
     let line = "{\"at\":\"2026-11-20T17:00:00.000Z\",\"unit\":\"api.1.1\",\"stream\":\"out\",\"line\":\"hello\"}\n";
     let entry = "{\"id\":1,\"at\":\"2026-11-20T17:00:00.000Z\",\"actor\":\"node\",\"what\":{\"kind\":\"node_stopped\"},\"reason\":\"asked\",\"evidence\":[],\"cause\":null}\n";
     let world = World::new("files")
-        .with("mainstay.yaml", GOOD)
+        .with("mainstay.yaml", &format!("{GOOD}  worker: {{ run: ./worker }}\n"))
         .with(".mainstay/logs/api.1.1/api.1.1.000001.log", line)
         .with(".mainstay/journal/000000000001.jsonl", entry);
     check(
@@ -262,11 +262,20 @@ fn logs_and_events_are_read_without_a_node() {
         expect![[r#""#]],
     );
     check(
-        &world.run(&["logs", "web"]),
+        &world.run(&["logs", "worker"]),
         0,
         expect![[r#""#]],
         expect![[r#"
         no such lines; `mainstay status` shows what there is
+    "#]],
+    );
+    check(
+        &world.run(&["logs", "web"]),
+        1,
+        expect![[r#""#]],
+        expect![[r#"
+        error: nothing here is called web
+        hint: there are api, worker
     "#]],
     );
     check(
@@ -310,7 +319,6 @@ fn completions_and_manual_pages_come_out() {
     assert_eq!(world.run(&["man", "pages"]).code, Some(0));
     let page = std::fs::read_to_string(world.folder.join("pages/mainstay-check.1")).unwrap();
     assert!(page.contains("Checks the stack file"), "{page}");
-    assert!(!Path::new(&world.folder.join("pages/mainstay-node.1")).exists(), "hidden commands have no page");
 }
 
 #[test]

@@ -6,6 +6,7 @@
 
 pub mod stack;
 
+pub mod cause;
 pub mod credential;
 pub mod endpoint;
 pub mod event;

@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use model::stack::{Resource, Service};
-use model::{EnvironmentName, ReleaseNumber, ResourceName, SecretName, ServiceName, Stack, StackName};
+use model::{EnvironmentName, ReleaseNumber, ResourceName, SecretName, ServiceName, Stack, StackName, UnitId};
 
 use crate::objectives::{Contradiction, Derived, Fact, Promise, Reserved, Severity};
 use crate::release::{Content, Decision};
@@ -56,8 +56,34 @@ pub struct Running {
     pub services: BTreeMap<ServiceName, RunningService>,
     /// The resources.
     pub resources: BTreeMap<ResourceName, RunningResource>,
-    /// Those of both of which no process is there now, although they are to stay up.
-    pub stopped: BTreeSet<Subject>,
+    /// How those of both stand that are to stay up and are not, or not as they were asked for.
+    pub conditions: BTreeMap<Subject, Condition>,
+    /// Whether no node looks after them.
+    pub unattended: bool,
+}
+
+/// What keeps a service or resource from being as it was asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Condition {
+    /// Nothing of it is there: it was stopped, or the machine was restarted.
+    Gone,
+    /// It is being stopped, and something of it is still there.
+    Stopping,
+    /// These of its units failed, and wait for their next try.
+    Failing(Vec<UnitId>),
+}
+
+impl Condition {
+    /// Whether it has to be started, whatever else is done to it.
+    pub const fn is_down(&self) -> bool {
+        matches!(self, Condition::Gone | Condition::Stopping)
+    }
+}
+
+impl Running {
+    fn is_gone(&self, subject: &Subject) -> bool {
+        self.conditions.get(subject) == Some(&Condition::Gone)
+    }
 }
 
 /// A service that runs.
@@ -137,8 +163,10 @@ pub enum Subject {
 pub enum Action {
     /// It does not run yet and is started.
     Create,
-    /// It was stopped, and is started as it was.
+    /// It does not run any more, or not for long, and is started as the file says now.
     Start,
+    /// Some of it failed and waits for its next try, which is made at once.
+    Retry,
     /// A new release takes the place of the running one.
     Replace,
     /// It goes on with other settings.
@@ -170,15 +198,16 @@ impl ChangePlan {
 pub fn decide(desired: &Desired, running: &Running) -> ChangePlan {
     let stack = desired.stack;
     let mut steps: Vec<Step> = Vec::new();
-    steps.extend(stack.resources.iter().map(|(name, it)| resource_step(name, it, running.resources.get(name))));
+    steps.extend(stack.resources.iter().map(|(name, it)| resource_step(name, it, running)));
     steps.extend(in_start_order(stack).into_iter().map(|(name, it)| service_step(name, it, desired, running)));
-    let is_down = |step: &&mut Step| step.action == Action::Keep && running.stopped.contains(&step.subject);
-    steps.iter_mut().filter(is_down).for_each(|step| step.action = Action::Start);
     steps.extend(removed_services(stack, running));
     steps.extend(removed_resources(stack, running));
     let (refused, warned): (Vec<&Contradiction>, Vec<&Contradiction>) =
         desired.derived.contradictions.iter().partition(|it| it.severity == Severity::Error);
     let (mut refusals, mut warnings) = refusal::find(desired, running);
+    if running.unattended && steps.iter().any(|step| step.action == Action::Keep) {
+        warnings.push(Warning::NoNode);
+    }
     refusals.extend(refused.into_iter().cloned().map(Refusal::Contradiction));
     warnings.extend(warned.into_iter().cloned().map(Warning::Contradiction));
     ChangePlan {
@@ -194,9 +223,10 @@ pub fn decide(desired: &Desired, running: &Running) -> ChangePlan {
     }
 }
 
-fn resource_step(name: &ResourceName, wanted: &Resource, running: Option<&RunningResource>) -> Step {
+fn resource_step(name: &ResourceName, wanted: &Resource, running: &Running) -> Step {
     let subject = Subject::Resource(name.clone());
-    let Some(running) = running else {
+    let condition = running.conditions.get(&subject);
+    let Some(running) = running.resources.get(name) else {
         return Step { subject, action: Action::Create, notes: note::of_resource(wanted, None) };
     };
     let described = note::of_resource(wanted, running.version);
@@ -206,11 +236,11 @@ fn resource_step(name: &ResourceName, wanted: &Resource, running: Option<&Runnin
         return Step { subject, action: Action::Create, notes };
     }
     let differences = note::of_resource_change(&running.resource, wanted);
-    if differences.is_empty() {
-        return Step { subject, action: Action::Keep, notes: described };
-    }
-    let notes = described.into_iter().chain(differences).chain([Note::ResourceRestarts]).collect();
-    Step { subject, action: Action::Change, notes }
+    let planned = if differences.is_empty() { Action::Keep } else { Action::Change };
+    let action = under(condition, planned);
+    let restarts = (action == Action::Change).then_some(Note::ResourceRestarts);
+    let notes = described.into_iter().chain(differences).chain(restarts).chain(note::of_condition(action, condition));
+    Step { subject, action, notes: notes.collect() }
 }
 
 fn service_step(name: &ServiceName, wanted: &Service, desired: &Desired, running: &Running) -> Step {
@@ -218,8 +248,8 @@ fn service_step(name: &ServiceName, wanted: &Service, desired: &Desired, running
     let count = desired.derived.replicas.get(name).copied().unwrap_or(0);
     let release = desired.releases.get(name);
     let shape = note::of_shape(wanted, count, &desired.stack.timezone);
-    let kept = running.services.get(name);
-    let (action, head) = match (kept, release.map(|(decision, _)| decision)) {
+    let (kept, condition) = (running.services.get(name), running.conditions.get(&subject));
+    let (planned, head) = match (kept, release.map(|(decision, _)| decision)) {
         (None, decision) => (Action::Create, decision.map(|it| Note::Release(it.number()))),
         (Some(_), Some(Decision::Make { number, changes })) => {
             let from = kept.map(|it| it.release);
@@ -231,11 +261,12 @@ fn service_step(name: &ServiceName, wanted: &Service, desired: &Desired, running
         ),
         (Some(kept), _) => (Action::Keep, Some(Note::Release(kept.release))),
     };
+    let action = under(condition, planned);
     let mut notes: Vec<Note> = head.into_iter().collect();
-    if action != Action::Change {
+    if planned != Action::Change {
         notes.push(shape);
     }
-    if matches!(action, Action::Create | Action::Replace) {
+    if matches!(planned, Action::Create | Action::Replace) {
         notes.extend(note::of_start(wanted));
     }
     if action == Action::Replace && count > 0 {
@@ -244,8 +275,19 @@ fn service_step(name: &ServiceName, wanted: &Service, desired: &Desired, running
             port_fixed: wanted.rollout != rollout::strategy(wanted),
         });
     }
+    notes.extend(note::of_condition(action, condition));
     notes.extend(release.into_iter().flat_map(|(_, content)| note::of_content(content)));
     Step { subject, action, notes }
+}
+
+/// What happens to a subject in its condition, for which something is planned as if it were up: there is nothing
+/// to replace or to change of what is down, and no reason to leave what failed waiting.
+fn under(condition: Option<&Condition>, planned: Action) -> Action {
+    match (planned, condition) {
+        (Action::Keep | Action::Replace | Action::Change, Some(it)) if it.is_down() => Action::Start,
+        (Action::Keep, Some(Condition::Failing(_))) => Action::Retry,
+        _ => planned,
+    }
 }
 
 fn differs_in_shape(running: &RunningService, wanted: &Service, count: u32) -> bool {
@@ -285,10 +327,11 @@ fn removed_services(stack: &Stack, running: &Running) -> Vec<Step> {
         ordered.extend(now);
         left = later;
     }
-    let remove = |(name, it): (&ServiceName, &RunningService)| Step {
-        subject: Subject::Service(name.clone()),
-        action: Action::Remove,
-        notes: vec![Note::ServiceStops { release: it.release, replicas: it.replicas }],
+    let remove = |(name, it): (&ServiceName, &RunningService)| {
+        let subject = Subject::Service(name.clone());
+        let replicas = if running.is_gone(&subject) { 0 } else { it.replicas };
+        let notes = vec![Note::ServiceStops { release: it.release, replicas }];
+        Step { subject, action: Action::Remove, notes }
     };
     ordered.into_iter().map(remove).collect()
 }
@@ -296,10 +339,10 @@ fn removed_services(stack: &Stack, running: &Running) -> Vec<Step> {
 fn removed_resources(stack: &Stack, running: &Running) -> Vec<Step> {
     let unwanted = running.resources.iter().filter(|(name, it)| it.runs && !stack.resources.contains_key(*name));
     unwanted
-        .map(|(name, it)| Step {
-            subject: Subject::Resource(name.clone()),
-            action: Action::Remove,
-            notes: vec![Note::DataStays { folder: it.folder.clone() }],
+        .map(|(name, it)| {
+            let subject = Subject::Resource(name.clone());
+            let notes = vec![Note::DataStays { folder: it.folder.clone(), stops: !running.is_gone(&subject) }];
+            Step { subject, action: Action::Remove, notes }
         })
         .collect()
 }

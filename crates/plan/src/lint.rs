@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use model::{ResourceName, ServiceName, Stack};
 
-use crate::change::{Action, ChangePlan, Running, Step, Subject};
+use crate::change::{Action, ChangePlan, Condition, Running, Step, Subject};
 
 /// What is wrong with a plan. Any of these is a mistake in this program.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -29,6 +29,9 @@ pub enum Flaw {
     /// Something that runs is created, or something that does not run is changed or kept.
     #[error("{0} is created although it runs, or kept although it does not")]
     WrongStart(Subject),
+    /// Something that is down is left down, or something that is up is started.
+    #[error("{0} must be started exactly when it is to stay up and is down")]
+    LeftDown(Subject),
     /// Something starts before what it uses.
     #[error("{subject} comes before {before}, which it uses")]
     TooEarly {
@@ -112,6 +115,10 @@ impl World<'_> {
         }
         if runs == (step.action == Action::Create) {
             flaws.push(Flaw::WrongStart(subject()));
+        }
+        let down = self.running.conditions.get(&step.subject).is_some_and(Condition::is_down);
+        if (wanted && runs && down) != (step.action == Action::Start) {
+            flaws.push(Flaw::LeftDown(subject()));
         }
         if step.notes.is_empty() && step.action != Action::Keep {
             flaws.push(Flaw::NoReason(subject()));

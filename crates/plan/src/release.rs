@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use model::stack::{CommandLine, Health, Limits, Listen, Volume};
 use model::{Digest, ReleaseNumber, ResourceName, SecretName, TimeZoneName, VariableName};
@@ -109,6 +109,10 @@ pub enum Decision {
 pub enum Change {
     /// The program's bytes.
     Program,
+    /// The text of a program that runs from where it is.
+    Script,
+    /// Where the program lies, or what it is called; its bytes are the same, or nobody looks at them.
+    ProgramPath,
     /// The command line.
     CommandLine,
     /// The folder in which they run.
@@ -154,10 +158,11 @@ pub fn changes(old: &Content, new: &Content) -> Vec<Change> {
         old;
     let mut found = Vec::new();
     let mut note = |differs: bool, change: Change| found.extend(differs.then_some(change));
-    note(command.program != new.command.program, Change::Program);
+    let moved = |from: &Program, to: &Program| from.clone().moved(folder, &new.folder) == *to;
+    note(!moved(&command.program, &new.command.program), Change::of_program(&command.program, &new.command.program));
     note(command.line != new.command.line, Change::CommandLine);
     note(*folder != new.folder, Change::Folder);
-    note(*hook != new.hook, Change::Hook);
+    note(hook_differs((command, hook.as_ref()), new, moved), Change::Hook);
     differing_keys(env, &new.env).for_each(|name| note(true, Change::Variable(name.clone())));
     differing_keys(secrets, &new.secrets).for_each(|name| note(true, Change::Secret(name.clone())));
     differing_keys(connections, &new.connections).for_each(|name| note(true, Change::Connection(name.clone())));
@@ -170,6 +175,17 @@ pub fn changes(old: &Content, new: &Content) -> Vec<Change> {
     found
 }
 
+/// Whether the hooks differ in more than a program that both share with the replicas.
+fn hook_differs(
+    (command, hook): (&Command, Option<&Command>),
+    new: &Content,
+    moved: impl Fn(&Program, &Program) -> bool,
+) -> bool {
+    let (Some(from), Some(to)) = (hook, &new.hook) else { return hook != new.hook.as_ref() };
+    let shared = from.program == command.program && to.program == new.command.program;
+    from.line != to.line || !(shared || moved(&from.program, &to.program))
+}
+
 fn differing_keys<'a, K: Ord, V: PartialEq>(
     old: &'a BTreeMap<K, V>,
     new: &'a BTreeMap<K, V>,
@@ -177,6 +193,38 @@ fn differing_keys<'a, K: Ord, V: PartialEq>(
     let changed_or_gone = old.iter().filter(|(key, value)| new.get(key) != Some(value)).map(|(key, _)| key);
     let added = new.keys().filter(|key| !old.contains_key(key));
     changed_or_gone.chain(added)
+}
+
+impl Program {
+    /// The same after all of a folder has moved.
+    fn moved(self, from: &Path, to: &Path) -> Self {
+        match self {
+            Program::InPlace { path, why, digest } => {
+                let path = path.strip_prefix(from).map(|below| to.join(below)).unwrap_or(path);
+                Program::InPlace { path, why, digest }
+            }
+            frozen @ Program::Frozen { .. } => frozen,
+        }
+    }
+
+    const fn digest(&self) -> Option<&Digest> {
+        match self {
+            Program::Frozen { digest, .. } => Some(digest),
+            Program::InPlace { digest, .. } => digest.as_ref(),
+        }
+    }
+}
+
+impl Change {
+    /// What differs between two programs that are not the same.
+    fn of_program(old: &Program, new: &Program) -> Self {
+        match (old, new) {
+            (Program::InPlace { .. }, Program::InPlace { .. }) if old.digest() == new.digest() => Change::ProgramPath,
+            (Program::InPlace { .. }, Program::InPlace { .. }) => Change::Script,
+            _ if old.digest() == new.digest() => Change::ProgramPath,
+            _ => Change::Program,
+        }
+    }
 }
 
 impl Decision {
@@ -192,6 +240,8 @@ impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Change::Program => f.write_str("a new build"),
+            Change::Script => f.write_str("another text of its script"),
+            Change::ProgramPath => f.write_str("its program lies elsewhere"),
             Change::CommandLine => f.write_str("another command"),
             Change::Folder => f.write_str("another folder to run in"),
             Change::Hook => f.write_str("another command before the release"),
@@ -202,7 +252,7 @@ impl fmt::Display for Change {
             Change::User => f.write_str("another user"),
             Change::Volumes => f.write_str("other volumes"),
             Change::Limits => f.write_str("other limits"),
-            Change::Health => f.write_str("other health checks"),
+            Change::Health => f.write_str("other health settings"),
             Change::TimeZone => f.write_str("another time zone"),
         }
     }
@@ -293,8 +343,39 @@ mod tests {
         let volume = Volume { name: "files".parse().unwrap(), variable: "FILES".parse().unwrap() };
         check(|it| it.volumes.push(volume), &expect!["make 4: other volumes"]);
         check(|it| it.limits.memory = Some(ByteSize::mebibytes(64)), &expect!["make 4: other limits"]);
-        check(|it| it.health.ready = Some(Check::Tcp), &expect!["make 4: other health checks"]);
+        check(|it| it.health.ready = Some(Check::Tcp), &expect!["make 4: other health settings"]);
         check(|it| it.timezone = "Europe/Berlin".parse().unwrap(), &expect!["make 4: another time zone"]);
+    }
+
+    fn script(path: &str, digest: u8) -> Command {
+        let program = Program::InPlace { path: path.into(), why: InPlace::Script, digest: Some(Digest([digest; 32])) };
+        Command { program, ..command("./api serve", 1) }
+    }
+
+    #[test]
+    fn a_script_project_that_moved_is_told_as_moved() {
+        let at = |folder: &str, digest: u8| {
+            let path = format!("{folder}/api");
+            let hook = Some(script(&path, digest));
+            Content { folder: folder.into(), command: script(&path, digest), hook, ..content() }
+        };
+        let told =
+            |wanted: Content| changes(&at("/srv/shop", 1), &wanted).iter().map(Change::to_string).collect::<Vec<_>>();
+        assert_eq!(told(at("/srv/moved", 1)), ["another folder to run in"]);
+        assert_eq!(told(at("/srv/moved", 2)), ["another text of its script", "another folder to run in"]);
+        assert_eq!(told(at("/srv/shop", 2)), ["another text of its script"]);
+        let elsewhere = Content { command: script("/opt/api", 1), hook: at("/srv/shop", 1).hook, ..at("/srv/shop", 1) };
+        assert_eq!(told(elsewhere), ["its program lies elsewhere"]);
+    }
+
+    #[test]
+    fn a_build_that_the_hook_runs_too_is_one_change() {
+        let mut wanted = content();
+        wanted.command = command("./api serve", 2);
+        wanted.hook = Some(command("./api migrate", 2));
+        assert_eq!(changes(&content(), &wanted), [Change::Program]);
+        wanted.command = command("./api serve", 1);
+        assert_eq!(changes(&content(), &wanted), [Change::Hook]);
     }
 
     #[test]
@@ -305,7 +386,7 @@ mod tests {
                 it.env.clear();
                 it.health.drain = Span::secs(5);
             },
-            &expect!["make 4: a new build, variable GONE, variable LEVEL, other health checks"],
+            &expect!["make 4: a new build, variable GONE, variable LEVEL, other health settings"],
         );
     }
 }

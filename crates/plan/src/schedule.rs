@@ -1,8 +1,8 @@
 //! When a scheduled service runs. Start reading at [`due`].
 //!
 //! A run is due once per occurrence of its cron expression in the stack's time zone. Runs that did not
-//! happen are counted and said; they are never made up for in a burst, and one occurrence never runs
-//! twice, whatever the clock does.
+//! happen are counted and said; they are never made up for in a burst, and one occurrence does not run
+//! twice because the clock was set back: see [`STEP_BACK_MAX`] and [`Due::believed_from`].
 //!
 //! Where clocks change, an expression whose hour begins with `*` follows elapsed time: every hour has
 //! its runs. One that names its hour runs once per day: in the hour that is skipped it runs as much
@@ -24,7 +24,8 @@ pub const LATE_MAX: Duration = Duration::from_secs(300);
 pub const MISSED_MAX: u32 = 1000;
 
 /// A clock that is behind the last look by more than this was wrong then: the new time is believed. By
-/// less, the runs between have happened.
+/// less, the runs between have happened. An expression that follows elapsed time bears less, the time
+/// between two of its runs: who wants a run every ten minutes has none for an hour otherwise.
 pub const STEP_BACK_MAX: Duration = Duration::from_secs(25 * 3600);
 
 /// No clock change moves an occurrence by more than this.
@@ -42,6 +43,8 @@ pub struct Due {
     pub considered: Timestamp,
     /// When to look again; `None` when the expression matches no date in the next four years.
     pub next: Option<Timestamp>,
+    /// A clock that stands before this was set back so far that it is to be looked again at once.
+    pub believed_from: Timestamp,
 }
 
 /// Runs that did not happen, by reason.
@@ -78,9 +81,13 @@ pub fn due(
     running: bool,
 ) -> Result<Due, ScheduleError> {
     let calendar = Calendar::read(schedule, zone)?;
-    let after = if now.after(STEP_BACK_MAX) < considered { now } else { considered };
+    let after = if now < calendar.believed_from(considered) { now } else { considered };
+    let due = |start, missed, considered| {
+        let (next, believed_from) = (calendar.next(considered), calendar.believed_from(considered));
+        Ok(Due { start, missed, considered, next, believed_from })
+    };
     if now <= after {
-        return Ok(Due { start: None, missed: Missed::default(), considered: after, next: calendar.next(after) });
+        return due(None, Missed::default(), after);
     }
     let (count, last) = calendar.between(after, now);
     let in_time = last.is_some_and(|last| now.since(last) <= LATE_MAX);
@@ -92,7 +99,7 @@ pub fn due(
         (_, false, _) => Missed { late: count, overlapping: 0 },
     };
     let start = last.filter(|_| in_time && !blocked);
-    Ok(Due { start, missed, considered: now, next: calendar.next(now) })
+    due(start, missed, now)
 }
 
 /// The occurrences of an expression in a zone.
@@ -166,6 +173,21 @@ impl Calendar {
             }
         }
         first
+    }
+
+    /// A clock before this was wrong at the last look, which dealt with everything up to `considered`.
+    fn believed_from(&self, considered: Timestamp) -> Timestamp {
+        considered.before(match self.by_the_clock {
+            true => STEP_BACK_MAX,
+            false => self.pause(considered).min(STEP_BACK_MAX),
+        })
+    }
+
+    /// The longer one of the time until the next occurrence and the time from there to the one after.
+    fn pause(&self, after: Timestamp) -> Duration {
+        let Some(next) = self.next(after) else { return Duration::MAX };
+        let following = self.next(next).map_or(Duration::MAX, |following| following.since(next));
+        next.since(after).max(following)
     }
 
     /// The expression's next match. For one that goes by the clock, moments stand for times of the day:
@@ -357,21 +379,33 @@ mod tests {
     #[test]
     fn a_clock_that_steps_back_runs_nothing_twice() {
         check(
-            "*/10 * * * *",
+            "0 12 * * *",
             "UTC",
             "2026-11-20T12:00:00Z",
             "2026-11-20T11:00:00Z",
             false,
-            &expect!["no start, missed 0+0, next 2026-11-20T12:10:00.000Z"],
+            &expect!["no start, missed 0+0, next 2026-11-21T12:00:00.000Z"],
         );
         check(
             "*/10 * * * *",
             "UTC",
             "2026-11-20T12:00:00Z",
-            "2026-11-20T11:10:00Z",
+            "2026-11-20T11:50:00Z",
             false,
             &expect!["no start, missed 0+0, next 2026-11-20T12:10:00.000Z"],
         );
+        check(
+            "0 */6 * * *",
+            "UTC",
+            "2026-11-20T12:00:00Z",
+            "2026-11-20T11:00:00Z",
+            false,
+            &expect!["no start, missed 0+0, next 2026-11-20T18:00:00.000Z"],
+        );
+    }
+
+    #[test]
+    fn a_clock_that_was_far_ahead_holds_no_run_up() {
         check(
             "0 6 * * *",
             "UTC",
@@ -379,6 +413,22 @@ mod tests {
             "2026-11-20T11:10:00Z",
             false,
             &expect!["no start, missed 0+0, next 2026-11-21T06:00:00.000Z"],
+        );
+        check(
+            "*/10 * * * *",
+            "UTC",
+            "2026-11-20T12:00:00Z",
+            "2026-11-20T11:00:00Z",
+            false,
+            &expect!["no start, missed 0+0, next 2026-11-20T11:10:00.000Z"],
+        );
+        check(
+            "*/10 * * * *",
+            "UTC",
+            "2026-11-20T12:03:00Z",
+            "2026-11-20T11:52:59Z",
+            false,
+            &expect!["no start, missed 0+0, next 2026-11-20T12:00:00.000Z"],
         );
     }
 
@@ -449,8 +499,9 @@ mod tests {
     }
 
     proptest! {
-        /// A node that looks at random times, with a clock that jumps, never starts an occurrence twice;
-        /// while the clock only goes forward, each occurrence is started or said to be missed.
+        /// A node that looks at random times, with a clock that jumps, never starts an occurrence twice
+        /// unless the clock went back past what is believed; while the clock only goes forward, each
+        /// occurrence is started or said to be missed.
         #[test]
         fn no_occurrence_runs_twice_or_is_lost(
             cron in prop::sample::select(vec!["*/7 * * * *", "30 2 * * *", "0 */6 * * *", "15 1,2,3 * * SUN"]),
@@ -461,16 +512,22 @@ mod tests {
             let begin = at("2026-10-24T12:00:00Z");
             let zone: TimeZoneName = zone.parse().unwrap();
             let (mut now, mut considered) = (begin, begin);
+            let mut believed_from = begin.before(STEP_BACK_MAX);
             let (mut started, mut missed) = (Vec::new(), 0);
             for (seconds, running) in jumps {
                 let seconds = if forward_only { seconds.abs() } else { seconds };
                 now = Timestamp::from_millis(now.as_millis() + seconds * 1000);
                 let due = due(&schedule(cron), &zone, considered, now, running).unwrap();
+                if now < believed_from {
+                    started.clear();
+                    prop_assert_eq!(due.considered, now);
+                }
                 started.extend(due.start);
+                prop_assert!(started.is_sorted_by(|one, next| one < next), "{started:?}");
                 missed += due.missed.total();
-                considered = due.considered;
+                (considered, believed_from) = (due.considered, due.believed_from);
+                prop_assert!(considered.since(believed_from) <= STEP_BACK_MAX);
             }
-            prop_assert!(started.windows(2).all(|pair| pair[0] < pair[1]), "{started:?}");
             if forward_only {
                 let (all, _) = Calendar::read(&schedule(cron), &zone).unwrap().between(begin, now);
                 // The whole stretch is counted to a bound; a look covers far less.

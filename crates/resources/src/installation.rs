@@ -17,6 +17,19 @@ pub enum Program {
     Redis,
 }
 
+/// Whose server it is, preferred first. Those of one kind number their versions each for itself, and do not read all of
+/// each other's data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Product {
+    /// PostgreSQL.
+    Postgres,
+    /// Redis.
+    Redis,
+    /// Valkey.
+    Valkey,
+}
+
 /// A version of a server: its first two numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub struct Version {
@@ -35,6 +48,8 @@ impl fmt::Display for Version {
 /// One installed server.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Installation {
+    /// Whose it is.
+    pub product: Product,
     /// Its version.
     pub version: Version,
     /// The server's program.
@@ -53,7 +68,7 @@ impl Installation {
 pub struct Installations {
     /// The kind.
     pub program: Program,
-    /// What can be used, newest first.
+    /// What can be used, by product, the newest of each first.
     pub usable: Vec<Installation>,
     /// What was found and cannot be used, with the reason.
     pub unusable: Vec<Unusable>,
@@ -225,6 +240,15 @@ impl Program {
         )
     }
 
+    /// Whose server prints this for `--version`.
+    fn product(self, text: &str) -> Product {
+        match self {
+            Program::Postgres => Product::Postgres,
+            Program::Redis if text.starts_with("Valkey") => Product::Valkey,
+            Program::Redis => Product::Redis,
+        }
+    }
+
     /// The version in what `--version` prints: the first word that starts like one.
     fn version(text: &str) -> Option<Version> {
         let number = |text: &str| text.chars().take_while(char::is_ascii_digit).collect::<String>().parse().ok();
@@ -273,28 +297,29 @@ fn folders(pattern: &str) -> Vec<PathBuf> {
 pub fn discover(program: Program, candidates: &[PathBuf]) -> Installations {
     let mut found = Installations { program, usable: Vec::new(), unusable: Vec::new() };
     for server in candidates {
-        match ask_version(server) {
-            Ok(version) if version.major >= program.oldest() => {
-                found.usable.push(Installation { version, server: server.clone() });
-            }
-            Ok(version) => {
+        match ask(program, server) {
+            Ok(installation) if installation.version.major >= program.oldest() => found.usable.push(installation),
+            Ok(Installation { version, .. }) => {
                 let why = format!("version {version} is older than {}", program.oldest());
                 found.unusable.push(Unusable { server: server.clone(), why });
             }
             Err(why) => found.unusable.push(Unusable { server: server.clone(), why }),
         }
     }
-    found.usable.sort_by_key(|it| std::cmp::Reverse(it.version));
+    found.usable.sort_by_key(|it| (it.product, std::cmp::Reverse(it.version)));
     found
 }
 
-fn ask_version(server: &Path) -> Result<Version, String> {
+/// Asks a server which one it is.
+fn ask(program: Program, server: &Path) -> Result<Installation, String> {
     let mut command = Command::new(server);
     command.arg("--version").env_clear().stdin(Stdio::null());
     let output = command.output().map_err(|error: io::Error| error.to_string())?;
     let text = String::from_utf8_lossy(&output.stdout);
     match Program::version(&text) {
-        Some(version) if output.status.success() => Ok(version),
+        Some(version) if output.status.success() => {
+            Ok(Installation { product: program.product(&text), version, server: server.to_owned() })
+        }
         _ => Err(format!("`--version` ended with {} and no version", output.status)),
     }
 }
@@ -337,6 +362,15 @@ impl Installations {
             (None, None) => ChooseError::None { program, unusable: self.unusable.clone() },
         })
     }
+
+    /// The newest installation of the product that made the data. Without data, or where that product is gone, that of
+    /// the preferred product, which says itself what it cannot read.
+    pub fn choose_like(&self, data: Option<Product>) -> Result<&Installation, ChooseError> {
+        match data.and_then(|product| self.usable.iter().find(|it| it.product == product)) {
+            Some(same) => Ok(same),
+            None => self.choose(None, None),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -346,7 +380,9 @@ mod tests {
     use super::*;
 
     fn installations(program: Program, versions: &[(u32, u32)]) -> Installations {
+        let product = program.product("");
         let usable = versions.iter().map(|&(major, minor)| Installation {
+            product,
             version: Version { major, minor },
             server: PathBuf::from(format!("/usr/lib/postgresql/{major}/bin/postgres")),
         });
@@ -462,6 +498,26 @@ mod tests {
             the data in /state/resources/db/data was made by PostgreSQL 12, and 13 and later are operated: bring it to a later version with the server's own tools (pg_upgrade, or pg_dump into a new resource)
         "#]],
         );
+    }
+
+    #[test]
+    fn data_stays_with_the_product_that_made_it() {
+        let of = |product, server: &str, version| Installation { product, version, server: server.into() };
+        let redis = of(Product::Redis, "/usr/bin/redis-server", Version { major: 8, minor: 0 });
+        let valkey = of(Product::Valkey, "/usr/bin/valkey-server", Version { major: 8, minor: 1 });
+        let found = |usable| Installations { program: Program::Redis, usable, unusable: Vec::new() };
+        let both = found(vec![redis.clone(), valkey.clone()]);
+        assert_eq!(both.choose_like(None), Ok(&redis));
+        assert_eq!(both.choose_like(Some(Product::Redis)), Ok(&redis));
+        assert_eq!(both.choose_like(Some(Product::Valkey)), Ok(&valkey));
+        assert_eq!(found(vec![valkey.clone()]).choose_like(Some(Product::Redis)), Ok(&valkey));
+        assert!(matches!(found(Vec::new()).choose_like(Some(Product::Redis)), Err(ChooseError::None { .. })));
+    }
+
+    #[test]
+    fn products_are_told_apart_by_what_they_print() {
+        assert_eq!(Program::Redis.product("Redis server v=8.0.2 sha=0"), Product::Redis);
+        assert_eq!(Program::Redis.product("Valkey server v=8.1.1 sha=0"), Product::Valkey);
     }
 
     #[test]

@@ -22,5 +22,5 @@ mod record;
 
 pub use connection::Variables;
 pub use operated::Operated;
-pub use password::{Password, Passwords};
+pub use password::{Password, PasswordError, Passwords};
 pub use place::Place;

@@ -48,6 +48,14 @@ pub enum ServerError {
     /// Something that is not carried out yet.
     #[error("`{0}` of a redis resource is not supported yet: remove it")]
     Unsupported(&'static str),
+    /// Whose data is there cannot be told.
+    #[error("cannot tell which server wrote the data in {}", folder.display())]
+    Data {
+        /// The data directory.
+        folder: PathBuf,
+        /// Why not.
+        source: PlaceError,
+    },
 }
 
 /// A server could not be made ready to start.
@@ -69,9 +77,9 @@ pub enum PrepareError {
         /// The data directory.
         folder: PathBuf,
     },
-    /// The work was cut off.
-    #[error("preparing was cut off")]
-    CutOff,
+    /// The work came to no end.
+    #[error("preparing gave no answer")]
+    CutOff(#[source] sys::tasks::Broken),
 }
 
 /// Users could not be made.
@@ -116,12 +124,14 @@ pub fn discover(search_path: &[PathBuf]) -> Installations {
 }
 
 impl Server {
-    /// A server for a resource, of the newest installed version.
+    /// A server for a resource: of the product that wrote its data, and of its newest installed version.
     pub fn new(place: Place, spec: &Redis, installations: &Installations) -> Result<Self, ServerError> {
         if spec.standbys > 0 {
             return Err(ServerError::Unsupported("standbys"));
         }
-        let installation = installations.choose(None, None)?.clone();
+        let folder = place.data();
+        let data = settings::product(&folder).map_err(|source| ServerError::Data { folder, source })?;
+        let installation = installations.choose_like(data)?.clone();
         Ok(Self { place, installation, spec: spec.clone() })
     }
 
@@ -172,8 +182,8 @@ impl Server {
     /// Makes everything ready for a start. To be run before each; does what is missing.
     pub async fn prepare(&self, passwords: &Passwords, now: Timestamp) -> Result<(), PrepareError> {
         let (server, passwords) = (self.clone(), passwords.clone());
-        let work = tokio::task::spawn_blocking(move || server.prepare_blocking(&passwords, now));
-        work.await.unwrap_or(Err(PrepareError::CutOff))
+        let work = sys::tasks::blocking(move || server.prepare_blocking(&passwords, now));
+        work.await.map_err(PrepareError::CutOff)?
     }
 
     fn prepare_blocking(&self, passwords: &Passwords, now: Timestamp) -> Result<(), PrepareError> {

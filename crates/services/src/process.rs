@@ -54,8 +54,19 @@ pub struct Carriage<'a> {
     pub place: &'a Place,
     /// As whom it runs; as the node's own user when absent.
     pub user: Option<UserIds>,
+    /// How its hook is kept apart from its replicas; it runs as they do when absent.
+    pub hook: Option<HookApart>,
     /// How its limits are had.
     pub limits: LimitsBy<'a>,
+}
+
+/// A hook knows the owner's password, and the replicas of its service must not learn it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HookApart {
+    /// As whom it runs.
+    pub user: UserIds,
+    /// What it is told is its home: what a replica puts into its own would be read and run by the hook's programs.
+    pub home: PathBuf,
 }
 
 /// The values behind a release's names. Nothing here is ever printed or stored.
@@ -127,7 +138,7 @@ impl Carriage<'_> {
             (None, false) => None,
         };
         let live = content.health.live.as_ref().map(question);
-        let environment = self.environment(&self.values.connections, Some(number))?;
+        let environment = self.environment(&self.values.connections, Some(number), &self.place.home)?;
         let unit = Unit {
             requires: self.requirements(),
             ready: ready.is_some().then_some(READY),
@@ -150,8 +161,12 @@ impl Carriage<'_> {
         let Some(command) = &self.release.content.hook else { return Ok(None) };
         let mut unit = self.unit(self.hook_id(), Life::Once { retry: true });
         unit.requires = self.resources().collect();
-        let environment = self.environment(&self.values.owner_connections, None)?;
-        let launch = self.launch(&unit, command, environment);
+        let (user, home) = match &self.hook {
+            Some(apart) => (Some(apart.user), &apart.home),
+            None => (self.user, &self.place.home),
+        };
+        let environment = self.environment(&self.values.owner_connections, None, home)?;
+        let launch = Launch { user, ..self.launch(&unit, command, environment) };
         Ok(Some(bare(unit, launch)))
     }
 
@@ -161,7 +176,7 @@ impl Carriage<'_> {
         let id = UnitId::Run(self.release.service.clone(), self.release.number, number);
         let mut unit = self.unit(id, Life::Once { retry: false });
         unit.requires = self.requirements();
-        let environment = self.environment(&self.values.connections, None)?;
+        let environment = self.environment(&self.values.connections, None, &self.place.home)?;
         let launch = self.launch(&unit, command, environment);
         Ok(bare(unit, launch))
     }

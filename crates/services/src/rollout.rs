@@ -2,18 +2,15 @@
 //!
 //! Start reading at [`observe`]. Which replicas are to exist is for `plan::rollout` to say.
 
-use std::time::Duration;
-
 use model::{ServiceName, UnitId};
 use plan::rollout::{Hook, Observed, State};
 use supervise::supervisor::{State as UnitState, UnitStatus};
-use sys::Now;
 
 use crate::release::Record as Release;
 
 /// How the replicas of a service do. `None` while it is not known of one of them whether it runs: the
 /// rollout then stays as it is.
-pub fn observe(service: &ServiceName, units: &[UnitStatus], now: Now) -> Option<Vec<Observed>> {
+pub fn observe(service: &ServiceName, units: &[UnitStatus]) -> Option<Vec<Observed>> {
     let mut found = Vec::new();
     for unit in units {
         let UnitId::Replica(of, release, number) = &unit.unit else { continue };
@@ -24,7 +21,7 @@ pub fn observe(service: &ServiceName, units: &[UnitStatus], now: Now) -> Option<
             (UnitState::Finding, _) => return None,
             (UnitState::Down, false) => continue,
             (_, false) => State::Stopping,
-            (UnitState::Ready, true) => State::Ready { since: steady(unit, now) },
+            (UnitState::Ready, true) => State::Ready { since: unit.since },
             (state, true) => of_wanted(state),
         };
         found.push(Observed { release: *release, number: *number, state });
@@ -53,31 +50,21 @@ fn of_wanted(state: UnitState) -> State {
     }
 }
 
-/// The steady time since which a unit is as it is.
-fn steady(unit: &UnitStatus, now: Now) -> Duration {
-    now.steady.saturating_sub(now.wall.since(unit.since))
-}
-
 #[cfg(test)]
 mod tests {
-    use model::Timestamp;
+    use std::time::Duration;
 
     use super::*;
 
     const NOW: Duration = Duration::from_secs(500);
 
-    fn now() -> Now {
-        Now { wall: "2026-11-20T12:00:00Z".parse().unwrap(), steady: NOW }
-    }
-
     /// A unit that has been as it is for 40 seconds.
     fn unit(id: &str, state: UnitState, wanted: bool) -> UnitStatus {
-        let since: Timestamp = now().wall.before(Duration::from_secs(40));
         UnitStatus {
             unit: id.parse().unwrap(),
             wanted,
             state,
-            since,
+            since: NOW - Duration::from_secs(40),
             digest: None,
             pid: None,
             shim: None,
@@ -92,7 +79,7 @@ mod tests {
 
     fn check(units: &[(&str, UnitState, bool)], expected: Option<&[(u32, u32, State)]>) {
         let units: Vec<UnitStatus> = units.iter().map(|(id, state, wanted)| unit(id, *state, *wanted)).collect();
-        let found = observe(&"api".parse().unwrap(), &units, now());
+        let found = observe(&"api".parse().unwrap(), &units);
         let found: Option<Vec<_>> =
             found.map(|found| found.iter().map(|it| (it.release.0, it.number.0, it.state)).collect());
         assert_eq!(found.as_deref(), expected);

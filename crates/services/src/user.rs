@@ -1,7 +1,8 @@
 //! As whom services and resources run when the node is root.
 //!
 //! Start reading at [`allocate`] and [`resolve`]. Each service and each resource has a user id of its
-//! own, which stays its own for as long as the state directory lives: folders belong to it.
+//! own, which stays its own for as long as the state directory lives: folders belong to it. The hook of a service has
+//! a group of its own.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -17,7 +18,7 @@ pub const UID_FIRST: u32 = 60_706;
 /// The last user id that is given out.
 pub const UID_LAST: u32 = 61_183;
 
-/// Who owns a user id. Stored as `service/api` or `resource/db`.
+/// Who owns a user id. Stored as `service/api`, `resource/db` or `hook/api`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Owner {
@@ -25,6 +26,8 @@ pub enum Owner {
     Service(ServiceName),
     /// A resource.
     Resource(ResourceName),
+    /// The release hook of a service: a group only, see [`of_hook`].
+    Hook(ServiceName),
 }
 
 /// Every user id of the range is taken.
@@ -94,6 +97,13 @@ pub fn resolve(
     }
 }
 
+/// As whom the hook of a service runs that has a user of its own: as that user, so that volumes are the same to both,
+/// and with another group. The kernel lets nobody look into a process of another group, whoever its user is
+/// (ptrace(2)): a replica cannot read the owner's password from the hook's environment or memory.
+pub fn of_hook(service: UserIds, own_group: u32) -> UserIds {
+    UserIds { gid: own_group, ..service }
+}
+
 impl Accounts {
     /// Reads the text of `/etc/passwd` (passwd(5)). A line that is not an account is passed over.
     pub fn read(text: &str) -> Self {
@@ -118,6 +128,7 @@ impl fmt::Display for Owner {
         match self {
             Owner::Service(name) => write!(f, "service/{name}"),
             Owner::Resource(name) => write!(f, "resource/{name}"),
+            Owner::Hook(name) => write!(f, "hook/{name}"),
         }
     }
 }
@@ -134,6 +145,7 @@ impl FromStr for Owner {
         let owner = match text.split_once('/') {
             Some(("service", name)) => name.parse().ok().map(Owner::Service),
             Some(("resource", name)) => name.parse().ok().map(Owner::Resource),
+            Some(("hook", name)) => name.parse().ok().map(Owner::Hook),
             _ => None,
         };
         owner.ok_or_else(|| OwnerError(text.to_owned()))
@@ -183,7 +195,7 @@ mod tests {
 
     #[test]
     fn owners_read_back() {
-        for text in ["service/api", "resource/order-db"] {
+        for text in ["service/api", "resource/order-db", "hook/api"] {
             assert_eq!(owner(text).to_string(), text);
         }
         for bad in ["api", "service/", "volume/x", "service/a/b", ""] {

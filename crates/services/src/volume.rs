@@ -11,6 +11,11 @@ use supervise::launch::UserIds;
 /// of its own. No volume is called so: their names begin with a letter or a digit.
 pub const HOME: &str = ".home";
 
+/// The same for the service's release hook.
+pub const HOOK_HOME: &str = ".hook";
+
+/// Its owner, root, and its group may enter: the hook by its group, the replicas as nobody.
+const GROUP: u32 = 0o770;
 /// Only the service may enter.
 const PRIVATE: u32 = 0o700;
 
@@ -29,6 +34,16 @@ pub struct VolumeError {
 /// Makes a volume's folder, or gives one that is there to the `user` who is to have it. Of what is in it
 /// nothing changes. The folders above are made passable for everyone.
 pub fn make(folder: &Path, user: Option<UserIds>) -> Result<(), VolumeError> {
+    make_owned(folder, user, PRIVATE)
+}
+
+/// Makes the home of a service's release hook: root's, open to the hook's group. The replicas have the hook's user
+/// and not its group, so it must not be that user's.
+pub fn make_hook_home(folder: &Path, group: u32) -> Result<(), VolumeError> {
+    make_owned(folder, Some(UserIds { uid: 0, gid: group }), GROUP)
+}
+
+fn make_owned(folder: &Path, owner: Option<UserIds>, mode: u32) -> Result<(), VolumeError> {
     let failed = |doing| move |source| VolumeError { doing, path: folder.to_owned(), source };
     if let Some(parent) = folder.parent() {
         DirBuilder::new().recursive(true).mode(0o711).create(parent).map_err(failed("make the folder above"))?;
@@ -41,10 +56,10 @@ pub fn make(folder: &Path, user: Option<UserIds>) -> Result<(), VolumeError> {
     if !about.is_dir() {
         return Err(failed("use")(io::Error::from(io::ErrorKind::NotADirectory)));
     }
-    if let Some(user) = user.filter(|user| about.uid() != user.uid) {
-        chown(folder, Some(user.uid), Some(user.gid)).map_err(failed("change the owner of"))?;
+    if let Some(owner) = owner.filter(|owner| (about.uid(), about.gid()) != (owner.uid, owner.gid)) {
+        chown(folder, Some(owner.uid), Some(owner.gid)).map_err(failed("change the owner of"))?;
     }
-    fs::set_permissions(folder, Permissions::from_mode(PRIVATE)).map_err(failed("change the mode of"))
+    fs::set_permissions(folder, Permissions::from_mode(mode)).map_err(failed("change the mode of"))
 }
 
 #[cfg(test)]

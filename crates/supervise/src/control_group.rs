@@ -111,27 +111,46 @@ fn own_place(mount: &Path, own: &str, controller: &str) -> PathBuf {
 /// as another user the outermost folder around this process that was delegated.
 fn unified_base(mounts: &str, own: &str) -> Result<PathBuf, String> {
     let mount = hierarchies(mounts).find(|mount| mount.kind == "cgroup2").ok_or("no cgroup v2 is mounted")?.at;
-    let controllers = fs::read_to_string(mount.join("cgroup.controllers")).unwrap_or_default();
+    let place = own_place(&mount, own, "");
+    let base = outermost_delegated(&mount, &place).ok_or_else(|| not_delegated(&place))?;
+    let controllers = fs::read_to_string(base.join("cgroup.controllers")).unwrap_or_default();
     for wanted in ["cpu", "memory", "pids"] {
         if !controllers.split_whitespace().any(|name| name == wanted) {
-            return Err(format!("cgroup v2 has no {wanted} controller here"));
+            return Err(format!("cgroup v2 has no {wanted} controller at {}", base.display()));
         }
     }
-    let place = own_place(&mount, own, "");
-    let outermost = place
-        .ancestors()
-        .take_while(|folder| folder.starts_with(&mount))
-        .take_while(|folder| writable(&folder.join("cgroup.procs")) && writable(&folder.join("cgroup.subtree_control")))
-        .last();
-    let base = outermost.ok_or_else(|| {
-        format!("cgroup v2 is not delegated to this user at {} (systemd: Delegate=yes)", place.display())
-    })?;
     for folder in [base, &base.join(OURS)] {
         make(folder)
             .and_then(|()| if writable(folder) { enable(folder) } else { Err(io::ErrorKind::PermissionDenied.into()) })
-            .map_err(|error| format!("cgroup v2 at {} cannot be divided: {error}", folder.display()))?;
+            .map_err(|error| not_divisible(folder, &error))?;
     }
     Ok(base.to_owned())
+}
+
+fn outermost_delegated<'a>(mount: &Path, place: &'a Path) -> Option<&'a Path> {
+    place
+        .ancestors()
+        .take_while(|folder| folder.starts_with(mount))
+        .take_while(|folder| writable(&folder.join("cgroup.procs")) && writable(&folder.join("cgroup.subtree_control")))
+        .last()
+}
+
+/// The session of a login belongs to root; what a user's own service manager starts belongs to the user.
+fn not_delegated(place: &Path) -> String {
+    format!(
+        "cgroup v2 is not delegated to this user at {} (begin with `systemd-run --user --scope mainstay up`, or say \
+         Delegate=yes in the service that runs this)",
+        place.display()
+    )
+}
+
+/// The kernel divides no group that has processes of its own.
+fn not_divisible(folder: &Path, error: &io::Error) -> String {
+    let hint = match error.kind() {
+        io::ErrorKind::ResourceBusy => " (processes run in it; systemd 254 and later: DelegateSubgroup=node)",
+        _ => "",
+    };
+    format!("cgroup v2 at {} cannot be divided: {error}{hint}", folder.display())
 }
 
 fn per_controller_base(mounts: &str, own: &str, controller: &str) -> Result<PathBuf, String> {
@@ -220,7 +239,9 @@ impl<'a> Group<'a> {
                 .or_else(|_| make_all(folder, unified))
                 .map_err(|source| GroupError::Make { path: folder.to_owned(), source })?;
         }
-        for setting in group.settings(limits) {
+        // The kernel has these files where it counts swap.
+        let swap = group.no_swap(limits).filter(|setting| setting.path.exists());
+        for setting in group.settings(limits).into_iter().chain(swap) {
             fs::write(&setting.path, &setting.value).map_err(|source| setting.refused(source))?;
         }
         Ok(Some(group))
@@ -309,6 +330,21 @@ impl<'a> Group<'a> {
             }
         }
         settings
+    }
+
+    /// What passes its memory limit is ended, not moved to swap at the cost of the whole machine. To be set after the
+    /// limit itself.
+    fn no_swap(&self, limits: &Limits) -> impl Iterator<Item = Setting> {
+        limits.memory.into_iter().map(|memory| match self.place {
+            ControlGroup::Unified(folder) => {
+                Setting { what: "swap", path: folder.join("memory.swap.max"), value: "0".to_owned() }
+            }
+            ControlGroup::PerController { memory: folder, .. } => Setting {
+                what: "memory and swap",
+                path: folder.join("memory.memsw.limit_in_bytes"),
+                value: memory.as_bytes().to_string(),
+            },
+        })
     }
 }
 
@@ -427,7 +463,35 @@ mod tests {
             written,
             ["/g/cpu.max = 150000 100000", "/g/memory.max = 67108864", "/g/memory.oom.group = 1", "/g/pids.max = 20"]
         );
+        let swap: Vec<String> =
+            Group { place: &place }.no_swap(&limits).map(|s| s.path.display().to_string()).collect();
+        assert_eq!(swap, ["/g/memory.swap.max"]);
         let tiny = Limits { cpu: Some(model::CpuShare::millicores(1)), ..Limits::default() };
         assert_eq!(Group { place: &place }.settings(&tiny)[0].value, "1000 1000000");
+    }
+
+    #[test]
+    fn a_controller_that_was_not_delegated_is_named() {
+        let top = std::env::temp_dir().join(format!("mainstay-cgroup-{}", std::process::id()));
+        fs::create_dir(&top).unwrap();
+        let files =
+            [("cgroup.procs", ""), ("cgroup.subtree_control", ""), ("cgroup.controllers", "cpuset cpu memory\n")];
+        for (name, text) in files {
+            fs::write(top.join(name), text).unwrap();
+        }
+        let mounts = format!("30 25 0:26 / {} rw - cgroup2 cgroup2 rw\n", top.display());
+        let found = unified_base(&mounts, "0::/elsewhere\n");
+        fs::remove_dir_all(&top).unwrap();
+        assert_eq!(found, Err(format!("cgroup v2 has no pids controller at {}", top.display())));
+    }
+
+    #[test]
+    fn a_group_with_processes_of_its_own_is_refused_with_the_way_out() {
+        let busy = io::Error::from(rustix::io::Errno::BUSY);
+        assert_eq!(
+            not_divisible(Path::new("/g"), &busy),
+            "cgroup v2 at /g cannot be divided: Device or resource busy (os error 16) (processes run in it; systemd 254 \
+             and later: DelegateSubgroup=node)"
+        );
     }
 }

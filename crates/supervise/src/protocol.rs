@@ -5,6 +5,7 @@
 //! [`VERSION`] changes only when that cannot hold.
 
 use model::{Digest, Exit, ProcessIdentity, Timestamp, UnitId};
+use sys::FolderIdentity;
 
 /// The version of this protocol.
 pub const VERSION: u32 = 1;
@@ -47,6 +48,10 @@ pub enum Report {
         unit: UnitId,
         /// The digest the unit was started with.
         digest: Digest,
+        /// The folder of units that it was started in: the socket of a copied folder may lead to the original's
+        /// shim. Older shims do not say.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        home: Option<FolderIdentity>,
         /// The child; absent when it could not be started or has ended.
         child: Option<ProcessIdentity>,
         /// When the child was started.

@@ -3,7 +3,7 @@
 //!
 //! Start reading at [`Record`]. The file is one JSON object, replaced whole; `format` is [`FORMAT`]. Beside
 //! it the unit's shim writes `exit.json`, an [`ExitReport`], when its child has
-//! ended.
+//! ended. Format 2 added `home`.
 //!
 //! The order of writing is what makes any death of the node harmless:
 //!
@@ -22,11 +22,12 @@ use std::path::{Path, PathBuf};
 use model::{BootId, Digest, Port, ProcessIdentity, Timestamp, UnitId};
 use plan::backoff::Failures;
 use plan::supervision::Unit;
+use sys::FolderIdentity;
 
 use crate::protocol::ExitReport;
 
 /// The version of the format that this module writes.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 /// The record's file name within the unit's folder.
 pub const RECORD_FILE: &str = "unit.json";
 /// The file that a shim writes when its child has ended.
@@ -118,6 +119,10 @@ pub struct Record {
     pub unit: Unit,
     /// The boot in which all of this was so. In another boot nothing of it runs and no time in it counts.
     pub boot: BootId,
+    /// The folder of units in which all of this was so. In a copy of it the record tells of the original's
+    /// processes, and nothing of it counts. Format 1 does not say.
+    #[serde(default)]
+    pub home: Option<FolderIdentity>,
     /// How far its last start came.
     pub stage: Stage,
     /// Its shim, once it is known.
@@ -146,6 +151,26 @@ pub struct Record {
     pub last_failure: Option<LastFailure>,
 }
 
+/// Where a node is: what a record written elsewhere says of processes does not count here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Here {
+    /// The boot of the machine.
+    pub boot: BootId,
+    /// The folder of units.
+    pub home: Option<FolderIdentity>,
+}
+
+/// Where a record was written, as seen from a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// Where the node is.
+    Here,
+    /// In another boot: what it names is gone.
+    OtherBoot,
+    /// In another folder, of which this is a copy: what it names is the original's.
+    OtherFolder,
+}
+
 /// A record's bytes cannot be taken in.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordError {
@@ -158,6 +183,17 @@ pub enum RecordError {
 }
 
 impl Record {
+    /// Where it was written.
+    pub fn origin(&self, here: &Here) -> Origin {
+        if self.boot != here.boot {
+            Origin::OtherBoot
+        } else if self.home.is_some() && self.home != here.home {
+            Origin::OtherFolder
+        } else {
+            Origin::Here
+        }
+    }
+
     /// The bytes that are written.
     pub fn encode(&self) -> Vec<u8> {
         // Nothing in a record can fail to be written as JSON: no map has keys other than text.
@@ -182,15 +218,23 @@ impl Record {
 mod tests {
     use super::*;
 
-    /// A record as format 1 writes it. A release that can no longer read this loses track of running units.
-    const GOLDEN: &str = include_str!("../tests/record/format-1.json");
+    /// Records as each format writes them. A release that can no longer read one loses track of running units.
+    const FIRST: &str = include_str!("../tests/record/format-1.json");
+    const GOLDEN: &str = include_str!("../tests/record/format-2.json");
 
     #[test]
-    fn the_first_format_reads_and_prints_the_same() {
+    fn the_present_format_reads_and_prints_the_same() {
         let record = Record::decode(GOLDEN.trim_end().as_bytes()).unwrap();
         assert_eq!(record.unit.id.to_string(), "db");
         assert_eq!(record.stage, Stage::Started);
+        assert_eq!(record.home, Some(FolderIdentity { device: 2049, inode: 131 }));
         assert_eq!(String::from_utf8(record.encode()).unwrap(), GOLDEN.trim_end());
+    }
+
+    #[test]
+    fn the_first_format_says_all_but_the_folder() {
+        let present = Record::decode(GOLDEN.as_bytes()).unwrap();
+        assert_eq!(Record::decode(FIRST.as_bytes()).unwrap(), Record { format: 1, home: None, ..present });
     }
 
     #[test]
@@ -202,8 +246,8 @@ mod tests {
     #[test]
     fn damage_and_newer_formats_are_told_apart() {
         let told = |text: &str| Record::decode(text.as_bytes()).unwrap_err().to_string();
-        let newer = GOLDEN.replacen(r#""format":1"#, r#""format":2"#, 1);
-        assert_eq!(told(&newer), "the record has format 2, this release reads up to 1: run the newer release again");
+        let newer = GOLDEN.replacen(r#""format":2"#, r#""format":3"#, 1);
+        assert_eq!(told(&newer), "the record has format 3, this release reads up to 2: run the newer release again");
         for text in ["", "{", "null", r#"{"format":1}"#, &GOLDEN[..GOLDEN.len() / 2]] {
             assert_eq!(told(text), "the record is damaged", "{text}");
         }

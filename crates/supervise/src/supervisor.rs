@@ -18,16 +18,16 @@ mod notice;
 mod status;
 mod wanted;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
 use model::event::Evidence;
 use model::{Happening, UnitId};
-use plan::supervision::{Circumstances, Decision, Phase, decide};
+use plan::supervision::{Circumstances, Decision, Observed, Phase, decide};
 use sys::{ConnectionId, Event, FileError, System, Ticket};
 
-use crate::record::UnitFolders;
+use crate::record::{Here, UnitFolders};
 use entry::{Entry, Trouble};
 use notice::Notices;
 
@@ -118,15 +118,26 @@ where
 
     /// Replaces what is wanted, whole. What is not in it is stopped; what is in it with another digest is
     /// replaced; the rest goes on.
-    pub fn want(&mut self, wanted: Vec<Wanted<S::Task>>) {
+    ///
+    /// What is `held` goes on as it was last wanted. Where that was never told, what there is of it is neither
+    /// started nor stopped.
+    pub fn want(&mut self, wanted: Vec<Wanted<S::Task>>, held: &BTreeSet<UnitId>) {
         self.told = true;
-        for entry in self.units.values_mut() {
-            entry.standing.wanted = None;
-            entry.wanted = None;
-        }
         let now = self.system.now().steady;
+        for (id, entry) in &mut self.units {
+            entry.standing.held = false;
+            if !held.contains(id) {
+                entry.standing.wanted = None;
+                entry.wanted = None;
+            }
+        }
+        for id in held {
+            let entry = self.units.entry(id.clone()).or_insert_with(|| Entry::unread(now));
+            entry.standing.held = entry.wanted.is_none();
+        }
         for unit in wanted {
             let entry = self.units.entry(unit.unit.id.clone()).or_insert_with(|| Entry::unread(now));
+            entry.standing.held = false;
             entry.standing.wanted = Some(unit.unit.clone());
             entry.wanted = Some(unit);
             entry.distrust_damage();
@@ -136,7 +147,7 @@ where
 
     /// Stops everything, dependents first. [`Supervisor::is_down`] tells when it is done.
     pub fn stop_all(&mut self) {
-        self.want(Vec::new());
+        self.want(Vec::new(), &BTreeSet::new());
     }
 
     /// Restarts a unit now: one that runs is stopped and started again, one that waits after failures is
@@ -151,6 +162,15 @@ where
         entry.observed().ask_restart();
         self.settle();
         Ok(())
+    }
+
+    /// Tries at once whatever waits after failures, now or once it is wanted. What runs goes on.
+    pub fn try_failed_again(&mut self) {
+        // After one failure nothing waits: it is started again at once, and counted as that.
+        let waits = |observed: &Observed| observed.phase == Phase::Down && observed.failures.in_a_row() > 1;
+        let waiting = self.units.values_mut().filter(|entry| waits(&entry.standing.observed));
+        waiting.for_each(|entry| entry.observed().forgive());
+        self.settle();
     }
 
     /// Removes the folder of a unit that is not wanted and of which nothing is left, its record of having
@@ -200,8 +220,7 @@ where
 
     /// How each unit stands, by id.
     pub fn snapshot(&self) -> Vec<UnitStatus> {
-        let now = self.system.now();
-        self.units.iter().map(|(id, entry)| status::of(id, entry, now)).collect()
+        self.units.iter().map(|(id, entry)| status::of(id, entry)).collect()
     }
 
     /// The machine underneath.
@@ -259,6 +278,11 @@ where
             }
             Err(error) => self.listing = Listing::Failed { retry_at: now.saturating_add(RETRY), error },
         }
+    }
+
+    /// Where records count.
+    fn here(&self) -> Here {
+        Here { boot: self.system.boot(), home: self.system.folder(self.folders.all()) }
     }
 
     fn ticket(&mut self, unit: &UnitId) -> Ticket {

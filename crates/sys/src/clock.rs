@@ -2,7 +2,7 @@
 //!
 //! Start reading at [`now`]. Invariant: this is the one place that asks the operating system for the time.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use model::{BootId, Timestamp};
 use rustix::time::{ClockId, clock_gettime};
@@ -11,12 +11,24 @@ use crate::system::Now;
 
 /// Both clocks, read one after the other.
 pub fn now() -> Now {
-    let wall = clock_gettime(ClockId::Realtime);
+    Now { wall: wall(), steady: steady() }
+}
+
+/// Through the C library, as other programs read it: a test that steps the clock of a whole stack does it there.
+#[expect(clippy::disallowed_methods, reason = "this is the clock that everybody else is to ask")]
+fn wall() -> Timestamp {
+    let millis = |span: Duration| i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
+    Timestamp::from_millis(match SystemTime::now().duration_since(UNIX_EPOCH) {
+        Ok(since) => millis(since),
+        Err(before) => -millis(before.duration()),
+    })
+}
+
+fn steady() -> Duration {
     let steady = clock_gettime(ClockId::Boottime);
-    let millis = wall.tv_sec.saturating_mul(1000).saturating_add(wall.tv_nsec / 1_000_000);
     let seconds = u64::try_from(steady.tv_sec).unwrap_or(0);
     let nanos = u32::try_from(steady.tv_nsec).unwrap_or(0);
-    Now { wall: Timestamp::from_millis(millis), steady: Duration::new(seconds, nanos) }
+    Duration::new(seconds, nanos)
 }
 
 /// The kernel does not say which boot this is.

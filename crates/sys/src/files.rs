@@ -2,9 +2,10 @@
 //!
 //! Start reading at [`replace`]. Invariant: no function here leaves a half-written file under its final name.
 
+use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::system::{FileError, FileTrouble};
@@ -17,6 +18,30 @@ impl FileTrouble {
             io::ErrorKind::PermissionDenied => FileTrouble::Denied,
             _ => FileTrouble::Other(error.to_string()),
         }
+    }
+}
+
+/// Which folder this is, whatever its name: one that is renamed keeps its identity, a copy of it has another. It
+/// holds within one boot, since devices may be numbered anew in the next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct FolderIdentity {
+    /// The device it is on.
+    pub device: u64,
+    /// Its inode there.
+    pub inode: u64,
+}
+
+impl FolderIdentity {
+    /// The identity of the folder at this path, links followed; `None` when none can be seen there.
+    pub fn of(path: &Path) -> Option<Self> {
+        let about = fs::metadata(path).ok().filter(fs::Metadata::is_dir)?;
+        Some(Self { device: about.dev(), inode: about.ino() })
+    }
+}
+
+impl fmt::Display for FolderIdentity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.device, self.inode)
     }
 }
 

@@ -24,6 +24,8 @@ pub const ENTRY_BYTES_MAX: usize = 256 << 10;
 /// Bytes set aside, so that the last entries before a full disk, which say that it is full, still fit.
 const RESERVE_BYTES: u64 = 1 << 20;
 const RESERVE: &str = "reserve";
+/// What is read through to find an entry; where there is more, the place is halved first.
+const SCAN_BYTES: u64 = 64 << 10;
 
 /// The journal's writer: one per state directory, held by whoever holds its lock.
 #[derive(Debug)]
@@ -162,15 +164,13 @@ pub fn page(folder: &Path, after: EntryId, count: usize) -> Result<Vec<Entry>, J
     let mut entries = Vec::new();
     for first in firsts.iter().skip(begin) {
         let path = segment_path(folder, *first);
-        let file = File::open(&path).map_err(|error| failed("read", &path, &error))?;
-        read_lines(&path, BufReader::new(file), |entry| {
-            if entry.id > after {
-                entries.push(entry);
+        let mut lines = Lines::open(&path, *first)?;
+        lines.skip_near(after)?;
+        while entries.len() < count {
+            match lines.next()? {
+                Some(entry) => entries.extend((entry.id > after).then_some(entry)),
+                None => break,
             }
-            entries.len() < count
-        })?;
-        if entries.len() >= count {
-            break;
         }
     }
     Ok(entries)
@@ -182,33 +182,85 @@ pub fn entry(folder: &Path, id: EntryId) -> Result<Option<Entry>, JournalError> 
     Ok(page(folder, before, 1)?.into_iter().find(|entry| entry.id == id))
 }
 
-/// Hands each whole line to `take` until it says stop. A last line without a line feed is not an entry.
-fn read_lines(path: &Path, mut reader: impl BufRead, mut take: impl FnMut(Entry) -> bool) -> Result<(), JournalError> {
-    let mut line = Vec::new();
-    for number in 1.. {
-        line.clear();
-        let limit = u64::try_from(ENTRY_BYTES_MAX).unwrap_or(u64::MAX) + 1;
-        reader.by_ref().take(limit).read_until(b'\n', &mut line).map_err(|error| failed("read", path, &error))?;
-        if line.last() != Some(&b'\n') && line.len() <= ENTRY_BYTES_MAX {
-            return Ok(());
-        }
-        let damaged = || JournalError::Damaged { path: path.to_owned(), line: number };
-        let entry = serde_json::from_slice(&line).map_err(|_| damaged())?;
-        if !take(entry) {
-            return Ok(());
-        }
+/// The whole lines of one segment. A last line without a line feed is not an entry.
+struct Lines<'a> {
+    path: &'a Path,
+    /// The segment's first entry.
+    first: EntryId,
+    reader: BufReader<File>,
+    /// The line that is read next, from 1.
+    number: usize,
+}
+
+impl<'a> Lines<'a> {
+    fn open(path: &'a Path, first: EntryId) -> Result<Self, FileError> {
+        let file = File::open(path).map_err(|error| failed("read", path, &error))?;
+        Ok(Self { path, first, reader: BufReader::new(file), number: 1 })
     }
-    Ok(())
+
+    /// The next entry; none when what follows is no whole line.
+    fn next(&mut self) -> Result<Option<Entry>, JournalError> {
+        let line = self.line()?;
+        if line.last() != Some(&b'\n') && line.len() <= ENTRY_BYTES_MAX {
+            return Ok(None);
+        }
+        let damaged = |_| JournalError::Damaged { path: self.path.to_owned(), line: self.number };
+        let entry = serde_json::from_slice(&line).map_err(damaged)?;
+        self.number += 1;
+        Ok(Some(entry))
+    }
+
+    /// What is left of the line at which the file stands, as far as a line may go.
+    fn line(&mut self) -> Result<Vec<u8>, FileError> {
+        let mut line = Vec::new();
+        let limit = u64::try_from(ENTRY_BYTES_MAX).unwrap_or(u64::MAX) + 1;
+        let read = self.reader.by_ref().take(limit).read_until(b'\n', &mut line);
+        read.map_err(|error| failed("read", self.path, &error))?;
+        Ok(line)
+    }
+
+    /// Goes on to a line not far before the first entry after `after`. Entries are numbered in order, so the
+    /// place is found by halving, and a page costs the same wherever it begins.
+    fn skip_near(&mut self, after: EntryId) -> Result<(), JournalError> {
+        let (mut begin, mut number) = (0, 1);
+        let mut end = self.go_to(SeekFrom::End(0))?;
+        while end - begin > SCAN_BYTES {
+            let middle = begin + (end - begin) / 2;
+            match self.entry_behind(middle)? {
+                Some((at, id)) if at < end && self.first <= id && id <= after => {
+                    begin = at;
+                    number = usize::try_from(id.0 - self.first.0).unwrap_or(usize::MAX).saturating_add(1);
+                }
+                // A line that cannot be read is found, and named, by whoever reads up to it.
+                _ => end = middle,
+            }
+        }
+        self.number = number;
+        self.go_to(SeekFrom::Start(begin))?;
+        Ok(())
+    }
+
+    /// Where the first line begins that begins behind an offset, and its entry's number.
+    fn entry_behind(&mut self, offset: u64) -> Result<Option<(u64, EntryId)>, FileError> {
+        self.go_to(SeekFrom::Start(offset))?;
+        self.line()?;
+        let at = self.go_to(SeekFrom::Current(0))?;
+        let line = self.line()?;
+        Ok(serde_json::from_slice::<Entry>(&line).ok().map(|entry| (at, entry.id)))
+    }
+
+    fn go_to(&mut self, place: SeekFrom) -> Result<u64, FileError> {
+        self.reader.seek(place).map_err(|error| failed("read", self.path, &error))
+    }
 }
 
 /// Cuts off an unfinished last line. Returns the newest entry's number and the length that is left.
 fn repair(path: &Path, segment: &File, first: EntryId) -> Result<(EntryId, u64), JournalError> {
     let mut newest = EntryId(first.0.saturating_sub(1));
-    let reader = BufReader::new(File::open(path).map_err(|error| failed("read", path, &error))?);
-    read_lines(path, reader, |entry| {
+    let mut lines = Lines::open(path, first)?;
+    while let Some(entry) = lines.next()? {
         newest = entry.id;
-        true
-    })?;
+    }
     let whole = whole_length(path)?;
     segment.set_len(whole).map_err(|error| failed("repair", path, &error))?;
     Ok((newest, whole))
@@ -341,6 +393,49 @@ mod tests {
         assert_eq!(*Journal::open(&folder.0).unwrap().newest().borrow(), EntryId(2));
         assert_eq!(reasons(&folder, 0), [(1, "a".into()), (2, "b".into())]);
         assert_eq!(reasons(&folder, 1), [(2, "b".into())]);
+    }
+
+    /// Short and long lines in turn, so that halving falls into both.
+    fn uneven(journal: &mut Journal, count: u64) {
+        for number in 1..=count {
+            let length = if number.is_multiple_of(50) { 60_000 } else { 300 };
+            journal.append(at(0), draft(&"x".repeat(length))).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_page_begins_behind_any_entry() {
+        let folder = Folder::new("pages");
+        uneven(&mut Journal::open(&folder.0).unwrap(), 400);
+        for after in 0..=400 {
+            let ids: Vec<u64> = page(&folder.0, EntryId(after), 3).unwrap().iter().map(|entry| entry.id.0).collect();
+            assert_eq!(ids, (after + 1..=400).take(3).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn what_is_read_for_a_page_does_not_grow_with_its_segment() {
+        let folder = Folder::new("near");
+        uneven(&mut Journal::open(&folder.0).unwrap(), 400);
+        let path = folder.segment();
+        for after in [1, 57, 200, 399] {
+            let mut lines = Lines::open(&path, EntryId(1)).unwrap();
+            lines.skip_near(EntryId(after)).unwrap();
+            let skipped = lines.number;
+            let first = lines.next().unwrap().unwrap().id;
+            assert_eq!(usize::try_from(first.0).unwrap(), skipped, "lines are counted from the segment's first");
+            assert!(first.0 <= after + 1 && after - first.0.min(after) <= SCAN_BYTES / 300, "{first} for {after}");
+        }
+    }
+
+    #[test]
+    fn damage_behind_what_was_skipped_is_named_by_its_line() {
+        let folder = Folder::new("late-damage");
+        uneven(&mut Journal::open(&folder.0).unwrap(), 400);
+        let text = std::fs::read_to_string(folder.segment()).unwrap().replacen("{\"id\":390,", "{\"id\":", 1);
+        std::fs::write(folder.segment(), text).unwrap();
+        let error = page(&folder.0, EntryId(380), 100).unwrap_err();
+        assert!(matches!(error, JournalError::Damaged { line: 390, .. }), "{error}");
     }
 
     #[test]

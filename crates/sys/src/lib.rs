@@ -18,6 +18,7 @@ pub mod process;
 pub mod records;
 pub mod tasks;
 
+pub use files::FolderIdentity;
 pub use system::{
     ConnectionId, Delivery, Event, FileError, FileTrouble, Now, ProbeFailure, ProbeOutcome, ProbeTarget, ShimStart,
     Signal, SpawnError, System, TaskOutcome, Ticket,

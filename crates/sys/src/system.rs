@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use model::{Address, BootId, Pid, Port, ProcessIdentity, Timestamp};
 
+use crate::files::FolderIdentity;
+
 /// What time it is, on both clocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Now {
@@ -18,6 +20,13 @@ pub struct Now {
     /// Time since this machine booted, suspended time included (CLOCK_BOOTTIME): for every deadline and
     /// back-off. It never goes back and is the same for every process of one boot.
     pub steady: Duration,
+}
+
+impl Now {
+    /// What the wall clock, as it is set now, shows of a moment of the steady clock that has passed.
+    pub fn wall_of(self, moment: Duration) -> Timestamp {
+        self.wall.before(self.steady.saturating_sub(moment))
+    }
 }
 
 /// Names what was begun, so that its answer finds its way. Never used twice by one supervisor.
@@ -189,6 +198,8 @@ pub trait System {
     /// Which boot this is.
     fn boot(&self) -> BootId;
 
+    /// Which folder is at this path now; `None` when there is none.
+    fn folder(&self, path: &Path) -> Option<FolderIdentity>;
     /// A file's bytes; `None` when there is no such file.
     fn read(&self, path: &Path) -> Result<Option<Vec<u8>>, FileError>;
     /// Replaces a file whole: temporary file, fsync, rename, fsync of the folder. Missing folders are

@@ -1,7 +1,7 @@
 //! Named tasks: each has an owner, a state and a last error that the operator can see.
 //!
-//! Start reading at [`Tasks::spawn`]. Invariant: this is the only place that spawns on the runtime; a task's
-//! panic ends that task and nothing else.
+//! Start reading at [`Tasks::spawn`]; tasks that end together are a [`Group`]. Invariant: this is the only place
+//! that starts tasks and threads of the runtime; a task's panic ends that task and nothing else.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
@@ -10,6 +10,7 @@ use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use model::Timestamp;
 
@@ -75,15 +76,25 @@ impl Tasks {
         let number = self.begin(owner, name.into());
         let tasks = self.clone();
         let watched = async move {
-            let error = match Guarded(Box::pin(future)).await {
-                Ok(Ok(())) => None,
-                Ok(Err(error)) => Some(error.to_string()),
-                Err(panic) => Some(format!("panicked: {panic}")),
-            };
-            tasks.end(number, error);
+            let outcome = Guarded(Box::pin(future)).await;
+            tasks.end(number, error_of(outcome));
         };
         #[expect(clippy::disallowed_methods, reason = "this is the home that the ban points to")]
         let handle = tokio::spawn(watched);
+        Task { handle, tasks: self.clone(), number }
+    }
+
+    /// The same for work that blocks: it gets a thread. It cannot be aborted once it has begun.
+    pub fn spawn_blocking<W, E>(&self, owner: &'static str, name: impl Into<String>, work: W) -> Task
+    where
+        W: FnOnce() -> Result<(), E> + Send + 'static,
+        E: fmt::Display,
+    {
+        let number = self.begin(owner, name.into());
+        let tasks = self.clone();
+        let watched = move || tasks.end(number, error_of(caught(work)));
+        #[expect(clippy::disallowed_methods, reason = "this is the home that the ban points to")]
+        let handle = tokio::task::spawn_blocking(watched);
         Task { handle, tasks: self.clone(), number }
     }
 
@@ -118,6 +129,79 @@ impl Tasks {
     }
 }
 
+/// Tasks of one owner that end together.
+#[derive(Debug)]
+pub struct Group {
+    tasks: Tasks,
+    owner: &'static str,
+    members: Vec<Task>,
+}
+
+impl Group {
+    /// A group without tasks.
+    pub fn new(tasks: Tasks, owner: &'static str) -> Self {
+        Self { tasks, owner, members: Vec::new() }
+    }
+
+    /// Runs a future as a task of the group.
+    pub fn spawn<F, E>(&mut self, name: impl Into<String>, future: F)
+    where
+        F: Future<Output = Result<(), E>> + Send + 'static,
+        E: fmt::Display,
+    {
+        self.members.retain(|task| !task.handle.is_finished());
+        self.members.push(self.tasks.spawn(self.owner, name, future));
+    }
+
+    /// Waits until all have ended, and aborts those that have not by then.
+    pub async fn finish(self, limit: Duration) {
+        let until = tokio::time::Instant::now() + limit;
+        for mut task in self.members {
+            if tokio::time::timeout_at(until, &mut task.handle).await.is_err() {
+                task.abort();
+            }
+        }
+    }
+}
+
+/// Work that was begun and gave no answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Broken {
+    /// It panicked.
+    #[error("it panicked: {0}")]
+    Panicked(String),
+    /// The program ends.
+    #[error("it was cut off, because the program ends")]
+    CutOff,
+}
+
+/// Does work that blocks in a thread, for the task that waits for it: name, owner and end are that task's.
+pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Broken> {
+    #[expect(clippy::disallowed_methods, reason = "this is the home that the ban points to")]
+    let handle = tokio::task::spawn_blocking(|| caught(work));
+    handle.await.map_err(|_| Broken::CutOff)?.map_err(Broken::Panicked)
+}
+
+/// Why a task is to be listed as failed.
+fn error_of<E: fmt::Display>(outcome: Result<Result<(), E>, String>) -> Option<String> {
+    match outcome {
+        Ok(Ok(())) => None,
+        Ok(Err(error)) => Some(error.to_string()),
+        Err(panic) => Some(format!("panicked: {panic}")),
+    }
+}
+
+/// What a function gives, or with which words it panicked.
+fn caught<T>(work: impl FnOnce() -> T) -> Result<T, String> {
+    std::panic::catch_unwind(AssertUnwindSafe(work)).map_err(|panic| {
+        let text = panic
+            .downcast_ref::<&str>()
+            .map(|text| (*text).to_owned())
+            .or_else(|| panic.downcast_ref::<String>().cloned());
+        text.unwrap_or_else(|| "without a message".to_owned())
+    })
+}
+
 /// A future whose panic is its result.
 struct Guarded<F>(Pin<Box<F>>);
 
@@ -126,16 +210,10 @@ impl<F: Future> Future for Guarded<F> {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let inner = self.0.as_mut();
-        match std::panic::catch_unwind(AssertUnwindSafe(|| inner.poll(context))) {
+        match caught(|| inner.poll(context)) {
             Ok(Poll::Pending) => Poll::Pending,
             Ok(Poll::Ready(output)) => Poll::Ready(Ok(output)),
-            Err(panic) => {
-                let text = panic
-                    .downcast_ref::<&str>()
-                    .map(|text| (*text).to_owned())
-                    .or_else(|| panic.downcast_ref::<String>().cloned());
-                Poll::Ready(Err(text.unwrap_or_else(|| "without a message".to_owned())))
-            }
+            Err(panic) => Poll::Ready(Err(panic)),
         }
     }
 }
@@ -171,6 +249,53 @@ mod tests {
         );
         lasting.abort();
         assert_eq!(tasks.list().len(), 2);
+    }
+
+    #[tokio::test]
+    async fn work_that_blocks_is_listed_like_any_other() {
+        let tasks = Tasks::default();
+        tasks.spawn_blocking("test", "fine", || Ok::<(), String>(())).ended().await;
+        tasks.spawn_blocking("test", "failing", || Err("no luck".to_owned())).ended().await;
+        let panicking = || {
+            if tasks_exist() {
+                panic!("number {}", 7);
+            }
+            Ok::<(), String>(())
+        };
+        tasks.spawn_blocking("test", "panicking", panicking).ended().await;
+        let listed: Vec<_> = tasks.list().into_iter().map(|entry| (entry.name, entry.error.unwrap())).collect();
+        let pair = |name: &str, error: &str| (name.to_owned(), error.to_owned());
+        assert_eq!(listed, [pair("failing", "no luck"), pair("panicking", "panicked: number 7")]);
+    }
+
+    #[tokio::test]
+    async fn a_panic_of_blocking_work_is_an_answer() {
+        assert_eq!(blocking(|| 7).await, Ok(7));
+        let panicked = blocking(|| assert!(!tasks_exist(), "they do")).await;
+        assert_eq!(panicked, Err(Broken::Panicked("they do".to_owned())));
+    }
+
+    #[tokio::test]
+    async fn a_group_waits_for_its_tasks() {
+        let mut group = Group::new(Tasks::default(), "test");
+        let (done, ended) = std::sync::mpsc::channel();
+        group.spawn("slow", async move {
+            for _ in 0..100 {
+                tokio::task::yield_now().await;
+            }
+            done.send(())
+        });
+        group.finish(Duration::from_secs(3600)).await;
+        assert_eq!(ended.try_recv(), Ok(()));
+    }
+
+    #[tokio::test]
+    async fn a_group_aborts_who_is_late() {
+        let tasks = Tasks::default();
+        let mut group = Group::new(tasks.clone(), "test");
+        group.spawn("late", std::future::pending::<Result<(), String>>());
+        group.finish(Duration::ZERO).await;
+        assert_eq!(tasks.list(), []);
     }
 
     fn tasks_exist() -> bool {

@@ -2,6 +2,7 @@
 //!
 //! Start reading at [`Drive`].
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
@@ -34,6 +35,7 @@ pub struct Drive {
     seed: u64,
     node: Option<Supervisor<Machine>>,
     wanted: Vec<Wanted<Task>>,
+    held: BTreeSet<UnitId>,
     /// What happened, line by line, when that is kept.
     pub trace: Option<Vec<String>>,
     /// Events and wake-ups that nodes have taken in.
@@ -45,7 +47,16 @@ pub struct Drive {
 impl Drive {
     /// A fresh world without a node, in which nothing is wanted.
     pub fn new(seed: u64) -> Self {
-        Self { world: World::new(seed), seed, node: None, wanted: Vec::new(), trace: None, turns: 0, second: (0, 0) }
+        Self {
+            world: World::new(seed),
+            seed,
+            node: None,
+            wanted: Vec::new(),
+            held: BTreeSet::new(),
+            trace: None,
+            turns: 0,
+            second: (0, 0),
+        }
     }
 
     /// Whether a node lives.
@@ -57,8 +68,8 @@ impl Drive {
     pub fn start_node(&mut self) {
         let mut node = Supervisor::new(Machine::of_new_node(&self.world), Path::new(STATE), self.seed);
         node.adopt();
-        node.want(self.wanted.clone());
         self.node = Some(node);
+        self.tell_node();
         self.after_turn();
     }
 
@@ -75,15 +86,33 @@ impl Drive {
         self.world.change().reboot();
     }
 
+    /// The next node is one of a copy of the state directory.
+    pub fn copy(&mut self) {
+        self.node = None;
+        self.world.change().copied();
+    }
+
     /// What is wanted from now on.
     pub fn want(&mut self, wanted: Vec<Wanted<Task>>) {
         self.world.change().wanted =
             wanted.iter().map(|wanted| (wanted.unit.id.clone(), wanted.unit.clone())).collect();
         self.wanted = wanted;
-        if let Some(node) = &mut self.node {
-            node.want(self.wanted.clone());
-        }
+        self.tell_node();
         self.after_turn();
+    }
+
+    /// Of these units it cannot be told how they are to run, until it is said of others.
+    pub fn hold(&mut self, held: BTreeSet<UnitId>) {
+        self.held = held;
+        self.tell_node();
+        self.after_turn();
+    }
+
+    fn tell_node(&mut self) {
+        let told = self.wanted.iter().filter(|wanted| !self.held.contains(&wanted.unit.id)).cloned().collect();
+        if let Some(node) = &mut self.node {
+            node.want(told, &self.held);
+        }
     }
 
     /// What is wanted.

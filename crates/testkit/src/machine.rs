@@ -11,7 +11,8 @@ use model::{BootId, Pid, Port, ProcessIdentity};
 use supervise::launch::Launch;
 use supervise::protocol::Request;
 use sys::{
-    ConnectionId, Delivery, FileError, FileTrouble, Now, ProbeTarget, ShimStart, Signal, SpawnError, System, Ticket,
+    ConnectionId, Delivery, FileError, FileTrouble, FolderIdentity, Now, ProbeTarget, ShimStart, Signal, SpawnError,
+    System, Ticket,
 };
 
 use crate::process::Kind;
@@ -62,6 +63,10 @@ impl System for Machine {
 
     fn boot(&self) -> BootId {
         self.world.look().boot_id()
+    }
+
+    fn folder(&self, path: &Path) -> Option<FolderIdentity> {
+        (path == Inner::units()).then(|| self.world.look().home)
     }
 
     fn read(&self, path: &Path) -> Result<Option<Vec<u8>>, FileError> {

@@ -132,6 +132,13 @@ impl Processes {
         self.table.clear();
     }
 
+    /// Every process becomes somebody else's.
+    pub fn disown(&mut self) {
+        for process in self.table.values_mut() {
+            (process.kind, process.unit) = (Kind::Foreign, None);
+        }
+    }
+
     /// Foreign processes end, so that there are always free pids.
     pub fn thin_out(&mut self) {
         let foreign = |process: &Process| process.kind == Kind::Foreign;

@@ -4,12 +4,14 @@
 //!
 //! ```text
 //! want db api.1.1@2        what is wanted from now on; @2 is another digest, +2 another completion
+//! hold api.1.1             how these units are to run cannot be told from now on; of no unit when none is named
 //! node                     a node begins
 //! run 10s                  time passes
 //! kill api.1.1             SIGKILL to a unit's child
 //! kill shim api.1.1        SIGKILL to its shim
 //! kill node                SIGKILL to the node
 //! reboot                   the machine goes down and comes up, without a node
+//! copy                     the next node finds a copy of the state directory; the original runs on
 //! clock -1h                the wall clock jumps
 //! disk full 30s            no space for so long (also: disk errors, probes fail, unreachable, no ports,
 //!                          spawn fails, stop ignored)
@@ -78,6 +80,10 @@ impl Stage {
     fn carry_out(&mut self, words: &[&str]) -> Result<(), String> {
         match words {
             ["want", parts @ ..] => self.want(parts)?,
+            ["hold", units @ ..] => {
+                let held = units.iter().map(|unit| read_unit(unit)).collect::<Result<_, String>>()?;
+                self.drive.hold(held);
+            }
             ["node"] => self.drive.start_node(),
             ["run", span] => self.drive.run_for(read_span(span)?),
             ["kill", "node"] => self.drive.kill_node(),
@@ -90,16 +96,9 @@ impl Stage {
                 self.drive.world.change().kill_child(start);
             }
             ["reboot"] => self.drive.reboot(),
+            ["copy"] => self.drive.copy(),
             ["clock", step] => self.step_clock(step)?,
-            ["damage", unit] => {
-                let unit = read_unit(unit)?;
-                let path = Inner::folder(&unit).join(RECORD_FILE);
-                let mut world = self.drive.world.change();
-                // Where it listens is lost as well: it may be restarted.
-                world.restart_asked.insert(unit);
-                let bytes = world.files.get_mut(&path).ok_or("it has no record")?;
-                bytes.truncate(bytes.len() / 2);
-            }
+            ["damage", unit] => self.damage(read_unit(unit)?)?,
             ["hang", unit] => {
                 let start = self.start_of(unit)?;
                 if let Some(shim) = self.drive.world.change().shims.get_mut(&start) {
@@ -130,6 +129,17 @@ impl Stage {
             [first, span] => self.open_window(first, read_span(span)?)?,
             _ => return Err("this is no command".to_owned()),
         }
+        Ok(())
+    }
+
+    /// Cuts the record of a unit in half.
+    fn damage(&mut self, unit: UnitId) -> Result<(), String> {
+        let path = Inner::folder(&unit).join(RECORD_FILE);
+        let mut world = self.drive.world.change();
+        // Where it listens is lost as well: it may be restarted.
+        world.restart_asked.insert(unit);
+        let bytes = world.files.get_mut(&path).ok_or("it has no record")?;
+        bytes.truncate(bytes.len() / 2);
         Ok(())
     }
 

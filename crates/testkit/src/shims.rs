@@ -92,7 +92,7 @@ impl Inner {
             port,
             completed: false,
             stop_asked: false,
-            core: Core::new(unit.clone(), launch.digest, self.clocks().wall),
+            core: Core::new(unit.clone(), launch.digest, Some(self.home), self.clocks().wall),
             // Some listen before their child has started, some after.
             socket: if self.random.one_in(2) { Socket::Listens } else { Socket::Absent },
             clients: BTreeMap::new(),

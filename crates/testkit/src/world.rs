@@ -15,7 +15,7 @@ use model::{BootId, ExitStatus, ProcessIdentity, Timestamp, UnitId};
 use plan::supervision::Unit;
 use supervise::protocol::Request;
 use supervise::shim::core::Client;
-use sys::{ConnectionId, Event, Now, ProbeTarget, Ticket};
+use sys::{ConnectionId, Event, FolderIdentity, Now, ProbeTarget, Ticket};
 
 use crate::fault::{Counts, Fault};
 use crate::invariants::Laws;
@@ -152,6 +152,8 @@ pub struct Inner {
     pub random: Random,
     pub(crate) queue: BinaryHeap<Reverse<Queued>>,
     queued: u64,
+    /// Which folder of units the node finds.
+    pub home: FolderIdentity,
     /// The files.
     pub files: BTreeMap<PathBuf, Vec<u8>>,
     /// The windows of misbehaviour.
@@ -190,6 +192,7 @@ impl World {
             random: Random::new(seed),
             queue: BinaryHeap::new(),
             queued: 0,
+            home: FolderIdentity { device: 1, inode: 1 },
             files: BTreeMap::new(),
             windows: Windows::default(),
             processes: Processes::default(),
@@ -320,14 +323,27 @@ impl Inner {
 
     /// The machine goes down and comes up again: nothing but the files is left.
     pub fn reboot(&mut self) {
+        self.lose_sight();
+        self.processes.clear();
+        self.boot += 1;
+        self.booted = self.time;
+    }
+
+    /// What a node finds from now on is a copy of the state directory: the processes of the original go on, and are
+    /// none of ours.
+    pub fn copied(&mut self) {
+        self.lose_sight();
+        self.processes.disown();
+        self.home.inode += 1;
+    }
+
+    /// Nothing that ran so far is the next node's.
+    fn lose_sight(&mut self) {
         let starts: Vec<u64> = self.shims.keys().copied().collect();
         starts.into_iter().for_each(|start| self.note_unknown(start));
         self.node_ends();
         self.queue.clear();
-        self.processes.clear();
         self.shims.clear();
-        self.boot += 1;
-        self.booted = self.time;
         self.laws.rebooted();
     }
 
@@ -346,7 +362,12 @@ impl Inner {
 
     /// The folder of a unit.
     pub fn folder(unit: &UnitId) -> PathBuf {
-        Path::new(STATE).join("units").join(unit.to_string())
+        Self::units().join(unit.to_string())
+    }
+
+    /// The folder of all units.
+    pub fn units() -> PathBuf {
+        Path::new(STATE).join("units")
     }
 
     /// The unit of a folder.

@@ -12,6 +12,7 @@ pub mod key_file;
 pub mod secret;
 
 mod error;
+mod mask;
 mod record;
 mod seal;
 mod tables;

@@ -27,6 +27,7 @@ use zeroize::Zeroizing;
 
 use crate::error::{OpenError, ReadError, WriteError, open_failed, storage, unencrypted, unwritten};
 use crate::key_file::{KeyFile, RecoveryRecipient, make_private_folder, remove_if_there, sync_folder};
+use crate::mask;
 use crate::record::{VersionRecord, split_version_key, version_key};
 use crate::seal::{self, Binding, KEY_BYTES, KeyBytes, Keys, MAC_BYTES, Purpose, StoreId, WrapError};
 use crate::secret::SecretValue;
@@ -237,6 +238,17 @@ impl Vault {
         }
         listed.sort_by(|a, b| a.path.cmp(&b.path));
         Ok(listed)
+    }
+
+    /// A text that may hold values, without any value of any version that is kept.
+    pub fn masked(&self, text: &str) -> Result<String, ReadError> {
+        let mut values = Vec::new();
+        for secret in self.list()? {
+            for version in &secret.versions {
+                values.extend(self.get(&secret.path, Some(version.version))?.map(|(_, value)| value));
+            }
+        }
+        Ok(mask::mask(text, values.iter().map(SecretValue::expose)))
     }
 
     /// Removes all versions of a secret; `false` when it has none.

@@ -13,6 +13,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("model", &[]),
     ("config", &["model"]),
     ("plan", &["model"]),
+    ("http1", &[]),
     ("sys", &["model"]),
     ("supervise", &["model", "plan", "sys"]),
     ("services", &["model", "plan", "sys", "supervise"]),
@@ -22,6 +23,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     // Only ever a dev-dependency of others.
     ("testkit", &["model", "plan", "supervise", "sys"]),
     ("xtask", &[]),
+    ("directory", &[]),
     ("minimal", &[]),
 ];
 

@@ -5,7 +5,7 @@ use super::edges::Manifest;
 use crate::repository::File;
 
 /// Crates whose functions depend on their arguments alone.
-const PURE: &[&str] = &["model", "config", "plan"];
+const PURE: &[&str] = &["model", "config", "plan", "http1"];
 
 /// Crates that reach the world, and so may not be needed by a pure one.
 const WORLDLY: &[&str] =

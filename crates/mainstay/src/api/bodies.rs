@@ -43,7 +43,7 @@ pub(crate) struct PlanBody {
 /// One step of a plan.
 #[derive(Debug, Clone, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 pub(crate) struct StepBody {
-    /// `create`, `change`, `replace`, `remove` or `keep`.
+    /// `create`, `start`, `retry`, `replace`, `change`, `remove` or `keep`.
     pub(crate) action: String,
     /// What it concerns (`service api`, `resource db`).
     pub(crate) subject: String,

@@ -8,7 +8,9 @@ use axum::extract::{Extension, State};
 use axum::http::Request;
 use axum::response::Response;
 use axum::{Json, http};
+use model::cause::chain;
 use model::{Actor, EntryId, SecretName, ServiceName, UnitId};
+use sys::tasks::blocking;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
 use super::bodies::{
@@ -164,8 +166,8 @@ pub(crate) async fn import_secrets(
 
 pub(crate) async fn logs(State(shared): State<Shared>, Asked(query): Asked<LogsQuery>) -> Result<Response, ErrorBody> {
     let selection = Selection::new(&query, sys::clock::now().wall)?;
-    let place = place_to_follow(&shared)?;
-    Ok(stream::answer(place, move |lines| {
+    let (place, tasks) = (place_to_follow(&shared)?, shared.tasks.clone());
+    Ok(stream::answer(&tasks, "logs", place, move |lines| {
         let wanted = || lines.is_wanted() && !*shared.stop.borrow();
         logs::read(&shared.logs, &selection, &mut |line| lines.push(&line), &wanted)
     }))
@@ -175,8 +177,8 @@ pub(crate) async fn events(
     State(shared): State<Shared>,
     Asked(query): Asked<EventsQuery>,
 ) -> Result<Response, ErrorBody> {
-    let place = place_to_follow(&shared)?;
-    Ok(stream::answer(place, move |lines| {
+    let (place, tasks) = (place_to_follow(&shared)?, shared.tasks.clone());
+    Ok(stream::answer(&tasks, "events", place, move |lines| {
         let wanted = || lines.is_wanted() && !*shared.stop.borrow();
         let newest = || wanted().then(|| *shared.newest.borrow());
         journal::read(&shared.journal, query, &mut |event| lines.push(&event), &newest).map_err(std::io::Error::other)
@@ -184,13 +186,12 @@ pub(crate) async fn events(
 }
 
 pub(crate) async fn event(State(shared): State<Shared>, Named(id): Named<u64>) -> Reply<EventBody> {
-    let found = tokio::task::spawn_blocking(move || journal::find(&shared.journal, EntryId(id))).await;
-    match found {
+    match blocking(move || journal::find(&shared.journal, EntryId(id))).await {
         Ok(Ok(Some(event))) => Ok(Json(event)),
         Ok(Ok(None)) => Err(ErrorBody::new(ErrorKind::NotFound, format!("the journal has no entry {id}"))
             .with_hint("`mainstay events` lists them")),
-        Ok(Err(error)) => Err(ErrorBody::new(ErrorKind::Internal, error.to_string())),
-        Err(_) => Err(ErrorBody::new(ErrorKind::Internal, "the journal could not be read")),
+        Ok(Err(error)) => Err(ErrorBody::new(ErrorKind::Internal, chain(&error))),
+        Err(broken) => Err(ErrorBody::new(ErrorKind::Internal, format!("the journal was not read: {broken}"))),
     }
 }
 

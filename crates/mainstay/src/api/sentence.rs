@@ -12,18 +12,15 @@ pub(crate) fn sentence(entry: &Entry) -> String {
             format!("the node started and took over {}", human::count(*adopted, "running unit"))
         }
         Happening::NodeStopped => "the node stopped".to_owned(),
-        Happening::Applied { steps: 0 } => "a file was applied; nothing had to change".to_owned(),
-        Happening::Applied { steps } => format!("a file was applied: {}", human::count(*steps, "step")),
+        Happening::Applied { steps: 0 } => "a file was applied (nothing had to change)".to_owned(),
+        Happening::Applied { steps } => format!("a file was applied ({})", human::count(*steps, "step")),
         Happening::DownRequested => "the stack was asked to stop".to_owned(),
         Happening::ReleaseMade { service, release } => format!("release {release} of {service} was made"),
         Happening::UnitStarted { unit } => format!("{unit} was started"),
         Happening::UnitReady { unit } => format!("{unit} is ready"),
         Happening::UnitUnready { unit } => format!("{unit} is not ready any more"),
         Happening::UnitExited { unit } => format!("{unit} ended"),
-        Happening::UnitRestarted { unit, attempt: 0 } => format!("{unit} was started again"),
-        Happening::UnitRestarted { unit, attempt } => {
-            format!("{unit} was started again after {} in a row", human::count(count(*attempt), "failed start"))
-        }
+        Happening::UnitRestarted { unit, .. } => format!("{unit} was started again"),
         Happening::CrashLoop { unit } => format!("{unit} keeps failing; it is now started again only rarely"),
         Happening::UnitStopping { unit } => format!("{unit} was asked to stop"),
         Happening::UnitKilled { unit } => format!("{unit} was killed"),
@@ -78,11 +75,8 @@ mod tests {
     fn happenings_read_as_sentences() {
         check(r#"{"kind":"node_started","adopted":0}"#, "the node started");
         check(r#"{"kind":"node_started","adopted":3}"#, "the node started and took over 3 running units");
-        check(r#"{"kind":"applied","steps":1}"#, "a file was applied: 1 step");
-        check(
-            r#"{"kind":"unit_restarted","unit":"api.3.1","attempt":2}"#,
-            "api.3.1 was started again after 2 failed starts in a row",
-        );
+        check(r#"{"kind":"applied","steps":1}"#, "a file was applied (1 step)");
+        check(r#"{"kind":"unit_restarted","unit":"api.3.1","attempt":2}"#, "api.3.1 was started again");
         check(
             r#"{"kind":"secret_read","secret":"KEY","version":2,"unit":null}"#,
             "version 2 of secret KEY was read by a person",

@@ -4,6 +4,7 @@
 //! Whoever may not use the API gets an answer that says so, and the refusal is journaled; both are bounded,
 //! so that a service that asks in a loop neither fills the journal nor takes the operator's connections.
 
+use std::convert::Infallible;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,15 +20,18 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use model::{Actor, EntryId};
+use sys::tasks::{Group, Tasks};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
-use tokio::task::JoinSet;
 
 use super::bodies::{ErrorBody, ErrorKind};
 use super::endpoints;
 use super::handlers;
 use super::peer::{self, Refused};
 use crate::node::call::{Ask, Call};
+
+/// Whose tasks these are.
+pub(crate) const OWNER: &str = "the control API";
 
 /// Connections served at once.
 const CONNECTIONS_MAX: usize = 64;
@@ -55,6 +59,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub(crate) struct Shared {
     /// The way to the node.
     pub(crate) calls: mpsc::Sender<Call>,
+    /// The node's tasks, among which are those of the API.
+    pub(crate) tasks: Tasks,
     /// Places for answers that follow.
     pub(crate) followers: Arc<Semaphore>,
     /// The folder of the units' logs.
@@ -71,6 +77,8 @@ pub(crate) struct Shared {
 pub(crate) struct Settings {
     /// The way to the node.
     pub(crate) calls: mpsc::Sender<Call>,
+    /// The node's tasks.
+    pub(crate) tasks: Tasks,
     /// The folder of the units' logs.
     pub(crate) logs: PathBuf,
     /// The folder of the journal.
@@ -100,7 +108,6 @@ pub(crate) async fn serve(listener: UnixListener, settings: Settings, mut stop: 
         tokio::select! {
             _ = stop.wait_for(|stop| *stop) => break,
             _ = minute.tick() => server.journal_room = REFUSALS_JOURNALED_PER_MINUTE,
-            Some(_) = server.connections.join_next() => {}
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => server.receive(stream),
                 // Out of descriptors: they come back as connections end.
@@ -109,7 +116,7 @@ pub(crate) async fn serve(listener: UnixListener, settings: Settings, mut stop: 
         }
     }
     drop(listener);
-    server.finish().await;
+    server.connections.finish(FINISH_TIME_MAX).await;
 }
 
 struct Server {
@@ -117,7 +124,7 @@ struct Server {
     places: Arc<Semaphore>,
     doorstep: Arc<Semaphore>,
     journal_room: u32,
-    connections: JoinSet<()>,
+    connections: Group,
     stop: watch::Receiver<bool>,
 }
 
@@ -132,6 +139,7 @@ impl Server {
     fn new(settings: Settings, stop: watch::Receiver<bool>) -> Self {
         let shared = Shared {
             calls: settings.calls,
+            tasks: settings.tasks.clone(),
             followers: Arc::new(Semaphore::new(FOLLOWERS_MAX)),
             logs: Arc::from(settings.logs.as_path()),
             journal: Arc::from(settings.journal.as_path()),
@@ -143,7 +151,7 @@ impl Server {
             places: Arc::new(Semaphore::new(CONNECTIONS_MAX)),
             doorstep: Arc::new(Semaphore::new(TURNED_AWAY_MAX)),
             journal_room: REFUSALS_JOURNALED_PER_MINUTE,
-            connections: JoinSet::new(),
+            connections: Group::new(settings.tasks, OWNER),
             stop,
         }
     }
@@ -151,12 +159,14 @@ impl Server {
     fn receive(&mut self, stream: UnixStream) {
         match self.admit(&stream) {
             Ok((actor, place)) => {
+                let name = format!("connection of {actor}");
                 let router = endpoints::router(self.shared.clone()).layer(Extension(actor));
-                self.connections.spawn(converse(stream, router, place, self.stop.clone()));
+                self.connections.spawn(name, converse(stream, router, place, self.stop.clone()));
             }
             Err(turned_away) => {
                 let Ok(place) = Arc::clone(&self.doorstep).try_acquire_owned() else { return };
-                self.connections.spawn(turn_away(stream, turned_away, self.shared.calls.clone(), place));
+                let answer = turn_away(stream, turned_away, self.shared.calls.clone(), place);
+                self.connections.spawn("refusal", answer);
             }
         }
     }
@@ -176,13 +186,6 @@ impl Server {
         self.journal_room = self.journal_room.saturating_sub(1);
         TurnedAway { answer: ErrorBody::new(ErrorKind::Refused, refused.refusal.to_string()), journal }
     }
-
-    async fn finish(&mut self) {
-        let all_ended = async { while self.connections.join_next().await.is_some() {} };
-        if tokio::time::timeout(FINISH_TIME_MAX, all_ended).await.is_err() {
-            self.connections.shutdown().await;
-        }
-    }
 }
 
 async fn converse(
@@ -190,7 +193,7 @@ async fn converse(
     router: axum::Router,
     place: OwnedSemaphorePermit,
     mut stop: watch::Receiver<bool>,
-) {
+) -> Result<(), Infallible> {
     let mut connection =
         std::pin::pin!(http1().serve_connection(TokioIo::new(stream), TowerToHyperService::new(router)));
     // How a connection ends is the peer's affair: there is nobody left to tell.
@@ -203,6 +206,7 @@ async fn converse(
         drop(connection.await);
     }
     drop(place);
+    Ok(())
 }
 
 async fn turn_away(
@@ -210,7 +214,7 @@ async fn turn_away(
     turned_away: TurnedAway,
     calls: mpsc::Sender<Call>,
     place: OwnedSemaphorePermit,
-) {
+) -> Result<(), Infallible> {
     let answer = service_fn(|request: Request<Incoming>| {
         let (calls, turned_away) = (&calls, &turned_away);
         async move {
@@ -220,12 +224,13 @@ async fn turn_away(
             let mut response: Response<Body> = turned_away.answer.clone().into_response();
             let close = axum::http::HeaderValue::from_static("close");
             response.headers_mut().insert(axum::http::header::CONNECTION, close);
-            Ok::<_, std::convert::Infallible>(response)
+            Ok::<_, Infallible>(response)
         }
     });
     let conversation = http1().serve_connection(TokioIo::new(stream), answer);
     drop(tokio::time::timeout(TURN_AWAY_TIME_MAX, conversation).await);
     drop(place);
+    Ok(())
 }
 
 /// Longest part of a refused request that is journaled.

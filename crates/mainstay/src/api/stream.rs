@@ -2,6 +2,7 @@
 //!
 //! A caller that does not read stops the reading, never the node: between the two is a short channel.
 
+use std::convert::Infallible;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -11,7 +12,10 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use hyper::body::{Bytes, Frame};
 use serde::Serialize;
+use sys::tasks::Tasks;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
+
+use super::server::OWNER;
 
 /// Lines that are read before the caller has taken the earlier ones.
 const LINES_AHEAD_MAX: usize = 32;
@@ -43,16 +47,19 @@ impl Lines {
 /// An answer whose lines `read` gives, in a thread that may block. An error of it breaks the answer off, so
 /// that the caller does not take half of it for the whole.
 pub(crate) fn answer(
+    tasks: &Tasks,
+    name: &str,
     place: OwnedSemaphorePermit,
     read: impl FnOnce(&Lines) -> io::Result<()> + Send + 'static,
 ) -> Response {
     let (sender, receiver) = mpsc::channel(LINES_AHEAD_MAX);
-    tokio::task::spawn_blocking(move || {
+    tasks.spawn_blocking(OWNER, name, move || {
         let lines = Lines { sender };
         if let Err(error) = read(&lines) {
             // Either nobody reads any more, or the one who does learns of it by this.
             drop(lines.sender.blocking_send(Err(error)));
         }
+        Ok::<(), Infallible>(())
     });
     let body = Body::new(Received { receiver, _place: place });
     ([(header::CONTENT_TYPE, MEDIA_TYPE)], body).into_response()

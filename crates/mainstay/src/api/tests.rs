@@ -10,6 +10,7 @@ use std::process::Command;
 use std::sync::{Arc, Mutex};
 
 use model::{EntryId, Happening};
+use sys::tasks::{Tasks, blocking};
 use tokio::sync::{mpsc, watch};
 
 use super::bodies::{AcceptedBody, ErrorBody, ErrorKind, LogLineBody, RunAcceptedBody, SecretValueBody, StatusBody};
@@ -48,6 +49,7 @@ impl World {
             let listener = bind(&self.socket()).unwrap();
             let settings = Settings {
                 calls,
+                tasks: Tasks::default(),
                 logs: self.folder.join("logs"),
                 journal: self.folder.join("journal"),
                 newest: watch::channel(EntryId(0)).1,
@@ -314,7 +316,7 @@ fn ask_from_elsewhere(world: &World, prepare: impl FnOnce(&mut Command)) -> (Str
         }
         agreeable(call);
     };
-    let output = world.run(node, async || tokio::task::spawn_blocking(move || output(&mut command)).await.unwrap());
+    let output = world.run(node, async || blocking(move || output(&mut command)).await.unwrap());
     let journaled = journaled.lock().unwrap().clone();
     (String::from_utf8_lossy(&output.stdout).into_owned(), journaled)
 }
@@ -387,7 +389,7 @@ fn refusals_in_a_row_do_not_fill_the_journal() {
     world.run(node, async || {
         for _ in 0..35 {
             let mut command = asking(world.socket());
-            tokio::task::spawn_blocking(move || output(&mut command)).await.unwrap();
+            blocking(move || output(&mut command)).await.unwrap();
         }
     });
     assert_eq!(*journaled.lock().unwrap(), 30);

@@ -4,6 +4,8 @@
 use std::error::Error;
 use std::process::ExitCode;
 
+use model::cause::causes;
+
 use crate::api::bodies::{ErrorBody, ErrorKind};
 use crate::api::client::ClientError;
 use crate::terminal::{Terminal, Tone};
@@ -59,8 +61,7 @@ impl Failure {
 
     /// A failure from an error and its sources.
     pub(crate) fn of(error: &dyn Error) -> Self {
-        let causes = std::iter::successors(error.source(), |&cause| cause.source()).map(ToString::to_string).collect();
-        Self { causes, ..Self::new(error.to_string()) }
+        Self { causes: causes(error), ..Self::new(error.to_string()) }
     }
 
     /// An operation of the system's that failed, with what was being done.
@@ -114,6 +115,9 @@ impl From<ClientError> for Failure {
             }
             ClientError::Unreachable { .. } => Self::of(&error)
                 .with_hint("only root and the user that started the node may use it: try as that user, or with sudo"),
+            ClientError::TimedOut(_) => Self::of(&error).with_hint(
+                "what it runs goes on without it; if it stays silent, end its process with `kill -9` and say `mainstay up`",
+            ),
             _ => Self::of(&error),
         }
     }

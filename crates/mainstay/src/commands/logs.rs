@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use std::ops::ControlFlow;
 use std::process::ExitCode;
 
+use super::check;
 use super::failure::Failure;
 use super::session::Session;
 use crate::api::bodies::{LogLineBody, StatusBody};
@@ -56,12 +57,11 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit
     Ok(ExitCode::SUCCESS)
 }
 
-/// Refuses a name that nothing has. Without a node there are only files, and what has not printed anything has
-/// none: then nothing is refused.
+/// Refuses a name that nothing has: neither the stack, as the node knows it or else the file, nor a unit with logs.
 async fn check_names(query: &LogsQuery, client: &Client, session: &Session) -> Result<(), Failure> {
     let known = match client.status().await {
         Ok(status) => names(&status),
-        Err(ClientError::NoNode { .. }) => return Ok(()),
+        Err(ClientError::NoNode { .. }) => names_in_file(session),
         // Nothing was applied yet.
         Err(ClientError::Refused(_)) => BTreeSet::new(),
         Err(error) => return Err(error.into()),
@@ -74,6 +74,14 @@ async fn check_names(query: &LogsQuery, client: &Client, session: &Session) -> R
 fn names(status: &StatusBody) -> BTreeSet<String> {
     let services = status.services.iter().map(|service| service.name.to_string());
     services.chain(status.resources.iter().map(|resource| resource.name.to_string())).collect()
+}
+
+/// What the file has. One that is missing or refused has nothing: what printed something is known all the same.
+fn names_in_file(session: &Session) -> BTreeSet<String> {
+    let judged = session.file().and_then(|file| check::judged(&file, session));
+    let Some((stack, _)) = judged.ok().and_then(|judged| judged.accepted) else { return BTreeSet::new() };
+    let services = stack.services.keys().map(ToString::to_string);
+    services.chain(stack.resources.keys().map(ToString::to_string)).collect()
 }
 
 /// Asks the node for lines and prints each as it comes.

@@ -133,7 +133,6 @@ pub(crate) enum Command {
     Schema(schema::Arguments),
     Completions(completions::Arguments),
     Man(man::Arguments),
-    #[command(hide = true)]
     Node(node::Arguments),
 }
 

@@ -92,14 +92,22 @@ pub(crate) async fn serve(session: &Session, wish: watch::Receiver<Wish>) -> Res
     let listener = server::bind(&socket)
         .map_err(|error| Failure::doing(format!("cannot listen on {}", socket.display()), &error))?;
     let (calls, received) = mpsc::channel(CALLS_WAITING_MAX);
-    let settings =
-        server::Settings { calls, logs: layout.logs(), journal: layout.journal(), newest: node.newest_entry() };
+    let settings = server::Settings {
+        calls,
+        tasks: node.tasks(),
+        logs: layout.logs(),
+        journal: layout.journal(),
+        newest: node.newest_entry(),
+    };
     let (stop, stopped) = watch::channel(false);
     let running = async {
         let ended = node.run(received, wish).await;
         // The socket goes first: whoever finds none knows that the node is done.
         let removed = std::fs::remove_file(&socket);
         stop.send_replace(true);
+        if ended == Ended::Down {
+            layout.remove_runtime();
+        }
         removed.map(|()| ended)
     };
     let (ended, ()) = tokio::join!(running, server::serve(listener, settings, stopped));

@@ -1,12 +1,14 @@
 //! `mainstay plan`: what `up` would do, in words.
 
+use std::collections::BTreeMap;
 use std::fs::DirBuilder;
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::fs::DirBuilderExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use model::{Port, UnitId};
+use supervise::record::{RECORD_FILE, Record, Stage};
 
 use super::check;
 use super::failure::{Exit, Failure};
@@ -14,7 +16,7 @@ use super::session::Session;
 use crate::api::bodies::{FileBody, PlanBody};
 use crate::node::answer::plan_body;
 use crate::node::applied::Applied;
-use crate::node::consider::{Against, Programs, consider};
+use crate::node::consider::{Against, Presence, Programs, consider};
 use crate::node::layout::{Layout, Surroundings};
 use crate::node::machine_facts::MachineFacts;
 use crate::node::store::Store;
@@ -63,25 +65,36 @@ fn considered(file: &FileBody, layout: Layout, session: &Session) -> Result<Plan
     let store = Store::open(layout).map_err(|error| Failure::of(&error))?;
     let applied = Applied::load(&store.records).map_err(|error| Failure::of(&error))?;
     let machine = MachineFacts::find(&session.around).map_err(|error| Failure::of(&error))?;
-    let up = running(&store.layout)?;
+    let units = left(&store.layout)?;
     let mut against = Against {
         machine: &machine,
         layout: &store.layout,
         applied: &applied,
         vault: &store.vault,
         programs: Programs::Current,
-        up: &up,
+        units: &units,
+        unattended: true,
         free_port: &mut free_port,
     };
     Ok(plan_body(&consider(file, &mut against)?))
 }
 
 /// The units of which a node that is gone left processes.
-fn running(layout: &Layout) -> Result<Vec<UnitId>, Failure> {
+fn left(layout: &Layout) -> Result<BTreeMap<UnitId, Presence>, Failure> {
     let names = sys::files::names(&layout.units()).map_err(|error| Failure::of(&error))?;
     let units = names.iter().filter_map(|name| name.parse::<UnitId>().ok());
-    let lives = |unit: &UnitId| !sys::process::unit::members(&layout.units().join(unit.to_string()), None).is_empty();
-    Ok(units.filter(lives).collect())
+    let found = units.filter_map(|unit| {
+        let folder = layout.units().join(unit.to_string());
+        let lives = !sys::process::unit::members(&folder, None).is_empty();
+        lives.then(|| (unit, if was_stopping(&folder) { Presence::Stopping } else { Presence::Up }))
+    });
+    Ok(found.collect())
+}
+
+/// Whether the node had begun to stop a unit, as far as its record tells.
+fn was_stopping(folder: &Path) -> bool {
+    let record = std::fs::read(folder.join(RECORD_FILE)).ok().and_then(|bytes| Record::decode(&bytes).ok());
+    record.is_some_and(|record| record.stage == Stage::Stopping)
 }
 
 fn free_port() -> Option<Port> {

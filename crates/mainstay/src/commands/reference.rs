@@ -22,7 +22,7 @@ pub(crate) fn markdown() -> String {
     text
 }
 
-/// Each command that people use, with its help; the global options stand in the first alone.
+/// Each command with its help; the global options stand in the first alone.
 pub(crate) fn helps() -> Vec<(String, String)> {
     let mut root = CommandLine::command().term_width(WIDTH);
     root.build();
@@ -32,9 +32,6 @@ pub(crate) fn helps() -> Vec<(String, String)> {
 }
 
 fn collect(command: &mut clap::Command, above: &str, helps: &mut Vec<(String, String)>) {
-    if command.is_hide_set() {
-        return;
-    }
     let name = format!("{above} {}", command.get_name()).trim_start().to_owned();
     let globals: Vec<clap::Id> =
         command.get_arguments().filter(|arg| arg.is_global_set()).map(|arg| arg.get_id().clone()).collect();

@@ -3,14 +3,17 @@
 //! A value comes from a prompt without echo, from standard input or from a file, never from the command
 //! line: every process of the machine can read that.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::{IsTerminal, Read, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use model::SecretName;
+use model::stack::SecretSource;
 use zeroize::Zeroizing;
 
+use super::check::judged;
 use super::failure::Failure;
 use super::secret_access::Access;
 use super::session::Session;
@@ -58,7 +61,9 @@ enum Action {
     /// Sets the secrets of a .env file, all or none
     Import {
         /// The file; - is standard input.
-        file: PathBuf,
+        // Not `file`: arguments of one name are one argument, and that is the global --file.
+        #[arg(value_name = "FILE")]
+        source: PathBuf,
     },
 }
 
@@ -74,18 +79,20 @@ pub(crate) async fn run(arguments: Arguments, session: &Session) -> Result<ExitC
         Action::Set { name, value: None } => {
             let value = read_value(&name)?;
             access.set(&name, &value).await?;
-            terminal.note(&format!("{name} is set"));
+            tell_set(&[name], session)?;
         }
         Action::List => list(&access.list().await?, terminal)?,
-        Action::Get { name, version } => get(&access.get(&name, version).await?, terminal)?,
+        Action::Get { name, version } => match access.get(&name, version).await {
+            Ok(value) => get(&value, terminal)?,
+            Err(failure) => return Err(explained(failure, &name, &mut access, session).await),
+        },
         Action::Remove { name } => {
             access.remove(&name).await?;
             terminal.note(&format!("{name} and all its versions are removed"));
         }
-        Action::Import { file } => {
-            let text = read_import(&session.folder().join(&file), file.as_os_str() == "-")?;
-            let names = access.import(&text).await?;
-            import(&names, terminal)?;
+        Action::Import { source } => {
+            let text = read_import(&session.folder().join(&source), source.as_os_str() == "-")?;
+            tell_set(&access.import(&text).await?, session)?;
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -130,13 +137,51 @@ fn get(value: &SecretValueBody, terminal: &Terminal) -> Result<(), Failure> {
     }
 }
 
-fn import(names: &[SecretName], terminal: &Terminal) -> Result<(), Failure> {
-    let texts: Vec<String> = names.iter().map(ToString::to_string).collect();
-    match terminal.is_json() {
-        true => terminal.print_json(&names)?,
-        false => terminal.note(&format!("set {}", human::list(&texts))),
+/// What was set, for programs.
+#[derive(serde::Serialize)]
+struct SetReport<'a> {
+    set: &'a [SecretName],
+    /// Those of them that the file does not declare.
+    undeclared: Vec<&'a SecretName>,
+}
+
+fn tell_set(names: &[SecretName], session: &Session) -> Result<(), Failure> {
+    let declared = declared(session);
+    let is_undeclared = |name: &&SecretName| declared.as_ref().is_some_and(|declared| !declared.contains_key(*name));
+    let undeclared: Vec<&SecretName> = names.iter().filter(is_undeclared).collect();
+    let terminal = &session.terminal;
+    if terminal.is_json() {
+        return Ok(terminal.print_json(&SetReport { set: names, undeclared })?);
+    }
+    let listed = |names: &mut dyn Iterator<Item = &SecretName>| {
+        human::list(&names.map(ToString::to_string).collect::<Vec<String>>())
+    };
+    terminal.note(&format!("set {}", listed(&mut names.iter())));
+    if !undeclared.is_empty() {
+        terminal.note(&format!(
+            "the file does not declare {}, so no service receives it: write it under `secrets` and in the lists of the \
+             services that need it, or remove it with `mainstay secret remove`",
+            listed(&mut undeclared.into_iter())
+        ));
     }
     Ok(())
+}
+
+/// The secrets that the file declares. A file that is missing or cannot be used says nothing, and hinders nobody from
+/// setting secrets.
+fn declared(session: &Session) -> Option<BTreeMap<SecretName, SecretSource>> {
+    let judged = judged(&session.file().ok()?, session).ok()?;
+    judged.accepted.map(|(stack, _)| stack.secrets)
+}
+
+/// Why there is no value: of a generated secret that was not made yet, what makes it.
+async fn explained(failure: Failure, name: &SecretName, access: &mut Access, session: &Session) -> Failure {
+    let generated = declared(session).is_some_and(|it| matches!(it.get(name), Some(SecretSource::Generate { .. })));
+    let exists = access.list().await.map_or(true, |listed| listed.iter().any(|secret| secret.name == *name));
+    match generated && !exists {
+        true => Failure::new(format!("{name} has no value yet")).with_hint("the next `mainstay up` makes it"),
+        false => failure,
+    }
 }
 
 fn on_the_command_line(name: &SecretName) -> Failure {

@@ -63,7 +63,8 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit
     Ok(ExitCode::SUCCESS)
 }
 
-/// A node that was started for a file that it refused, and that took nothing over, ends again.
+/// A node that was started for a file that it refused, and that took over nothing but what is being stopped, ends
+/// again.
 async fn end_idle_node(client: &Client, terminal: &Terminal, failure: Failure) -> Failure {
     if client.status().await.is_ok_and(|status| runs_something(&status)) {
         return failure;
@@ -81,7 +82,7 @@ async fn end_idle_node(client: &Client, terminal: &Terminal, failure: Failure) -
 fn runs_something(status: &StatusBody) -> bool {
     let resources = status.resources.iter().map(|resource| &resource.unit);
     let replicas = status.services.iter().flat_map(|service| &service.replicas).map(|replica| &replica.unit);
-    resources.chain(replicas).any(|unit| unit.pid.is_some())
+    resources.chain(replicas).any(|unit| unit.pid.is_some() && unit.state != "stopping")
 }
 
 /// Shows the plan and has it carried out; says whether there was anything to do.

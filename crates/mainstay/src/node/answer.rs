@@ -3,8 +3,12 @@
 //! Every mutating call is journaled with its actor before it is carried out; a journal that cannot be
 //! written refuses it.
 
+use std::collections::BTreeMap;
+
+use model::cause::chain;
 use model::stack::CommandLine;
 use model::{Actor, ByteSize, EntryId, ExitStatus, Happening, ServiceName, UnitId};
+use plan::change::Subject;
 use plan::release::Command;
 use services::artefact;
 use supervise::control_group;
@@ -14,9 +18,8 @@ use tokio::sync::oneshot;
 use super::Node;
 use super::call::{Ask, Call};
 use super::carry::programs_user;
-use super::consider::{Against, Considered, Programs, consider};
+use super::consider::{Against, Considered, Presence, Programs, consider};
 use super::jobs::exit_of;
-use super::server::chain;
 use super::status::{self, Memory, Sources, state_word};
 use super::troubles::About;
 use crate::api::bodies::{
@@ -30,9 +33,19 @@ pub(super) fn internal(error: &dyn std::error::Error) -> ErrorBody {
     ErrorBody::new(ErrorKind::Internal, chain(error))
 }
 
-/// Whether something of a unit is there, or may be.
-pub(super) fn is_there(unit: &UnitStatus) -> bool {
-    unit.wanted || unit.pid.is_some() || unit.state == State::Finding
+/// Whether something of a unit may be there of which no process id is known yet.
+fn may_be_there(state: State) -> bool {
+    matches!(state, State::Finding | State::Stopping)
+}
+
+/// How a unit stands, if something of it is there or may be.
+fn presence(unit: &UnitStatus, leaves: bool) -> Option<Presence> {
+    match unit.state {
+        state if !(unit.wanted || unit.pid.is_some() || may_be_there(state)) => None,
+        _ if leaves => Some(Presence::Stopping),
+        State::BackingOff | State::CrashLoop => Some(Presence::Failing),
+        _ => Some(Presence::Up),
+    }
 }
 
 fn send<T>(answer: oneshot::Sender<Reply<T>>, reply: Reply<T>) {
@@ -50,7 +63,7 @@ impl Node {
             Ask::Apply(file, answer) => {
                 let applied = self.apply(&actor, &file, Programs::Current, &format!("{} was given", file.path));
                 match applied {
-                    Ok(_) => self.stop_holding(),
+                    Ok(_) => self.carry_on(),
                     Err(_) => self.hold_what_is_stopped(),
                 }
                 send(answer, applied);
@@ -77,9 +90,10 @@ impl Node {
         })
     }
 
-    fn while_running(&self) -> Reply<()> {
+    pub(super) fn while_running(&self) -> Reply<()> {
         match self.stopping {
-            true => Err(ErrorBody::new(ErrorKind::Busy, "the stack is being stopped")),
+            true => Err(ErrorBody::new(ErrorKind::Busy, "the stack is being stopped")
+                .with_hint("`mainstay down` waits until that is done; `mainstay up` then starts it again")),
             false => Ok(()),
         }
     }
@@ -143,10 +157,17 @@ impl Node {
         }
     }
 
-    pub(super) fn consider(&mut self, file: &FileBody, programs: Programs) -> Reply<Considered> {
-        self.while_running()?;
+    /// The units of which something is there, or may be, and how they stand.
+    pub(super) fn presences(&self) -> BTreeMap<UnitId, Presence> {
+        // What stops while the node goes on is about to be replaced or restarted, and that is no news to a plan.
+        let begun = |unit: &UnitStatus| self.hold_until.is_some() && unit.state == State::Stopping;
+        let leaves = |unit: &UnitStatus| self.stopping || begun(unit);
         let units = self.supervisor.snapshot().into_iter();
-        let up: Vec<UnitId> = units.filter(is_there).map(|unit| unit.unit).collect();
+        units.filter_map(|unit| Some((unit.unit.clone(), presence(&unit, leaves(&unit))?))).collect()
+    }
+
+    pub(super) fn consider(&mut self, file: &FileBody, programs: Programs) -> Reply<Considered> {
+        let units = self.presences();
         let mut free_port = || self.supervisor.free_port();
         consider(
             file,
@@ -156,7 +177,8 @@ impl Node {
                 applied: &self.applied,
                 vault: &self.store.vault,
                 programs,
-                up: &up,
+                units: &units,
+                unattended: false,
                 free_port: &mut free_port,
             },
         )
@@ -187,6 +209,7 @@ impl Node {
             )
             .with_hint("`mainstay run` starts a command in its place now"));
         }
+        self.unless_held(service)?;
         let what = Happening::RestartRequested { service: service.clone() };
         let entry = self.tell(actor, what, "a person asked for it")?;
         let replicas = self.applied.rollouts.get(service).cloned().unwrap_or_default();
@@ -203,9 +226,18 @@ impl Node {
         })
     }
 
+    /// Refuses what would start something of a service of which nothing can be started.
+    fn unless_held(&self, service: &ServiceName) -> Reply<()> {
+        match self.troubles.of(&About::Hold(Subject::Service(service.clone()))) {
+            Some(why) => Err(ErrorBody::new(ErrorKind::Refused, why)),
+            None => Ok(()),
+        }
+    }
+
     fn run_once(&mut self, actor: &Actor, service: &ServiceName, words: Vec<String>) -> Reply<RunAcceptedBody> {
         self.while_running()?;
         let stated = self.known(service)?.user.clone();
+        self.unless_held(service)?;
         let line = CommandLine::new(words)
             .ok_or_else(|| ErrorBody::new(ErrorKind::Invalid, "a command has at least one word"))?;
         let project = self.applied.current.as_ref().and_then(|current| current.path.parent().map(ToOwned::to_owned));
@@ -214,7 +246,8 @@ impl Node {
         let program = artefact::find_for(line.program(), &search, user)
             .map_err(|error| ErrorBody::new(ErrorKind::Invalid, chain(&error)))?;
         artefact::keep(&program, &self.store.layout.artefacts()).map_err(|error| internal(&error))?;
-        self.tell(actor, Happening::RunRequested { service: service.clone() }, &line.words().join(" "))?;
+        let words = self.store.vault.masked(&line.words().join(" ")).map_err(|error| internal(&error))?;
+        self.tell(actor, Happening::RunRequested { service: service.clone() }, &words)?;
         let command = Command { line, program: program.program };
         let unit = self.run_by_hand(service, command).ok_or_else(|| {
             let why = self.troubles.of(&About::Runs(service.clone())).unwrap_or("it has no release");
@@ -227,7 +260,7 @@ impl Node {
         let run = self.applied.runs.get(unit);
         let run = run.ok_or_else(|| ErrorBody::new(ErrorKind::NotFound, format!("there is no run {unit}")))?;
         let found = self.supervisor.snapshot().into_iter().find(|it| it.unit == *unit);
-        let exit = run.ended.clone().or_else(|| found.as_ref().and_then(exit_of));
+        let exit = run.ended.clone().or_else(|| found.as_ref().and_then(|unit| exit_of(unit, self.now())));
         let (code, signal) = match exit.as_ref().map(|exit| exit.status) {
             Some(ExitStatus::Code(code)) => (Some(code), None),
             Some(ExitStatus::Signal(signal)) => (None, Some(signal)),

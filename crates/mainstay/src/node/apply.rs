@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use model::cause::chain;
 use model::credential::SecretPath;
 use model::stack::SecretSource;
 use model::{Actor, Happening, ReleaseNumber, ServiceName, Stack, Timestamp, UnitId};
@@ -18,7 +19,6 @@ use supervise::supervisor::Notice;
 use super::answer::{Reply, internal};
 use super::applied::{self, Applied, Current, KnownResource, RELEASES_KEPT};
 use super::consider::{Considered, Programs, credential_paths};
-use super::server::chain;
 use super::troubles::About;
 use super::uid_registry::{self, RegistryError};
 use super::{Node, carry};
@@ -36,6 +36,17 @@ enum UserIdError {
     /// It cannot be told which ones others have.
     #[error(transparent)]
     Registry(#[from] RegistryError),
+    /// Two state directories gave it out. What runs as it could look into the other's services.
+    #[error(
+        "user id {uid} of {owner} is given to another stack of this machine too, which was made where this one was \
+         before it was moved: keep only one of the two state directories"
+    )]
+    Shared {
+        /// Who has it here.
+        owner: Owner,
+        /// The user id.
+        uid: u32,
+    },
 }
 
 impl Node {
@@ -47,6 +58,7 @@ impl Node {
         programs: Programs,
         reason: &str,
     ) -> Reply<AcceptedBody> {
+        self.while_running()?;
         let mut found = self.consider(file, programs)?;
         if found.plan.is_refused() {
             let refusals: Vec<String> = found.plan.refusals.iter().map(ToString::to_string).collect();
@@ -143,10 +155,16 @@ impl Node {
     /// A user id for each service and resource, which no account and no other stack of this machine has.
     fn user_ids(&self, found: &Considered) -> Result<BTreeMap<Owner, u32>, UserIdError> {
         let services = found.stack.services.keys().cloned().map(Owner::Service);
-        let owners: Vec<Owner> = services.chain(found.stack.resources.keys().cloned().map(Owner::Resource)).collect();
+        let hooks = found.stack.services.iter().filter(|(_, service)| service.release_run.is_some());
+        let resources = found.stack.resources.keys().cloned().map(Owner::Resource);
+        let owners: Vec<Owner> =
+            services.chain(hooks.map(|(name, _)| Owner::Hook(name.clone()))).chain(resources).collect();
         let mut allocated = BTreeMap::new();
         let folder = Path::new(uid_registry::FOLDER);
         uid_registry::reserve::<UserIdError>(folder, self.store.layout.state(), |others| {
+            if let Some((owner, uid)) = self.applied.users.iter().find(|(_, uid)| others.contains(uid)) {
+                return Err(UserIdError::Shared { owner: owner.clone(), uid: *uid });
+            }
             let avoid = others.union(&self.machine.taken_uids()).copied().collect();
             allocated = allocate(&self.applied.users, owners, &avoid)?;
             Ok(allocated.values().copied().collect())
@@ -170,6 +188,10 @@ impl Node {
             let home = self.machine.root.then(|| place.home.clone());
             for folder in volumes.chain(home) {
                 volume::make(&folder, user).map_err(|error| internal(&error))?;
+            }
+            if let Some(group) = next.users.get(&Owner::Hook(name.clone())) {
+                let home = carry::hook_home(&self.store.layout, name);
+                volume::make_hook_home(&home, *group).map_err(|error| internal(&error))?;
             }
         }
         Ok(())
@@ -234,8 +256,8 @@ fn changes_text(found: &Considered, service: &ServiceName) -> String {
     match found.releases.get(service) {
         Some((Decision::Make { changes, .. }, _)) if !changes.is_empty() => {
             let changes: Vec<String> = changes.iter().map(ToString::to_string).collect();
-            format!("changed: {}", changes.join(", "))
+            changes.join(", ")
         }
-        _ => "the service's first release".to_owned(),
+        _ => "it is the first".to_owned(),
     }
 }

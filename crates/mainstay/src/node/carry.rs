@@ -4,26 +4,28 @@
 //! say, and this puts the answers of the parts side by side.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use model::credential::{Holder, SecretPath};
 use model::stack::Service;
-use model::{ReleaseNumber, ReplicaNumber, ResourceName, ServiceName, UnitId};
+use model::{ReleaseNumber, ReplicaNumber, ResourceName, SecretName, ServiceName, UnitId};
+use plan::change::Subject;
 use plan::rollout::{self, Stage as RolloutStage};
 use resources::{Password, Passwords};
-use services::process::{self, Carriage, LimitsBy, Values};
+use services::process::{self, Carriage, HookApart, LimitsBy, Values};
 use services::release::Record as Release;
 use services::user::Owner;
 use supervise::control_group::Support;
 use supervise::launch::{EnvironmentValue, LogPolicy, UserIds};
 use supervise::supervisor::{UnitStatus, Wanted};
 use sys::Now;
-use vault::{SecretVersion, Vault};
+use vault::{ReadError, SecretVersion, Vault};
 
-use super::applied::{Applied, Current, run_number};
+use super::applied::{Applied, Current, Run, run_number};
 use super::layout::Layout;
 use super::machine_facts::MachineFacts;
-use super::server::{Server, Stage, Task, chain, holders};
+use super::server::{Server, Stage, Task, holders};
 
 /// Everything that a look is made of.
 pub(crate) struct Scene<'a> {
@@ -45,6 +47,10 @@ pub(crate) struct Scene<'a> {
 pub(crate) struct Look {
     /// The units.
     pub(crate) wanted: Vec<Wanted<Task>>,
+    /// Units that stay as they are.
+    pub(crate) held: BTreeSet<UnitId>,
+    /// Of what they are, and why it cannot be told how that is to run.
+    pub(crate) holds: BTreeMap<Subject, Unseen>,
     /// The replicas that each service's rollout asks for.
     pub(crate) rollouts: BTreeMap<ServiceName, BTreeSet<(ReleaseNumber, ReplicaNumber)>>,
     /// Where each change stands that is not done.
@@ -53,133 +59,262 @@ pub(crate) struct Look {
     pub(crate) wake_at: Option<Duration>,
 }
 
-/// Why a look is impossible. Nothing that runs is touched then.
-#[derive(Debug, thiserror::Error)]
-#[error("{what}: {why}")]
-pub(crate) struct LookError {
-    what: String,
-    why: String,
+impl Look {
+    fn hold(&mut self, subject: Subject, units: impl IntoIterator<Item = UnitId>, why: Unseen) {
+        self.held.extend(units);
+        self.holds.entry(subject).or_insert(why);
+    }
 }
 
-fn blind(what: impl Into<String>, error: &dyn std::error::Error) -> LookError {
-    LookError { what: what.into(), why: chain(error) }
+/// Why it cannot be told how something is to run, and what to do about it. What there is of it is then left as it is,
+/// and everything else goes on.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Unseen {
+    /// A resource has no software here any more.
+    #[error("{0}")]
+    Unserved(String),
+    /// What a service uses is held.
+    #[error("it uses {0}, which is held")]
+    Uses(ResourceName),
+    /// A secret's version is gone.
+    #[error(
+        "version {version} of {secret} is not in the vault any more; \
+         `mainstay secret set {secret}` gives it another one, with a new release"
+    )]
+    NoSecret {
+        /// Which.
+        secret: SecretName,
+        /// Which version of it.
+        version: SecretVersion,
+    },
+    /// A resource's password is gone.
+    #[error("the password {0} is not in the vault any more; put the state directory back from a backup")]
+    NoPassword(SecretPath),
+    /// What is in the vault cannot be read.
+    #[error("{path} cannot be read")]
+    Vault {
+        /// What was looked for.
+        path: SecretPath,
+        /// Why not.
+        source: ReadError,
+    },
+    /// A password is none.
+    #[error("the password {path} cannot be used")]
+    Password {
+        /// Which.
+        path: SecretPath,
+        /// Why not.
+        source: resources::PasswordError,
+    },
+    /// There is nobody to run a service as.
+    #[error(transparent)]
+    User(#[from] services::user::UserError),
+    /// A release cannot be turned into units.
+    #[error(transparent)]
+    Release(#[from] process::CarryError),
 }
 
 /// What is to run now.
-pub(crate) fn wanted(scene: &Scene<'_>) -> Result<Look, LookError> {
+pub(crate) fn wanted(scene: &Scene<'_>) -> Look {
     let mut look = Look::default();
-    // A resource whose software is gone may still run: it must not be stopped for that, nor may its services
-    // be started without their connections.
-    if let Some((name, why)) = scene.unserved.first_key_value() {
-        return Err(LookError {
-            what: format!("nothing is started or stopped while {name} has no server"),
-            why: why.clone(),
-        });
-    }
-    let passwords = passwords(scene)?;
-    for (name, server) in scene.servers {
-        look.wanted.push(resource(scene, name, server, &passwords[name]));
-    }
+    let passwords = resources(scene, &mut look);
     for (name, service) in &scene.current.stack.services {
-        let values = |release: &Release| values(scene, name, release, &passwords);
-        let Some(release) = scene.applied.wanted_release(name) else { continue };
-        if service.schedule.is_none() {
-            replicas(scene, name, service, release, &values, &mut look)?;
-        }
-        for (unit, run) in scene.applied.going_on(name) {
-            let of = unit.release().and_then(|number| scene.applied.release(name, number));
-            let (Some(release), Some(number)) = (of, run_number(unit)) else { continue };
-            let values = values(release)?;
-            let made = carriage(scene, name, service, release, &values, |it| it.run(number, run.command.as_ref()))?;
-            look.wanted.push(made);
-            hook(scene, name, service, release, &values, &mut look)?;
-        }
+        Carrier { scene, name, service, passwords: &passwords }.carry(&mut look);
     }
-    Ok(look)
+    look
 }
 
-fn replicas(
-    scene: &Scene<'_>,
-    name: &ServiceName,
-    service: &Service,
-    release: &Release,
-    values: &dyn Fn(&Release) -> Result<Values, LookError>,
-    look: &mut Look,
-) -> Result<(), LookError> {
-    let wanted = rollout::Wanted {
-        release: release.number,
-        count: scene.replicas.get(name).copied().unwrap_or(0),
-        strategy: rollout::strategy(service),
-        hook: services::rollout::hook(release, scene.units),
-    };
-    let before = scene.applied.rollouts.get(name).cloned().unwrap_or_default();
-    let replicas = match services::rollout::observe(name, scene.units, scene.now) {
-        Some(observed) => {
-            let step = rollout::decide(&wanted, &observed, scene.now.steady);
-            look.wake_at = [look.wake_at, step.wake_at].into_iter().flatten().min();
-            if step.stage != RolloutStage::Settled {
-                look.changes.insert(name.clone(), step.stage.to_string());
+/// Adds the resources; the passwords of those that are not held.
+fn resources(scene: &Scene<'_>, look: &mut Look) -> BTreeMap<ResourceName, Passwords> {
+    let mut all = BTreeMap::new();
+    for (name, holders) in holders(&scene.current.stack) {
+        match (seen(scene, &name, holders), scene.servers.get(&name)) {
+            (Ok(passwords), Some(server)) => {
+                look.wanted.push(resource(scene, &name, server, &passwords));
+                all.insert(name, passwords);
             }
-            step.replicas
-        }
-        // It is being found out how they do: until then all stays as it is.
-        None => before,
-    };
-    let releases: BTreeSet<ReleaseNumber> =
-        replicas.iter().map(|(number, _)| *number).chain([release.number]).collect();
-    for number in releases {
-        let Some(release) = scene.applied.release(name, number) else { continue };
-        let values = values(release)?;
-        hook(scene, name, service, release, &values, look)?;
-        for (_, replica) in replicas.iter().filter(|(of, _)| *of == number) {
-            look.wanted.push(carriage(scene, name, service, release, &values, |it| it.replica(*replica))?);
+            (Ok(_), None) => {}
+            (Err(why), _) => {
+                look.hold(Subject::Resource(name.clone()), [UnitId::Resource(name)], why);
+            }
         }
     }
-    look.rollouts.insert(name.clone(), replicas);
-    Ok(())
+    all
 }
 
-/// The hook of a release, which everything of the release requires.
-fn hook(
-    scene: &Scene<'_>,
-    name: &ServiceName,
-    service: &Service,
-    release: &Release,
-    values: &Values,
-    look: &mut Look,
-) -> Result<(), LookError> {
-    let id = UnitId::ReleaseRun(name.clone(), release.number);
-    if look.wanted.iter().any(|wanted| wanted.unit.id == id) {
-        return Ok(());
+/// The passwords of a resource that can be run.
+fn seen(scene: &Scene<'_>, resource: &ResourceName, holders: Vec<Holder>) -> Result<Passwords, Unseen> {
+    if let Some(why) = scene.unserved.get(resource) {
+        return Err(Unseen::Unserved(why.clone()));
     }
-    look.wanted.extend(carriage(scene, name, service, release, values, |it| it.hook())?);
-    Ok(())
+    let operator = password(scene.vault, resource, Holder::Operator)?;
+    let others = holders.into_iter().map(|holder| Ok((holder.clone(), password(scene.vault, resource, holder)?)));
+    Ok(Passwords { operator, others: others.collect::<Result<_, Unseen>>()? })
 }
 
-fn carriage<T>(
-    scene: &Scene<'_>,
-    name: &ServiceName,
-    service: &Service,
-    release: &Release,
-    values: &Values,
-    make: impl FnOnce(&Carriage<'_>) -> Result<T, process::CarryError>,
-) -> Result<T, LookError> {
-    let user = service_user(scene.machine, scene.applied, name, release.content.user.as_deref())
-        .map_err(|error| blind(name.to_string(), &error))?;
-    let carriage = Carriage {
-        stack: &scene.current.stack.name,
-        environment: &scene.current.stack.environment,
-        release,
-        needs: &service.needs,
-        values,
-        place: &service_place(scene.machine, scene.layout, name),
-        user,
-        limits: match (&scene.machine.limits, scene.current.stack.advisory) {
-            (Support::Unavailable { .. }, true) => LimitsBy::Without,
-            (support, _) => LimitsBy::Groups { support, tag: scene.tag },
-        },
-    };
-    make(&carriage).map_err(|error| blind(name.to_string(), &error))
+fn password(vault: &Vault, resource: &ResourceName, holder: Holder) -> Result<Password, Unseen> {
+    let path = SecretPath::Credential(resource.clone(), holder);
+    match vault.get(&path, None) {
+        Ok(Some((_, value))) => Password::new(value.into_exposed()).map_err(|source| Unseen::Password { path, source }),
+        Ok(None) => Err(Unseen::NoPassword(path)),
+        Err(source) => Err(Unseen::Vault { path, source }),
+    }
+}
+
+/// Turns one service into units.
+struct Carrier<'a> {
+    scene: &'a Scene<'a>,
+    name: &'a ServiceName,
+    service: &'a Service,
+    passwords: &'a BTreeMap<ResourceName, Passwords>,
+}
+
+/// What a release needs beside its own content.
+struct Needed {
+    values: Values,
+    user: Option<UserIds>,
+}
+
+impl Carrier<'_> {
+    /// Adds what is to run of the service, its runs included.
+    fn carry(&self, look: &mut Look) {
+        let Some(release) = self.scene.applied.wanted_release(self.name) else { return };
+        let lasts = self.service.schedule.is_none();
+        let mut needed = BTreeMap::from([(release.number, self.needed(release))]);
+        let replicas = match needed.get(&release.number) {
+            _ if !lasts => BTreeSet::new(),
+            Some(Ok(_)) => self.roll_out(release, look),
+            // A change to what cannot be run is not begun, and one that is under way goes no further.
+            Some(Err(_)) | None => self.recorded(),
+        };
+        let hooked = lasts.then_some(release.number);
+        let running = self.runs().filter_map(|(unit, _)| unit.release());
+        let numbers: BTreeSet<ReleaseNumber> =
+            replicas.iter().map(|(of, _)| *of).chain(hooked).chain(running).collect();
+        for number in numbers {
+            let Some(release) = self.scene.applied.release(self.name, number) else { continue };
+            let needed = needed.remove(&number).unwrap_or_else(|| self.needed(release));
+            match needed.and_then(|needed| self.units(release, &needed, &replicas)) {
+                Ok(units) => look.wanted.extend(units),
+                Err(why) => look.hold(Subject::Service(self.name.clone()), self.ids(release, &replicas), why),
+            }
+        }
+    }
+
+    /// The replicas that are to exist now.
+    fn roll_out(&self, release: &Release, look: &mut Look) -> BTreeSet<(ReleaseNumber, ReplicaNumber)> {
+        let scene = self.scene;
+        let wanted = rollout::Wanted {
+            release: release.number,
+            count: scene.replicas.get(self.name).copied().unwrap_or(0),
+            strategy: rollout::strategy(self.service),
+            hook: services::rollout::hook(release, scene.units),
+        };
+        let replicas = match services::rollout::observe(self.name, scene.units) {
+            Some(observed) => {
+                let step = rollout::decide(&wanted, &observed, scene.now.steady);
+                look.wake_at = [look.wake_at, step.wake_at].into_iter().flatten().min();
+                if step.stage != RolloutStage::Settled {
+                    look.changes.insert(self.name.clone(), step.stage.to_string());
+                }
+                step.replicas
+            }
+            // It is being found out how they do: until then all stays as it is.
+            None => self.recorded(),
+        };
+        look.rollouts.insert(self.name.clone(), replicas.clone());
+        replicas
+    }
+
+    /// The replicas that the rollout last asked for.
+    fn recorded(&self) -> BTreeSet<(ReleaseNumber, ReplicaNumber)> {
+        self.scene.applied.rollouts.get(self.name).cloned().unwrap_or_default()
+    }
+
+    fn runs(&self) -> impl Iterator<Item = (&UnitId, &Run)> {
+        self.scene.applied.going_on(self.name)
+    }
+
+    /// The hook, the replicas and the runs of a release.
+    fn units(
+        &self,
+        release: &Release,
+        needed: &Needed,
+        replicas: &BTreeSet<(ReleaseNumber, ReplicaNumber)>,
+    ) -> Result<Vec<Wanted<Task>>, Unseen> {
+        let place = service_place(self.scene.machine, self.scene.layout, self.name);
+        let carriage = self.carriage(release, needed, &place);
+        let mut units: Vec<Wanted<Task>> = carriage.hook()?.into_iter().collect();
+        for (_, number) in replicas.iter().filter(|(of, _)| *of == release.number) {
+            units.push(carriage.replica(*number)?);
+        }
+        for (unit, run) in self.runs().filter(|(unit, _)| unit.release() == Some(release.number)) {
+            let Some(number) = run_number(unit) else { continue };
+            units.push(carriage.run(number, run.command.as_ref())?);
+        }
+        Ok(units)
+    }
+
+    /// The units that [`Carrier::units`] makes, by name.
+    fn ids(&self, release: &Release, replicas: &BTreeSet<(ReleaseNumber, ReplicaNumber)>) -> BTreeSet<UnitId> {
+        let of_release = |number: ReleaseNumber| number == release.number;
+        let hook = release.content.hook.is_some().then(|| UnitId::ReleaseRun(self.name.clone(), release.number));
+        let replicas = replicas.iter().filter(|(of, _)| of_release(*of));
+        let replicas = replicas.map(|(of, number)| UnitId::Replica(self.name.clone(), *of, *number));
+        let runs = self.runs().map(|(unit, _)| unit.clone()).filter(|unit| unit.release().is_some_and(of_release));
+        hook.into_iter().chain(replicas).chain(runs).collect()
+    }
+
+    fn carriage<'c>(&'c self, release: &'c Release, needed: &'c Needed, place: &'c process::Place) -> Carriage<'c> {
+        let scene = self.scene;
+        Carriage {
+            stack: &scene.current.stack.name,
+            environment: &scene.current.stack.environment,
+            release,
+            needs: &self.service.needs,
+            values: &needed.values,
+            place,
+            user: needed.user,
+            hook: hook_apart(scene, self.name, release.content.user.as_deref(), needed.user),
+            limits: match (&scene.machine.limits, scene.current.stack.advisory) {
+                (Support::Unavailable { .. }, true) => LimitsBy::Without,
+                (support, _) => LimitsBy::Groups { support, tag: scene.tag },
+            },
+        }
+    }
+
+    fn needed(&self, release: &Release) -> Result<Needed, Unseen> {
+        let user = service_user(self.scene.machine, self.scene.applied, self.name, release.content.user.as_deref())?;
+        Ok(Needed { values: self.values(release)?, user })
+    }
+
+    /// The values behind the names of a release.
+    fn values(&self, release: &Release) -> Result<Values, Unseen> {
+        let mut values = Values::default();
+        for resource in release.content.connections.keys() {
+            // An older release may use what is no longer there; its replicas are on their way out.
+            let known = (self.scene.servers.get(resource), self.scene.applied.resources.get(resource));
+            let passwords = self.passwords.get(resource);
+            let (Some(server), Some(known), Some(passwords)) = (known.0, known.1, passwords) else {
+                match self.scene.current.stack.resources.contains_key(resource) {
+                    true => return Err(Unseen::Uses(resource.clone())),
+                    false => continue,
+                }
+            };
+            let own = Holder::Service(self.name.clone());
+            let variables = |holder| server.connection(known.port, holder, passwords);
+            values.connections.extend(variables(&own).unwrap_or_default());
+            let owner = variables(&Holder::Owner).or_else(|| variables(&own));
+            values.owner_connections.extend(owner.unwrap_or_default());
+        }
+        for (secret, version) in &release.content.secrets {
+            let (path, version) = (SecretPath::Named(secret.clone()), SecretVersion(*version));
+            let found = self.scene.vault.get(&path, Some(version)).map_err(|source| Unseen::Vault { path, source })?;
+            let (_, value) = found.ok_or_else(|| Unseen::NoSecret { secret: secret.clone(), version })?;
+            values.secrets.insert(secret.clone(), EnvironmentValue(value.into_exposed()));
+        }
+        Ok(values)
+    }
 }
 
 /// As whom a service runs.
@@ -191,6 +326,19 @@ pub(crate) fn service_user(
 ) -> Result<Option<UserIds>, services::user::UserError> {
     let own = applied.users.get(&Owner::Service(name.clone())).copied();
     services::user::resolve(stated, own, &machine.accounts, machine.root)
+}
+
+/// How the hook of a service is kept apart from its replicas: where the service has a user of its own. An account that
+/// the file states is shared with whatever runs as it, and root is held by nothing.
+fn hook_apart(scene: &Scene<'_>, name: &ServiceName, stated: Option<&str>, user: Option<UserIds>) -> Option<HookApart> {
+    let group = scene.applied.users.get(&Owner::Hook(name.clone())).copied()?;
+    let user = user.filter(|_| stated.is_none())?;
+    Some(HookApart { user: services::user::of_hook(user, group), home: hook_home(scene.layout, name) })
+}
+
+/// What the hook of a service with a user of its own is told is its home.
+pub(crate) fn hook_home(layout: &Layout, name: &ServiceName) -> PathBuf {
+    layout.volumes(name).join(services::volume::HOOK_HOME)
 }
 
 /// For whom a service's programs are looked for. What cannot be resolved is told where the service is started; before
@@ -252,57 +400,4 @@ fn resource(scene: &Scene<'_>, name: &ResourceName, server: &Server, passwords: 
         prepare: task(Stage::Prepare),
         complete: task(Stage::Complete),
     }
-}
-
-/// The passwords of every resource that runs.
-fn passwords(scene: &Scene<'_>) -> Result<BTreeMap<ResourceName, Passwords>, LookError> {
-    let mut all = BTreeMap::new();
-    for (resource, holders) in holders(&scene.current.stack) {
-        let operator = password(scene.vault, &resource, Holder::Operator)?;
-        let mut others = BTreeMap::new();
-        for holder in holders {
-            others.insert(holder.clone(), password(scene.vault, &resource, holder)?);
-        }
-        all.insert(resource, Passwords { operator, others });
-    }
-    Ok(all)
-}
-
-fn password(vault: &Vault, resource: &ResourceName, holder: Holder) -> Result<Password, LookError> {
-    let path = SecretPath::Credential(resource.clone(), holder);
-    let what = || format!("the password {path}");
-    match vault.get(&path, None) {
-        Ok(Some((_, value))) => Password::new(value.into_exposed()).map_err(|error| blind(what(), &error)),
-        Ok(None) => Err(LookError { what: what(), why: "it is not in the vault".to_owned() }),
-        Err(error) => Err(blind(what(), &error)),
-    }
-}
-
-/// The values behind the names of a release.
-fn values(
-    scene: &Scene<'_>,
-    name: &ServiceName,
-    release: &Release,
-    passwords: &BTreeMap<ResourceName, Passwords>,
-) -> Result<Values, LookError> {
-    let mut values = Values::default();
-    for resource in release.content.connections.keys() {
-        // An older release may use what is no longer there; its replicas are on their way out.
-        let known = (scene.servers.get(resource), passwords.get(resource), scene.applied.resources.get(resource));
-        let (Some(server), Some(passwords), Some(known)) = known else { continue };
-        let own = Holder::Service(name.clone());
-        let variables = |holder| server.connection(known.port, holder, passwords);
-        values.connections.extend(variables(&own).unwrap_or_default());
-        let owner = variables(&Holder::Owner).or_else(|| variables(&own));
-        values.owner_connections.extend(owner.unwrap_or_default());
-    }
-    for (secret, version) in &release.content.secrets {
-        let path = SecretPath::Named(secret.clone());
-        let found = scene.vault.get(&path, Some(SecretVersion(*version)));
-        let found = found.map_err(|error| blind(format!("the secret {secret} of {name}"), &error))?;
-        if let Some((_, value)) = found {
-            values.secrets.insert(secret.clone(), EnvironmentValue(value.into_exposed()));
-        }
-    }
-    Ok(values)
 }

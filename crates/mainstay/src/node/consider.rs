@@ -7,10 +7,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use config::SourceFile;
+use model::cause::chain;
 use model::credential::{Holder, SecretPath};
 use model::stack::{CommandLine, SecretSource};
 use model::{Port, ResourceName, SecretName, ServiceName, Stack, UnitId};
-use plan::change::{ChangePlan, Desired, Running, RunningResource, RunningService, Subject};
+use plan::change::{ChangePlan, Condition, Desired, Running, RunningResource, RunningService, Subject};
 use plan::objectives::{Derived, derive};
 use plan::release::{Command, ConnectionIdentity, Content, Decision, Program, decide};
 use services::artefact::{self, Found, Search};
@@ -22,7 +23,7 @@ use super::applied::Applied;
 use super::carry::programs_user;
 use super::layout::Layout;
 use super::machine_facts::MachineFacts;
-use super::server::{Server, chain, holders};
+use super::server::{Server, holders};
 use crate::api::bodies::{ErrorBody, ErrorKind, FileBody};
 use crate::judged::{Judged, judge};
 use crate::terminal::problem::Finding;
@@ -55,10 +56,23 @@ pub(crate) struct Against<'a> {
     pub(crate) applied: &'a Applied,
     pub(crate) vault: &'a Vault,
     pub(crate) programs: Programs,
-    /// The units of which something is there.
-    pub(crate) up: &'a [UnitId],
+    /// The units of which something is there, and how they stand.
+    pub(crate) units: &'a BTreeMap<UnitId, Presence>,
+    /// Whether no node looks after them.
+    pub(crate) unattended: bool,
     /// Gives a port on which nothing listens.
     pub(crate) free_port: &'a mut dyn FnMut() -> Option<Port>,
+}
+
+/// How a unit stands of which something is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Presence {
+    /// It runs or is on its way there.
+    Up,
+    /// It is being stopped and is not to come back by itself.
+    Stopping,
+    /// It failed and waits for its next try.
+    Failing,
 }
 
 /// Which programs releases are made of.
@@ -318,24 +332,42 @@ fn running(against: &Against<'_>) -> Running {
         };
         (name.clone(), running)
     });
-    let mut running =
-        Running { services: services.collect(), resources: resources.collect(), stopped: BTreeSet::new() };
-    running.stopped = stopped(&running, against.up);
-    running
+    let (services, resources) = (services.collect(), resources.collect());
+    let conditions = conditions(&services, &resources, against.units);
+    Running { services, resources, conditions, unattended: against.unattended }
 }
 
-/// What is to stay up and has nothing there: it was stopped, or the machine was restarted.
-fn stopped(running: &Running, up: &[UnitId]) -> BTreeSet<Subject> {
-    let lasting = running.services.iter().filter(|(_, service)| service.schedule.is_none() && service.replicas > 0);
-    let services = lasting
-        .filter(|(name, _)| !up.iter().any(|unit| matches!(unit, UnitId::Replica(of, ..) if of == *name)))
-        .map(|(name, _)| Subject::Service(name.clone()));
-    let resources = running
-        .resources
-        .iter()
-        .filter(|(name, resource)| resource.runs && !up.contains(&UnitId::Resource((*name).clone())))
-        .map(|(name, _)| Subject::Resource(name.clone()));
+/// How what is to stay up stands, where that is not as it is to be.
+fn conditions(
+    services: &BTreeMap<ServiceName, RunningService>,
+    resources: &BTreeMap<ResourceName, RunningResource>,
+    units: &BTreeMap<UnitId, Presence>,
+) -> BTreeMap<Subject, Condition> {
+    let lasting = services.iter().filter(|(_, service)| service.schedule.is_none() && service.replicas > 0);
+    let services = lasting.filter_map(|(name, _)| {
+        let own = units.iter().filter(|(unit, _)| unit.service() == Some(name) && !matches!(unit, UnitId::Run(..)));
+        Some((Subject::Service(name.clone()), condition(own)?))
+    });
+    let resources = resources.iter().filter(|(_, resource)| resource.runs).filter_map(|(name, _)| {
+        let own = units.get_key_value(&UnitId::Resource(name.clone()));
+        Some((Subject::Resource(name.clone()), condition(own.into_iter())?))
+    });
     services.chain(resources).collect()
+}
+
+/// What keeps something from being as it is to be, by its units; nothing when it is up. A release's hook alone keeps
+/// nothing up.
+fn condition<'a>(own: impl Iterator<Item = (&'a UnitId, &'a Presence)> + Clone) -> Option<Condition> {
+    let failing = own.clone().filter(|(_, presence)| **presence == Presence::Failing);
+    let failing: Vec<UnitId> = failing.map(|(unit, _)| unit.clone()).collect();
+    if !failing.is_empty() {
+        return Some(Condition::Failing(failing));
+    }
+    let mut lasting = own.filter(|(unit, _)| !matches!(unit, UnitId::ReleaseRun(..))).peekable();
+    if lasting.peek().is_none() {
+        return Some(Condition::Gone);
+    }
+    lasting.all(|(_, presence)| *presence == Presence::Stopping).then_some(Condition::Stopping)
 }
 
 /// The passwords of a resource's logins, made where they are missing.
@@ -346,4 +378,27 @@ pub(crate) fn credential_paths(stack: &Stack) -> Vec<SecretPath> {
         paths.extend(holders.into_iter().map(|holder| SecretPath::Credential(resource.clone(), holder)));
     }
     paths
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(units: &[(&str, Presence)], expected: Option<&Condition>) {
+        let units: BTreeMap<UnitId, Presence> =
+            units.iter().map(|(unit, presence)| (unit.parse().unwrap(), *presence)).collect();
+        assert_eq!(condition(units.iter()).as_ref(), expected, "{units:?}");
+    }
+
+    #[test]
+    fn what_its_units_come_to() {
+        use Presence::{Failing, Stopping, Up};
+        check(&[], Some(&Condition::Gone));
+        check(&[("api.2.release", Up)], Some(&Condition::Gone));
+        check(&[("api.1.1", Stopping), ("api.1.2", Up)], None);
+        check(&[("api.1.1", Stopping), ("api.1.2", Stopping)], Some(&Condition::Stopping));
+        let failing = |unit: &str| Condition::Failing(vec![unit.parse().unwrap()]);
+        check(&[("api.1.1", Up), ("api.2.release", Failing)], Some(&failing("api.2.release")));
+        check(&[("api.1.1", Stopping), ("api.2.1", Failing)], Some(&failing("api.2.1")));
+    }
 }

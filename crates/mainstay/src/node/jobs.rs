@@ -6,14 +6,15 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use model::cause::chain;
 use model::stack::Schedule;
 use model::{Exit, ExitStatus, Happening, ServiceName, TimeZoneName, Timestamp, UnitId};
 use plan::release::Command;
 use supervise::record::FailureKind;
 use supervise::supervisor::{ForgetError, Notice, State, UnitStatus};
+use sys::Now;
 
 use super::applied::{self, RUNS_KEPT, Run, run_number};
-use super::server::chain;
 use super::troubles::About;
 use super::{Node, PERIOD};
 
@@ -27,6 +28,19 @@ pub(super) struct Upcoming {
     pub(super) look_at: Timestamp,
     /// When it runs; `None` when it never does.
     pub(super) run_at: Option<Timestamp>,
+    /// A clock before this was set back so far that the schedule is looked at again at once.
+    believed_from: Timestamp,
+}
+
+impl Upcoming {
+    /// To be looked at again soon, since nothing came of this look.
+    fn soon(now: Timestamp, run_at: Option<Timestamp>) -> Self {
+        Self { look_at: now.after(PERIOD), run_at, believed_from: now }
+    }
+
+    fn is_due(&self, now: Timestamp) -> bool {
+        self.look_at <= now || now < self.believed_from
+    }
 }
 
 impl Node {
@@ -44,36 +58,31 @@ impl Node {
     }
 
     fn is_due(&self, name: &ServiceName, now: Timestamp) -> bool {
-        self.upcoming.get(name).is_none_or(|upcoming| upcoming.look_at <= now) || self.clock_went_back(name, now)
+        self.upcoming.get(name).is_none_or(|upcoming| upcoming.is_due(now))
     }
 
     fn start_due_run(&mut self, name: &ServiceName, schedule: &Schedule, zone: &TimeZoneName, now: Timestamp) {
         let running = self.applied.going_on(name).next().is_some();
-        let again = now.after(PERIOD);
         let (due, after) = match self.applied.job(name, now).look(schedule, zone, now, running) {
             Ok(found) => found,
             Err(error) => {
                 self.troubles.note(About::Runs(name.clone()), chain(&error));
-                self.upcoming.insert(name.clone(), Upcoming { look_at: again, run_at: None });
+                self.upcoming.insert(name.clone(), Upcoming::soon(now, None));
                 return;
             }
         };
         let run = due.start.and_then(|_| self.new_run(name, after.last, None));
         if !self.save_run(after, run) {
             // Nothing is dealt with that is not written down: it is looked at again soon, and is then still due.
-            self.upcoming.insert(name.clone(), Upcoming { look_at: again, run_at: Some(again) });
+            self.upcoming.insert(name.clone(), Upcoming::soon(now, Some(now.after(PERIOD))));
             return;
         }
         let look_at = due.next.unwrap_or_else(|| now.after(NEVER_AGAIN));
-        self.upcoming.insert(name.clone(), Upcoming { look_at, run_at: due.next });
+        let upcoming = Upcoming { look_at, run_at: due.next, believed_from: due.believed_from };
+        self.upcoming.insert(name.clone(), upcoming);
         if due.missed.total() > 0 {
             self.note_missed(name, &due.missed, now);
         }
-    }
-
-    /// Whether the wall clock stands so far before what was considered that the schedule has to be read anew.
-    fn clock_went_back(&self, name: &ServiceName, now: Timestamp) -> bool {
-        self.applied.jobs.get(name).is_some_and(|job| now.after(plan::schedule::STEP_BACK_MAX) < job.considered)
     }
 
     /// Begins a run by hand; its unit.
@@ -145,7 +154,7 @@ impl Node {
     pub(super) fn end_runs(&mut self, units: &[UnitStatus]) {
         for unit in units {
             let Some(run) = self.applied.runs.get(&unit.unit).filter(|run| run.ended.is_none()) else { continue };
-            let Some(exit) = exit_of(unit) else { continue };
+            let Some(exit) = exit_of(unit, self.now()) else { continue };
             let Some(service) = unit.unit.service() else { continue };
             let ended = Run { ended: Some(exit), ..run.clone() };
             let job = self.applied.job(service, self.now().wall);
@@ -187,10 +196,13 @@ impl Node {
     fn note_missed(&mut self, service: &ServiceName, missed: &plan::schedule::Missed, at: Timestamp) {
         let what = Happening::RunsMissed { service: service.clone(), count: missed.total() };
         let reason = match (missed.late, missed.overlapping) {
-            (_, 0) => "no node was there when they were due".to_owned(),
+            (_, 0) => "no node was there when they were due, or the clock was set past them".to_owned(),
             (0, _) => "the run before was still going".to_owned(),
             (late, overlapping) => {
-                format!("{late} while no node was there, {overlapping} because the run before was still going")
+                format!(
+                    "{late} because no node was there or the clock was set past them, {overlapping} because the run \
+                     before was still going"
+                )
             }
         };
         self.backlog.push_back(Notice { at, what, reason, evidence: Vec::new() });
@@ -198,16 +210,16 @@ impl Node {
 }
 
 /// How a unit that runs once ended; `None` while it has not.
-pub(super) fn exit_of(unit: &UnitStatus) -> Option<Exit> {
+pub(super) fn exit_of(unit: &UnitStatus, now: Now) -> Option<Exit> {
     match (unit.state, unit.last_failure.as_ref()) {
-        (State::Succeeded, _) => Some(Exit { at: unit.since, status: ExitStatus::Code(0) }),
+        (State::Succeeded, _) => Some(Exit { at: now.wall_of(unit.since), status: ExitStatus::Code(0) }),
         (State::Failed, Some(failure)) => Some(match &failure.what {
             FailureKind::Exit(report) => report.exit.clone(),
             FailureKind::Probe { .. } | FailureKind::Task(_) | FailureKind::Spawn(_) => {
                 Exit { at: failure.at, status: ExitStatus::NotStarted }
             }
         }),
-        (State::Failed, None) => Some(Exit { at: unit.since, status: ExitStatus::Unknown }),
+        (State::Failed, None) => Some(Exit { at: now.wall_of(unit.since), status: ExitStatus::Unknown }),
         _ => None,
     }
 }

@@ -3,11 +3,10 @@
 //! ```text
 //! STATE/                 mode 0711: services pass through to what is theirs, and list nothing
 //!   lock                 held by the one node of this directory
-//!   place                inode and path of this directory, so that a copy of it is noticed
 //!   key                  a link to the vault's key, so that a moved project keeps it
 //!   runtime              a link to RUNTIME, so that it is found from other surroundings too
 //!   node.log             what a detached node had to say
-//!   state.redb           the applied file, releases, ports, user ids, schedules
+//!   state.redb           the applied file, releases, ports, user ids, schedules; which directory this is
 //!   vault.redb           secrets, each encrypted with its own key
 //!   journal/             who did what, when and why
 //!   units/ID/            one folder per supervised unit: record, lock, socket and exit of its shim
@@ -18,18 +17,19 @@
 //!   volumes/SERVICE/NAME folders of services that outlive their replicas
 //! RUNTIME/               short path, gone after a restart of the machine
 //!   control.sock         the control API
+//!   owner.json           whose it is, so that a copied state directory does not take it for its own
 //!   NAME/                sockets of a data service
 //! ```
 //!
 //! The vault's key file lives outside the state directory, so that a copy of the directory alone opens
 //! nothing.
 
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use model::{ResourceName, ServiceName, UnitId};
+
+use super::place::StatePlace;
 
 /// The folders and files of one environment.
 #[derive(Debug, Clone)]
@@ -37,8 +37,6 @@ pub(crate) struct Layout {
     state: PathBuf,
     runtime: PathBuf,
     key: PathBuf,
-    /// What this directory is a copy of, when that is still there.
-    original: Option<PathBuf>,
     /// The folder of all keys, when the key is in it.
     keys: Option<PathBuf>,
 }
@@ -114,10 +112,11 @@ const RUNTIME_LINK: &str = "runtime";
 const KEY_LINK: &str = "key";
 /// The control API's socket within the runtime directory.
 const CONTROL_SOCKET: &str = "control.sock";
-/// The file that says which directory this is.
-const PLACE: &str = "place";
 /// What a state directory holds first, whichever command makes it.
-const FIRST_FILES: [&str; 3] = ["lock", "node.log", PLACE];
+const FIRST_FILES: [&str; 2] = ["lock", "node.log"];
+/// Runtime folders and keys of the same tag, of state directories that were at the same path one after the other
+/// and are still there under other names.
+const SAME_TAG_MAX: u32 = 100;
 
 impl Layout {
     /// The layout of a state directory. `tag` is a short text that tells this directory from every other
@@ -134,29 +133,41 @@ impl Layout {
             (None, Some(home), false) => home.join(".local/state/mainstay"),
             (None, None, false) => runtime.join("keys"),
         };
-        // Whoever made the state directory may have had other surroundings (cron, sudo); its sockets are there.
-        // In a copy of it the link leads to the original's.
-        let original = original_of(state);
-        let linked = std::fs::read_link(state.join(RUNTIME_LINK)).ok().filter(|_| original.is_none());
-        // A project that is moved keeps its key, whose name comes from where the project was.
-        let linked_key = std::fs::read_link(state.join(KEY_LINK)).ok().filter(|_| original.is_none());
+        // Whoever made the state directory may have had other surroundings (cron, sudo); its sockets are there. A
+        // project that is moved keeps them, and its key, whose names come from where the project was.
+        let linked = std::fs::read_link(state.join(RUNTIME_LINK)).ok();
+        let of_tag = same_tags(tag).map(|tag| runtime.join(tag));
+        let own_runtime = linked.into_iter().chain(of_tag).find(|folder| !is_anothers(folder, state));
+        let linked_key = std::fs::read_link(state.join(KEY_LINK)).ok();
         let own_key = key_file.is_none() && linked_key.is_none();
         let key = key_file.map(Path::to_owned).or(linked_key);
+        // Whose key is there already is not known: it may still be needed, so a new vault does not share it.
+        let has_vault = vault::Vault::exists(state);
+        let new_key =
+            || same_tags(tag).map(|tag| keys.join(format!("{tag}.key"))).find(|key| has_vault || !key.exists());
+        let first_key = || keys.join(format!("{tag}.key"));
         Self {
             state: state.to_owned(),
-            runtime: linked.unwrap_or_else(|| runtime.join(tag)),
-            key: key.unwrap_or_else(|| keys.join(format!("{tag}.key"))),
-            original,
+            key: key.or_else(new_key).unwrap_or_else(first_key),
+            runtime: own_runtime.unwrap_or_else(|| runtime.join(tag)),
             keys: own_key.then_some(keys),
         }
     }
 
     /// Makes the state directory alone: all that may be done without holding its lock.
     pub(crate) fn make_state(&self) -> Result<(), LayoutError> {
-        match self.original.clone() {
+        match self.is_somebody_elses() {
+            true => Err(LayoutError::Occupied { path: self.state.clone() }),
+            false => make_folder(&self.state, PASSABLE),
+        }
+    }
+
+    /// Refuses a state directory whose records are those of another one that is still there. Its caller holds the
+    /// lock, and has touched nothing outside yet.
+    pub(crate) fn refuse_copy(&self, recorded: Option<&StatePlace>) -> Result<(), LayoutError> {
+        match recorded.and_then(|place| place.other_than(&self.state)) {
             Some(original) => Err(LayoutError::Copied { state: self.state.clone(), original }),
-            None if self.is_somebody_elses() => Err(LayoutError::Occupied { path: self.state.clone() }),
-            None => make_folder(&self.state, PASSABLE),
+            None => Ok(()),
         }
     }
 
@@ -184,31 +195,33 @@ impl Layout {
         ]) {
             make_folder(&path, mode)?;
         }
-        self.link(RUNTIME_LINK, &self.runtime)?;
-        self.link(KEY_LINK, &self.key)?;
-        self.note_place()
+        self.own_runtime()?;
+        self.link(KEY_LINK, &self.key)
     }
 
-    /// Notes in the state directory which one it is.
-    fn note_place(&self) -> Result<(), LayoutError> {
-        let path = self.state.join(PLACE);
-        let inode = std::fs::metadata(&self.state)
-            .map_err(|source| LayoutError::Make { path: self.state.clone(), source })?
-            .ino();
-        let mut place = format!("{inode} ").into_bytes();
-        place.extend_from_slice(self.state.as_os_str().as_bytes());
-        if sys::files::read(&path)?.as_ref() != Some(&place) {
-            sys::files::replace(&path, &place)?;
+    /// Makes the runtime folder this state directory's, for all who look from either side.
+    fn own_runtime(&self) -> Result<(), LayoutError> {
+        if let Some(place) = StatePlace::of(&self.state) {
+            place.own(&self.runtime)?;
         }
-        Ok(())
+        let link = self.state.join(RUNTIME_LINK);
+        if std::fs::read_link(&link).is_ok_and(|target| target != self.runtime) {
+            sys::files::remove(&link)?;
+        }
+        self.link(RUNTIME_LINK, &self.runtime)
     }
 
-    /// Removes the sockets of data services and their folders: to be called when none of them runs.
+    /// Removes all of the runtime folder but the control socket: to be called when nothing runs any more.
     pub(crate) fn clear_sockets(&self) -> Result<(), sys::FileError> {
         for name in sys::files::names(&self.runtime)?.into_iter().filter(|name| name != CONTROL_SOCKET) {
             sys::files::remove(&self.runtime.join(name))?;
         }
         Ok(())
+    }
+
+    /// Removes the runtime folder, when nothing is left in it. One that is not empty is the next node's.
+    pub(crate) fn remove_runtime(&self) {
+        drop(std::fs::remove_dir(&self.runtime));
     }
 
     /// Notes in the state directory where something outside it is, unless that is noted already.
@@ -283,14 +296,17 @@ impl Layout {
     }
 }
 
-/// The state directory that this one was copied from, if it is still there: one that was moved is none.
-fn original_of(state: &Path) -> Option<PathBuf> {
-    let place = std::fs::read(state.join(PLACE)).ok()?;
-    let space = place.iter().position(|byte| *byte == b' ')?;
-    let inode: u64 = std::str::from_utf8(&place[..space]).ok()?.parse().ok()?;
-    let original = Path::new(OsStr::from_bytes(&place[space + 1..]));
-    let inode_of = |folder: &Path| std::fs::metadata(folder).ok().map(|about| about.ino());
-    (inode_of(state) != Some(inode) && inode_of(original) == Some(inode)).then(|| original.to_owned())
+/// The names that state directories with this tag may use, in the order in which they are tried.
+fn same_tags(tag: &str) -> impl Iterator<Item = String> {
+    (1..=SAME_TAG_MAX).map(move |number| match number {
+        1 => tag.to_owned(),
+        number => format!("{tag}-{number}"),
+    })
+}
+
+/// Whether a runtime folder belongs to another state directory that is still there.
+fn is_anothers(runtime: &Path, state: &Path) -> bool {
+    StatePlace::owner_of(runtime).is_some_and(|owner| owner.other_than(state).is_some())
 }
 
 /// Makes a folder and its parents; an existing one of ours gets the mode it should have.
@@ -328,6 +344,15 @@ mod tests {
             Layout::new(&self.0.join(state), state, &around, key)
         }
 
+        /// Makes a state directory as its first node does, which takes its lock before all else.
+        fn made(&self, state: &str, key: Option<&Path>) -> Layout {
+            let layout = self.layout(state, key);
+            layout.make_state().unwrap();
+            std::fs::write(self.0.join(state).join("lock"), "").unwrap();
+            layout.make().unwrap();
+            layout
+        }
+
         fn mode(&self, name: &str) -> u32 {
             std::fs::metadata(self.0.join(name)).unwrap().permissions().mode() & 0o777
         }
@@ -344,9 +369,9 @@ mod tests {
         let ground = Ground::new("key");
         std::fs::create_dir(ground.0.join("etc")).unwrap();
         std::fs::set_permissions(ground.0.join("etc"), std::fs::Permissions::from_mode(0o755)).unwrap();
-        ground.layout("a", Some(&ground.0.join("etc/my.key"))).make().unwrap();
+        ground.made("a", Some(&ground.0.join("etc/my.key")));
         assert_eq!(ground.mode("etc"), 0o755);
-        ground.layout("c", None).make().unwrap();
+        ground.made("c", None);
         assert_eq!(
             (ground.mode("home/mainstay"), ground.mode("run/mainstay"), ground.mode("c")),
             (0o700, 0o711, 0o711)
@@ -366,7 +391,7 @@ mod tests {
     #[test]
     fn a_moved_state_directory_keeps_its_key() {
         let ground = Ground::new("moved");
-        ground.layout("a", None).make().unwrap();
+        ground.made("a", None);
         std::fs::rename(ground.0.join("a"), ground.0.join("b")).unwrap();
         let moved = ground.layout("b", None);
         moved.make().unwrap();
@@ -374,27 +399,37 @@ mod tests {
     }
 
     #[test]
-    fn a_copy_neither_starts_nor_finds_the_sockets_of_the_original() {
+    fn a_copy_is_refused_by_its_records_and_uses_no_socket_of_the_original() {
         let ground = Ground::new("copy");
-        ground.layout("a", None).make().unwrap();
+        ground.made("a", None);
+        let recorded = StatePlace::of(&ground.0.join("a")).unwrap();
         std::fs::create_dir(ground.0.join("b")).unwrap();
-        std::fs::copy(ground.0.join("a/place"), ground.0.join("b/place")).unwrap();
         std::os::unix::fs::symlink(ground.0.join("run/mainstay/a"), ground.0.join("b/runtime")).unwrap();
         let copy = ground.layout("b", None);
         assert_eq!(copy.control_socket(), ground.0.join("run/mainstay/b/control.sock"));
-        let error = copy.make().unwrap_err().to_string();
+        let error = copy.refuse_copy(Some(&recorded)).unwrap_err().to_string();
         let (b, a) = (ground.0.join("b"), ground.0.join("a"));
         assert!(error.starts_with(&format!("{} is a copy of {}, ", b.display(), a.display())), "{error}");
+        ground.layout("a", None).refuse_copy(Some(&recorded)).unwrap();
     }
 
     #[test]
-    fn a_directory_that_was_moved_keeps_its_sockets() {
+    fn a_directory_that_was_moved_keeps_its_sockets_and_shares_nothing_with_its_successor() {
         let ground = Ground::new("move");
-        ground.layout("a", None).make().unwrap();
+        let first = ground.made("a", None);
+        std::fs::write(first.key_file(), "").unwrap();
+        let recorded = StatePlace::of(&ground.0.join("a")).unwrap();
         std::fs::rename(ground.0.join("a"), ground.0.join("b")).unwrap();
         let moved = ground.layout("b", None);
         assert_eq!(moved.control_socket(), ground.0.join("run/mainstay/a/control.sock"));
+        moved.refuse_copy(Some(&recorded)).unwrap();
         moved.make().unwrap();
-        assert_eq!(original_of(&ground.0.join("b")), None);
+        let next = ground.layout("a", None);
+        assert_eq!(next.control_socket(), ground.0.join("run/mainstay/a-2/control.sock"));
+        assert_eq!(next.key_file(), ground.0.join("home/mainstay/a-2.key"));
+        next.make().unwrap();
+        next.refuse_copy(None).unwrap();
+        assert_eq!(ground.layout("b", None).control_socket(), moved.control_socket());
+        assert_eq!(ground.layout("a", None).control_socket(), next.control_socket());
     }
 }

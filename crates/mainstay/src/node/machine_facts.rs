@@ -53,6 +53,11 @@ impl MachineFacts {
         })
     }
 
+    /// Looks for the software of data services again. Runs programs: blocks for some milliseconds.
+    pub(crate) fn find_software(&mut self) {
+        self.software = Software::discover(&self.search_path);
+    }
+
     /// Where the programs of a project are looked for.
     pub(crate) fn search(&self, project: &std::path::Path) -> Search {
         Search { project: project.to_owned(), path: self.search_path.clone() }

@@ -15,7 +15,10 @@ mod causes;
 pub(crate) mod consider;
 pub(crate) mod jobs;
 pub(crate) mod layout;
+mod look;
 pub(crate) mod machine_facts;
+mod place;
+mod secret_changes;
 pub(crate) mod secrets;
 pub(crate) mod server;
 pub(crate) mod status;
@@ -26,9 +29,11 @@ mod uid_registry;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
+use model::cause::chain;
 use model::{
     Actor, EntryId, Happening, ReleaseNumber, ReplicaNumber, ResourceName, SecretName, ServiceName, Timestamp, UnitId,
 };
+use plan::change::Subject;
 use plan::objectives::{Derived, derive};
 use supervise::supervisor::{Notice, State, Supervisor, UnitStatus};
 use sys::machine::{Machine, Work};
@@ -37,10 +42,10 @@ use sys::tasks::Tasks;
 use sys::{Event, System};
 use tokio::sync::{mpsc, watch};
 
-use self::server::{Server, Task, chain};
+use self::server::{Server, Task};
 use applied::Applied;
 use call::Call;
-use carry::{Look, Scene};
+use consider::Presence;
 use jobs::Upcoming;
 use layout::{Layout, Surroundings};
 use machine_facts::MachineFacts;
@@ -48,9 +53,6 @@ use status::ReleaseView;
 use store::{Store, StoreError};
 use troubles::{About, Troubles};
 
-/// Looks in a row after one event. Each answers what the last one changed; more than a few are a defect,
-/// and the rest waits for the next event.
-const LOOKS_MAX: usize = 8;
 /// Notices that wait for the journal to take them; when more come, the oldest go, and the journal is told.
 const BACKLOG_MAX: usize = 10_000;
 /// How long a node that was just started waits for a file before it goes on with what was applied last.
@@ -119,8 +121,8 @@ pub(crate) struct Node {
     /// What the last look saw, so that an event that changes nothing costs nothing; absent when what is applied
     /// has changed since.
     seen: Option<Vec<(UnitId, State, bool)>>,
-    /// The units last wanted.
-    told: BTreeMap<UnitId, model::Digest>,
+    /// The units last wanted, and those last held.
+    told: (BTreeMap<UnitId, model::Digest>, BTreeSet<UnitId>),
     changes: BTreeMap<ServiceName, String>,
     /// What is next of each schedule.
     upcoming: BTreeMap<ServiceName, Upcoming>,
@@ -163,7 +165,7 @@ impl Node {
             unserved: BTreeMap::new(),
             restarts: BTreeMap::new(),
             seen: None,
-            told: BTreeMap::new(),
+            told: Default::default(),
             changes: BTreeMap::new(),
             upcoming: BTreeMap::new(),
             look_at: None,
@@ -179,32 +181,21 @@ impl Node {
         // Their shims have not answered yet: these are the ones that were running when they were last recorded.
         let adopted = node.supervisor.snapshot().iter().filter(|unit| unit.shim.is_some()).count();
         let what = Happening::NodeStarted { adopted };
-        node.store.tell(now.wall, &Actor::Node, what, "a node took charge of the state directory", Vec::new())?;
+        node.store.tell(now.wall, &Actor::Node, what, "", Vec::new())?;
         node.resume();
         Ok(node)
     }
 
     /// Brings what was applied last to mind again; nothing of what was applied before it stays.
     fn resume(&mut self) {
-        self.servers.clear();
-        self.unserved.clear();
         self.upcoming.clear();
-        self.told.clear();
+        self.told = Default::default();
         self.seen = None;
         let Some(current) = &self.applied.current else { return };
         self.troubles.clear(&About::NewSecret);
         self.troubles.keep(|service| current.stack.services.contains_key(service));
         self.derived = Some(derive(&current.stack, self.machine.capacity));
-        for name in current.stack.resources.keys() {
-            let Some(known) = self.applied.resources.get(name) else { continue };
-            let user = carry::resource_user(&self.machine, &self.applied, name);
-            let place = consider::place(name, &self.store.layout, user);
-            let cpu = self.machine.capacity.cpu;
-            match Server::new(place, &known.resource, known.port, &self.machine.software, cpu) {
-                Ok(server) => drop(self.servers.insert(name.clone(), server)),
-                Err(why) => drop(self.unserved.insert(name.clone(), why)),
-            }
-        }
+        self.find_servers();
     }
 
     /// Runs until it is asked to end.
@@ -238,6 +229,11 @@ impl Node {
         }
     }
 
+    /// Its tasks, whose failures `status` shows.
+    pub(crate) fn tasks(&self) -> Tasks {
+        self.tasks.clone()
+    }
+
     /// The number of the journal's newest entry, as it grows.
     pub(crate) fn newest_entry(&self) -> watch::Receiver<EntryId> {
         self.store.journal.newest()
@@ -265,80 +261,20 @@ impl Node {
         self.hold_until = None;
     }
 
+    /// A person has just applied what is to run: it is, and what waits after a failure is tried at once, since what
+    /// made it fail may have been mended.
+    fn carry_on(&mut self) {
+        self.stop_holding();
+        self.supervisor.try_failed_again();
+    }
+
     /// The file that this node was started for was refused. What runs is looked after as it was applied; where
     /// nothing runs, nothing is started either until a file is applied.
     fn hold_what_is_stopped(&mut self) {
         if self.hold_until.is_some() {
-            let runs = self.supervisor.snapshot().iter().any(answer::is_there);
+            let runs = self.presences().values().any(|presence| *presence != Presence::Stopping);
             self.hold_until = (!runs).then_some(Duration::MAX);
         }
-    }
-
-    /// Asks what is to run now and tells the supervisor, until nothing changes.
-    fn look(&mut self) {
-        for _ in 0..LOOKS_MAX {
-            let units = self.supervisor.snapshot();
-            let seen: Vec<(UnitId, State, bool)> =
-                units.iter().map(|unit| (unit.unit.clone(), unit.state, unit.wanted)).collect();
-            let due = self.look_at.is_some_and(|at| at <= self.now().steady);
-            if self.seen.as_ref() == Some(&seen) && !due {
-                return;
-            }
-            self.seen = Some(seen);
-            self.end_runs(&units);
-            let found = self.scene(&units).map(|scene| carry::wanted(&scene));
-            match found {
-                None => return,
-                Some(Ok(look)) => self.tell_supervisor(look),
-                Some(Err(error)) => {
-                    self.troubles.note(About::Look, error.to_string());
-                    self.look_at = Some(self.now().steady.saturating_add(PERIOD));
-                    return;
-                }
-            }
-        }
-    }
-
-    fn scene<'a>(&'a self, units: &'a [UnitStatus]) -> Option<Scene<'a>> {
-        Some(Scene {
-            machine: &self.machine,
-            layout: &self.store.layout,
-            tag: &self.tag,
-            applied: &self.applied,
-            current: self.applied.current.as_ref()?,
-            replicas: &self.derived.as_ref()?.replicas,
-            servers: &self.servers,
-            unserved: &self.unserved,
-            vault: &self.store.vault,
-            units,
-            now: self.now(),
-        })
-    }
-
-    fn tell_supervisor(&mut self, look: Look) {
-        self.troubles.clear(&About::Look);
-        self.look_at = look.wake_at;
-        self.changes = look.changes;
-        for (service, replicas) in look.rollouts {
-            if self.applied.rollouts.get(&service) == Some(&replicas) {
-                continue;
-            }
-            if let Err(error) = applied::save_rollout(&self.store.records, &service, &replicas) {
-                // What is not written down is not done: the next look tries again.
-                self.troubles.note(About::Look, chain(&error));
-                self.look_at = Some(self.now().steady.saturating_add(PERIOD));
-                return;
-            }
-            self.applied.rollouts.insert(service, replicas);
-        }
-        let told: BTreeMap<UnitId, model::Digest> =
-            look.wanted.iter().map(|wanted| (wanted.unit.id.clone(), wanted.unit.digest)).collect();
-        let completions_may_differ = look.wanted.iter().any(|wanted| wanted.unit.completed.is_some());
-        if told == self.told && !completions_may_differ {
-            return;
-        }
-        self.told = told;
-        self.supervisor.want(look.wanted);
     }
 
     /// The secrets that a unit receives when it is started, as notices.
@@ -348,7 +284,7 @@ impl Node {
         let read = |(secret, version): (&SecretName, &u32)| Notice {
             at,
             what: Happening::SecretRead { secret: secret.clone(), version: *version, unit: Some(unit.clone()) },
-            reason: format!("{unit} receives it as an environment variable"),
+            reason: "as an environment variable".to_owned(),
             evidence: Vec::new(),
         };
         release.into_iter().flat_map(|release| release.content.secrets.iter().map(read)).collect()
@@ -359,10 +295,10 @@ impl Node {
         if self.restarts.is_empty() {
             return;
         }
-        let (units, now) = (self.supervisor.snapshot(), self.now());
+        let units = self.supervisor.snapshot();
         let mut next = Vec::new();
         for (service, pending) in &mut self.restarts {
-            let Some(observed) = services::rollout::observe(service, &units, now) else { continue };
+            let Some(observed) = services::rollout::observe(service, &units) else { continue };
             pending
                 .retain(|(release, number)| observed.iter().any(|it| it.release == *release && it.number == *number));
             if let Some(key) = plan::rollout::next_restart(pending, &observed) {
@@ -423,7 +359,7 @@ impl Node {
 
     fn stop_everything(&mut self) {
         self.stopping = true;
-        self.told.clear();
+        self.told = Default::default();
         self.supervisor.stop_all();
     }
 
@@ -455,6 +391,7 @@ impl Node {
                 digest: release.map(|release| services::release::digest(&release.content).short()).unwrap_or_default(),
                 change: self.changes.get(name).cloned(),
                 restarting: self.restarts.contains_key(name),
+                held: self.troubles.of(&About::Hold(Subject::Service(name.clone()))).is_some(),
                 next_run: self.upcoming.get(name).and_then(|it| it.run_at),
                 last_run: self.last_run(name, units),
                 failed_run: self.failed_run(name),

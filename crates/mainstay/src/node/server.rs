@@ -1,9 +1,9 @@
 //! The kinds of data services behind one face. Start reading at [`Server`].
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::path::PathBuf;
 
+use model::cause::chain;
 use model::credential::Holder;
 use model::stack::{Postgres, Redis, Resource};
 use model::{CpuShare, Port, ResourceName, Timestamp};
@@ -140,21 +140,4 @@ pub(crate) fn holders(stack: &model::Stack) -> BTreeMap<ResourceName, Vec<Holder
         holders.insert(name.clone(), owner.into_iter().chain(services).collect());
     }
     holders
-}
-
-/// An error with what caused it, in one line.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    struct Chain<'a>(&'a dyn std::error::Error);
-    impl fmt::Display for Chain<'_> {
-        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            write!(f, "{}", self.0)?;
-            let mut next = self.0.source();
-            while let Some(cause) = next {
-                write!(f, ": {cause}")?;
-                next = cause.source();
-            }
-            Ok(())
-        }
-    }
-    Chain(error).to_string()
 }

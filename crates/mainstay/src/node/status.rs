@@ -57,6 +57,8 @@ pub(crate) struct ReleaseView {
     pub(crate) change: Option<String>,
     /// Whether replicas are still to be restarted.
     pub(crate) restarting: bool,
+    /// Whether nothing of it can be started, because it cannot be told how it is to run.
+    pub(crate) held: bool,
     /// When a scheduled service runs next.
     pub(crate) next_run: Option<Timestamp>,
     /// How the last run ended.
@@ -126,6 +128,7 @@ fn service_state(scheduled: bool, wanted: u32, ready: u32, view: &ReleaseView, u
         units.iter().any(|unit| matches!(&unit.unit, UnitId::Replica(_, of, _) if Some(*of) != view.release));
     match () {
         () if scheduled => "scheduled",
+        () if view.held => "held",
         () if any(&[State::CrashLoop, State::Failed]) && old_runs => "held",
         () if any(&[State::CrashLoop, State::Failed]) => "failing",
         () if old_runs || view.change.is_some() || view.restarting => "changing",
@@ -173,7 +176,7 @@ fn absent_unit() -> UnitBody {
 fn unit_body(from: &Sources<'_>, unit: &UnitStatus) -> UnitBody {
     UnitBody {
         state: state_word(unit.state).to_owned(),
-        since: Some(shown_since(unit)),
+        since: Some(from.now.wall_of(shown_since(unit))),
         pid: unit.pid,
         address: unit.address.as_ref().map(ToString::to_string),
         memory: unit.pid.and_then(|pid| (from.memory)(Memory::Unit(&unit.unit, pid))),
@@ -184,7 +187,7 @@ fn unit_body(from: &Sources<'_>, unit: &UnitStatus) -> UnitBody {
 
 /// Since when a unit is as it is. For one that is ready that is since it was started: a node that takes it
 /// over finds it ready, and nothing about it is new.
-fn shown_since(unit: &UnitStatus) -> Timestamp {
+fn shown_since(unit: &UnitStatus) -> Duration {
     match (unit.state, unit.started) {
         (State::Ready, Some(started)) => started,
         _ => unit.since,
@@ -218,7 +221,8 @@ fn note(unit: &UnitStatus, now: Now) -> Option<String> {
         return trouble;
     }
     let waiting = unit.waiting.as_ref().map(|waiting| waiting_text(waiting, now));
-    let failure = unit.last_failure.as_ref().filter(|_| tells_of_now(unit)).map(|failure| failure.what.to_string());
+    let failure =
+        unit.last_failure.as_ref().filter(|_| tells_of_now(unit, now)).map(|failure| failure.what.to_string());
     match (trouble.or(failure), waiting) {
         (Some(what), Some(waiting)) if says_when(unit.waiting.as_ref()) => Some(format!("{what}; {waiting}")),
         (what, waiting) => what.or(waiting),
@@ -226,13 +230,14 @@ fn note(unit: &UnitStatus, now: Now) -> Option<String> {
 }
 
 /// Whether the last failure says how a unit stands now, rather than what is behind it.
-fn tells_of_now(unit: &UnitStatus) -> bool {
+fn tells_of_now(unit: &UnitStatus, now: Now) -> bool {
     match unit.state {
         State::Unready | State::BackingOff | State::CrashLoop | State::Failed => true,
         // Since it was started, its readiness probe has been answered with a no.
-        State::Starting => {
-            unit.last_failure.as_ref().is_some_and(|failure| unit.started.is_some_and(|at| at <= failure.at))
-        }
+        State::Starting => unit
+            .last_failure
+            .as_ref()
+            .is_some_and(|failure| unit.started.is_some_and(|at| now.wall_of(at) <= failure.at)),
         _ => false,
     }
 }
@@ -256,6 +261,7 @@ fn waiting_text(waiting: &WaitingOn, now: Now) -> String {
         WaitingOn::Readiness => "does not answer its readiness probe yet".to_owned(),
         WaitingOn::Dependent(unit) => format!("waits for {unit}, which needs it, to stop"),
         WaitingOn::StopBy(until) => format!("is stopping; killed in {}", left(until)),
+        WaitingOn::Hold => "is held: how it is to run cannot be told now".to_owned(),
         WaitingOn::Someone => "failed, and is not tried again by itself".to_owned(),
     }
 }
@@ -266,7 +272,7 @@ const SLOW_START: Duration = Duration::from_secs(30);
 fn unit_problem(unit: &UnitStatus, now: Now) -> Option<String> {
     let serious = unit.trouble.is_some()
         || matches!(unit.state, State::CrashLoop | State::BackingOff | State::Failed | State::Unready)
-        || unit.state == State::Starting && now.wall.since(unit.since) >= SLOW_START;
+        || unit.state == State::Starting && now.steady.saturating_sub(unit.since) >= SLOW_START;
     if !serious || !unit.wanted {
         return None;
     }

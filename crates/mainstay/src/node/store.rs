@@ -1,20 +1,21 @@
 //! What one environment has written down: records, journal and vault, held together under the lock of the
-//! state directory. Start reading at [`Store::open`].
+//! state directory. Start reading at [`Store::open`]; secrets are changed through [`super::secret_changes`].
 //!
 //! The node holds one for its life; a command that needs secrets while no node runs opens one for itself.
 
 use std::path::PathBuf;
 
-use model::credential::SecretPath;
 use model::event::Evidence;
-use model::{Actor, EntryId, Happening, SecretName, Timestamp};
+use model::{Actor, EntryId, Happening, Timestamp};
 use sys::journal::{Draft, Journal, JournalError};
 use sys::lock::{Lock, LockError};
 use sys::records::{Records, RecordsError, Stored};
-use vault::{Generation, KeyFile, KeyFileError, OpenError, ReadError, SecretValue, SecretVersion, Vault, WriteError};
+use vault::{Generation, KeyFile, KeyFileError, OpenError, ReadError, Vault};
 
 use super::causes::Causes;
 use super::layout::{Layout, LayoutError};
+use super::place::StatePlace;
+use super::secret_changes::SecretError;
 
 /// The name of the lock's file.
 pub(crate) const LOCK: &str = "lock";
@@ -64,29 +65,15 @@ pub(crate) enum StoreError {
     /// The vault cannot be read.
     #[error(transparent)]
     VaultRead(#[from] ReadError),
-}
-
-/// A change of a secret failed.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum SecretError {
-    /// The vault refused.
+    /// A change of secrets that was cut off cannot be brought to its end.
     #[error(transparent)]
-    Write(#[from] WriteError),
-    /// The vault cannot be read.
-    #[error(transparent)]
-    Read(#[from] ReadError),
-    /// It could not be journaled. A value that was to be read is not given then; a change is made all the same.
-    #[error(transparent)]
-    Journal(#[from] JournalError),
-    /// The vault's generation could not be recorded.
-    #[error(transparent)]
-    Records(#[from] RecordsError),
+    SecretChange(#[from] SecretError),
 }
 
 /// The newest generation of the vault that was seen: an older vault is a copy that somebody put back.
 #[derive(Debug, serde::Serialize, serde::Deserialize)]
-struct SeenVault {
-    generation: Generation,
+pub(super) struct SeenVault {
+    pub(super) generation: Generation,
 }
 
 impl Stored for SeenVault {
@@ -99,13 +86,21 @@ impl Store {
     pub(crate) fn open(layout: Layout) -> Result<Self, StoreError> {
         layout.make_state()?;
         let lock = Lock::take(layout.state(), LOCK)?;
-        layout.make()?;
         let records = Records::open(&layout.records())?;
+        let recorded: Option<StatePlace> = records.get("")?;
+        layout.refuse_copy(recorded.as_ref())?;
+        layout.make()?;
         let journal = Journal::open(&layout.journal())?;
         let seen: Option<SeenVault> = records.get("")?;
         let vault = open_vault(&layout, seen.map(|seen| seen.generation))?;
         records.put("", &SeenVault { generation: vault.generation()? })?;
-        Ok(Self { _lock: lock, layout, records, journal, causes: Causes::default(), vault })
+        let place = StatePlace::of(layout.state());
+        if let Some(place) = place.filter(|place| recorded.as_ref() != Some(place)) {
+            records.put("", &place)?;
+        }
+        let mut store = Self { _lock: lock, layout, records, journal, causes: Causes::default(), vault };
+        store.finish_secret_change(sys::clock::now().wall)?;
+        Ok(store)
     }
 
     /// Writes one entry of the journal, with the one that led to it where that is known.
@@ -122,78 +117,6 @@ impl Store {
         let id = self.journal.append(at, draft)?;
         self.causes.note(id, &told);
         Ok(id)
-    }
-
-    /// A secret's value for a person; the read is journaled before the value is given.
-    pub(crate) fn read_secret(
-        &mut self,
-        at: Timestamp,
-        actor: &Actor,
-        name: &SecretName,
-        version: Option<u32>,
-    ) -> Result<Option<SecretValue>, SecretError> {
-        let found = self.vault.get(&SecretPath::Named(name.clone()), version.map(SecretVersion))?;
-        let Some((version, value)) = found else { return Ok(None) };
-        let what = Happening::SecretRead { secret: name.clone(), version: version.0, unit: None };
-        self.tell(at, actor, what, "a person asked for its value", Vec::new())?;
-        Ok(Some(value))
-    }
-
-    /// Gives several secrets a new version each, all or none.
-    pub(crate) fn set_secrets(
-        &mut self,
-        at: Timestamp,
-        actor: &Actor,
-        names: &[SecretName],
-        values: Vec<SecretValue>,
-        reason: &str,
-    ) -> Result<Vec<EntryId>, SecretError> {
-        let paths = names.iter().cloned().map(SecretPath::Named);
-        let versions = self.vault.set_all(&paths.zip(values).collect::<Vec<_>>(), at)?;
-        self.note_generation()?;
-        let mut entries = Vec::with_capacity(names.len());
-        for (name, version) in names.iter().zip(versions) {
-            let what = Happening::SecretSet { secret: name.clone(), version: version.0 };
-            entries.push(self.tell(at, actor, what, reason, Vec::new())?);
-        }
-        Ok(entries)
-    }
-
-    /// Removes a secret with all its versions; `None` when there is none.
-    pub(crate) fn remove_secret(
-        &mut self,
-        at: Timestamp,
-        actor: &Actor,
-        name: &SecretName,
-    ) -> Result<Option<EntryId>, SecretError> {
-        if !self.vault.remove(&SecretPath::Named(name.clone()))? {
-            return Ok(None);
-        }
-        self.note_generation()?;
-        let what = Happening::SecretRemoved { secret: name.clone() };
-        Ok(Some(self.tell(at, actor, what, "a person removed it", Vec::new())?))
-    }
-
-    /// Makes a secret or a credential of random bytes unless it is there; tells whether it was made.
-    pub(crate) fn ensure_generated(
-        &mut self,
-        at: Timestamp,
-        path: &SecretPath,
-        bytes: u32,
-    ) -> Result<bool, SecretError> {
-        let ensured = self.vault.ensure_generated(path, bytes, at)?;
-        if ensured.made {
-            self.note_generation()?;
-            if let SecretPath::Named(secret) = path {
-                let what = Happening::SecretSet { secret: secret.clone(), version: ensured.version.0 };
-                self.tell(at, &Actor::Node, what, "the file asks for a generated value", Vec::new())?;
-            }
-        }
-        Ok(ensured.made)
-    }
-
-    fn note_generation(&self) -> Result<(), SecretError> {
-        Ok(self.records.put("", &SeenVault { generation: self.vault.generation()? })?)
     }
 }
 

@@ -5,12 +5,15 @@
 use std::collections::BTreeMap;
 
 use model::ServiceName;
+use plan::change::Subject;
 
 /// What a trouble is about.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum About {
-    /// What is to run now cannot be told, or not be written down.
+    /// What is to run now cannot be written down.
     Look,
+    /// It cannot be told how a part of the stack is to run.
+    Hold(Subject),
     /// The schedule of a service, or a run of it.
     Runs(ServiceName),
     /// A new version of a secret has not reached the services that receive it.
@@ -34,6 +37,16 @@ impl Troubles {
         self.0.remove(about);
     }
 
+    /// Notes all that is held, and that nothing else is any more.
+    pub(crate) fn note_holds(&mut self, holds: impl IntoIterator<Item = (Subject, String)>) {
+        self.0.retain(|about, _| !matches!(about, About::Hold(_)));
+        let held = |(subject, why)| {
+            let what = format!("{subject} is held, so nothing of it is started or stopped: {why}");
+            (About::Hold(subject), what)
+        };
+        self.0.extend(holds.into_iter().map(held));
+    }
+
     /// What is said about one thing.
     pub(crate) fn of(&self, about: &About) -> Option<&str> {
         self.0.get(about).map(String::as_str)
@@ -43,7 +56,7 @@ impl Troubles {
     pub(crate) fn keep(&mut self, is_known: impl Fn(&ServiceName) -> bool) {
         self.0.retain(|about, _| match about {
             About::Runs(service) => is_known(service),
-            About::Look | About::NewSecret | About::Remains => true,
+            About::Look | About::Hold(_) | About::NewSecret | About::Remains => true,
         });
     }
 
@@ -66,6 +79,18 @@ mod tests {
         assert_eq!(troubles.texts().collect::<Vec<_>>(), ["still blind", "refused"]);
         troubles.clear(&About::Look);
         assert_eq!((troubles.of(&About::Look), troubles.of(&About::NewSecret)), (None, Some("refused")));
+    }
+
+    #[test]
+    fn what_is_held_no_more_is_not_told_any_more() {
+        let mut troubles = Troubles::default();
+        let web = Subject::Service("web".parse().unwrap());
+        troubles.note(About::Look, "blind".to_owned());
+        troubles.note_holds([(web.clone(), "KEY is gone".to_owned())]);
+        let told = "service web is held, so nothing of it is started or stopped: KEY is gone";
+        assert_eq!(troubles.of(&About::Hold(web)), Some(told));
+        troubles.note_holds([]);
+        assert_eq!(troubles.texts().collect::<Vec<_>>(), ["blind"]);
     }
 
     #[test]

@@ -18,6 +18,8 @@ use serde_json::{Value, json};
 pub(crate) const TARGETS: &str = "targets.json";
 /// How each report begins.
 pub(crate) const REPORT: &str = "ATTACK ";
+/// The last report of [`lurker`].
+pub(crate) const LURKED: &str = "end";
 /// Set in the process that tries the control API once more, as nobody's child.
 const ORPHAN: &str = "ATTACK_AS_ORPHAN";
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -44,6 +46,19 @@ fn attacker() {
     for (name, pid) in targets["processes"].as_object().unwrap() {
         signal(name, i32::try_from(pid.as_i64().unwrap()).unwrap());
     }
+}
+
+/// Not a test of its own: a replica that looks into the release hook of its own service.
+#[test]
+fn lurker() {
+    let Ok(text) = fs::read_to_string(TARGETS) else { return };
+    let targets: Value = serde_json::from_str(&text).unwrap();
+    report("own environment", fs::read("/proc/self/environ").map_err(words).and_then(|bytes| full(&bytes)));
+    let hook = i32::try_from(targets["hook"].as_i64().unwrap()).unwrap();
+    look_into("the hook", hook);
+    let home = Path::new(targets["home"].as_str().unwrap());
+    report("plant in the hook's home", fs::write(home.join(".psqlrc"), "x").map_err(words).map(|()| "written".into()));
+    report(LURKED, Err("done".to_owned()));
 }
 
 fn report(attack: &str, outcome: Result<String, String>) {

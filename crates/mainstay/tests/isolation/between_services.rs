@@ -36,7 +36,7 @@ secrets:
 ";
 
 /// What the attacker reports of each try.
-type Reports = BTreeMap<String, (bool, String)>;
+pub(crate) type Reports = BTreeMap<String, (bool, String)>;
 
 /// What it must be able to do.
 const OWN: [&str; 5] = ["own environment", "own memory", "own child's signals", "own volume", "postgres: own database"];
@@ -79,7 +79,8 @@ fn check(world: &World, isolation: &str, given: impl Fn(&str) -> bool) -> Report
     reports
 }
 
-fn read(out: &str) -> Reports {
+/// The reports in what an attacker printed.
+pub(crate) fn read(out: &str) -> Reports {
     let lines = out.lines().filter_map(|line| line.strip_prefix(REPORT));
     let report = |line: &str| {
         let line: Value = serde_json::from_str(line).unwrap();
@@ -172,7 +173,7 @@ fn as_a_plain_user_by_landlock_alone() {
 }
 
 /// Whether the stack's user is given namespaces.
-fn namespaces_for(world: &World) -> bool {
+pub(crate) fn namespaces_for(world: &World) -> bool {
     let mut command = Command::new("unshare");
     command.args(["--user", "--map-current-user", "--mount", "true"]).current_dir(&world.folder);
     if let Some(uid) = plain_user() {

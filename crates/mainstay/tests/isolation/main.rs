@@ -1,6 +1,6 @@
 //! What a service can get at that is not its own, tried from inside one; and where a secret's value turns up.
 //!
-//! Start reading at [`between_services`], which starts a stack and runs [`attack`] in it, then [`canary`]. The stack
+//! Start reading at [`between_services`], which starts a stack and runs [`attack`] in it, then [`hook`] and [`canary`]. The stack
 //! runs as root, as a plain user, and as a plain user without namespaces, if this test runs as root; else as
 //! its user alone.
 
@@ -11,6 +11,7 @@ mod attack;
 
 mod between_services;
 mod canary;
+mod hook;
 
 #[path = "../survival/processes.rs"]
 mod processes;

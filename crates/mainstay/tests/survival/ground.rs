@@ -1,6 +1,5 @@
 //! What the machine does to a stack: restarts, other processes with the same numbers, full disks, dead readers.
-//!
-//! A clock that is stepped is not among it: the machine's clock is everybody's, and the simulated world steps its own.
+//! A clock that is set has a file of its own, [`clock`](crate::clock).
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -1,8 +1,9 @@
 //! The built program on real PostgreSQL and Redis, and what is left after anything of it was killed.
 //!
-//! Start reading at [`world`], which is what every test stands on; then [`kills`], [`ground`] (what the machine does to
-//! a stack), [`steps`] (the node killed at each of its steps) and [`changes`] (what people do). Nothing here knows
-//! the program's insides: it reads what the commands print, the journal's files and the process table.
+//! Start reading at [`world`], which is what every test stands on; then [`kills`], [`ground`] and [`clock`] (what the
+//! machine does to a stack), [`steps`] (the node killed at each of its steps), [`changes`] (what people do) and
+//! [`applying`] (what a file does to a stack in each state). Nothing here knows the program's insides: it reads what the commands print, the
+//! journal's files and the process table.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 #![expect(clippy::print_stdout, reason = "how long each recovery took is part of what these tests show")]
@@ -12,8 +13,12 @@ mod world;
 mod processes;
 mod site;
 
+mod applying;
 mod changes;
+mod clock;
+mod copies;
 mod ground;
 mod kills;
 mod plain_user;
+mod secrets;
 mod steps;

@@ -8,6 +8,8 @@ use std::path::Path;
 use std::process::{Child, Command};
 use std::time::Duration;
 
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+
 use crate::processes::{self, Process};
 use crate::site::{FILE, addresses, note, page};
 use crate::world::{Ran, World, ended, pid_of, steady, tell};
@@ -38,6 +40,11 @@ impl Killed {
             }
         }
     }
+}
+
+/// Runs a command and kills the node at the n-th new entry; whether there was one before the command's end.
+pub(crate) fn killed_at(world: &World, n: u64, arguments: &[&str]) -> bool {
+    Killed::at(world, n, arguments).is_ok()
 }
 
 /// Whether the entry came before the command's end, and the node is dead.
@@ -84,14 +91,17 @@ fn stopped(name: &str) -> World {
     world
 }
 
-/// Puts the state directory back to how the copy has it.
+/// Puts the state directory back to how the copy has it. There is one at every moment: the user ids of one that is
+/// gone are given to other stacks.
 fn restore(world: &World) {
-    std::fs::remove_dir_all(&world.state).unwrap();
-    copy(&world.folder.join("copy"), &world.state);
+    let fresh = world.folder.join("fresh");
+    copy(&world.folder.join("copy"), &fresh);
+    renameat_with(CWD, &fresh, CWD, &world.state, RenameFlags::EXCHANGE).unwrap();
+    std::fs::remove_dir_all(&fresh).unwrap();
 }
 
 /// Goes through the steps of something, until one run has no n-th entry. Says how many there were.
-fn each_step(what: &str, try_step: impl Fn(u64) -> bool) {
+pub(crate) fn each_step(what: &str, try_step: impl Fn(u64) -> bool) {
     let begun = steady();
     let steps = (1..STEPS_MAX).take_while(|n| try_step(*n)).count();
     tell(format!("{what}: killed at each of {steps} steps"), steady().saturating_sub(begun));

@@ -2,6 +2,7 @@
 //!
 //! Start reading at [`World`]. Whatever a test does, also when it fails, nothing of its folder runs afterwards.
 
+use std::ffi::OsString;
 use std::fmt::Display;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
@@ -44,6 +45,8 @@ pub(crate) struct World {
     pub(crate) socket: PathBuf,
     /// As whom its commands run; as this process when absent.
     uid: Option<u32>,
+    /// The program that its commands are run through, and that program's own words; none for the commands themselves.
+    through: Vec<String>,
 }
 
 impl World {
@@ -60,7 +63,8 @@ impl World {
         fs::create_dir(&folder).unwrap();
         fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).unwrap();
         let folder = folder.canonicalize().unwrap();
-        let mut world = Self { state: folder.join(".mainstay"), socket: PathBuf::new(), folder, uid };
+        let mut world =
+            Self { state: folder.join(".mainstay"), socket: PathBuf::new(), folder, uid, through: Vec::new() };
         for part in ["bin", "home", "run"] {
             fs::create_dir(world.folder.join(part)).unwrap();
             chown(world.folder.join(part), uid, uid).unwrap();
@@ -86,6 +90,11 @@ impl World {
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
     }
 
+    /// From now on commands are run by these words, which they follow.
+    pub(crate) fn run_through<'a>(&mut self, words: impl IntoIterator<Item = &'a str>) {
+        self.through = words.into_iter().map(str::to_owned).collect();
+    }
+
     fn program(&self) -> PathBuf {
         self.folder.join("bin/mainstay")
     }
@@ -98,8 +107,9 @@ impl World {
     }
 
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(self.program());
-        command.args(arguments).current_dir(&self.folder).env_clear().stdin(Stdio::null());
+        let mut words = self.through.iter().map(OsString::from).chain([self.program().into()]);
+        let mut command = Command::new(words.next().unwrap());
+        command.args(words).args(arguments).current_dir(&self.folder).env_clear().stdin(Stdio::null());
         command.env("PATH", SEARCH_PATH).env("HOME", self.folder.join("home"));
         command.env("XDG_RUNTIME_DIR", self.folder.join("run"));
         command.env("MAINSTAY_STATE", &self.state).env("MAINSTAY_KEY_FILE", self.folder.join("home/vault.key"));

@@ -4,9 +4,9 @@ use std::fmt;
 use std::path::PathBuf;
 
 use model::stack::{Limits, Resource, Rollout, Service};
-use model::{ReleaseNumber, ResourceName, ServiceName, TimeZoneName};
+use model::{ReleaseNumber, ResourceName, ServiceName, TimeZoneName, UnitId};
 
-use super::RunningService;
+use super::{Action, Condition, RunningService};
 use crate::release::{Change, Command, Content, InPlace, Program};
 
 /// One thing to know about a step.
@@ -91,18 +91,24 @@ pub enum Note {
         /// Where.
         folder: PathBuf,
     },
-    /// A resource stops and its data stays.
+    /// A resource is no longer wanted and its data stays.
     DataStays {
         /// Where.
         folder: PathBuf,
+        /// Whether it runs until then.
+        stops: bool,
     },
-    /// A service stops.
+    /// A service is no longer wanted.
     ServiceStops {
         /// Its release.
         release: ReleaseNumber,
-        /// How many replicas.
+        /// How many replicas stop; none when it does not run anyway.
         replicas: u32,
     },
+    /// It is on its way down before it starts.
+    StillStopping,
+    /// These failed, and are tried again at once.
+    TriedAgain(Vec<UnitId>),
 }
 
 /// What a resource is and how it is sized.
@@ -171,6 +177,15 @@ pub(super) fn shape_of(running: &RunningService, zone: &TimeZoneName) -> Box<Not
     })
 }
 
+/// What its condition means for what is done to a subject.
+pub(super) fn of_condition(action: Action, condition: Option<&Condition>) -> Option<Note> {
+    match (action, condition) {
+        (Action::Start, Some(Condition::Stopping)) => Some(Note::StillStopping),
+        (Action::Retry, Some(Condition::Failing(units))) => Some(Note::TriedAgain(units.clone())),
+        _ => None,
+    }
+}
+
 /// What comes before a service's start.
 pub(super) fn of_start(service: &Service) -> Vec<Note> {
     let waits = !(service.uses.is_empty() && service.needs.is_empty());
@@ -237,10 +252,16 @@ impl fmt::Display for Note {
             Note::Setting { key, from, to } => write!(f, "{key} {from} → {to}"),
             Note::ResourceRestarts => f.write_str("it restarts: what uses it reconnects"),
             Note::TakesDataBack { folder } => write!(f, "with the data that is still in {}", folder.display()),
-            Note::DataStays { folder } => write!(f, "it stops; its data stays in {}", folder.display()),
+            Note::DataStays { folder, stops: true } => write!(f, "it stops; its data stays in {}", folder.display()),
+            Note::DataStays { folder, stops: false } => write!(f, "its data stays in {}", folder.display()),
+            Note::ServiceStops { release, replicas: 0 } => {
+                write!(f, "release {release} goes; its logs and volumes stay")
+            }
             Note::ServiceStops { release, replicas } => {
                 write!(f, "release {release} stops ({}); its logs and volumes stay", Note::Replicas(*replicas))
             }
+            Note::StillStopping => f.write_str("it is being stopped; it starts once that is done"),
+            Note::TriedAgain(units) => write!(f, "waiting after a failure, and tried at once: {}", listed(units)),
         }
     }
 }

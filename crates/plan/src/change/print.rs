@@ -2,12 +2,13 @@
 
 use std::fmt;
 
-use super::{Action, ChangePlan, Step, Subject};
+use super::{Action, ChangePlan, Step, Subject, Warning};
 use crate::objectives::{Promise, Reserved, Standing};
 
-const GROUPS: [(Action, &str); 6] = [
+const GROUPS: [(Action, &str); 7] = [
     (Action::Create, "will create"),
     (Action::Start, "will start"),
+    (Action::Retry, "will try again"),
     (Action::Replace, "will replace"),
     (Action::Change, "will change"),
     (Action::Remove, "will remove"),
@@ -38,6 +39,9 @@ impl fmt::Display for ChangePlan {
             (false, false, true) => {
                 writeln!(f, "\nNothing is started or stopped: what else the file says now counts from here on.")
             }
+            (false, false, false) if self.warnings.contains(&Warning::NoNode) => {
+                writeln!(f, "\nEverything is as the file says, except that no node runs.")
+            }
             (false, false, false) => writeln!(f, "\nNothing to do: everything is as the file says."),
         }
     }
@@ -48,7 +52,7 @@ fn write_step(f: &mut fmt::Formatter<'_>, step: &Step, width: usize) -> fmt::Res
     let notes: Vec<String> = step.notes.iter().map(ToString::to_string).collect();
     let (summary, rest) = notes.split_at(notes.len().min(2));
     writeln!(f, "  {:width$}  {}", step.subject.name(), summary.join(", "))?;
-    if matches!(step.action, Action::Keep | Action::Start) {
+    if step.action == Action::Keep {
         return Ok(());
     }
     rest.iter().try_for_each(|note| writeln!(f, "  {:width$}  {note}", ""))
@@ -124,6 +128,7 @@ impl fmt::Display for Action {
         f.pad(match self {
             Action::Create => "create",
             Action::Start => "start",
+            Action::Retry => "retry",
             Action::Replace => "replace",
             Action::Change => "change",
             Action::Remove => "remove",

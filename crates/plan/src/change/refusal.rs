@@ -73,6 +73,8 @@ pub enum Warning {
         /// Why.
         reason: String,
     },
+    /// What is kept has no node that looks after it.
+    NoNode,
 }
 
 /// Everything that cannot be honoured, the objectives aside.
@@ -185,6 +187,9 @@ impl fmt::Display for Warning {
             Warning::NoLimits { services, reason } => {
                 write!(f, "{} runs without its limits: {reason}", names(services))
             }
+            Warning::NoNode => f.write_str(
+                "no node runs: until `mainstay up` starts one, nothing that ends is started again and no job runs",
+            ),
         }
     }
 }

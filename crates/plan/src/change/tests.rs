@@ -7,7 +7,7 @@ use model::{ReleaseNumber, Stack};
 use proptest::prelude::{Strategy, prop, proptest};
 use proptest::prop_assert_eq;
 
-use super::{Abilities, ChangePlan, Desired, Running, RunningResource, RunningService, decide};
+use super::{Abilities, ChangePlan, Condition, Desired, Running, RunningResource, RunningService, Subject, decide};
 use crate::lint::lint;
 use crate::objectives::derive;
 use crate::release::{self, InPlace, Program};
@@ -43,7 +43,7 @@ pub(crate) fn running(before: &Stack) -> Running {
     Running {
         services: before.services.iter().map(service).collect(),
         resources: before.resources.iter().map(resource).collect(),
-        stopped: BTreeSet::new(),
+        ..Running::default()
     }
 }
 
@@ -358,7 +358,7 @@ fn a_contradiction_refuses_unless_advisory() {
         promise,
         &able(),
         &expect![[r#"
-        refused: no data of db leaves this machine, so an RPO of 15m cannot be met when it is lost (objectives.recovery.rpo): add a `backups` section with a place under `to`, or remove `rpo`
+        refused: no data of db leaves this machine, so an RPO of 15m cannot be met when it is lost (objectives.recovery.rpo): remove `rpo`: this version copies no data off the machine yet
     "#]],
     );
     check_refusals(
@@ -366,7 +366,7 @@ fn a_contradiction_refuses_unless_advisory() {
         &format!("advisory\n{promise}"),
         &able(),
         &expect![[r#"
-        warning: no data of db leaves this machine, so an RPO of 15m cannot be met when it is lost (objectives.recovery.rpo): add a `backups` section with a place under `to`, or remove `rpo`
+        warning: no data of db leaves this machine, so an RPO of 15m cannot be met when it is lost (objectives.recovery.rpo): remove `rpo`: this version copies no data off the machine yet
     "#]],
     );
     let after = stack(promise);
@@ -385,7 +385,7 @@ fn a_contradiction_refuses_unless_advisory() {
           256MiB of 8GiB memory
 
         this cannot be carried out
-          - no data of db leaves this machine, so an RPO of 15m cannot be met when it is lost (objectives.recovery.rpo): add a `backups` section with a place under `to`, or remove `rpo`
+          - no data of db leaves this machine, so an RPO of 15m cannot be met when it is lost (objectives.recovery.rpo): remove `rpo`: this version copies no data off the machine yet
 
         Nothing is changed until that is mended.
     "#]].assert_eq(&plan(&stack(""), &Running::default(), &after, &able()).to_string());
@@ -432,8 +432,8 @@ proptest! {
 fn what_was_stopped_is_started_as_it_was() {
     let shop = stack(SHOP);
     let mut running = running(&shop);
-    running.stopped.insert(super::Subject::Resource("db".parse().unwrap()));
-    running.stopped.insert(super::Subject::Service("api".parse().unwrap()));
+    running.conditions.insert(resource("db"), Condition::Gone);
+    running.conditions.insert(service("api"), Condition::Gone);
     let plan = plan(&shop, &running, &shop, &able());
     assert!(plan.changes_anything());
     let text = plan.to_string();
@@ -444,6 +444,7 @@ fn what_was_stopped_is_started_as_it_was() {
         will start
           db       PostgreSQL 15, sized to 512MiB of memory
           api      release 3, 2 replicas
+                   at most 256MiB of memory per replica
 
         will keep
           cache    Redis, at most 64MiB of data, then keys are evicted (allkeys-lru)
@@ -463,4 +464,121 @@ fn what_was_stopped_is_started_as_it_was() {
         reserved of the server (limits of services, memory of resources)
           1GiB of 8GiB memory"#]]
     .assert_eq(&steps.join("\n"));
+}
+
+fn service(name: &str) -> Subject {
+    Subject::Service(name.parse().unwrap())
+}
+
+fn resource(name: &str) -> Subject {
+    Subject::Resource(name.parse().unwrap())
+}
+
+/// The plan from `before`, as it stands by `conditions`, to `after`.
+fn check_standing(before: &str, conditions: &[(Subject, Condition)], after: &str, expected: &Expect) {
+    let (before, after) = (stack(before), stack(after));
+    let running = Running { conditions: conditions.iter().cloned().collect(), ..running(&before) };
+    let plan = plan(&before, &running, &after, &able());
+    assert!(plan.changes_anything());
+    expected.assert_eq(&plan.to_string());
+}
+
+#[test]
+fn what_is_down_is_started_as_the_file_says_now_and_nothing_is_replaced() {
+    check_standing(
+        "service api port=auto replicas=2\nservice web replicas=1\nservice old uses=db\nresource db postgres\nresource cache redis memory=64MiB",
+        &[
+            (service("api"), Condition::Gone),
+            (service("web"), Condition::Gone),
+            (service("old"), Condition::Gone),
+            (resource("db"), Condition::Gone),
+            (resource("cache"), Condition::Gone),
+        ],
+        "service api port=auto replicas=2 memory=64MiB uses=cache\nservice web replicas=3\nresource cache redis memory=32MiB",
+        &expect![[r#"
+            Plan for shop (production)
+
+            will start
+              cache  Redis, at most 32MiB of data, then writes fail (noeviction)
+                     memory 64MiB → 32MiB
+              api    release 3 → 4: connection to cache, other limits, 2 replicas
+                     starts when cache can be used
+                     at most 64MiB of memory per replica
+              web    1 replica → 3 replicas
+
+            will remove
+              old    release 3 goes; its logs and volumes stay
+              db     its data stays in /var/lib/mainstay/resources/db
+
+            reserved of the server (limits of services, memory of resources)
+              160MiB of 8GiB memory
+        "#]],
+    );
+}
+
+#[test]
+fn what_is_still_stopping_is_said_and_started() {
+    check_standing(
+        "service api uses=db\nservice web\nresource db postgres",
+        &[(service("api"), Condition::Stopping), (resource("db"), Condition::Stopping)],
+        "service api uses=db\nservice web\nresource db postgres",
+        &expect![[r#"
+            Plan for shop (production)
+
+            will start
+              db   PostgreSQL 15, sized to 256MiB of memory
+                   it is being stopped; it starts once that is done
+              api  release 3, 1 replica
+                   it is being stopped; it starts once that is done
+
+            will keep
+              web  release 3, 1 replica
+
+            reserved of the server (limits of services, memory of resources)
+              256MiB of 8GiB memory
+        "#]],
+    );
+}
+
+#[test]
+fn what_waits_after_a_failure_is_tried_again() {
+    let failing = Condition::Failing(vec!["api.3.release".parse().unwrap(), "api.3.2".parse().unwrap()]);
+    check_standing(
+        "service api replicas=2 release=./migrate\nservice web",
+        &[(service("api"), failing)],
+        "service api replicas=2 release=./migrate\nservice web",
+        &expect![[r#"
+            Plan for shop (production)
+
+            will try again
+              api  release 3, 2 replicas
+                   waiting after a failure, and tried at once: api.3.release, api.3.2
+
+            will keep
+              web  release 3, 1 replica
+        "#]],
+    );
+}
+
+#[test]
+fn what_no_node_looks_after_is_said() {
+    let shop = stack("service api\nservice job schedule=0_2_*_*_*");
+    let unattended = Running { unattended: true, ..running(&shop) };
+    let same = plan(&shop, &unattended, &shop, &able());
+    assert!(!same.changes_anything());
+    expect![[r#"
+        Plan for shop (production)
+
+        will keep
+          api  release 3, 1 replica
+          job  release 3, runs at "0 2 * * *" (UTC)
+
+        attention
+          - no node runs: until `mainstay up` starts one, nothing that ends is started again and no job runs
+
+        Everything is as the file says, except that no node runs.
+    "#]]
+    .assert_eq(&same.to_string());
+    let first = plan(&stack(""), &Running { unattended: true, ..Running::default() }, &shop, &able());
+    assert_eq!(first.warnings, [], "there is nothing yet to look after");
 }

@@ -128,6 +128,32 @@ fn creations_are_of_what_does_not_run() {
 }
 
 #[test]
+fn starts_are_of_what_is_down() {
+    check(
+        |steps| step(steps, "db").action = Action::Start,
+        &expect![[r#"
+        resource db must be started exactly when it is to stay up and is down
+    "#]],
+    );
+    let shop = stack("resource db postgres");
+    let mut running = running(&shop);
+    running.conditions.insert(resource(&"db".parse().unwrap()), Condition::Gone);
+    let derived = derive(&shop, machine());
+    let desired = Desired {
+        applied: None,
+        stack: &shop,
+        derived: &derived,
+        releases: &std::collections::BTreeMap::new(),
+        unset_secrets: &BTreeSet::new(),
+        abilities: &Abilities::default(),
+    };
+    let mut plan = decide(&desired, &running);
+    assert_eq!(lint(&plan, &shop, &running), []);
+    plan.steps[0].action = Action::Keep;
+    assert_eq!(lint(&plan, &shop, &running), [Flaw::LeftDown(resource(&"db".parse().unwrap()))]);
+}
+
+#[test]
 fn order_follows_use() {
     check(
         |steps| swap(steps, "db", "api"),

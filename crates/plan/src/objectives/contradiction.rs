@@ -224,7 +224,7 @@ impl Contradiction {
                 "say `port: auto`: each replica then listens on a port of its own".to_owned()
             }
             Impossibility::NothingLeaves { .. } => {
-                "add a `backups` section with a place under `to`, or remove `rpo`".to_owned()
+                "remove `rpo`: this version copies no data off the machine yet".to_owned()
             }
             Impossibility::RpoBelowLane { floor, .. } => format!("say `rpo: {}`", floor.span),
             Impossibility::TimeoutBelowLatency { within, .. } => format!("say `timeout: {within}` or longer"),

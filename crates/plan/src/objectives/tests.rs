@@ -167,7 +167,7 @@ fn an_rpo_needs_a_lane() {
         "rpo 15m\nresource db postgres\nresource store redis",
         &expect![[r#"
         error: objectives.recovery.rpo: no data of db, store leaves this machine, so an RPO of 15m cannot be met when it is lost
-          add a `backups` section with a place under `to`, or remove `rpo`
+          remove `rpo`: this version copies no data off the machine yet
     "#]],
     );
     check_contradictions("rpo 15m\nresource cache redis evict=allkeys-lru\nservice api", &expect![""]);
@@ -175,7 +175,7 @@ fn an_rpo_needs_a_lane() {
         "rpo 15m\nbackups 0\nresource db postgres",
         &expect![[r#"
         error: objectives.recovery.rpo: no data of db leaves this machine, so an RPO of 15m cannot be met when it is lost
-          add a `backups` section with a place under `to`, or remove `rpo`
+          remove `rpo`: this version copies no data off the machine yet
     "#]],
     );
     check_contradictions(

@@ -88,6 +88,8 @@ pub enum WaitingOn {
     StopBy(Duration),
     /// It ran once and failed; it is not tried again by itself.
     Someone,
+    /// Somebody who can tell again how it is to run.
+    Hold,
 }
 
 /// What is to happen next.
@@ -189,6 +191,7 @@ impl<E: AsRef<Standing>> View<'_, E> {
             return match self.saving(observed) {
                 Saving::Due => Turn::Act(Action::Save),
                 Saving::At(at) => Turn::Wait(WaitingOn::Trouble(at), Some(at)),
+                Saving::Done if standing.held => Turn::Wait(WaitingOn::Hold, None),
                 Saving::Done => Turn::Act(Action::Drop),
             };
         };
@@ -364,7 +367,7 @@ impl<E: AsRef<Standing>> View<'_, E> {
 
     fn stop_reason(&self, standing: &Standing) -> Option<StopReason> {
         let observed = &standing.observed;
-        if !self.circumstances.told {
+        if !self.circumstances.told || standing.held {
             return None;
         }
         match (&standing.wanted, &observed.running) {

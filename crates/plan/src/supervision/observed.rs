@@ -260,8 +260,13 @@ impl Observed {
         if matches!(self.phase, Phase::Seeking | Phase::Up) {
             self.stop_due = Some(StopReason::Asked);
         }
-        self.failures = Failures::default();
+        self.forgive();
         self.gave_up = None;
+    }
+
+    /// Earlier failures are no reason to wait any more.
+    pub fn forgive(&mut self) {
+        self.failures = Failures::default();
     }
 
     /// An attempt to start failed before there was a child.

@@ -41,7 +41,7 @@ fn unit(id: &str, digest: u8) -> Unit {
 fn down(unit: &Unit) -> Standing {
     let mut observed = Observed::unread(NOW);
     observed.enter(Phase::Down, NOW);
-    Standing { wanted: Some(unit.clone()), observed }
+    Standing { wanted: Some(unit.clone()), held: false, observed }
 }
 
 /// Up since 100 seconds, ready, and not asked again for five.
@@ -253,6 +253,47 @@ fn a_run_that_failed_waits_for_someone() {
     check(&[standing.clone()], &expect!["job.1.run.1 waits: Someone"]);
     standing.observed.ask_restart();
     check(&[standing], &expect!["job.1.run.1: Launch"]);
+}
+
+#[test]
+fn what_is_forgiven_starts_at_once_and_what_gave_up_does_not() {
+    let after_five_failures = |life| {
+        let mut hook = unit("api.1.release", 1);
+        hook.life = life;
+        let mut standing = down(&hook);
+        for _ in 0..5 {
+            standing.observed.start_failed(&hook, NOW);
+        }
+        standing.observed.unsaved = false;
+        standing
+    };
+    let mut hook = after_five_failures(Life::Once { retry: true });
+    assert!(hook.observed.failures.looping());
+    hook.observed.forgive();
+    check(&[hook], &expect!["api.1.release: Launch"]);
+    let mut run = after_five_failures(Life::Once { retry: false });
+    run.observed.gave_up = run.observed.failures_of;
+    run.observed.forgive();
+    check(&[run], &expect!["api.1.release waits: Someone"]);
+}
+
+#[test]
+fn what_is_held_is_neither_started_nor_stopped() {
+    let held = |standing: Standing| Standing { wanted: None, held: true, ..standing };
+    let mut ended = held(down(&unit("api.1.1", 1)));
+    ended.observed.running = Some(unit("api.1.1", 1));
+    check(&[ended], &expect!["api.1.1 waits: Hold"]);
+    let mut asked = held(up(&unit("api.1.1", 1)));
+    asked.observed.stop_due = Some(StopReason::Asked);
+    check(&[asked], &expect![""]);
+}
+
+#[test]
+fn what_is_held_keeps_nothing_that_it_needs_from_stopping() {
+    let mut api = unit("api.1.1", 1);
+    api.requires = [Requirement::Resource("db".parse().unwrap())].into();
+    let held = Standing { wanted: None, held: true, ..up(&api) };
+    check(&[held, Standing { wanted: None, ..up(&unit("db", 1)) }], &expect!["db: Stop(Unwanted)"]);
 }
 
 #[test]

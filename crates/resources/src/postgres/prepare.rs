@@ -9,12 +9,13 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 
-use model::Timestamp;
+use model::{Pid, Timestamp};
 use supervise::launch::UserIds;
+use sys::FolderIdentity;
 
 use super::{OPERATOR, Server, settings};
 use crate::certificate::{self, CertificateError};
-use crate::place::{Access, Place, PlaceError};
+use crate::place::{Access, Place, PlaceError, read_small};
 use crate::record::{self, Kind, RecordError};
 use crate::{Password, Passwords};
 
@@ -89,9 +90,9 @@ pub enum PrepareError {
         /// What it said.
         words: String,
     },
-    /// The work was cut off.
-    #[error("preparing was cut off")]
-    CutOff,
+    /// The work came to no end.
+    #[error("preparing gave no answer")]
+    CutOff(#[source] sys::tasks::Broken),
 }
 
 /// The file in which the server of a data directory writes its process id.
@@ -99,14 +100,20 @@ const LOCK_FILE: &str = "postmaster.pid";
 /// How the lock file beside a server's socket begins.
 const SOCKET: &str = ".s.PGSQL.";
 
-/// Removes the lock files of a server that was killed. A server refuses to start while the process id in them is
-/// taken: by the dead process itself as long as nobody has collected it, or by another that was started since.
-/// They stay while anything that lives works in the data directory, as all processes of a server do.
-fn remove_dead_locks(place: &Place) -> Result<(), PrepareError> {
+/// Removes lock files over which a server would stumble. It passes over one whose process is gone or another user's,
+/// after it has seen that the shared memory named there is unused; such a file is left for it to judge. It gives
+/// up on one that names any process of its own user: the dead server, as long as nobody has collected it, or a program
+/// that has its number now; and on one that is empty, as a loss of power leaves it. Those are removed, unless
+/// anything that lives works in the data directory, as all processes of a server do.
+///
+/// Neither sees a server in another process namespace: a data directory that two containers share can be started
+/// in both. The lock of the state directory is what keeps their nodes apart.
+fn remove_misleading_locks(place: &Place) -> Result<(), PrepareError> {
     let data = place.data();
-    let real = data.canonicalize().map_err(at("find", &data))?;
+    let identity = FolderIdentity::of(&data);
+    // Not by its path: in another mount namespace, or since it was moved, it has another.
     let works_there = |process: &sys::process::Seen| {
-        !process.zombie && fs::read_link(format!("/proc/{}/cwd", process.pid)).is_ok_and(|folder| folder == real)
+        !process.zombie && FolderIdentity::of(Path::new(&format!("/proc/{}/cwd", process.pid))) == identity
     };
     if sys::process::all().iter().any(works_there) {
         return Ok(());
@@ -120,12 +127,20 @@ fn remove_dead_locks(place: &Place) -> Result<(), PrepareError> {
         }
     }
     for lock in locks {
-        match fs::remove_file(&lock) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(at("remove", &lock)(error)),
-            _ => {}
+        if is_misleading(&lock)? {
+            sys::files::remove(&lock).map_err(PlaceError::File)?;
         }
     }
     Ok(())
+}
+
+/// Whether a lock file names no process, or one that is in the process table though no server works here.
+fn is_misleading(lock: &Path) -> Result<bool, PrepareError> {
+    let Some(bytes) = read_small(lock)? else { return Ok(false) };
+    let first = bytes.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    // A server that was started for one command writes the number with a minus sign.
+    let pid = std::str::from_utf8(first).ok().and_then(|text| text.trim().trim_start_matches('-').parse().ok());
+    Ok(pid.is_none_or(|pid| sys::process::look(Pid(pid)).is_some()))
 }
 
 fn at(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> PrepareError {
@@ -137,8 +152,8 @@ impl Server {
     /// Makes everything ready for a start. To be run before each; does what is missing.
     pub async fn prepare(&self, passwords: &Passwords, now: Timestamp) -> Result<(), PrepareError> {
         let (server, operator) = (self.clone(), passwords.operator.clone());
-        let work = tokio::task::spawn_blocking(move || server.prepare_blocking(&operator, now));
-        work.await.unwrap_or(Err(PrepareError::CutOff))
+        let work = sys::tasks::blocking(move || server.prepare_blocking(&operator, now));
+        work.await.map_err(PrepareError::CutOff)?
     }
 
     fn prepare_blocking(&self, operator: &Password, now: Timestamp) -> Result<(), PrepareError> {
@@ -159,7 +174,7 @@ impl Server {
                 None => self.make_data(operator)?,
             },
         }
-        remove_dead_locks(&self.place)?;
+        remove_misleading_locks(&self.place)?;
         record::note(&self.place, Kind::Postgres, now)?;
         certificate::prepare(&self.place, now)?;
         let config = self.place.config();
@@ -269,4 +284,76 @@ fn last_words(bytes: &[u8]) -> String {
     let from = bytes.len().saturating_sub(WORDS_BYTES_MAX);
     let text = String::from_utf8_lossy(bytes.get(from..).unwrap_or_default());
     text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A data directory of no server, with one lock file in it.
+    struct Ground(Place);
+
+    impl Ground {
+        fn new(name: &str) -> Self {
+            let folder = std::env::temp_dir().join(format!("mainstay-locks-{name}-{}", std::process::id()));
+            let place = Place { resource: "db".parse().unwrap(), sockets: folder.join("sockets"), folder, user: None };
+            fs::create_dir_all(place.data()).unwrap();
+            fs::create_dir(&place.sockets).unwrap();
+            Self(place)
+        }
+
+        /// Whether a lock file with this content is still there afterwards.
+        #[track_caller]
+        fn keeps(&self, content: &str) -> bool {
+            let locks = [self.0.data().join(LOCK_FILE), self.0.sockets.join(".s.PGSQL.5432.lock")];
+            locks.iter().for_each(|lock| fs::write(lock, content).unwrap());
+            remove_misleading_locks(&self.0).unwrap();
+            let [data, socket] = locks.map(|lock| lock.exists());
+            assert_eq!(data, socket);
+            data
+        }
+    }
+
+    impl Drop for Ground {
+        fn drop(&mut self) {
+            fs::remove_dir_all(&self.0.folder).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_lock_that_a_server_judges_rightly_stays() {
+        let ground = Ground::new("right");
+        let mut gone = Command::new("true").spawn().unwrap();
+        gone.wait().unwrap();
+        assert!(ground.keeps(&format!("{}\n/data\n", gone.id())));
+    }
+
+    #[test]
+    fn a_lock_with_the_number_of_another_process_or_of_none_goes() {
+        let ground = Ground::new("wrong");
+        assert!(!ground.keeps(&format!("{}\n/data\n", std::process::id())));
+        assert!(!ground.keeps(&format!("-{}\n/data\n", std::process::id())));
+        assert!(!ground.keeps(""));
+    }
+
+    #[test]
+    fn a_lock_of_a_dead_server_that_nobody_collected_goes() {
+        let ground = Ground::new("zombie");
+        let mut server = Command::new("sleep").arg("600").current_dir(ground.0.data()).spawn().unwrap();
+        let lock = format!("{}\n/data\n", server.id());
+        assert!(ground.keeps(&lock));
+        // Seen by what it is: also under another name.
+        let moved = ground.0.folder.with_extension("moved");
+        fs::rename(&ground.0.folder, &moved).unwrap();
+        let place = Place { folder: moved.clone(), sockets: moved.join("sockets"), ..ground.0.clone() };
+        remove_misleading_locks(&place).unwrap();
+        assert!(place.data().join(LOCK_FILE).exists());
+        fs::rename(&moved, &ground.0.folder).unwrap();
+        server.kill().unwrap();
+        while !sys::process::look(Pid(server.id())).unwrap().zombie {
+            std::thread::yield_now();
+        }
+        assert!(!ground.keeps(&lock));
+        server.wait().unwrap();
+    }
 }

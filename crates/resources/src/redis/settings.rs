@@ -5,14 +5,19 @@ use std::path::Path;
 
 use model::stack::Redis;
 
+use crate::installation::Product;
 use crate::place::{PlaceError, read_small};
 
 /// The name of the settings' file.
 pub(crate) const FILE_NAME: &str = "redis.conf";
 /// The name of the users' file.
 pub(crate) const USERS_FILE_NAME: &str = "users.acl";
+/// The folder of the append-only log, below the data directory.
+const LOG_FOLDER: &str = "appendonlydir";
 /// Lists the files of the append-only log, below the data directory.
 pub(crate) const MANIFEST: &str = "appendonlydir/appendonly.aof.manifest";
+/// How much of a snapshot's beginning is looked at; its server's version is what it names first.
+const SNAPSHOT_HEAD_BYTES: usize = 64;
 
 /// The settings' file. The port is an argument: the node chooses it at start.
 pub(crate) fn settings(spec: &Redis, data: &Path, config: &Path, socket: &Path) -> String {
@@ -73,6 +78,31 @@ pub(crate) fn has_log(data: &Path) -> Result<bool, PlaceError> {
     Ok(String::from_utf8_lossy(&manifest).lines().any(|line| line.starts_with("file ")))
 }
 
+/// Whose server wrote the log, by the name under which the snapshot that it begins with gives that server's version.
+pub(crate) fn product(data: &Path) -> Result<Option<Product>, PlaceError> {
+    let manifest = read_small(&data.join(MANIFEST))?.unwrap_or_default();
+    match base(&String::from_utf8_lossy(&manifest)) {
+        Some(name) => Ok(read_small(&data.join(LOG_FOLDER).join(name))?.and_then(|snapshot| writer(&snapshot))),
+        None => Ok(None),
+    }
+}
+
+/// The file that the manifest marks as the base of the log: `file NAME seq 1 type b`.
+fn base(manifest: &str) -> Option<&str> {
+    let line = manifest.lines().find(|line| line.starts_with("file ") && line.ends_with(" type b"))?;
+    line.split(' ').nth(1).filter(|name| !name.contains('/'))
+}
+
+fn writer(snapshot: &[u8]) -> Option<Product> {
+    let head = &snapshot[..snapshot.len().min(SNAPSHOT_HEAD_BYTES)];
+    let names = |key: &[u8]| head.windows(key.len()).any(|part| part == key);
+    match (names(b"redis-ver"), names(b"valkey-ver")) {
+        (true, false) => Some(Product::Redis),
+        (false, true) => Some(Product::Valkey),
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use expect_test::expect;
@@ -125,5 +155,16 @@ mod tests {
             stop-writes-on-bgsave-error yes
         "##]]
         .assert_eq(&text);
+    }
+
+    #[test]
+    fn the_log_tells_whose_it_is() {
+        let manifest = "file appendonly.aof.2.base.rdb seq 2 type b\nfile appendonly.aof.2.incr.aof seq 2 type i\n";
+        assert_eq!(base(manifest), Some("appendonly.aof.2.base.rdb"));
+        assert_eq!(base("file ../../key seq 1 type b\n"), None);
+        assert_eq!(base("file appendonly.aof.1.incr.aof seq 1 type i\n"), None);
+        assert_eq!(writer(b"REDIS0012\xfa\tredis-ver\x058.0.2\xfa"), Some(Product::Redis));
+        assert_eq!(writer(b"REDIS0011\xfa\nvalkey-ver\x058.1.1\xfa"), Some(Product::Valkey));
+        assert_eq!(writer(b"*2\r\n$6\r\nSELECT\r\n"), None);
     }
 }

@@ -1,6 +1,7 @@
 //! The environment of a unit, whole: nothing of the node's own gets in.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use model::{ReplicaNumber, VariableName};
 use supervise::launch::{EnvironmentValue, PORT_MARK};
@@ -18,13 +19,14 @@ impl Carriage<'_> {
         &self,
         connections: &BTreeMap<VariableName, EnvironmentValue>,
         replica: Option<ReplicaNumber>,
+        home: &Path,
     ) -> Result<BTreeMap<String, EnvironmentValue>, CarryError> {
         let content = &self.release.content;
         let mut all: BTreeMap<String, EnvironmentValue> = BTreeMap::new();
         let plain = |name: &str, value: &str| (name.to_owned(), EnvironmentValue::from(value.to_owned()));
         all.extend([
             plain("PATH", &self.place.search),
-            plain("HOME", &self.place.home.to_string_lossy()),
+            plain("HOME", &home.to_string_lossy()),
             plain("LANG", LANG),
             plain("TZ", content.timezone.as_str()),
         ]);

@@ -75,6 +75,7 @@ fn with<T>(record: &Record, limits: LimitsBy, see: impl FnOnce(&Carriage) -> T) 
         values: &values(),
         place: &place(),
         user: Some(UserIds { uid: 60_706, gid: 60_706 }),
+        hook: Some(HookApart { user: UserIds { uid: 60_706, gid: 60_707 }, home: "/state/volumes/api/.hook".into() }),
         limits,
     })
 }
@@ -87,7 +88,7 @@ fn described(wanted: &Wanted<()>) -> String {
         launch.environment.iter().map(|(name, value)| format!("  {name}={}\n", value.0.replace(PORT_MARK, "(chosen)")));
     let requires: Vec<String> = unit.requires.iter().map(|it| format!("{it:?}")).collect();
     [
-        format!("{} as {:?}\n", unit.id, launch.user.map(|it| it.uid)),
+        format!("{} as {}\n", unit.id, launch.user.map_or("the node".into(), |it| format!("{}:{}", it.uid, it.gid))),
         format!("in {}: {} {}\n", launch.folder.display(), launch.program.display(), launch.arguments.join(" ")),
         format!("requires {}\n", requires.join(" ")),
         format!("port {port:?}; ready {ready:?}; live {live:?}\n"),
@@ -111,7 +112,7 @@ fn a_replica() {
     check(
         |it| it.replica(ReplicaNumber(2)).unwrap(),
         &expect![[r#"
-        api.3.2 as Some(60706)
+        api.3.2 as 60706:60706
         in /srv/shop: /state/artefacts/abababababababababababababababababababababababababababababababab/api serve --verbose
         requires Resource("db") Service("auth") Success(api.3.release)
         port Chosen; ready Some(Http(UrlPath("/readyz"))); live Some(Command(["./api", "ping"]))
@@ -142,7 +143,7 @@ fn a_hook_owns_what_it_migrates() {
     check(
         |it| it.hook().unwrap().unwrap(),
         &expect![[r#"
-        api.3.release as Some(60706)
+        api.3.release as 60706:60707
         in /srv/shop: /state/artefacts/abababababababababababababababababababababababababababababababab/api migrate
         requires Resource("db")
         port Unused; ready None; live None
@@ -152,7 +153,7 @@ fn a_hook_owns_what_it_migrates() {
         memory Some("64MiB"), group Some(Unified("/sys/fs/cgroup/mainstay/k3j/api.3.release"))
           DB_URL=postgres://owner@db
           FILES=/state/volumes/api/files
-          HOME=/state/volumes/api
+          HOME=/state/volumes/api/.hook
           KEY=s3cret
           LANG=C.UTF-8
           LEVEL=debug
@@ -171,7 +172,7 @@ fn a_run_of_the_schedule_and_one_by_hand() {
     check(
         |it| it.run(RunNumber(17), None).unwrap(),
         &expect![[r#"
-        api.3.run.17 as Some(60706)
+        api.3.run.17 as 60706:60706
         in /srv/shop: /state/artefacts/abababababababababababababababababababababababababababababababab/api serve --verbose
         requires Resource("db") Service("auth") Success(api.3.release)
         port Unused; ready None; live None

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
 
+use model::cause::chain;
 use model::{ExitStatus, Pid};
 use rustix::process::{Signal, kill_process_group};
 
@@ -45,9 +46,7 @@ impl Commands {
                 self.running.insert(id, command);
                 None
             }
-            Err(error) => {
-                Some(Input::CommandEnded { command: id, code: None, output: super::host::with_sources(&error) })
-            }
+            Err(error) => Some(Input::CommandEnded { command: id, code: None, output: chain(&error) }),
         }
     }
 

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use model::{Digest, Exit, ExitStatus, ProcessIdentity, Timestamp, UnitId};
-use sys::Now;
+use sys::{FolderIdentity, Now};
 
 use crate::protocol::{ExitReport, Report, Request, VERSION};
 
@@ -124,6 +124,7 @@ pub enum Effect {
 pub struct Core {
     unit: UnitId,
     digest: Digest,
+    home: Option<FolderIdentity>,
     started: Timestamp,
     phase: Phase,
     stop: Option<Stop>,
@@ -155,11 +156,12 @@ struct Command {
 }
 
 impl Core {
-    /// A shim of this unit that is about to start its child.
-    pub fn new(unit: UnitId, digest: Digest, started: Timestamp) -> Self {
+    /// A shim of this unit that is about to start its child; `home` is the folder of units that it is in.
+    pub fn new(unit: UnitId, digest: Digest, home: Option<FolderIdentity>, started: Timestamp) -> Self {
         Self {
             unit,
             digest,
+            home,
             started,
             phase: Phase::Starting,
             stop: None,
@@ -266,6 +268,7 @@ impl Core {
             version: VERSION,
             unit: self.unit.clone(),
             digest: self.digest,
+            home: self.home,
             child: self.child().cloned(),
             started: self.started,
             exit,
@@ -389,7 +392,7 @@ mod tests {
     /// Steps a fresh core through inputs at given milliseconds and prints what it asks for.
     fn check(steps: &[(u64, Input)], expected: &Expect) {
         let zero: Timestamp = "2026-11-20T17:00:00Z".parse().unwrap();
-        let mut core = Core::new("api.3.1".parse().unwrap(), Digest([7; 32]), zero);
+        let mut core = Core::new("api.3.1".parse().unwrap(), Digest([7; 32]), None, zero);
         let mut text = String::new();
         for (millis, input) in steps {
             let steady = Duration::from_millis(*millis);
@@ -424,7 +427,7 @@ mod tests {
             &expect![[r#"
                 0: Started(ProcessIdentity { boot: BootId("b"), pid: Pid(10), started: 5 })
                 5: Connected(Client(1))
-                    Tell(Client(1), Hello { version: 1, unit: api.3.1, digest: 0707070707070707070707070707070707070707070707070707070707070707, child: Some(ProcessIdentity { boot: BootId("b"), pid: Pid(10), started: 5 }), started: 2026-11-20T17:00:00.000Z, exit: None })
+                    Tell(Client(1), Hello { version: 1, unit: api.3.1, digest: 0707070707070707070707070707070707070707070707070707070707070707, home: None, child: Some(ProcessIdentity { boot: BootId("b"), pid: Pid(10), started: 5 }), started: 2026-11-20T17:00:00.000Z, exit: None })
                 10: Exited { status: Code(3), note: None }
                     Kill(Everything)
                     Arm(60ms)
@@ -547,7 +550,7 @@ mod tests {
                     Record(ExitReport { exit: Exit { at: 2026-11-20T17:00:00.000Z, status: NotStarted }, note: Some("no such file"), last_lines: [] })
                     Arm(2s)
                 1000: Connected(Client(1))
-                    Tell(Client(1), Hello { version: 1, unit: api.3.1, digest: 0707070707070707070707070707070707070707070707070707070707070707, child: None, started: 2026-11-20T17:00:00.000Z, exit: Some(ExitReport { exit: Exit { at: 2026-11-20T17:00:00.000Z, status: NotStarted }, note: Some("no such file"), last_lines: [] }) })
+                    Tell(Client(1), Hello { version: 1, unit: api.3.1, digest: 0707070707070707070707070707070707070707070707070707070707070707, home: None, child: None, started: 2026-11-20T17:00:00.000Z, exit: Some(ExitReport { exit: Exit { at: 2026-11-20T17:00:00.000Z, status: NotStarted }, note: Some("no such file"), last_lines: [] }) })
                     Arm(2s)
                 1000: Recorded(false)
                     Arm(2s)
@@ -561,9 +564,9 @@ mod tests {
             &[(0, Input::Connected(Client(1))), (1, started())],
             &expect![[r#"
             0: Connected(Client(1))
-                Tell(Client(1), Hello { version: 1, unit: api.3.1, digest: 0707070707070707070707070707070707070707070707070707070707070707, child: None, started: 2026-11-20T17:00:00.000Z, exit: None })
+                Tell(Client(1), Hello { version: 1, unit: api.3.1, digest: 0707070707070707070707070707070707070707070707070707070707070707, home: None, child: None, started: 2026-11-20T17:00:00.000Z, exit: None })
             1: Started(ProcessIdentity { boot: BootId("b"), pid: Pid(10), started: 5 })
-                TellAll(Hello { version: 1, unit: api.3.1, digest: 0707070707070707070707070707070707070707070707070707070707070707, child: Some(ProcessIdentity { boot: BootId("b"), pid: Pid(10), started: 5 }), started: 2026-11-20T17:00:00.000Z, exit: None })
+                TellAll(Hello { version: 1, unit: api.3.1, digest: 0707070707070707070707070707070707070707070707070707070707070707, home: None, child: Some(ProcessIdentity { boot: BootId("b"), pid: Pid(10), started: 5 }), started: 2026-11-20T17:00:00.000Z, exit: None })
         "#]],
         );
     }
@@ -591,7 +594,7 @@ mod tests {
             &expect![[r#"
                 0: Started(ProcessIdentity { boot: BootId("b"), pid: Pid(10), started: 5 })
                 0: Connected(Client(1))
-                    Tell(Client(1), Hello { version: 1, unit: api.3.1, digest: 0707070707070707070707070707070707070707070707070707070707070707, child: Some(ProcessIdentity { boot: BootId("b"), pid: Pid(10), started: 5 }), started: 2026-11-20T17:00:00.000Z, exit: None })
+                    Tell(Client(1), Hello { version: 1, unit: api.3.1, digest: 0707070707070707070707070707070707070707070707070707070707070707, home: None, child: Some(ProcessIdentity { boot: BootId("b"), pid: Pid(10), started: 5 }), started: 2026-11-20T17:00:00.000Z, exit: None })
                 1: Asked(Client(1), Command { ticket: 1, words: ["true"], timeout_ms: 100 })
                     Run { command: CommandId(1), words: ["true"] }
                     Arm(101ms)

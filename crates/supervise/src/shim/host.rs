@@ -11,12 +11,13 @@ use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use model::cause::chain;
 use model::{ExitStatus, Pid};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Signal, kill_process_group};
 use sys::lock::Lock;
 use sys::process::reap::{CHILD_ENDED, Signals, collect};
-use sys::process::unit::{GROUPS_FILE, kill_members};
+use sys::process::unit::{GROUPS_FILE, home, kill_members, note_groups};
 
 use super::clients::Clients;
 use super::commands::Commands;
@@ -71,7 +72,7 @@ impl Host {
         let signals = Signals::take()?;
         let listener = sys::local_socket::listen(&folder, SOCKET_NAME)?;
         listener.set_nonblocking(true)?;
-        let core = Core::new(launch.unit.clone(), launch.digest, sys::clock::now().wall);
+        let core = Core::new(launch.unit.clone(), launch.digest, home(&folder), sys::clock::now().wall);
         Ok(Self {
             folder,
             launch,
@@ -117,7 +118,7 @@ impl Host {
         let log = Writer::open(self.launch.unit.clone(), self.launch.log.clone(), sys::clock::now())
             .map_err(|error| format!("cannot write its log in {}: {error}", self.launch.log.folder.display()))?;
         self.log = Some(log);
-        let boot = sys::clock::boot().map_err(|error| with_sources(&error))?;
+        let boot = sys::clock::boot().map_err(|error| chain(&error))?;
         let running = self.start_child()?;
         self.child = Some(running.pid);
         self.child_group = Some(running.pid);
@@ -129,22 +130,21 @@ impl Host {
     }
 
     fn start_child(&self) -> Result<Running, String> {
-        let group = Group::make(self.launch.control_group.as_ref(), &self.launch.limits)
-            .map_err(|error| with_sources(&error))?;
+        let group =
+            Group::make(self.launch.control_group.as_ref(), &self.launch.limits).map_err(|error| chain(&error))?;
         if let Some(group) = &group {
             let folders = group.folders();
             if folders.iter().any(|path| path.file_name() != self.folder.file_name()) {
                 return Err("its control group does not bear its name".to_owned());
             }
-            let text: String = folders.iter().map(|path| format!("{}\n", path.display())).collect();
-            match fs::write(self.folder.join(GROUPS_FILE), text) {
+            match note_groups(&self.folder, &folders) {
                 // The other marks of a unit's processes remain.
                 Err(error) if error.kind() == io::ErrorKind::StorageFull => {}
                 other => other.map_err(|error| format!("cannot note its control group: {error}"))?,
             }
         }
         let place = Place { folder: &self.folder, lock: &self.lock, group: group.as_ref() };
-        start::child(&self.launch, &place).map_err(|error| with_sources(&error))
+        start::child(&self.launch, &place).map_err(|error| chain(&error))
     }
 
     /// Takes in one thing that happened, and whatever carrying out the answers brings.
@@ -193,9 +193,9 @@ impl Host {
     fn fill_in(&self, report: Report) -> Report {
         match report {
             Report::Exited(exit) => Report::Exited(self.with_last_lines(exit)),
-            Report::Hello { version, unit, digest, child, started, exit } => {
+            Report::Hello { version, unit, digest, home, child, started, exit } => {
                 let exit = exit.map(|exit| self.with_last_lines(exit));
-                Report::Hello { version, unit, digest, child, started, exit }
+                Report::Hello { version, unit, digest, home, child, started, exit }
             }
             other @ Report::CommandEnded { .. } => other,
         }
@@ -359,15 +359,4 @@ impl Host {
         }
         drop(self.lock);
     }
-}
-
-/// An error with all that led to it, on one line.
-pub(super) fn with_sources(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(inner) = source {
-        text.push_str(&format!(": {inner}"));
-        source = inner.source();
-    }
-    text
 }

@@ -21,6 +21,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use model::cause::chain;
 use model::{Exit, ExitStatus};
 use sys::lock::{Lock, LockError};
 use sys::process::unit::{LOCK_FILE, SHIM_NAME};
@@ -68,7 +69,7 @@ pub fn run(folder: &Path) -> ExitCode {
 fn complain(error: &dyn std::error::Error) {
     use std::io::Write;
     // There is nowhere else to say it.
-    drop(writeln!(std::io::stderr(), "shim: {}", host::with_sources(error)));
+    drop(writeln!(std::io::stderr(), "shim: {}", chain(error)));
 }
 
 fn shim(folder: &Path) -> Result<(), ShimError> {

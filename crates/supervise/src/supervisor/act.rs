@@ -60,8 +60,7 @@ where
     }
 
     fn read(&mut self, unit: &UnitId) {
-        let now = self.system.now();
-        let boot = self.system.boot();
+        let (now, here) = (self.system.now(), self.here());
         let bytes = match self.system.read(&self.folders.of(unit).join(RECORD_FILE)) {
             Ok(bytes) => bytes,
             Err(error) => return self.refused(unit, error.to_string()),
@@ -74,11 +73,11 @@ where
         };
         match Record::decode(&bytes) {
             Ok(record) => {
-                let (stage, same_boot) = (record.stage, record.boot == boot);
-                entry.recall(record, &boot, now);
+                let (stage, origin) = (record.stage, record.origin(&here));
+                entry.recall(record, origin, now);
                 entry.trouble = None;
                 entry.found = true;
-                self.find(unit, stage, same_boot);
+                self.find(unit, stage, origin);
             }
             Err(error @ RecordError::Newer(_)) => self.refused(unit, error.to_string()),
             Err(RecordError::Damaged(error)) => {
@@ -94,11 +93,10 @@ where
     }
 
     pub(super) fn save(&mut self, unit: &UnitId) {
-        let now = self.system.now();
-        let boot = self.system.boot();
+        let (now, here) = (self.system.now(), self.here());
         let path = self.folders.of(unit).join(RECORD_FILE);
         let Some(entry) = self.units.get_mut(unit) else { return };
-        let written = match entry.record(&boot, now) {
+        let written = match entry.record(&here, now) {
             Some(record) => self.system.write(&path, &record.encode()),
             None => Ok(()),
         };

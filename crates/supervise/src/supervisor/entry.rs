@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use model::{Address, BootId, Digest, Port, ProcessIdentity, Timestamp, UnitId};
+use model::{Address, Digest, Port, ProcessIdentity, Timestamp, UnitId};
 use plan::supervision::{
     Answers, Asking, GentleSignal, Life, Observed, Phase, ProbeKind, ProbePolicy, Standing, StopPolicy, StopReason,
     Stopping, Unit, WaitingOn,
@@ -12,7 +12,7 @@ use plan::supervision::{
 use sys::{ConnectionId, Now, Ticket};
 
 use super::wanted::{PortChoice, Wanted};
-use crate::record::{FORMAT, LastFailure, Record, Stage};
+use crate::record::{FORMAT, Here, LastFailure, Origin, Record, Stage};
 
 /// One unit.
 #[derive(Debug)]
@@ -73,7 +73,7 @@ impl<Task> AsRef<Standing> for Entry<Task> {
 impl<Task> Entry<Task> {
     pub(super) fn unread(now: Duration) -> Self {
         Self {
-            standing: Standing { wanted: None, observed: Observed::unread(now) },
+            standing: Standing { wanted: None, held: false, observed: Observed::unread(now) },
             wanted: None,
             shim: None,
             child: None,
@@ -129,19 +129,19 @@ impl<Task> Entry<Task> {
         }
     }
 
-    /// Takes in a record that was read. What it holds of another boot is history: nothing of it runs.
-    pub(super) fn recall(&mut self, record: Record, boot: &BootId, now: Now) {
-        let same_boot = record.boot == *boot;
+    /// Takes in a record that was read. What it holds of another boot or folder is history: nothing of it runs here.
+    pub(super) fn recall(&mut self, record: Record, origin: Origin, now: Now) {
+        let counts = origin == Origin::Here;
         let observed = &mut self.standing.observed;
         observed.succeeded = record.succeeded;
         observed.gave_up = record.gave_up;
         observed.completed = None;
-        if same_boot {
+        if counts {
             observed.failures = record.failures;
             observed.failures_of = record.failures_of;
             observed.started = Duration::from_millis(record.launched_steady_ms);
         }
-        if same_boot && matches!(record.stage, Stage::Started | Stage::Stopping) {
+        if counts && matches!(record.stage, Stage::Started | Stage::Stopping) {
             observed.completed = record.completed;
             observed.answers = if record.ready { Answers::Yes } else { Answers::NotYet };
             let start = Asking { next: now.steady, ..Asking::default() };
@@ -152,7 +152,7 @@ impl<Task> Entry<Task> {
             });
         }
         observed.running = Some(record.unit.clone());
-        self.shim = record.shim.filter(|_| same_boot);
+        self.shim = record.shim.filter(|_| counts);
         self.port = record.port;
         self.launched = Some(record.launched);
         self.restarts = record.restarts;
@@ -175,7 +175,7 @@ impl<Task> Entry<Task> {
     }
 
     /// What is to stand in its record now. `None` when there is nothing to say: it was never started.
-    pub(super) fn record(&self, boot: &BootId, now: Now) -> Option<Record> {
+    pub(super) fn record(&self, here: &Here, now: Now) -> Option<Record> {
         let observed = &self.standing.observed;
         let unit = self.recorded_as.clone().or_else(|| self.standing.wanted.clone())?;
         let stage = match observed.phase {
@@ -187,7 +187,8 @@ impl<Task> Entry<Task> {
         Some(Record {
             format: FORMAT,
             unit,
-            boot: boot.clone(),
+            boot: here.boot.clone(),
+            home: here.home,
             stage,
             shim: self.shim.clone(),
             port: self.port,

@@ -13,7 +13,7 @@ use super::Supervisor;
 use super::entry::stand_in;
 use super::notice::{evidence, evidence_of_end};
 use crate::protocol::{ExitReport, Report, VERSION};
-use crate::record::{FailureKind, LastFailure, Stage};
+use crate::record::{FailureKind, LastFailure, Origin, Stage};
 
 /// Lines of a child's output that are kept with its exit.
 const LAST_LINES_MAX: usize = 20;
@@ -23,6 +23,9 @@ const LINE_BYTES_MAX: usize = 512;
 /// The policy of a question that has none any more: what was wanted changed while it was asked.
 const UNASKED: ProbePolicy =
     ProbePolicy { every: Duration::from_secs(1), timeout: Duration::from_secs(1), failures: 1 };
+
+/// The number of the signal that nothing survives.
+const SIGKILL: i32 = 9;
 
 impl<S: System> Supervisor<S>
 where
@@ -49,8 +52,9 @@ where
 
     fn told(&mut self, unit: &UnitId, connection: ConnectionId, report: Report) {
         match report {
-            Report::Hello { version, unit: named, digest, child, exit, .. } => {
-                let known = version <= VERSION && named == *unit;
+            Report::Hello { version, unit: named, digest, home, child, exit, .. } => {
+                let of_this_folder = home.is_none() || home == self.here().home;
+                let known = version <= VERSION && named == *unit && of_this_folder;
                 match (known, exit, child) {
                     (false, ..) => self.disown(unit, connection),
                     (true, Some(report), _) => self.has_ended(unit, report),
@@ -210,10 +214,12 @@ where
         let ran = by_wall.min(now.steady.saturating_sub(entry.standing.observed.started));
         let ended = entry.observed().ended(report.exit.status, ran, now.steady);
         let seen = evidence_of_end(&report, ended);
-        let reason = match ended {
-            Ended::AsAsked => "it stopped as asked".to_owned(),
-            Ended::Succeeded => "it did what it was started for".to_owned(),
-            Ended::Failed { in_a_row, .. } => format!("it failed; failures in a row: {in_a_row}"),
+        let reason = match (ended, report.exit.status) {
+            (Ended::AsAsked, ExitStatus::Signal(SIGKILL)) => "it was killed after it had been asked to stop".to_owned(),
+            (Ended::AsAsked, _) => "it stopped as asked".to_owned(),
+            (Ended::Succeeded, _) => "it did what it was started for".to_owned(),
+            (Ended::Failed { in_a_row: 0 | 1, .. }, status) => status.to_string(),
+            (Ended::Failed { in_a_row, .. }, status) => format!("{status}; failed {in_a_row} times in a row"),
         };
         if matches!(ended, Ended::Failed { .. }) {
             entry.last_failure = Some(LastFailure { at: report.exit.at, what: FailureKind::Exit(report) });
@@ -230,22 +236,25 @@ where
     }
 
     /// Goes where a record that was just read leads.
-    pub(super) fn find(&mut self, unit: &UnitId, stage: Stage, same_boot: bool) {
-        match (stage, same_boot) {
-            (Stage::Idle, _) | (Stage::Ended, false) => self.enter(unit, Phase::Down),
-            (Stage::Ended, true) => self.enter(unit, Phase::Remains),
-            (Stage::Started | Stage::Stopping, true) => self.enter(unit, Phase::Seeking),
-            (Stage::Started, false) => self.outlive_boot(unit, None),
-            (Stage::Stopping, false) => {
-                let deadline = self.system.now().steady;
-                self.outlive_boot(unit, Some(Stopping { deadline, why: StopReason::Begun }));
+    pub(super) fn find(&mut self, unit: &UnitId, stage: Stage, origin: Origin) {
+        match (stage, origin) {
+            (Stage::Idle, _) | (Stage::Ended, Origin::OtherBoot | Origin::OtherFolder) => self.enter(unit, Phase::Down),
+            (Stage::Ended, Origin::Here) => self.enter(unit, Phase::Remains),
+            (Stage::Started | Stage::Stopping, Origin::Here) => self.enter(unit, Phase::Seeking),
+            (Stage::Started | Stage::Stopping, Origin::OtherBoot) => {
+                self.part(unit, stage, "the machine was started again; nothing of it is left");
+            }
+            (Stage::Started | Stage::Stopping, Origin::OtherFolder) => {
+                self.part(unit, stage, "this folder is a copy; what ran belongs to the original, and is let be");
             }
         }
     }
 
-    /// The unit ran when the machine went down: nothing of it is left, and nothing is signalled. What
-    /// matters is whether a unit that runs once had come to its end.
-    fn outlive_boot(&mut self, unit: &UnitId, stop: Option<Stopping>) {
+    /// The unit ran in another boot or in the original of this folder: nothing of it is here, and nothing is
+    /// signalled. What matters is whether a unit that runs once had come to its end.
+    fn part(&mut self, unit: &UnitId, stage: Stage, why: &str) {
+        let now = self.system.now().steady;
+        let stop = (stage == Stage::Stopping).then_some(Stopping { deadline: now, why: StopReason::Begun });
         let Some(entry) = self.units.get_mut(unit) else { return };
         entry.observed().stop = stop;
         let once =
@@ -262,7 +271,7 @@ where
             entry.observed().stop = None;
         }
         let lost = Happening::UnitLost { unit: unit.clone() };
-        self.tell(lost, "the machine was started again; nothing of it is left", Vec::new());
+        self.tell(lost, why, Vec::new());
         self.enter(unit, Phase::Down);
     }
 }

@@ -79,7 +79,7 @@ where
             if running && completing.of_start == entry.standing.observed.started {
                 entry.observed().completed(completing.to, failure.is_none(), now.steady);
             }
-            self.tell_task(unit, "completing", failure);
+            self.tell_task(unit, "for what uses it", failure);
         }
     }
 
@@ -93,13 +93,13 @@ where
             (Some(_), Some(wanted)) => ended = Some(entry.observed().start_failed(&wanted, now)),
             (Some(_), None) => entry.observed().enter(Phase::Down, now),
         }
-        self.tell_task(unit, "preparing", failure);
+        self.tell_task(unit, "for its start", failure);
         if let Some(ended) = ended {
             self.tell_loop(unit, ended);
         }
     }
 
-    fn tell_task(&mut self, unit: &UnitId, what: &str, failure: Option<&str>) {
+    fn tell_task(&mut self, unit: &UnitId, purpose: &str, failure: Option<&str>) {
         let happening = |resource: &model::ResourceName| match failure {
             None => Happening::ResourcePrepared { resource: resource.clone() },
             Some(_) => Happening::ResourceFailed { resource: resource.clone() },
@@ -109,10 +109,7 @@ where
             (_, Some(_)) => Happening::UnitBlocked { unit: unit.clone() },
             (_, None) => return,
         };
-        let reason = match failure {
-            None => format!("{what} it succeeded"),
-            Some(_) => format!("{what} it failed"),
-        };
+        let reason = failure.map_or(purpose, |failure| failure.lines().next().unwrap_or(purpose));
         self.tell(happening, reason, failure.map(|failure| evidence("error", failure)).into_iter().collect());
     }
 
@@ -161,8 +158,7 @@ where
     /// Writes that the unit is about to be started. What is observed changes only when that succeeded; then
     /// it is told how the unit stood before.
     fn write_intent(&mut self, unit: &UnitId, wanted: &Unit, port: Option<Port>) -> Option<Before> {
-        let now = self.system.now();
-        let boot = self.system.boot();
+        let (now, here) = (self.system.now(), self.here());
         let path = self.folders.of(unit).join(RECORD_FILE);
         let entry = self.units.get_mut(unit)?;
         let before = Before {
@@ -174,7 +170,7 @@ where
         entry.begin(wanted, port, now);
         entry.restarts += u64::from(before.failures > 0);
         entry.observed().enter(Phase::Seeking, now.steady);
-        let record = entry.record(&boot, now)?;
+        let record = entry.record(&here, now)?;
         if let Err(error) = self.system.write(&path, &record.encode()) {
             if let Some(entry) = self.units.get_mut(unit) {
                 before.restore(entry);
@@ -191,11 +187,11 @@ where
         entry.trouble = None;
         entry.observed().unsaved = true;
         let (what, reason) = match failed_before {
-            0 => (Happening::UnitStarted { unit: unit.clone() }, "it is wanted and what it requires holds".to_owned()),
-            _ => (
-                Happening::UnitRestarted { unit: unit.clone(), attempt: failed_before },
-                format!("it failed; failures in a row: {failed_before}"),
+            0 => (
+                Happening::UnitStarted { unit: unit.clone() },
+                "it is wanted, and what it waits for is ready".to_owned(),
             ),
+            attempt => (Happening::UnitRestarted { unit: unit.clone(), attempt }, failed_so_often(attempt)),
         };
         self.tell(what, reason, Vec::new());
     }
@@ -217,5 +213,13 @@ where
             let reason = format!("it failed {in_a_row} times in a row; from now on it is tried rarely");
             self.tell(Happening::CrashLoop { unit: unit.clone() }, reason, Vec::new());
         }
+    }
+}
+
+/// Why it is started again.
+fn failed_so_often(in_a_row: u32) -> String {
+    match in_a_row {
+        1 => "it had failed".to_owned(),
+        _ => format!("it had failed {in_a_row} times in a row"),
     }
 }

@@ -2,9 +2,10 @@
 //!
 //! Start reading at [`UnitStatus`].
 
-use model::{Address, Digest, Pid, Timestamp, UnitId};
+use std::time::Duration;
+
+use model::{Address, Digest, Pid, UnitId};
 use plan::supervision::{Answers, Life, Phase, WaitingOn};
-use sys::Now;
 
 use super::entry::Entry;
 use crate::record::LastFailure;
@@ -14,12 +15,12 @@ use crate::record::LastFailure;
 pub struct UnitStatus {
     /// Which.
     pub unit: UnitId,
-    /// Whether it is wanted; one that is not is on its way out.
+    /// Whether it is wanted or held; one that is not is on its way out.
     pub wanted: bool,
     /// How it stands.
     pub state: State,
-    /// Since when, on the wall clock.
-    pub since: Timestamp,
+    /// Since when, on the steady clock.
+    pub since: Duration,
     /// The digest of what runs or ran last.
     pub digest: Option<Digest>,
     /// Its child's process id.
@@ -28,8 +29,8 @@ pub struct UnitStatus {
     pub shim: Option<Pid>,
     /// Where it listens.
     pub address: Option<Address>,
-    /// When its child was last started.
-    pub started: Option<Timestamp>,
+    /// When its child was last started, on the steady clock.
+    pub started: Option<Duration>,
     /// How often it was started again after it failed.
     pub restarts: u64,
     /// Why it last failed.
@@ -76,18 +77,18 @@ pub enum State {
     Down,
 }
 
-pub(super) fn of<Task>(unit: &UnitId, entry: &Entry<Task>, now: Now) -> UnitStatus {
+pub(super) fn of<Task>(unit: &UnitId, entry: &Entry<Task>) -> UnitStatus {
     let observed = &entry.standing.observed;
     UnitStatus {
         unit: unit.clone(),
-        wanted: entry.standing.wanted.is_some(),
+        wanted: entry.standing.wanted.is_some() || entry.standing.held,
         state: state(entry),
-        since: now.wall.before(now.steady.saturating_sub(observed.since)),
+        since: observed.since,
         digest: observed.running.as_ref().map(|running| running.digest),
         pid: entry.child.as_ref().map(|child| child.pid),
         shim: entry.shim.as_ref().map(|shim| shim.pid),
         address: entry.address(),
-        started: entry.launched,
+        started: entry.launched.map(|_| observed.started),
         restarts: entry.restarts,
         last_failure: entry.last_failure.clone(),
         waiting: entry.waiting.clone(),
@@ -124,7 +125,9 @@ fn running<Task>(entry: &Entry<Task>) -> State {
 
 fn down<Task>(entry: &Entry<Task>) -> State {
     let observed = &entry.standing.observed;
-    let Some(wanted) = &entry.standing.wanted else { return State::Down };
+    let Some(wanted) = &entry.standing.wanted else {
+        return if entry.standing.held { State::Waiting } else { State::Down };
+    };
     let once = matches!(wanted.life, Life::Once { .. });
     match &entry.waiting {
         _ if once && observed.succeeded == Some(wanted.digest) => State::Succeeded,

@@ -100,6 +100,10 @@ impl<Task> System for Machine<Task> {
         self.boot.clone()
     }
 
+    fn folder(&self, path: &Path) -> Option<files::FolderIdentity> {
+        files::FolderIdentity::of(path)
+    }
+
     fn read(&self, path: &Path) -> Result<Option<Vec<u8>>, FileError> {
         files::read(path)
     }

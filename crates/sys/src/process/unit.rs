@@ -11,6 +11,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -18,12 +19,14 @@ use model::Pid;
 use rustix::process::{Signal, pidfd_send_signal};
 
 use super::{Seen, all, hold, look};
+use crate::files::FolderIdentity;
 
 /// The environment variable that marks every process of a unit with the unit's folder.
 pub const UNIT_VARIABLE: &str = "MAINSTAY_UNIT";
 /// The file in a unit's folder that is locked while any process of the unit lives.
 pub const LOCK_FILE: &str = "lock";
-/// The file in a unit's folder that names its control groups' folders, one in each line.
+/// The file in a unit's folder that names its control groups' folders, one in each line after the first. The first
+/// line is the identity of the folder of all units: in a copy, the groups are those of the original.
 pub const GROUPS_FILE: &str = "groups";
 /// The name that a shim gives itself in the process table.
 pub const SHIM_NAME: &str = "mainstay-shim";
@@ -114,11 +117,28 @@ impl Marks {
     }
 }
 
-/// The control groups' folders that a unit's folder names. One whose last part is not the unit's own
-/// name is passed over: nothing but a unit's own group is ever emptied.
+/// Notes a unit's control groups in its folder.
+pub fn note_groups(folder: &Path, groups: &[&Path]) -> io::Result<()> {
+    let home = home(folder).ok_or(io::ErrorKind::NotFound)?;
+    let lines: String = groups.iter().map(|group| format!("{}\n", group.display())).collect();
+    fs::write(folder.join(GROUPS_FILE), format!("{home}\n{lines}"))
+}
+
+/// The control groups' folders that a unit's folder names. None, where the names were written for another folder
+/// of units; one whose last part is not the unit's own name is passed over: nothing but a unit's own group is
+/// ever emptied.
 pub fn groups(folder: &Path) -> Vec<PathBuf> {
     let text = fs::read_to_string(folder.join(GROUPS_FILE)).unwrap_or_default();
-    text.lines().map(PathBuf::from).filter(|group| group.file_name() == folder.file_name()).collect()
+    let Some((written_for, lines)) = text.split_once('\n') else { return Vec::new() };
+    match home(folder).is_some_and(|home| written_for == home.to_string()) {
+        true => lines.lines().map(PathBuf::from).filter(|group| group.file_name() == folder.file_name()).collect(),
+        false => Vec::new(),
+    }
+}
+
+/// The identity of the folder of all units, by which a copied unit's folder is told from its original.
+pub fn home(folder: &Path) -> Option<FolderIdentity> {
+    FolderIdentity::of(folder.parent()?)
 }
 
 /// Removes the control groups of a unit whose shim did not live to do it. One that is not empty stays.
@@ -131,7 +151,7 @@ pub fn remove_groups(folder: &Path) {
             }
             true
         }
-        Err(error) => error.kind() == std::io::ErrorKind::NotFound,
+        Err(error) => error.kind() == io::ErrorKind::NotFound,
     });
     if removed {
         // Without groups it says nothing.
@@ -159,6 +179,22 @@ mod tests {
             cpu_ticks: 0,
             resident_pages: 0,
         }
+    }
+
+    #[test]
+    fn groups_of_a_copied_folder_are_the_originals() {
+        let base = std::env::temp_dir().join(format!("mainstay-groups-{}", std::process::id()));
+        let (unit, copy) = (base.join("a/units/web.1.1"), base.join("b/units/web.1.1"));
+        fs::create_dir_all(&unit).unwrap();
+        fs::create_dir_all(&copy).unwrap();
+        let (own, foreign) = (Path::new("/groups/x/web.1.1"), Path::new("/groups/x/web.1.2"));
+        note_groups(&unit, &[own, foreign]).unwrap();
+        fs::copy(unit.join(GROUPS_FILE), copy.join(GROUPS_FILE)).unwrap();
+        assert_eq!(groups(&unit), [own]);
+        assert_eq!(groups(&copy), Vec::<PathBuf>::new());
+        fs::rename(base.join("a"), base.join("moved")).unwrap();
+        assert_eq!(groups(&base.join("moved/units/web.1.1")), [own]);
+        fs::remove_dir_all(&base).unwrap();
     }
 
     #[test]

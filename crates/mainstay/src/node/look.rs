@@ -1,0 +1,106 @@
+//! One look of the node: what is to run now is asked, and the supervisor is told. Start reading at [`Node::look`].
+//!
+//! What is to run is for [`carry`] to say, and when it runs for the supervisor; this brings the two together, until
+//! nothing changes.
+
+use model::UnitId;
+use model::cause::chain;
+use supervise::supervisor::{State, UnitStatus};
+
+use super::carry::{self, Look, Scene};
+use super::server::Server;
+use super::troubles::About;
+use super::{Node, PERIOD, applied, consider};
+
+/// Looks in a row after one event. Each answers what the last one changed; more than a few are a defect,
+/// and the rest waits for the next event.
+const LOOKS_MAX: usize = 8;
+
+impl Node {
+    /// Asks what is to run now and tells the supervisor, until nothing changes.
+    pub(super) fn look(&mut self) {
+        for _ in 0..LOOKS_MAX {
+            let units = self.supervisor.snapshot();
+            let seen: Vec<(UnitId, State, bool)> =
+                units.iter().map(|unit| (unit.unit.clone(), unit.state, unit.wanted)).collect();
+            let due = self.look_at.is_some_and(|at| at <= self.now().steady);
+            if self.seen.as_ref() == Some(&seen) && !due {
+                return;
+            }
+            self.seen = Some(seen);
+            self.end_runs(&units);
+            if due && !self.unserved.is_empty() {
+                self.find_software();
+            }
+            let Some(look) = self.scene(&units).map(|scene| carry::wanted(&scene)) else { return };
+            self.tell_supervisor(look);
+        }
+    }
+
+    /// Looks for the software of data services anew: what was missing may have been installed.
+    fn find_software(&mut self) {
+        tokio::task::block_in_place(|| self.machine.find_software());
+        self.find_servers();
+    }
+
+    fn scene<'a>(&'a self, units: &'a [UnitStatus]) -> Option<Scene<'a>> {
+        Some(Scene {
+            machine: &self.machine,
+            layout: &self.store.layout,
+            tag: &self.tag,
+            applied: &self.applied,
+            current: self.applied.current.as_ref()?,
+            replicas: &self.derived.as_ref()?.replicas,
+            servers: &self.servers,
+            unserved: &self.unserved,
+            vault: &self.store.vault,
+            units,
+            now: self.now(),
+        })
+    }
+
+    fn tell_supervisor(&mut self, look: Look) {
+        self.troubles.clear(&About::Look);
+        self.troubles.note_holds(look.holds.iter().map(|(subject, why)| (subject.clone(), chain(why))));
+        let look_again = (!look.holds.is_empty()).then(|| self.now().steady.saturating_add(PERIOD));
+        self.look_at = [look.wake_at, look_again].into_iter().flatten().min();
+        self.changes = look.changes;
+        for (service, replicas) in look.rollouts {
+            if self.applied.rollouts.get(&service) == Some(&replicas) {
+                continue;
+            }
+            if let Err(error) = applied::save_rollout(&self.store.records, &service, &replicas) {
+                // What is not written down is not done: the next look tries again.
+                self.troubles.note(About::Look, chain(&error));
+                self.look_at = Some(self.now().steady.saturating_add(PERIOD));
+                return;
+            }
+            self.applied.rollouts.insert(service, replicas);
+        }
+        let digests = look.wanted.iter().map(|wanted| (wanted.unit.id.clone(), wanted.unit.digest));
+        let told = (digests.collect(), look.held.clone());
+        let completions_may_differ = look.wanted.iter().any(|wanted| wanted.unit.completed.is_some());
+        if told == self.told && !completions_may_differ {
+            return;
+        }
+        self.told = told;
+        self.supervisor.want(look.wanted, &look.held);
+    }
+
+    /// Finds the server of each resource that is applied.
+    pub(super) fn find_servers(&mut self) {
+        self.servers.clear();
+        self.unserved.clear();
+        let Some(current) = &self.applied.current else { return };
+        for name in current.stack.resources.keys() {
+            let Some(known) = self.applied.resources.get(name) else { continue };
+            let user = carry::resource_user(&self.machine, &self.applied, name);
+            let place = consider::place(name, &self.store.layout, user);
+            let cpu = self.machine.capacity.cpu;
+            match Server::new(place, &known.resource, known.port, &self.machine.software, cpu) {
+                Ok(server) => drop(self.servers.insert(name.clone(), server)),
+                Err(why) => drop(self.unserved.insert(name.clone(), why)),
+            }
+        }
+    }
+}

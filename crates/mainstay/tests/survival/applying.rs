@@ -1,0 +1,261 @@
+//! What a file does that is applied: to a stack that was stopped, to one that is being stopped, to one whose new release
+//! fails; and what `plan` says of each before.
+//!
+//! The services here are scripts that leave a mark with each start, see [`Marks`].
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::processes;
+use crate::world::{World, ended, pid_of, steady, unit};
+
+/// What the programs of one test leave for it, and it for them.
+struct Marks(PathBuf);
+
+impl Marks {
+    /// A folder that every user may write to.
+    fn of(world: &World) -> Self {
+        let folder = world.folder.join("marks");
+        fs::create_dir(&folder).unwrap();
+        fs::set_permissions(&folder, fs::Permissions::from_mode(0o777)).unwrap();
+        Self(folder)
+    }
+
+    /// Writes a program that leaves a mark with each start and then does as `rest` says.
+    fn program(&self, world: &World, name: &str, rest: &str) {
+        let marks = self.0.display();
+        world.script(name, &format!("#!/bin/sh\nMARKS={marks}\necho started >> {marks}/{name}\n{rest}\n"));
+    }
+
+    /// How often a program was started.
+    fn starts(&self, name: &str) -> usize {
+        fs::read_to_string(self.0.join(name)).map_or(0, |text| text.lines().count())
+    }
+
+    /// Leaves a mark for the programs.
+    fn leave(&self, name: &str) {
+        fs::write(self.0.join(name), "").unwrap();
+    }
+}
+
+/// A stack of one service that runs `program`, written `old` and `new`, both of which go on forever.
+fn file(program: &str) -> String {
+    format!("stack: applying\nservices:\n  web: {{ run: bin/{program} }}\n")
+}
+
+const FOREVER: &str = "exec sleep 600";
+
+/// From one try to the next of what fails again and again, at least.
+const RARELY: Duration = Duration::from_secs(30);
+
+/// A stack that was up with the program `old` and is down.
+fn stopped(name: &str) -> (World, Marks) {
+    let world = World::new(name, &file("old"));
+    let marks = Marks::of(&world);
+    marks.program(&world, "old", FOREVER);
+    marks.program(&world, "new", FOREVER);
+    world.up();
+    world.down();
+    assert_eq!(marks.starts("old"), 1);
+    (world, marks)
+}
+
+/// The plan's text, of a file that is not refused.
+#[track_caller]
+fn plan(world: &World) -> String {
+    world.done(&["plan"]).out
+}
+
+#[test]
+fn after_down_a_changed_file_starts_nothing_of_the_old_release() {
+    let (world, marks) = stopped("changed-after-down");
+    world.write(&file("new"));
+    let planned = plan(&world);
+    assert!(
+        planned.contains("will start\n  web  release 1 → 2: another text of its script, another command, 1 replica\n"),
+        "{planned}"
+    );
+    assert!(!planned.contains("before an old one stops"), "{planned}");
+    let status = world.up();
+    assert_eq!((marks.starts("old"), marks.starts("new")), (1, 1), "{}", world.events());
+    assert_eq!(status["services"][0]["release"], 2);
+    world.down();
+}
+
+#[test]
+fn after_down_the_same_file_is_planned_as_a_start() {
+    let (world, marks) = stopped("same-after-down");
+    let planned = plan(&world);
+    assert!(planned.contains("will start\n  web  release 1, 1 replica\n"), "{planned}");
+    world.up();
+    assert_eq!(marks.starts("old"), 2);
+    assert!(plan(&world).ends_with("\nNothing to do: everything is as the file says.\n"));
+    world.down();
+}
+
+/// Files that are refused before there is a plan, and with one.
+fn refused_files() -> [(String, &'static str); 2] {
+    let secret = format!("{}\nsecrets: {{ KEY: set }}\n", file("old").replace("bin/old", "bin/old, secrets: [KEY]"));
+    [(file("absent"), "bin/absent"), (secret, "secret KEY")]
+}
+
+#[test]
+fn after_down_a_refused_file_starts_nothing() {
+    let (world, marks) = stopped("refused-after-down");
+    for (refused, why) in refused_files() {
+        world.write(&refused);
+        for command in [&["up", "--detach"][..], &["up"]] {
+            let ran = world.run(command);
+            assert_eq!(ran.code, Some(1), "{command:?}: {ran:?}");
+            assert!(ran.err.contains(why), "{command:?}: {}", ran.err);
+            assert_eq!(marks.starts("old"), 1, "{command:?}\n{}", world.events());
+            world.is_down();
+        }
+    }
+    world.write(&file("new"));
+    world.up();
+    assert_eq!((marks.starts("old"), marks.starts("new")), (1, 1));
+    world.down();
+}
+
+#[test]
+fn what_runs_without_a_node_is_told_and_is_looked_after_again_though_the_file_is_refused() {
+    let world = World::new("refused-takeover", &file("old"));
+    let marks = Marks::of(&world);
+    marks.program(&world, "old", FOREVER);
+    world.up();
+    let service = world.child("web.1.1");
+    processes::kill(&world.node().unwrap());
+    world.wait_for("the node to be gone", || world.node().is_none().then_some(()));
+    let planned = plan(&world);
+    assert!(planned.contains("will keep\n  web  release 1, 1 replica\n"), "{planned}");
+    assert!(
+        planned.contains("no node runs: until `mainstay up` starts one, nothing that ends is started"),
+        "{planned}"
+    );
+    assert!(planned.ends_with("\nEverything is as the file says, except that no node runs.\n"), "{planned}");
+    world.write(&file("absent"));
+    let ran = world.run(&["up", "--detach"]);
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert!(ran.err.contains("bin/absent"), "{}", ran.err);
+    assert_eq!(world.child("web.1.1"), service);
+    processes::kill(&service);
+    world.replaced("web.1.1", &service);
+    assert_eq!(marks.starts("old"), 2);
+    world.down();
+}
+
+#[test]
+fn what_is_being_stopped_is_planned_as_a_start() {
+    let slow = file("slow").replace("bin/slow", "bin/slow, health: { drain: 100s }");
+    let world = World::new("stopping", &slow);
+    let marks = Marks::of(&world);
+    marks.program(&world, "slow", "trap '' TERM\nuntil rm $MARKS/end 2>/dev/null; do sleep 0.05; done");
+    world.up();
+    let down = world.begin(&["down"]);
+    stopping(&world);
+    let planned = "will start\n  web  release 1, 1 replica\n       it is being stopped; it starts once that is done\n";
+    assert!(plan(&world).contains(planned), "{}", plan(&world));
+    let refused = world.run(&["up", "--detach"]);
+    assert_eq!(refused.code, Some(1), "{refused:?}");
+    let told = "error: the stack is being stopped\nhint: `mainstay down` waits until that is done; `mainstay up` then";
+    assert!(refused.err.contains(told), "{}", refused.err);
+    processes::kill(&world.node().unwrap());
+    ended(down);
+    assert!(plan(&world).contains(planned), "{}", plan(&world));
+    let before = world.newest_entry();
+    let up = world.begin(&["up", "--wait", "100s"]);
+    let is_applied = || world.events_after(before).iter().any(|it| it.starts_with("a file was applied")).then_some(());
+    world.wait_for("the file to be applied", is_applied);
+    marks.leave("end");
+    let ran = ended(up);
+    assert_eq!(ran.code, Some(0), "{}\n{}", ran.err, world.events());
+    assert!(ran.out.contains(planned), "{}", ran.out);
+    assert_eq!(marks.starts("slow"), 2);
+    let down = world.begin(&["down"]);
+    stopping(&world);
+    marks.leave("end");
+    assert_eq!(ended(down).code, Some(0));
+    world.is_down();
+}
+
+/// Waits until the service is being stopped.
+fn stopping(world: &World) {
+    let stops = || world.status().filter(|status| unit(status, "web.1.1").is_some_and(|it| it["state"] == "stopping"));
+    world.wait_for("the service to be stopping", stops);
+}
+
+#[test]
+fn a_failing_release_is_held_until_the_file_is_mended() {
+    let world = World::new("held", &file("old"));
+    let marks = Marks::of(&world);
+    marks.program(&world, "old", FOREVER);
+    marks.program(&world, "new", FOREVER);
+    marks.program(&world, "broken", "exit 7");
+    let before = world.up();
+    world.write(&file("broken"));
+    world.done(&["up", "--detach"]);
+    let is_held = || world.status().filter(|status| status["services"][0]["state"] == "held");
+    let (held, _) = world.wait_for("the service to be held", is_held);
+    assert_eq!(pid_of(&before, "web.1.1"), pid_of(&held, "web.1.1"), "{held:#}");
+    assert_eq!(unit(&held, "web.1.1").unwrap()["state"], "ready");
+    assert_eq!(held["settled"], false);
+    let problems = held["problems"].to_string();
+    let why = "web: the old release runs on: replica 1 of the new one does not become ready";
+    assert!(problems.contains(why), "{problems}");
+    assert!(problems.contains("web.2.1: crash loop: exited with code 7"), "{problems}");
+    world.write(&file("new"));
+    let after = world.up();
+    let web = &after["services"][0];
+    assert_eq!((&web["state"], &web["release"]), (&"ready".into(), &3.into()), "{web:#}");
+    assert_eq!(after["problems"], serde_json::json!([]));
+    assert_eq!(marks.starts("old"), 1, "the old release was restarted");
+    world.down();
+}
+
+#[test]
+fn what_failed_is_tried_at_once_by_up() {
+    let with_hook = file("old").replace("bin/old", "bin/old, release: { run: bin/migrate }");
+    let world = World::new("hook", &with_hook);
+    let marks = Marks::of(&world);
+    marks.program(&world, "old", FOREVER);
+    marks.program(&world, "migrate", "[ -e $MARKS/mended ]");
+    world.done(&["up", "--detach"]);
+    let hook = |status: &serde_json::Value| unit(status, "web.1.release").map(|it| it["state"].clone());
+    let loops = || world.status().filter(|status| hook(status) == Some("crash loop".into()));
+    world.wait_for("the command to fail again and again", loops);
+    let tried = marks.starts("migrate");
+    let planned = plan(&world);
+    let again = "will try again\n  web  release 1, 1 replica\n       waiting after a failure, and tried at once: web.1.release\n";
+    assert!(planned.contains(again), "{planned}");
+    let begun = steady();
+    world.done(&["up", "--detach"]);
+    world.wait_for("the command to be tried", || (marks.starts("migrate") > tried).then_some(()));
+    assert!(steady().saturating_sub(begun) < RARELY, "it waited as if nobody had asked");
+    world.wait_for("the command to fail again and again", loops);
+    world.down();
+    marks.leave("mended");
+    let begun = steady();
+    world.up();
+    assert!(steady().saturating_sub(begun) < RARELY, "it waited as if nobody had asked");
+    world.down();
+}
+
+#[test]
+fn a_job_is_not_restarted() {
+    let job = "stack: jobs\nservices:\n  tidy: { run: bin/old, schedule: \"0 6 * * *\" }\n";
+    let world = World::new("restart-job", job);
+    let marks = Marks::of(&world);
+    marks.program(&world, "old", "exit 0");
+    world.up();
+    let before = world.newest_entry();
+    let ran = world.run(&["restart", "tidy"]);
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    let told = "error: tidy runs by a schedule; there is nothing to restart\n\
+                hint: `mainstay run` starts a command in its place now\n";
+    assert_eq!(ran.err, told);
+    assert_eq!((world.newest_entry(), marks.starts("old")), (before, 0), "{}", world.events());
+    world.down();
+}

@@ -1,0 +1,117 @@
+//! A state directory that was copied while its stack runs, and one that was moved while it does not.
+//!
+//! A copy names the processes, sockets and control groups of the original. Start reading at [`Copy`].
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use crate::processes::{self, Process};
+use crate::site::{FILE, addresses, note, page};
+use crate::world::{Ran, World};
+
+/// A copy of a world's state directory.
+struct Copy<'a> {
+    world: &'a World,
+    state: PathBuf,
+}
+
+impl<'a> Copy<'a> {
+    /// The copy as `cp -a` makes it, without some of its files.
+    fn of(world: &'a World, name: &str, without: &[&str]) -> Self {
+        let state = world.folder.join(name);
+        let mut command = Command::new("cp");
+        assert!(command.arg("-a").arg(&world.state).arg(&state).status().unwrap().success());
+        without.iter().for_each(|name| fs::remove_file(state.join(name)).unwrap());
+        Self { world, state }
+    }
+
+    fn run(&self, arguments: &[&str]) -> Ran {
+        self.world.command(arguments).env("MAINSTAY_STATE", &self.state).output().unwrap().into()
+    }
+}
+
+/// What runs of a stack.
+fn running(world: &World) -> BTreeMap<String, Process> {
+    processes::children(&world.state)
+}
+
+#[test]
+fn a_copy_is_refused_and_harms_nothing() {
+    let world = World::new("copied", FILE);
+    world.up();
+    assert!(note(addresses(&world)[0], "before"));
+    let before = running(&world);
+    assert_eq!(before.len(), 5, "{before:?}");
+    let copies = [Copy::of(&world, "whole", &[]), Copy::of(&world, "without-link", &["runtime"])];
+    for node in ["with its node", "without its node"] {
+        for copy in &copies {
+            for command in [&["up", "--wait", "20s"][..], &["up", "--detach"], &["down"], &["secret", "list"]] {
+                let ran = copy.run(command);
+                assert_ne!(ran.code, Some(0), "{command:?} in {}: {ran:?}", copy.state.display());
+                let told = format!("is a copy of {}", world.state.display());
+                // `down` where no node runs and nothing is known may also say just that.
+                assert!(ran.err.contains(&told) || ran.code == Some(4), "{command:?}: {ran:?}");
+                assert_eq!(running(&world), before, "{command:?} {node}");
+            }
+        }
+        if let Some(node) = world.node() {
+            processes::kill(&node);
+            world.wait_for("the node to be gone", || processes::look(node.pid).is_none().then_some(()));
+        }
+    }
+    world.up();
+    assert_eq!(running(&world), before);
+    assert!(note(addresses(&world)[0], "after"));
+    assert_eq!(page(&world).written, 2);
+    world.down();
+}
+
+#[test]
+fn a_copy_that_forgot_what_it_is_harms_nothing_either() {
+    let world = World::new("forgot", FILE);
+    world.up();
+    let before = running(&world);
+    let copy = Copy::of(&world, "forgot", &["state.redb"]);
+    // The records of its units still name the shims of the original, which has no node to speak for it.
+    let node = world.node().unwrap();
+    processes::kill(&node);
+    world.wait_for("the node to be gone", || processes::look(node.pid).is_none().then_some(()));
+    let up = copy.run(&["up", "--wait", "20s"]);
+    println!("  up in the copy: {:?} {}", up.code, up.err.trim());
+    assert_eq!(running(&world), before, "up");
+    let down = copy.run(&["down"]);
+    assert_eq!(down.code, Some(0), "{down:?}");
+    assert_eq!(running(&world), before, "down");
+    assert!(processes::of_folder(&copy.state).is_empty());
+    world.up();
+    assert_eq!(running(&world), before);
+    assert!(note(addresses(&world)[0], "after"));
+    world.down();
+}
+
+#[test]
+fn a_moved_state_directory_keeps_its_data_and_its_key() {
+    let mut world = World::new("moved", FILE);
+    without_key_file(&world, &["up", "--wait", "100s"]);
+    let secret = without_key_file(&world, &["secret", "get", "EDITOR_KEY"]);
+    assert!(note(addresses(&world)[0], "before"));
+    without_key_file(&world, &["down"]);
+    let moved = world.folder.join("elsewhere");
+    fs::rename(&world.state, &moved).unwrap();
+    world.state = moved;
+    without_key_file(&world, &["up", "--wait", "100s"]);
+    assert_eq!(without_key_file(&world, &["secret", "get", "EDITOR_KEY"]), secret);
+    assert_eq!(page(&world).written, 1);
+    without_key_file(&world, &["down"]);
+    fs::remove_file(fs::read_link(world.state.join("key")).unwrap()).unwrap();
+}
+
+/// Runs a command that finds the vault's key by itself.
+#[track_caller]
+fn without_key_file(world: &World, arguments: &[&str]) -> String {
+    let ran = Ran::from(world.command(arguments).env_remove("MAINSTAY_KEY_FILE").output().unwrap());
+    assert_eq!(ran.code, Some(0), "{arguments:?}: {ran:?}");
+    ran.out
+}

@@ -1,0 +1,103 @@
+//! Logging in and out, and tokens for programs.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::App;
+use super::authentication::{AtHost, COOKIE, Identified};
+use super::input::Json;
+use super::problem::Problem;
+use crate::cache::{attempts, sessions};
+use crate::database::{credentials, super_admins, tenants};
+use crate::permission;
+use crate::tenant::TenantId;
+use crate::token::LIFE_SECONDS;
+use crate::viewer::Viewer;
+
+/// Somebody's address and password.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Login {
+    email: String,
+    password: String,
+}
+
+/// Begins a session.
+pub(super) async fn begin(
+    State(app): State<Arc<App>>,
+    AtHost(tenant): AtHost,
+    Json(login): Json<Login>,
+) -> Result<impl IntoResponse, Problem> {
+    let viewer = authenticate(&app, &tenant, login).await?;
+    let body = described(&viewer);
+    let token = sessions::begin(&app.cache, viewer, Timestamp::now()).await?;
+    Ok(([(header::SET_COOKIE, set_cookie(&token, sessions::LIFE_SECONDS))], body))
+}
+
+/// Who asks.
+pub(super) async fn current(viewer: Viewer) -> impl IntoResponse {
+    described(&viewer)
+}
+
+/// Ends the session.
+pub(super) async fn end(State(app): State<Arc<App>>, identified: Identified) -> Result<impl IntoResponse, Problem> {
+    if let Some(token) = &identified.session {
+        sessions::end(&app.cache, token).await?;
+    }
+    Ok((StatusCode::NO_CONTENT, [(header::SET_COOKIE, set_cookie("", 0))]))
+}
+
+/// Gives a program a token.
+pub(super) async fn token(
+    State(app): State<Arc<App>>,
+    AtHost(tenant): AtHost,
+    Json(login): Json<Login>,
+) -> Result<impl IntoResponse, Problem> {
+    let viewer = authenticate(&app, &tenant, login).await?;
+    let token = app.tokens.issue(viewer, Timestamp::now())?;
+    Ok(axum::Json(json!({ "token": token, "type": "Bearer", "expires_in": LIFE_SECONDS })))
+}
+
+async fn authenticate(app: &App, tenant: &TenantId, login: Login) -> Result<Viewer, Problem> {
+    let email = login.email.trim().to_lowercase();
+    if !attempts::may_try(&app.cache, tenant, &email).await? {
+        return Err(Problem::TooManyAttempts);
+    }
+    let (viewer, hash) = find(app, tenant, &email).await?.unzip();
+    if !app.passwords.is(login.password, hash).await? {
+        return Err(Problem::WrongLogin);
+    }
+    attempts::forget(&app.cache, tenant, &email).await?;
+    viewer.ok_or(Problem::WrongLogin)
+}
+
+/// Whom an address belongs to at a tenant's host, and the hash of their password.
+async fn find(app: &App, tenant: &TenantId, email: &str) -> Result<Option<(Viewer, String)>, Problem> {
+    let mut connection = app.database.connection().await?;
+    tenants::find(&connection, tenant).await?.ok_or(Problem::NotFound)?;
+    let person = credentials::find(&connection.scope(tenant).await?, email, tenant).await?;
+    match person {
+        Some(person) => Ok(Some(person)),
+        None => Ok(super_admins::find(&connection, email, tenant).await?),
+    }
+}
+
+fn described(viewer: &Viewer) -> axum::Json<serde_json::Value> {
+    axum::Json(json!({
+        "who": viewer.who,
+        "name": viewer.name,
+        "role": viewer.role,
+        "may_add_people": permission::may_add_people(viewer),
+        "may_run_tenants": permission::may_run_tenants(viewer),
+    }))
+}
+
+fn set_cookie(token: &str, seconds: i64) -> String {
+    format!("{COOKIE}={token}; Path=/; Max-Age={seconds}; Secure; HttpOnly; SameSite=Strict")
+}

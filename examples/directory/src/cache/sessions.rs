@@ -1,0 +1,125 @@
+//! Who is logged in.
+//!
+//! A session ends half an hour after it was last used, twelve hours after it began, when its person logs out, and when
+//! their role, password or place is changed. Redis knows the digest of a session's token, not the token: whoever reads
+//! Redis is not logged in by it.
+
+use jiff::Timestamp;
+use redis::{AsyncCommands, Expiry};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::{Cache, Error};
+use crate::random;
+use crate::tenant::TenantId;
+use crate::viewer::{Viewer, Who};
+
+/// How long a session outlives its last use, in seconds.
+const IDLE_SECONDS: u64 = 30 * 60;
+/// How long a session lives at most, in seconds.
+pub(crate) const LIFE_SECONDS: i64 = 12 * 60 * 60;
+
+/// How many sessions somebody may have; the oldest end beyond.
+const SESSIONS_MAX: usize = 50;
+
+/// What is stored of a session.
+#[derive(Serialize, Deserialize)]
+struct Session {
+    viewer: Viewer,
+    /// When it ends however much it is used, in seconds.
+    until: i64,
+}
+
+/// Begins a session and returns its token.
+pub(crate) async fn begin(cache: &Cache, viewer: Viewer, now: Timestamp) -> Result<String, Error> {
+    let token = random::token();
+    let (key, index) = (key(&token), index(&viewer.tenant, viewer.who));
+    let session = serde_json::to_string(&Session { viewer, until: now.as_second() + LIFE_SECONDS })?;
+    let (count,): (usize,) = redis::pipe()
+        .atomic()
+        .set_ex(&key, session, IDLE_SECONDS)
+        .ignore()
+        .zrembyscore(&index, "-inf", begun_before(now))
+        .ignore()
+        .zadd(&index, &key, now.as_millisecond())
+        .ignore()
+        .expire(&index, LIFE_SECONDS)
+        .ignore()
+        .zcard(&index)
+        .query_async(&mut cache.clone())
+        .await?;
+    end_oldest(cache, &index, count.saturating_sub(SESSIONS_MAX)).await?;
+    Ok(token)
+}
+
+/// What began before that, in milliseconds, has ended.
+fn begun_before(now: Timestamp) -> i64 {
+    now.as_millisecond() - LIFE_SECONDS * 1000
+}
+
+async fn end_oldest(cache: &Cache, index: &str, count: usize) -> Result<(), Error> {
+    if count == 0 {
+        return Ok(());
+    }
+    let mut cache = cache.clone();
+    let oldest: Vec<(String, f64)> = cache.zpopmin(index, count as isize).await?;
+    let keys: Vec<String> = oldest.into_iter().map(|(key, _)| key).collect();
+    Ok(cache.del(keys).await?)
+}
+
+/// Whose session this is, if it has not ended. That is a use of it.
+pub(crate) async fn viewer(cache: &Cache, token: &str, now: Timestamp) -> Result<Option<Viewer>, Error> {
+    let stored: Option<String> = cache.clone().get_ex(key(token), Expiry::EX(IDLE_SECONDS)).await?;
+    Ok(session(stored, now)?.map(|session| session.viewer))
+}
+
+/// Whether a session has not ended. That is no use of it.
+pub(crate) async fn lives(cache: &Cache, token: &str, now: Timestamp) -> Result<bool, Error> {
+    let stored: Option<String> = cache.clone().get(key(token)).await?;
+    Ok(session(stored, now)?.is_some())
+}
+
+fn session(stored: Option<String>, now: Timestamp) -> Result<Option<Session>, Error> {
+    let session: Option<Session> = stored.map(|text| serde_json::from_str(&text)).transpose()?;
+    Ok(session.filter(|session| session.until > now.as_second()))
+}
+
+/// Ends a session.
+pub(crate) async fn end(cache: &Cache, token: &str) -> Result<(), Error> {
+    Ok(cache.clone().del(key(token)).await?)
+}
+
+/// Ends every session of somebody.
+pub(crate) async fn end_all(cache: &Cache, tenant: &TenantId, who: Who) -> Result<(), Error> {
+    let index = index(tenant, who);
+    let mut cache = cache.clone();
+    let mut keys: Vec<String> = cache.zrange(&index, 0, -1).await?;
+    keys.push(index);
+    Ok(cache.del(keys).await?)
+}
+
+fn key(token: &str) -> String {
+    format!("session:{}", random::in_hex(&Sha256::digest(token)))
+}
+
+/// The key of the keys of all sessions of somebody, by when each began, in milliseconds.
+fn index(tenant: &TenantId, who: Who) -> String {
+    format!("sessions:{tenant}:{who}")
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::session;
+
+    #[test]
+    fn a_session_ends_however_much_it_is_used() {
+        let viewer = r#"{"tenant":"acme","who":{"person":7},"name":"Ada","role":"user"}"#;
+        let stored = Some(format!(r#"{{"viewer":{viewer},"until":1000}}"#));
+        let at = |second| Timestamp::from_second(second).unwrap();
+        assert!(session(stored.clone(), at(999)).unwrap().is_some());
+        assert!(session(stored, at(1000)).unwrap().is_none());
+        assert!(session(None, at(0)).unwrap().is_none());
+    }
+}

@@ -1,0 +1,27 @@
+//! Those who run the product: a table without a tenant.
+
+use super::{Connection, Error};
+use crate::person::Role;
+use crate::tenant::TenantId;
+use crate::viewer::{Viewer, Who};
+
+/// Whom an address belongs to, as a viewer of the given tenant, and the hash of their password.
+pub(crate) async fn find(
+    connection: &Connection,
+    email: &str,
+    tenant: &TenantId,
+) -> Result<Option<(Viewer, String)>, Error> {
+    let sql = "SELECT id, name, password_hash FROM super_admins WHERE email = $1";
+    let row = connection.0.query_opt(sql, &[&email]).await?;
+    Ok(row.map(|row| {
+        let who = Who::SuperAdmin(row.get(0));
+        (Viewer { tenant: tenant.clone(), who, name: row.get(1), role: Role::SuperAdmin }, row.get(2))
+    }))
+}
+
+/// Adds one, unless the address is taken.
+pub(crate) async fn add(connection: &Connection, email: &str, name: &str, hash: &str) -> Result<(), Error> {
+    let sql = "INSERT INTO super_admins (email, name, password_hash) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
+    connection.0.execute(sql, &[&email, &name, &hash]).await?;
+    Ok(())
+}

@@ -1,0 +1,41 @@
+//! Who is asking.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::person::{PersonId, Role};
+use crate::tenant::TenantId;
+
+/// Somebody who has shown who they are, at one tenant's host.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Viewer {
+    pub(crate) tenant: TenantId,
+    pub(crate) who: Who,
+    pub(crate) name: String,
+    pub(crate) role: Role,
+}
+
+/// One of the tenant's people, or one of those who run the product.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Who {
+    Person(PersonId),
+    SuperAdmin(i64),
+}
+
+impl Viewer {
+    /// Whether this person is the one who asks.
+    pub(crate) fn is(&self, person: PersonId) -> bool {
+        self.who == Who::Person(person)
+    }
+}
+
+impl fmt::Display for Who {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Person(id) => write!(f, "person-{id}"),
+            Self::SuperAdmin(id) => write!(f, "super-admin-{id}"),
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! Getting in, staying in and getting out.
+
+use axum::http::Method;
+use redis::AsyncCommands;
+use serde_json::json;
+use sha2::{Digest, Sha256};
+
+use crate::program::Api;
+use crate::visitor::{PASSWORD, Visitor};
+
+/// The key of a session in Redis.
+fn session_key(visitor: &Visitor) -> String {
+    let digest: String = Sha256::digest(visitor.token()).iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("session:{digest}")
+}
+
+#[tokio::test]
+async fn a_session_lasts_from_login_to_logout() {
+    let api = Api::start();
+    let stranger = api.stranger("alder");
+    assert_eq!(stranger.get("/api/session").await.problem(), (401, "unauthenticated".to_owned()));
+    let answer = stranger.log_in("Manager@alder.example ", PASSWORD).await;
+    let cookie = answer.header("set-cookie");
+    assert!(cookie.starts_with("__Host-session="), "{cookie}");
+    assert!(cookie.ends_with("; Path=/; Max-Age=43200; Secure; HttpOnly; SameSite=Strict"), "{cookie}");
+    let visitor = stranger.with("cookie", cookie.split(';').next().unwrap());
+    let current = visitor.get("/api/session").await;
+    assert_eq!((&current.good()["role"], current.header("cache-control")), (&json!("manager"), "no-store"));
+    visitor.delete("/api/session").await.good();
+    assert_eq!(visitor.get("/api/session").await.status, 401);
+}
+
+#[tokio::test]
+async fn a_wrong_password_and_an_unknown_address_are_not_told_apart() {
+    let api = Api::start();
+    let stranger = api.stranger("alder");
+    let wrong = stranger.log_in("admin@alder.example", "not the password").await;
+    let unknown = stranger.log_in("nobody@alder.example", PASSWORD).await;
+    assert_eq!(wrong.problem(), (401, "wrong-login".to_owned()));
+    assert_eq!(wrong.body, unknown.body);
+}
+
+#[tokio::test]
+async fn a_host_of_no_tenant_has_nothing() {
+    let api = Api::start();
+    assert_eq!(api.stranger("nowhere").log_in("super@directory.example", PASSWORD).await.status, 404);
+    assert_eq!(api.stranger("alder").with("host", "directory.localhost").get("/api/tenant").await.status, 404);
+    assert_eq!(api.stranger("alder").get("/api/tenant").await.good()["name"], "Alder & Sons");
+}
+
+#[tokio::test]
+async fn a_session_and_a_token_are_worth_nothing_at_another_tenants_host() {
+    let api = Api::start();
+    let visitor = api.visitor("admin", "alder").await;
+    let elsewhere = visitor.with("host", "birch.directory.localhost:8443");
+    assert_eq!(elsewhere.get("/api/people").await.problem(), (401, "unauthenticated".to_owned()));
+
+    let login = json!({ "email": "user@alder.example", "password": PASSWORD });
+    let token = api.stranger("alder").send(Method::POST, "/api/token", login).await.good();
+    assert_eq!(token["expires_in"], 900);
+    let program = api.stranger("alder").with("authorization", &format!("Bearer {}", token["token"].as_str().unwrap()));
+    assert_eq!(program.get("/api/session").await.good()["role"], "user");
+    assert_eq!(program.with("host", "birch.directory.localhost").get("/api/session").await.status, 401);
+    assert_eq!(program.with("authorization", "Bearer a.b.c").get("/api/session").await.status, 401);
+}
+
+#[tokio::test]
+async fn a_session_ends_when_it_is_not_used() {
+    let api = Api::start();
+    let visitor = api.visitor("user", "alder").await;
+    let (mut cache, key) = (api.ground.cache().await, session_key(&visitor));
+    let _: () = cache.expire(&key, 100).await.unwrap();
+    visitor.get("/api/session").await.good();
+    let left: i64 = cache.ttl(&key).await.unwrap();
+    assert!((1700..=1800).contains(&left), "a use prolongs it to half an hour: {left}");
+    let _: () = cache.pexpire(&key, 0).await.unwrap();
+    assert_eq!(visitor.get("/api/session").await.status, 401);
+}
+
+#[tokio::test]
+async fn the_oldest_of_very_many_sessions_end() {
+    let api = Api::start();
+    let (oldest, second) = (api.visitor("user", "saffron").await, api.visitor("user", "saffron").await);
+    for _ in 0..49 {
+        api.visitor("user", "saffron").await;
+    }
+    assert_eq!(oldest.get("/api/session").await.status, 401);
+    second.get("/api/session").await.good();
+}
+
+#[tokio::test]
+async fn another_site_cannot_ask_in_a_users_name() {
+    let api = Api::start();
+    let visitor = api.visitor("user", "alder").await;
+    let own = visitor.own_id().await;
+    for (name, value) in [
+        ("origin", "https://birch.directory.localhost:8443"),
+        ("sec-fetch-site", "same-site"),
+        ("sec-fetch-site", "cross-site"),
+    ] {
+        let foreign = visitor.with(name, value);
+        let answer = foreign.send(Method::PATCH, &format!("/api/people/{own}"), json!({ "version": 1 })).await;
+        assert_eq!(answer.problem(), (403, "foreign-origin".to_owned()), "{name}: {value}");
+    }
+    let own_page = visitor.with("origin", "https://alder.directory.localhost:8443");
+    own_page.change(own, json!({ "phone": "+49 30 1234" })).await.good();
+}
+
+#[tokio::test]
+async fn passwords_cannot_be_tried_for_ever() {
+    let api = Api::start();
+    let stranger = api.stranger("saffron");
+    for _ in 0..10 {
+        assert_eq!(stranger.log_in("manager@saffron.example", "guess").await.status, 401);
+    }
+    let answer = stranger.log_in("manager@saffron.example", PASSWORD).await;
+    assert_eq!(answer.problem(), (429, "too-many-attempts".to_owned()));
+    assert_eq!(answer.header("retry-after"), "900");
+    // Others of the tenant are not locked out with them.
+    stranger.log_in("admin@saffron.example", PASSWORD).await.good();
+}
+
+#[tokio::test]
+async fn a_new_password_ends_all_sessions() {
+    let api = Api::start();
+    let (here, there) = (api.visitor("user", "rowan").await, api.visitor("user", "rowan").await);
+    let path = format!("/api/people/{}/password", here.own_id().await);
+    let new = |current: &str| json!({ "current": current, "password": "another password" });
+    let refused = here.send(Method::PUT, &path, new("not it")).await;
+    assert_eq!(refused.json()["fields"]["current"], "is not your present password");
+    here.send(Method::PUT, &path, new(PASSWORD)).await.good();
+    assert_eq!(here.get("/api/session").await.status, 401);
+    assert_eq!(there.get("/api/session").await.status, 401);
+    assert_eq!(api.stranger("rowan").log_in("user@rowan.example", PASSWORD).await.status, 401);
+    api.stranger("rowan").log_in("user@rowan.example", "another password").await.good();
+}
