@@ -71,7 +71,11 @@ impl Reason {
     pub fn is_of_service(self) -> bool {
         matches!(
             self,
-            Self::NoReplica | Self::Unreachable | Self::UpstreamClosed | Self::UpstreamMalformed | Self::UpstreamTimeout
+            Self::NoReplica
+                | Self::Unreachable
+                | Self::UpstreamClosed
+                | Self::UpstreamMalformed
+                | Self::UpstreamTimeout
         )
     }
 

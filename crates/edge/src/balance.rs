@@ -149,7 +149,8 @@ mod tests {
     fn requests_spread_evenly_however_they_are_drawn() {
         for count in 1..=7_u16 {
             let pool = pool(0..count);
-            let tickets: Vec<_> = (0..700).map(|round| pool.pick(random(round), Duration::ZERO, &[]).unwrap()).collect();
+            let tickets: Vec<_> =
+                (0..700).map(|round| pool.pick(random(round), Duration::ZERO, &[]).unwrap()).collect();
             let loads: Vec<u32> = pool.endpoints.iter().map(|it| it.in_flight()).collect();
             let fair = 700 / u32::from(count);
             assert!(loads.iter().all(|load| load.abs_diff(fair) <= 4), "{count} endpoints: {loads:?}");

@@ -51,24 +51,23 @@ impl Buffer {
         }
     }
 
-    /// Reads once. 0 bytes mean that the other side will send no more. Not to be called while it [is full](Self::is_full).
+    /// Reads once. 0 bytes mean that the other side will send no more. Whoever asks for more than [`BYTES_MAX`] without
+    /// taking any is refused.
     pub(crate) fn poll_fill<R: AsyncRead + Unpin>(
         &mut self,
         reader: &mut R,
         context: &mut Context<'_>,
     ) -> Poll<io::Result<usize>> {
         self.make_room();
+        if self.to == self.block.len() {
+            return Poll::Ready(Err(io::ErrorKind::OutOfMemory.into()));
+        }
         let mut room = ReadBuf::new(&mut self.block[self.to..]);
         ready!(Pin::new(reader).poll_read(context, &mut room))?;
         let read = room.filled().len();
         self.was_filled = room.remaining() == 0;
         self.to += read;
         Poll::Ready(Ok(read))
-    }
-
-    /// Whether nothing more fits in.
-    pub(crate) fn is_full(&self) -> bool {
-        self.to - self.from >= BYTES_MAX
     }
 
     /// Gives the memory back, when nothing is in it.
@@ -140,7 +139,7 @@ mod tests {
         let mut sizes = Vec::new();
         for _ in 0..9 {
             sizes.push(fill(&mut buffer, &mut source));
-            buffer.consume(usize::MAX.min(buffer.bytes().len()));
+            buffer.consume(buffer.bytes().len());
         }
         assert_eq!(sizes, [4, 8, 16, 32, 64, 128, 256, 256, 256].map(|kib| kib << 10));
     }
@@ -150,7 +149,7 @@ mod tests {
         let (mut buffer, mut source) = (Buffer::default(), Endless(0));
         let mut next = 0_u8;
         for round in 0..2000_usize {
-            if !buffer.is_full() {
+            if buffer.bytes().len() < BYTES_MAX {
                 fill(&mut buffer, &mut source);
             }
             let take = (round * 37 % 5000).min(buffer.bytes().len());

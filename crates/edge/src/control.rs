@@ -4,7 +4,6 @@
 //! A node must understand the edge of an older release and the other way round: a field once written keeps its name and
 //! meaning, and a new one is optional.
 
-use std::collections::BTreeMap;
 use std::io;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -19,39 +18,15 @@ pub const MESSAGE_BYTES_MAX: u32 = 16 << 20;
 
 /// What the node tells the edge.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "snake_case", tag = "tell")]
+#[serde(rename_all = "snake_case")]
 pub enum ToEdge {
     /// Work by these settings from now on.
     Settings(Box<Settings>),
-    /// Serve these certificates from now on.
-    Certificates(Vec<Certificate>),
-    /// Take no more connections, and end when those that are open are done or the time is up.
-    Drain {
-        /// Milliseconds until what is still open is closed.
-        deadline_ms: u64,
-    },
-}
-
-/// A certificate with its key.
-#[derive(Clone, PartialEq, serde::Serialize, serde::Deserialize)]
-pub struct Certificate {
-    /// The hosts it is for; `*.example.com` stands for one label.
-    pub hosts: Vec<String>,
-    /// The chain, leaf first, each in DER and base64.
-    pub chain: Vec<String>,
-    /// The private key in PKCS #8 and base64.
-    pub key: String,
-}
-
-impl std::fmt::Debug for Certificate {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Certificate").field("hosts", &self.hosts).finish_non_exhaustive()
-    }
 }
 
 /// What the edge tells the node.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "snake_case", tag = "tell")]
+#[serde(rename_all = "snake_case")]
 pub enum ToNode {
     /// The first message on every connection.
     Hello {
@@ -64,11 +39,6 @@ pub enum ToNode {
     Applied {
         /// Their number.
         settings: u64,
-    },
-    /// It goes on as before: what it was told cannot be used.
-    Refused {
-        /// Why.
-        why: String,
     },
     /// How the last second went.
     Evidence {
@@ -98,21 +68,40 @@ pub enum MessageError {
     Unreadable(#[source] serde_json::Error),
 }
 
-/// The next message; `None` when the other side has ended.
-pub async fn read<M: serde::de::DeserializeOwned>(
-    from: &mut (impl AsyncRead + Unpin),
-) -> Result<Option<M>, MessageError> {
-    let bytes = match from.read_u32().await {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
-        Err(error) => return Err(MessageError::Io(error)),
-    };
-    if bytes > MESSAGE_BYTES_MAX {
-        return Err(MessageError::TooLong { bytes });
+/// What has arrived of a side's messages.
+#[derive(Debug, Default)]
+pub struct Incoming {
+    bytes: Vec<u8>,
+}
+
+impl Incoming {
+    /// The next message; `None` when the other side has ended. Nothing is lost when this is dropped before it is done.
+    pub async fn next<M: serde::de::DeserializeOwned>(
+        &mut self,
+        from: &mut (impl AsyncRead + Unpin),
+    ) -> Result<Option<M>, MessageError> {
+        loop {
+            if let Some(message) = self.take()? {
+                return Ok(Some(message));
+            }
+            if from.read_buf(&mut self.bytes).await? == 0 {
+                return Ok(None);
+            }
+        }
     }
-    let mut message = vec![0; usize::try_from(bytes).unwrap_or(usize::MAX)];
-    from.read_exact(&mut message).await?;
-    serde_json::from_slice(&message).map(Some).map_err(MessageError::Unreadable)
+
+    fn take<M: serde::de::DeserializeOwned>(&mut self) -> Result<Option<M>, MessageError> {
+        let Some((length, rest)) = self.bytes.split_first_chunk() else { return Ok(None) };
+        let bytes = u32::from_be_bytes(*length);
+        if bytes > MESSAGE_BYTES_MAX {
+            return Err(MessageError::TooLong { bytes });
+        }
+        let Some(message) = rest.get(..usize::try_from(bytes).unwrap_or(usize::MAX)) else { return Ok(None) };
+        let read = serde_json::from_slice(message).map_err(MessageError::Unreadable)?;
+        let end = length.len() + message.len();
+        self.bytes.drain(..end);
+        Ok(Some(read))
+    }
 }
 
 /// Sends a message.
@@ -128,7 +117,37 @@ pub async fn write<M: serde::Serialize>(to: &mut (impl AsyncWrite + Unpin), mess
     Ok(())
 }
 
-/// Pairs, as [`ToNode::Evidence`] carries them.
-pub(crate) fn pairs(arms: BTreeMap<Arm, Counts>) -> Vec<(Arm, Counts)> {
-    arms.into_iter().collect()
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn messages_arrive_whole_however_they_are_cut() {
+        let mut wire = Vec::new();
+        let messages = [ToNode::Applied { settings: 1 }, ToNode::Hello { version: VERSION, settings: 2 }];
+        for message in &messages {
+            write(&mut wire, message).await.unwrap();
+        }
+        for cut in 1..wire.len() {
+            let (mut first, mut second) = wire.split_at(cut);
+            let mut incoming = Incoming::default();
+            let mut arrived = Vec::new();
+            while let Some(message) = incoming.next::<ToNode>(&mut first).await.unwrap() {
+                arrived.push(message);
+            }
+            while let Some(message) = incoming.next::<ToNode>(&mut second).await.unwrap() {
+                arrived.push(message);
+            }
+            assert_eq!(arrived, messages, "cut at {cut}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_message_that_is_too_long_or_none_is_refused() {
+        let too_long = (MESSAGE_BYTES_MAX + 1).to_be_bytes();
+        let refused = Incoming::default().next::<ToNode>(&mut &too_long[..]).await;
+        assert!(matches!(refused, Err(MessageError::TooLong { .. })), "{refused:?}");
+        let refused = Incoming::default().next::<ToNode>(&mut &[0, 0, 0, 2, b'{', b'}'][..]).await;
+        assert!(matches!(refused, Err(MessageError::Unreadable(_))), "{refused:?}");
+    }
 }

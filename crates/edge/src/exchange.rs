@@ -128,9 +128,14 @@ pub(crate) struct Outgoing {
 enum Phase {
     /// Waiting for the final response's head.
     Head,
-    Body { decoder: BodyDecoder, reusable: bool },
+    Body {
+        decoder: BodyDecoder,
+        reusable: bool,
+    },
     /// All of the response is with the client's side.
-    Flush { reusable: bool },
+    Flush {
+        reusable: bool,
+    },
 }
 
 impl Outgoing {
@@ -184,12 +189,7 @@ impl Outgoing {
 
 impl<'u> Exchange<'u> {
     /// An exchange over a connection to a replica.
-    pub(crate) fn new(
-        upstream: &'u mut Upstream,
-        asked: Asked,
-        outgoing: Outgoing,
-        deadline: &'u Deadline,
-    ) -> Self {
+    pub(crate) fn new(upstream: &'u mut Upstream, asked: Asked, outgoing: Outgoing, deadline: &'u Deadline) -> Self {
         Self { upstream, deadline, asked, outgoing, phase: Phase::Head, unsent: 0, heard: false, sent: 0, status: None }
     }
 
@@ -221,11 +221,7 @@ impl<'u> Exchange<'u> {
     }
 
     /// Moves what there is of the request. Ready when that may have made room for more.
-    fn poll_request<C: Client>(
-        &mut self,
-        client: &mut C,
-        context: &mut Context<'_>,
-    ) -> Poll<Result<(), ClientError>> {
+    fn poll_request<C: Client>(&mut self, client: &mut C, context: &mut Context<'_>) -> Poll<Result<(), ClientError>> {
         let mut moved = false;
         loop {
             let written = self.outgoing.poll_write(self.upstream, context);
@@ -256,10 +252,12 @@ impl<'u> Exchange<'u> {
             match &mut self.phase {
                 Phase::Head => match self.read_head(client)? {
                     Head::Final => continue,
-                    Head::Switch => return client.poll_flush(context).map(|flushed| {
-                        flushed.map_err(Failure::Client)?;
-                        Ok(End::Switched)
-                    }),
+                    Head::Switch => {
+                        return client.poll_flush(context).map(|flushed| {
+                            flushed.map_err(Failure::Client)?;
+                            Ok(End::Switched)
+                        });
+                    }
                     // An interim response must not wait for the final one.
                     Head::Partial => drop(client.poll_flush(context)),
                 },

@@ -14,21 +14,22 @@ use tokio::net::UnixStream;
 use tokio::sync::{mpsc, watch};
 
 use crate::access_log::AccessLog;
-use crate::control::{self, MessageError, ToEdge, ToNode};
+use crate::control::{self, Incoming, MessageError, ToEdge, ToNode};
 use crate::evidence::{Arm, Counts};
 use crate::live::Live;
+use crate::settings::Settings;
 use crate::thread;
 
 /// Seconds of evidence of all threads that wait for the node.
 const EVIDENCE_MAX: usize = 64;
+/// Threads that wait to say which settings they have taken over.
+const TAKES_MAX: usize = 64;
 
 /// What an edge is started with.
 #[derive(Debug)]
 pub struct Start {
-    /// Listeners for plain HTTP, one for each thread, or none.
-    pub plain: Vec<TcpListener>,
-    /// Listeners for HTTPS, one for each thread, or none.
-    pub secure: Vec<TcpListener>,
+    /// Listeners for plain HTTP, one for each thread.
+    pub listeners: Vec<TcpListener>,
     /// Where the node connects to.
     pub control: PathBuf,
     /// Random: for ids and for drawing replicas.
@@ -43,7 +44,7 @@ pub enum EdgeError {
     Control {
         /// Where.
         at: PathBuf,
-        #[source]
+        /// Why not.
         source: io::Error,
     },
     /// A thread.
@@ -59,6 +60,8 @@ pub enum EdgeError {
 pub(crate) struct Shared {
     pub(crate) live: watch::Receiver<Arc<Live>>,
     pub(crate) evidence: mpsc::Sender<Vec<(Arm, Counts)>>,
+    /// Where a thread says which settings it has taken over.
+    pub(crate) taken: mpsc::Sender<u64>,
     pub(crate) log: AccessLog,
     pub(crate) connections: Arc<AtomicU64>,
 }
@@ -70,19 +73,19 @@ pub fn run(start: Start) -> Result<(), EdgeError> {
     writer.map_err(EdgeError::Thread)?;
     let (settings, live) = watch::channel(Arc::new(Live::default()));
     let (evidence, counted) = mpsc::channel(EVIDENCE_MAX);
-    let shared = Shared { live, evidence, log, connections: Arc::new(AtomicU64::new(0)) };
-    let threads = start.plain.len().max(start.secure.len());
-    let (mut plain, mut secure) = (start.plain.into_iter(), start.secure.into_iter());
-    for number in 0..threads as u64 {
-        let listeners = thread::Listeners { plain: plain.next(), secure: secure.next() };
+    let (taken, takes) = mpsc::channel(TAKES_MAX);
+    let shared = Shared { live, evidence, taken, log, connections: Arc::new(AtomicU64::new(0)) };
+    let threads = start.listeners.len();
+    for (listener, number) in start.listeners.into_iter().zip(0_u64..) {
         let (shared, seed) = (shared.clone(), start.seed.wrapping_add(number));
-        sys::cores::start(&format!("edge-{number}"), move || thread::run(listeners, shared, seed))
+        sys::cores::start(&format!("edge-{number}"), move || thread::run(listener, shared, seed))
             .map_err(EdgeError::Thread)?;
     }
-    let listener = control_socket(&start.control)
-        .map_err(|source| EdgeError::Control { at: start.control.clone(), source })?;
+    let listener =
+        control_socket(&start.control).map_err(|source| EdgeError::Control { at: start.control.clone(), source })?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(EdgeError::Runtime)?;
-    runtime.block_on(listen(listener, settings, counted, &shared.connections));
+    let main = Main { settings, threads, untaken: 0, node: None };
+    runtime.block_on(main.listen(listener, counted, takes, &shared.connections));
     Ok(())
 }
 
@@ -97,65 +100,83 @@ fn control_socket(at: &PathBuf) -> io::Result<UnixListener> {
     Ok(listener)
 }
 
-/// Listens to one node after the other: a new one takes the place of one that is gone.
-async fn listen(
-    listener: UnixListener,
+/// The main thread.
+struct Main {
     settings: watch::Sender<Arc<Live>>,
-    mut counted: mpsc::Receiver<Vec<(Arm, Counts)>>,
-    connections: &AtomicU64,
-) {
-    let Ok(listener) = tokio::net::UnixListener::from_std(listener) else { return };
-    let mut node: Option<UnixStream> = None;
-    loop {
-        tokio::select! {
-            Ok((stream, _)) = listener.accept() => {
-                let hello = ToNode::Hello { version: control::VERSION, settings: settings.borrow().settings.number };
-                node = Some(stream);
-                say(&mut node, &hello).await;
-            }
-            told = hear(&mut node) => match told {
-                Ok(Some(told)) => {
-                    let answer = obey(told, &settings);
-                    say(&mut node, &answer).await;
+    threads: usize,
+    /// Threads that have not taken over the newest settings.
+    untaken: usize,
+    node: Option<Node>,
+}
+
+/// The connection of a node.
+struct Node {
+    stream: UnixStream,
+    incoming: Incoming,
+}
+
+impl Main {
+    /// Listens to one node after the other: a new one takes the place of one that is gone.
+    async fn listen(
+        mut self,
+        listener: UnixListener,
+        mut counted: mpsc::Receiver<Vec<(Arm, Counts)>>,
+        mut takes: mpsc::Receiver<u64>,
+        connections: &AtomicU64,
+    ) {
+        let Ok(listener) = tokio::net::UnixListener::from_std(listener) else { return };
+        loop {
+            tokio::select! {
+                Ok((stream, _)) = listener.accept() => {
+                    self.node = Some(Node { stream, incoming: Incoming::default() });
+                    self.say(&ToNode::Hello { version: control::VERSION, settings: self.number() }).await;
                 }
-                Ok(None) | Err(_) => node = None,
-            },
-            Some(arms) = counted.recv() => {
-                let connections = connections.load(Ordering::Relaxed);
-                say(&mut node, &ToNode::Evidence { arms, connections, panics: sys::cores::panics() }).await;
+                told = hear(&mut self.node) => match told {
+                    Ok(Some(ToEdge::Settings(wanted))) => self.take_over(*wanted),
+                    Ok(None) | Err(_) => self.node = None,
+                },
+                Some(number) = takes.recv() => self.note_taken(number).await,
+                Some(arms) = counted.recv() => {
+                    let connections = connections.load(Ordering::Relaxed);
+                    self.say(&ToNode::Evidence { arms, connections, panics: sys::cores::panics() }).await;
+                }
             }
         }
     }
+
+    fn number(&self) -> u64 {
+        self.settings.borrow().settings.number
+    }
+
+    fn take_over(&mut self, wanted: Settings) {
+        let renewed = self.settings.borrow().renewed(wanted);
+        self.untaken = self.threads;
+        self.settings.send_replace(Arc::new(renewed));
+    }
+
+    /// Settings count as applied once every thread works by them.
+    async fn note_taken(&mut self, number: u64) {
+        if number == self.number() {
+            self.untaken = self.untaken.saturating_sub(1);
+            if self.untaken == 0 {
+                self.say(&ToNode::Applied { settings: number }).await;
+            }
+        }
+    }
+
+    /// A node that does not listen is gone; another one will come.
+    async fn say(&mut self, message: &ToNode) {
+        if let Some(node) = &mut self.node
+            && control::write(&mut node.stream, message).await.is_err()
+        {
+            self.node = None;
+        }
+    }
 }
 
-async fn hear(node: &mut Option<UnixStream>) -> Result<Option<ToEdge>, MessageError> {
+async fn hear(node: &mut Option<Node>) -> Result<Option<ToEdge>, MessageError> {
     match node {
-        Some(stream) => {
-            stream.readable().await?;
-            control::read(stream).await
-        }
+        Some(node) => node.incoming.next(&mut node.stream).await,
         None => std::future::pending().await,
-    }
-}
-
-/// A node that does not listen is gone; another one will come.
-async fn say(node: &mut Option<UnixStream>, message: &ToNode) {
-    if let Some(stream) = node
-        && control::write(stream, message).await.is_err()
-    {
-        *node = None;
-    }
-}
-
-fn obey(told: ToEdge, settings: &watch::Sender<Arc<Live>>) -> ToNode {
-    match told {
-        ToEdge::Settings(wanted) => {
-            let number = wanted.number;
-            let renewed = settings.borrow().renewed(*wanted);
-            settings.send_replace(Arc::new(renewed));
-            ToNode::Applied { settings: number }
-        }
-        ToEdge::Certificates(_) => ToNode::Refused { why: "certificates are not served yet".to_owned() },
-        ToEdge::Drain { .. } => ToNode::Refused { why: "draining is not done yet".to_owned() },
     }
 }

@@ -5,7 +5,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
 
 use model::{ByteSize, Port, Rate, ReleaseNumber, ReplicaNumber, ServiceName, Span, UrlPath};
 
@@ -42,8 +41,8 @@ pub struct Route {
     pub path: UrlPath,
     /// The methods it answers for; all where there is none.
     pub methods: BTreeSet<String>,
-    /// Where its requests go.
-    pub to: Target,
+    /// The service that its requests go to.
+    pub to: ServiceName,
     /// How often one client address may ask.
     pub limit: Option<Rate>,
     /// How long the service may take for its head.
@@ -52,36 +51,6 @@ pub struct Route {
     pub body_max: Option<ByteSize>,
     /// Which other origins a browser may let read its answers.
     pub cors: Option<Cors>,
-    /// Whether answers are compressed for clients that can read it.
-    pub compress: bool,
-}
-
-/// Where requests go.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Target {
-    /// To a replica of a service.
-    Replicas(ServiceName),
-    /// To the files of a service that is a folder.
-    Folder {
-        /// The service.
-        service: ServiceName,
-        /// The release that the folder is.
-        release: ReleaseNumber,
-        /// The folder.
-        root: PathBuf,
-        /// Whether what is not found and could be a page is answered with `index.html`.
-        single_page: bool,
-    },
-}
-
-impl Target {
-    /// The service behind it.
-    pub fn service(&self) -> &ServiceName {
-        match self {
-            Self::Replicas(service) | Self::Folder { service, .. } => service,
-        }
-    }
 }
 
 /// A replica that takes requests.

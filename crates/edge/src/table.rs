@@ -104,19 +104,17 @@ impl Entry {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::Target;
 
     fn route(host: &str, path: &str, methods: &[&str]) -> Route {
         Route {
             host: host.parse().unwrap(),
             path: path.parse().unwrap(),
             methods: methods.iter().map(|&it| it.to_owned()).collect(),
-            to: Target::Replicas("web".parse().unwrap()),
+            to: "web".parse().unwrap(),
             limit: None,
             timeout: model::Span::millis(1000),
             body_max: None,
             cors: None,
-            compress: false,
         }
     }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use crate::deadline;
+use crate::evidence::{Arm, Counts};
 use crate::process::Shared;
 use crate::serve;
 use crate::worker::Worker;
@@ -20,33 +21,32 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Looks between two reports of evidence: a second.
 const EVIDENCE_LOOKS: u32 = 10;
 
-/// What a thread accepts from.
-pub(crate) struct Listeners {
-    pub(crate) plain: Option<TcpListener>,
-    pub(crate) secure: Option<TcpListener>,
-}
-
 /// Serves until the process ends.
-pub(crate) async fn run(listeners: Listeners, mut shared: Shared, seed: u64) {
+pub(crate) async fn run(listener: TcpListener, mut shared: Shared, seed: u64) {
     let live = Arc::clone(&shared.live.borrow_and_update());
+    let mut number = live.settings.number;
     let worker = Rc::new(Worker::new(live, seed, shared.log.clone()));
     worker.look(sys::clock::now().steady);
-    if let Some(listener) = listeners.plain {
-        sys::cores::spawn_here(accept(listener, false, Rc::clone(&worker), Arc::clone(&shared.connections)));
-    }
-    if let Some(listener) = listeners.secure {
-        sys::cores::spawn_here(accept(listener, true, Rc::clone(&worker), Arc::clone(&shared.connections)));
-    }
+    sys::cores::spawn_here(accept(listener, Rc::clone(&worker), Arc::clone(&shared.connections)));
     let mut looks = tokio::time::interval(deadline::PERIOD);
     let mut count = 0_u32;
+    // Settings may have come before this thread began.
+    let mut taken = 0;
     loop {
+        if taken != number {
+            // The main thread is only gone when the process ends.
+            let _gone = shared.taken.send(number).await.is_err();
+            taken = number;
+        }
         tokio::select! {
             changed = shared.live.changed() => {
                 if changed.is_err() {
                     return;
                 }
                 report(&worker, &shared.evidence);
-                worker.renew(Arc::clone(&shared.live.borrow_and_update()));
+                let live = Arc::clone(&shared.live.borrow_and_update());
+                number = live.settings.number;
+                worker.renew(live);
             }
             _ = looks.tick() => {
                 worker.look(sys::clock::now().steady);
@@ -60,14 +60,14 @@ pub(crate) async fn run(listeners: Listeners, mut shared: Shared, seed: u64) {
 }
 
 /// Hands over what was counted. When nobody takes it, it is lost: evidence is about now.
-fn report(worker: &Worker, evidence: &mpsc::Sender<Vec<(crate::evidence::Arm, crate::evidence::Counts)>>) {
-    let arms = crate::control::pairs(worker.take_evidence());
+fn report(worker: &Worker, evidence: &mpsc::Sender<Vec<(Arm, Counts)>>) {
+    let arms: Vec<(Arm, Counts)> = worker.take_evidence().into_iter().collect();
     if !arms.is_empty() {
         drop(evidence.try_send(arms));
     }
 }
 
-async fn accept(listener: TcpListener, secure: bool, worker: Rc<Worker>, connections: Arc<AtomicU64>) {
+async fn accept(listener: TcpListener, worker: Rc<Worker>, connections: Arc<AtomicU64>) {
     let Ok(listener) = listener.set_nonblocking(true).and_then(|()| tokio::net::TcpListener::from_std(listener)) else {
         return;
     };
@@ -85,7 +85,7 @@ async fn accept(listener: TcpListener, secure: bool, worker: Rc<Worker>, connect
         drop(stream.set_nodelay(true));
         let worker = Rc::clone(&worker);
         sys::cores::spawn_here(async move {
-            serve::h1::connection(&worker, stream, peer, secure).await;
+            serve::h1::connection(&worker, stream, peer, false).await;
             drop(open);
         });
     }

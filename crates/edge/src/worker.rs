@@ -4,6 +4,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::ops::Deref;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,9 +22,21 @@ use crate::upstream::Connections;
 /// How often limits forget clients whose allowance is whole, in looks.
 const TIDY_LOOKS: u32 = 10;
 
+/// The settings of now, counted by this thread alone: a count that threads share would be the one word of memory that
+/// every request of every core writes to.
+pub(crate) struct Settled(Arc<Live>);
+
+impl Deref for Settled {
+    type Target = Live;
+
+    fn deref(&self) -> &Live {
+        &self.0
+    }
+}
+
 /// What one thread has.
 pub(crate) struct Worker {
-    live: RefCell<Rc<Arc<Live>>>,
+    live: RefCell<Rc<Settled>>,
     pub(crate) upstreams: Connections,
     pub(crate) deadlines: Deadlines,
     /// State of the generator that draws replicas: no secret.
@@ -53,7 +66,7 @@ impl Worker {
     /// A thread's state; `seed` is random.
     pub(crate) fn new(live: Arc<Live>, seed: u64, log: AccessLog) -> Self {
         Self {
-            live: RefCell::new(Rc::new(live)),
+            live: RefCell::new(Rc::new(Settled(live))),
             upstreams: Connections::default(),
             deadlines: Deadlines::default(),
             random: Cell::new(seed | 1),
@@ -65,13 +78,13 @@ impl Worker {
     }
 
     /// The settings of now. A request keeps them until it is through.
-    pub(crate) fn live(&self) -> Rc<Arc<Live>> {
+    pub(crate) fn live(&self) -> Rc<Settled> {
         Rc::clone(&self.live.borrow())
     }
 
     /// New settings, for requests from now on.
     pub(crate) fn renew(&self, live: Arc<Live>) {
-        *self.live.borrow_mut() = Rc::new(live);
+        *self.live.borrow_mut() = Rc::new(Settled(live));
     }
 
     /// Time on the steady clock, to within a tenth of a second.
@@ -104,8 +117,8 @@ impl Worker {
         let live = self.live();
         let named = |((route, release), counts): ((RouteIndex, Option<ReleaseNumber>), Counts)| {
             let route = live.route(route)?;
-            let service = route.to.service().clone();
-            Some((Arm { route: format!("{} {}", route.host, route.path), service, release }, counts))
+            let name = format!("{} {}", route.host, route.path);
+            Some((Arm { route: name, service: route.to.clone(), release }, counts))
         };
         self.evidence.borrow_mut().take().into_iter().filter_map(named).collect()
     }

@@ -22,6 +22,7 @@ where
         let tasks = tokio::task::LocalSet::new();
         tasks.block_on(&runtime, async { main().await })
     };
+    #[expect(clippy::disallowed_methods, reason = "this is a home that the ban points to")]
     std::thread::Builder::new().name(name.to_owned()).spawn(local)
 }
 

@@ -14,6 +14,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("config", &["model"]),
     ("plan", &["model"]),
     ("http1", &[]),
+    ("edge", &["http1", "model", "sys"]),
     ("sys", &["model"]),
     ("supervise", &["model", "plan", "sys"]),
     ("services", &["model", "plan", "sys", "supervise"]),

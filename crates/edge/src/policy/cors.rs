@@ -43,7 +43,8 @@ pub fn judge(cors: &Cors, asked: Asked<'_>) -> Verdict {
     match (asked.method, asked.request_method) {
         ("OPTIONS", Some(method)) if asked.origin.is_some() => {
             let mut fields = vary();
-            let allowed = granted.filter(|_| allows_method(cors, method) && allows_headers(cors, asked.request_headers));
+            let allowed =
+                granted.filter(|_| allows_method(cors, method) && allows_headers(cors, asked.request_headers));
             if let Some(granted) = allowed {
                 fields.extend(granted);
                 fields.push(("Access-Control-Allow-Methods", method.to_owned()));

@@ -12,11 +12,7 @@ use crate::settings::Client;
 const CHAIN_MAX: usize = 32;
 
 /// Who asks, from the values of all `X-Forwarded-For` fields in their order.
-pub fn client<'a>(
-    peer: IpAddr,
-    trust: &[Network],
-    chain: impl DoubleEndedIterator<Item = &'a str>,
-) -> Client {
+pub fn client<'a>(peer: IpAddr, trust: &[Network], chain: impl DoubleEndedIterator<Item = &'a str>) -> Client {
     let peer = canonical(peer);
     let trusted = |address: IpAddr| trust.iter().any(|network| network.holds(address));
     let mut address = peer;

@@ -31,9 +31,7 @@ pub(crate) struct Forwarding<'f> {
 /// How it ended.
 pub(crate) enum Forwarded {
     /// The response is through; whether the request was read to its end.
-    Through {
-        request_read: bool,
-    },
+    Through { request_read: bool },
     /// Both sides speak another protocol now.
     Switched(Upstream),
     /// Nothing was sent to the client: answer in the service's place.

@@ -10,7 +10,9 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use super::forward::{Forwarded, Forwarding, forward};
 use super::record::Record;
 use super::respond::{Additions, Own};
-use super::{BODY_BYTES_MAX, HEAD_TIME_MAX, IDLE_TIME_MAX, LINGER_BYTES_MAX, LINGER_TIME_MAX, REQUESTS_MAX, STALL_TIME_MAX};
+use super::{
+    BODY_BYTES_MAX, HEAD_TIME_MAX, IDLE_TIME_MAX, LINGER_BYTES_MAX, LINGER_TIME_MAX, REQUESTS_MAX, STALL_TIME_MAX,
+};
 use crate::answer::Reason;
 use crate::buffer::Buffer;
 use crate::client::h1::{H1Client, Incoming};
@@ -19,7 +21,6 @@ use crate::decide::{self, Request, Verdict};
 use crate::exchange::Outgoing;
 use crate::live::Live;
 use crate::policy::forwarded;
-use crate::settings::Target as To;
 use crate::table::RouteIndex;
 use crate::trace::Trace;
 use crate::upstream::Upstream;
@@ -125,7 +126,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
     }
 
     async fn answer(&mut self, live: &Live, prepared: Prepared, last: bool, record: &mut Record) -> Next {
-        let Prepared { verdict, route, additions, asked, mut incoming, onward, accept, idempotent, location } = prepared;
+        let Prepared {
+            verdict,
+            route,
+            additions,
+            asked,
+            mut incoming,
+            mut unread,
+            onward,
+            accept,
+            idempotent,
+            location,
+        } = prepared;
         let to_head = asked.head;
         let own = match verdict {
             Verdict::Refuse(reason) => {
@@ -136,12 +148,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
             Verdict::Redirect { .. } => Own::empty(308, location),
             Verdict::Pass => {
                 let Some(route) = route.and_then(|route| live.route(route)) else { return Next::Close };
-                let To::Replicas(service) = &route.to else { return Next::Close };
                 let outgoing = Outgoing::new(onward, incoming.decoder.is_finished());
                 let forwarding = Forwarding {
                     worker: self.worker,
                     deadline: &self.deadline,
-                    pool: live.pool(service),
+                    pool: live.pool(&route.to),
                     asked,
                     timeout: route.timeout.duration(),
                     idempotent,
@@ -159,6 +170,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
                 let keep_alive = client.keeps_alive();
                 onward.clear();
                 self.onward = onward;
+                unread = !incoming.decoder.is_finished();
                 match forwarded {
                     Forwarded::Through { request_read } => {
                         return if keep_alive && request_read { Next::Request } else { Next::Linger };
@@ -187,7 +199,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
             }
         };
         // What a body still brings is not the next request.
-        let keep_alive = asked.keep_alive && incoming.decoder.is_finished() && !last;
+        let keep_alive = asked.keep_alive && !unread && !last;
         record.status = own.status;
         record.sent = own.body.len() as u64;
         self.out.clear();
@@ -261,6 +273,8 @@ struct Prepared {
     additions: Additions,
     asked: Asked,
     incoming: Incoming,
+    /// Whether a body comes behind the head.
+    unread: bool,
     /// The head as the service gets it.
     onward: Vec<u8>,
     accept: Option<String>,
@@ -290,7 +304,8 @@ impl From<'_> {
         let request = Request { method, host: host.name(), path, field: &first, secure: self.secure };
         let decision = decide::decide(self.live, client, request, self.began);
         let trace = Trace::of(first(b"traceparent"), &|| self.worker.draw());
-        let request_id = first(b"x-request-id").filter(|id| is_id(id)).map_or_else(|| trace.id().to_owned(), str::to_owned);
+        let request_id =
+            first(b"x-request-id").filter(|id| is_id(id)).map_or_else(|| trace.id().to_owned(), str::to_owned);
         record.client = client.address;
         record.method = method.to_owned();
         record.host = text(host.name()).to_owned();
@@ -300,7 +315,7 @@ impl From<'_> {
         record.route = decision.route;
         record.tenant = decision.tenant.as_deref().map(str::to_owned);
         let route = decision.route.and_then(|route| self.live.route(route));
-        record.service = route.map(|route| route.to.service().clone());
+        record.service = route.map(|route| route.to.clone());
 
         let mut additions = Additions {
             fields: decision.fields,
@@ -310,6 +325,7 @@ impl From<'_> {
         additions.fields.push(("X-Request-Id", record.request_id.clone()));
         let body_max = route.and_then(|route| route.body_max).map_or(BODY_BYTES_MAX, |max| max.as_bytes());
         let mut verdict = decision.verdict;
+        let unread = !matches!(head.body(), http1::Body::None | http1::Body::Length(0));
         let decoder = match BodyDecoder::new(head.body(), Limits::default(), body_max) {
             Ok(decoder) => decoder,
             Err(refusal) => {
@@ -327,10 +343,8 @@ impl From<'_> {
             fields.push(("X-Request-Id", record.request_id.clone()));
             fields.push(("traceparent", trace.field()));
             fields.extend(record.tenant.clone().map(|tenant| ("X-Tenant", tenant)));
-            let set: Vec<Field<'_>> = fields
-                .iter()
-                .filter_map(|(name, value)| Field::new(name.as_bytes(), value.as_bytes()).ok())
-                .collect();
+            let set: Vec<Field<'_>> =
+                fields.iter().filter_map(|(name, value)| Field::new(name.as_bytes(), value.as_bytes()).ok()).collect();
             let rewritten = rewritten(&decision.path, head.target());
             let target = match &rewritten {
                 Some(text) => Target::parse(text.as_bytes()).map_err(Reason::Refused)?,
@@ -348,6 +362,7 @@ impl From<'_> {
             additions,
             asked: head.asked(),
             incoming: Incoming { decoder, encoder },
+            unread,
             onward,
             accept: first(b"accept").map(str::to_owned),
             idempotent: matches!(method, "GET" | "HEAD" | "OPTIONS" | "PUT" | "DELETE" | "TRACE"),

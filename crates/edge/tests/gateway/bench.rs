@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use edge::control::{ToEdge, ToNode};
 use edge::process::{self, Start};
-use edge::settings::{Endpoint, Route, Settings, Target};
+use edge::settings::{Endpoint, Route, Settings};
 
 /// How long anything may take before a test gives up.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
@@ -29,7 +29,7 @@ impl Bench {
         let address = listener.local_addr().unwrap();
         let name = format!("edge-test-{}-{}.sock", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let control = std::env::temp_dir().join(name);
-        let start = Start { plain: vec![listener], secure: Vec::new(), control: control.clone(), seed: 7 };
+        let start = Start { listeners: vec![listener], control: control.clone(), seed: 7 };
         std::thread::spawn(move || process::run(start).unwrap());
         let node = until(|| UnixStream::connect(&control).ok());
         // The name has served its purpose.
@@ -60,10 +60,6 @@ impl Bench {
         self.node.write_all(&message).unwrap();
         let applied = ToNode::Applied { settings: self.settings.number };
         while self.hear() != applied {}
-        // The threads take them over one after the other: a host of this test's own shows when.
-        let probe = format!("n{}.probe", self.settings.number);
-        let _ = probe;
-        std::thread::sleep(Duration::from_millis(20));
     }
 
     /// The next thing that the edge tells its node.
@@ -88,13 +84,12 @@ pub(crate) fn route(host: &str, path: &str) -> Route {
     Route {
         host: host.parse().unwrap(),
         path: path.parse().unwrap(),
-        methods: Default::default(),
-        to: Target::Replicas("web".parse().unwrap()),
+        methods: std::collections::BTreeSet::new(),
+        to: "web".parse().unwrap(),
         limit: None,
         timeout: model::Span::secs(5),
         body_max: None,
         cors: None,
-        compress: false,
     }
 }
 
@@ -113,9 +108,10 @@ pub(crate) struct Answer {
 
 impl Answer {
     pub(crate) fn field(&self, name: &str) -> Option<&str> {
-        let line = self.head.lines().find(|line| {
-            line.split_once(':').is_some_and(|(field, _)| field.eq_ignore_ascii_case(name))
-        })?;
+        let line = self
+            .head
+            .lines()
+            .find(|line| line.split_once(':').is_some_and(|(field, _)| field.eq_ignore_ascii_case(name)))?;
         Some(line.split_once(':')?.1.trim())
     }
 
@@ -197,8 +193,10 @@ pub(crate) fn service(serve: impl Fn(Peer) + Send + Sync + Clone + 'static) -> S
 
 /// A service that answers each request with the same bytes, and `{head}` in them with the request's head.
 pub(crate) fn fixed(answer: &'static str) -> SocketAddr {
-    service(move |mut peer| while peer.request().is_some() {
-        peer.send(answer);
+    service(move |mut peer| {
+        while peer.request().is_some() {
+            peer.send(answer);
+        }
     })
 }
 

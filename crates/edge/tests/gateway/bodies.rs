@@ -86,9 +86,8 @@ fn a_client_that_waits_for_100_gets_it_from_the_service() {
 fn requests_of_one_connection_may_come_at_once() {
     let bench = Bench::new(&[service(mirror)]);
     let mut client = bench.connect();
-    let one = |body: &str| {
-        format!("POST / HTTP/1.1\r\nHost: acme.test\r\nContent-Length: {}\r\n\r\n{body}", body.len())
-    };
+    let one =
+        |body: &str| format!("POST / HTTP/1.1\r\nHost: acme.test\r\nContent-Length: {}\r\n\r\n{body}", body.len());
     client.send(one("a") + &one("bc") + "GET / HTTP/1.1\r\nHost: acme.test\r\n\r\n" + &one("def"));
     let bodies: Vec<String> = (0..4).map(|_| client.answer().text().to_owned()).collect();
     assert_eq!(bodies, ["a", "bc", "", "def"]);

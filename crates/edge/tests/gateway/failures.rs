@@ -82,9 +82,10 @@ fn a_service_that_does_not_answer_in_time_is_not_waited_for() {
 
 #[test]
 fn an_answer_that_breaks_off_is_never_passed_off_as_whole() {
-    for said in
-        ["HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n"]
-    {
+    for said in [
+        "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n",
+    ] {
         let breaking = service(move |mut peer| {
             peer.request();
             peer.send(said);
@@ -113,7 +114,11 @@ fn an_answer_that_cannot_be_read_is_a_bad_gateway() {
 fn a_request_that_cannot_be_read_ends_its_connection() {
     let bench = Bench::new(&[echo()]);
     for (request, status, code) in [
-        ("GET / HTTP/1.1\r\nHost: acme.test\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", 400, "length_and_chunked"),
+        (
+            "GET / HTTP/1.1\r\nHost: acme.test\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+            400,
+            "length_and_chunked",
+        ),
         ("GET / HTTP/1.1\nHost: acme.test\n\n", 400, "bare_lf"),
         ("GET / HTTP/1.1\r\n\r\n", 400, "missing_host"),
         ("CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n", 501, "connect_method"),
