@@ -5,6 +5,8 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+use http1::Target;
+
 use crate::answer::Reason;
 use crate::host;
 use crate::live::Live;
@@ -13,6 +15,9 @@ use crate::policy::cors::{self, Asked};
 use crate::policy::{forwarded, limit, network};
 use crate::settings::{Client, Route};
 use crate::table::{Found, RouteIndex};
+
+/// The port that `https:` means.
+const HTTPS_PORT: u16 = 443;
 
 /// What a decision is made from.
 #[derive(Clone, Copy)]
@@ -57,6 +62,16 @@ pub(crate) enum Verdict {
         /// Where to.
         port: u16,
     },
+}
+
+impl Decision<'_> {
+    /// Where a redirection leads: the same address by HTTPS.
+    pub(crate) fn https_address(&self, host: &str, target: Target<'_>) -> Option<String> {
+        let Verdict::Redirect { port } = self.verdict else { return None };
+        let query = target.query().map(|query| format!("?{}", String::from_utf8_lossy(query))).unwrap_or_default();
+        let port = if port == HTTPS_PORT { String::new() } else { format!(":{port}") };
+        Some(format!("https://{host}{port}{}{query}", self.path))
+    }
 }
 
 /// What to do with a request of a client. `now` is on the steady clock.

@@ -156,9 +156,9 @@ mod tests {
     #[test]
     fn a_crate_that_the_table_does_not_know_is_found() {
         check_edges(
-            &[manifest("edge", &[], &[])],
+            &[manifest("telescope", &[], &[])],
             &expect![[r#"
-                crates/edge/Cargo.toml:1: a new crate: add it to the table in xtask/src/tidy/edges.rs and to ARCHITECTURE.md
+                crates/telescope/Cargo.toml:1: a new crate: add it to the table in xtask/src/tidy/edges.rs and to ARCHITECTURE.md
             "#]],
         );
     }

@@ -8,7 +8,7 @@ use http1::{Asked, Limits};
 use super::record::Record;
 use crate::answer::Reason;
 use crate::balance::{Pool, Tracked};
-use crate::deadline::Deadline;
+use crate::deadline::{Deadline, Late};
 use crate::exchange::{Client, ClientError, End, Exchange, Failure, Outgoing};
 use crate::upstream::{CONNECT_TIME_MAX, Upstream};
 use crate::worker::Worker;
@@ -81,39 +81,60 @@ pub(crate) async fn forward<C: Client>(
             record.status = status;
             tracked.pardon();
         }
-        let ended = match outcome {
-            Ok(Ok(End::Response { upstream_reusable, request_read })) => {
-                if upstream_reusable {
-                    forwarding.worker.upstreams.keep(upstream, forwarding.worker.now());
+        let step = next(&outcome, status, request_whole, forwarding.idempotent && outgoing.rewind());
+        match step {
+            Step::Again(reason) => {
+                // A kept connection that had been closed says nothing about its replica.
+                stale = was_used;
+                if !was_used {
+                    tried.push(Arc::clone(tracked));
                 }
-                Forwarded::Through { request_read }
+                last = reason;
             }
-            Ok(Ok(End::Switched)) => Forwarded::Switched(upstream),
-            Ok(Err(Failure::Client(ClientError::Refused(refusal)))) if status.is_none() => Forwarded::Refused(refusal),
-            Ok(Err(Failure::Client(ClientError::Gone | ClientError::Refused(_)))) => Forwarded::Gone,
-            Ok(Err(Failure::Client(ClientError::Response(_)))) => Forwarded::Cut(Reason::UpstreamMalformed),
-            Ok(Err(Failure::Upstream { reason, nothing_said })) => {
-                let again = nothing_said && forwarding.idempotent && outgoing.rewind();
-                if again {
-                    // A kept connection that had been closed says nothing about its replica.
-                    stale = was_used;
-                    if !was_used {
-                        tried.push(Arc::clone(tracked));
-                    }
-                    last = reason;
-                    continue;
-                }
-                cut_or_refuse(status, reason)
+            Step::Keep { request_read } => {
+                forwarding.worker.upstreams.keep(upstream, forwarding.worker.now());
+                return (Forwarded::Through { request_read }, outgoing.into_bytes());
             }
-            Err(_late) if !request_whole => cut_or_refuse(status, Reason::BodyTimeout),
-            Err(_late) => cut_or_refuse(status, Reason::UpstreamTimeout),
-        };
-        return (ended, outgoing.into_bytes());
+            Step::Switch => return (Forwarded::Switched(upstream), outgoing.into_bytes()),
+            Step::End(ended) => return (ended, outgoing.into_bytes()),
+        }
     }
 }
 
-fn cut_or_refuse(status: Option<u16>, reason: Reason) -> Forwarded {
-    if status.is_some() { Forwarded::Cut(reason) } else { Forwarded::Refuse(reason) }
+/// What follows from how an exchange went.
+enum Step {
+    /// Another try.
+    Again(Reason),
+    /// It is through, and the service's connection is good for another request.
+    Keep { request_read: bool },
+    /// The connections belong to another protocol now.
+    Switch,
+    /// It is over.
+    End(Forwarded),
+}
+
+/// `status` is that of the response's head, if the client has it; `again` whether the request can be sent once more.
+fn next(outcome: &Result<Result<End, Failure>, Late>, status: Option<u16>, request_whole: bool, again: bool) -> Step {
+    let fail = |reason| match status {
+        Some(_) => Step::End(Forwarded::Cut(reason)),
+        None => Step::End(Forwarded::Refuse(reason)),
+    };
+    match outcome {
+        Ok(Ok(End::Response { upstream_reusable: true, request_read })) => Step::Keep { request_read: *request_read },
+        Ok(Ok(End::Response { upstream_reusable: false, request_read })) => {
+            Step::End(Forwarded::Through { request_read: *request_read })
+        }
+        Ok(Ok(End::Switched)) => Step::Switch,
+        Ok(Err(Failure::Client(ClientError::Refused(refusal)))) if status.is_none() => {
+            Step::End(Forwarded::Refused(*refusal))
+        }
+        Ok(Err(Failure::Client(ClientError::Gone | ClientError::Refused(_)))) => Step::End(Forwarded::Gone),
+        Ok(Err(Failure::Client(ClientError::Response(_)))) => Step::End(Forwarded::Cut(Reason::UpstreamMalformed)),
+        Ok(Err(Failure::Upstream { reason, nothing_said: true })) if again => Step::Again(*reason),
+        Ok(Err(Failure::Upstream { reason, .. })) => fail(*reason),
+        Err(Late) if request_whole => fail(Reason::UpstreamTimeout),
+        Err(Late) => fail(Reason::BodyTimeout),
+    }
 }
 
 async fn connection(forwarding: &Forwarding<'_>, tracked: &Tracked, anew: bool) -> Option<Upstream> {

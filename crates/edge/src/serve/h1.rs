@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use http1::{Asked, BodyDecoder, Edits, Field, Limits, Refusal, RequestHead, RequestParser, Target};
+use http1::{Asked, Body, BodyDecoder, BodyEncoder, Edits, Field, Limits, Refusal, RequestHead, RequestParser, Target};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 
 use super::forward::{Forwarded, Forwarding, forward};
@@ -21,6 +21,7 @@ use crate::decide::{self, Request, Verdict};
 use crate::exchange::Outgoing;
 use crate::live::Live;
 use crate::policy::forwarded;
+use crate::settings::Client;
 use crate::table::RouteIndex;
 use crate::trace::Trace;
 use crate::upstream::Upstream;
@@ -47,6 +48,14 @@ enum Next {
     Linger,
     /// It ends at once.
     Close,
+}
+
+/// What came of passing a request on.
+enum Passed {
+    /// The client has its answer, or is gone.
+    Through(Next),
+    /// There is none: the edge answers.
+    Failed(Reason),
 }
 
 /// Serves a client until its connection ends.
@@ -125,89 +134,77 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
         }
     }
 
-    async fn answer(&mut self, live: &Live, prepared: Prepared, last: bool, record: &mut Record) -> Next {
-        let Prepared {
-            verdict,
-            route,
-            additions,
-            asked,
-            mut incoming,
-            mut unread,
-            onward,
-            accept,
-            idempotent,
-            location,
-        } = prepared;
-        let to_head = asked.head;
-        let own = match verdict {
-            Verdict::Refuse(reason) => {
-                record.reason = Some(reason);
-                Own::refusal(reason, &record.request_id, accept.as_deref())
-            }
+    async fn answer(&mut self, live: &Live, mut prepared: Prepared, last: bool, record: &mut Record) -> Next {
+        let own = match prepared.verdict {
+            Verdict::Refuse(reason) => prepared.refusal(reason, record),
             Verdict::Preflight => Own::empty(204, None),
-            Verdict::Redirect { .. } => Own::empty(308, location),
-            Verdict::Pass => {
-                let Some(route) = route.and_then(|route| live.route(route)) else { return Next::Close };
-                let outgoing = Outgoing::new(onward, incoming.decoder.is_finished());
-                let forwarding = Forwarding {
-                    worker: self.worker,
-                    deadline: &self.deadline,
-                    pool: live.pool(&route.to),
-                    asked,
-                    timeout: route.timeout.duration(),
-                    idempotent,
-                };
-                let mut client = H1Client::new(
-                    &mut self.stream,
-                    &mut self.input,
-                    &mut self.out,
-                    &mut incoming,
-                    asked,
-                    &additions,
-                    last,
-                );
-                let (forwarded, mut onward) = forward(&forwarding, &mut client, outgoing, record).await;
-                let keep_alive = client.keeps_alive();
-                onward.clear();
-                self.onward = onward;
-                unread = !incoming.decoder.is_finished();
-                match forwarded {
-                    Forwarded::Through { request_read } => {
-                        return if keep_alive && request_read { Next::Request } else { Next::Linger };
-                    }
-                    Forwarded::Switched(upstream) => {
-                        self.tunnel(upstream).await;
-                        return Next::Close;
-                    }
-                    Forwarded::Gone => {
-                        record.gone = true;
-                        return Next::Close;
-                    }
-                    Forwarded::Cut(reason) => {
-                        record.reason = Some(reason);
-                        return Next::Close;
-                    }
-                    Forwarded::Refuse(reason) => {
-                        record.reason = Some(reason);
-                        Own::refusal(reason, &record.request_id, accept.as_deref())
-                    }
-                    Forwarded::Refused(refusal) => {
-                        record.reason = Some(Reason::Refused(refusal));
-                        Own::refusal(Reason::Refused(refusal), &record.request_id, accept.as_deref())
-                    }
+            Verdict::Redirect { .. } => Own::empty(308, prepared.location.take()),
+            Verdict::Pass => match self.pass(live, &mut prepared, last, record).await {
+                Passed::Through(next) => return next,
+                Passed::Failed(reason) => {
+                    prepared.unread = !prepared.incoming.decoder.is_finished();
+                    prepared.refusal(reason, record)
                 }
-            }
+            },
         };
         // What a body still brings is not the next request.
-        let keep_alive = asked.keep_alive && !unread && !last;
+        let keep_alive = prepared.asked.keep_alive && !prepared.unread && !last;
         record.status = own.status;
         record.sent = own.body.len() as u64;
         self.out.clear();
-        own.write(&additions, to_head, keep_alive, &mut self.out);
+        own.write(&prepared.additions, prepared.asked.head, keep_alive, &mut self.out);
         match self.send_out().await {
             true if keep_alive => Next::Request,
             true => Next::Linger,
             false => Next::Close,
+        }
+    }
+
+    /// Passes a request on to a replica, and its answer back.
+    async fn pass(&mut self, live: &Live, prepared: &mut Prepared, last: bool, record: &mut Record) -> Passed {
+        let Some(route) = prepared.route.and_then(|route| live.route(route)) else {
+            return Passed::Failed(Reason::NoRoute);
+        };
+        let onward = std::mem::take(&mut prepared.onward);
+        let outgoing = Outgoing::new(onward, prepared.incoming.decoder.is_finished());
+        let forwarding = Forwarding {
+            worker: self.worker,
+            deadline: &self.deadline,
+            pool: live.pool(&route.to),
+            asked: prepared.asked,
+            timeout: route.timeout.duration(),
+            idempotent: prepared.idempotent,
+        };
+        let mut client = H1Client::new(
+            &mut self.stream,
+            &mut self.input,
+            &mut self.out,
+            &mut prepared.incoming,
+            prepared.asked,
+            &prepared.additions,
+            last,
+        );
+        let (forwarded, mut onward) = forward(&forwarding, &mut client, outgoing, record).await;
+        let keep_alive = client.keeps_alive();
+        onward.clear();
+        self.onward = onward;
+        match forwarded {
+            Forwarded::Through { request_read } if keep_alive && request_read => Passed::Through(Next::Request),
+            Forwarded::Through { .. } => Passed::Through(Next::Linger),
+            Forwarded::Switched(upstream) => {
+                self.tunnel(upstream).await;
+                Passed::Through(Next::Close)
+            }
+            Forwarded::Gone => {
+                record.gone = true;
+                Passed::Through(Next::Close)
+            }
+            Forwarded::Cut(reason) => {
+                record.reason = Some(reason);
+                Passed::Through(Next::Close)
+            }
+            Forwarded::Refuse(reason) => Passed::Failed(reason),
+            Forwarded::Refused(refusal) => Passed::Failed(Reason::Refused(refusal)),
         }
     }
 
@@ -294,81 +291,105 @@ struct From<'f> {
 
 impl From<'_> {
     fn prepare(&self, head: &RequestHead<'_>, mut onward: Vec<u8>, record: &mut Record) -> Result<Prepared, Reason> {
-        let text = |bytes| std::str::from_utf8(bytes).unwrap_or_default();
-        let first = |name: &[u8]| head.fields().iter().find(|field| field.is(name)).map(|field| text(field.value()));
         let host = head.host().ok_or(Reason::Refused(Refusal::MissingHost))?;
+        let first = |name: &[u8]| first(head, name);
         let chain: Vec<&str> =
             head.fields().iter().filter(|it| it.is(b"x-forwarded-for")).map(|it| text(it.value())).collect();
         let client = decide::client(self.live, self.peer.ip(), chain.into_iter());
         let (method, path) = (text(head.method()), text(head.target().path()));
         let request = Request { method, host: host.name(), path, field: &first, secure: self.secure };
-        let decision = decide::decide(self.live, client, request, self.began);
+        let mut decision = decide::decide(self.live, client, request, self.began);
         let trace = Trace::of(first(b"traceparent"), &|| self.worker.draw());
-        let request_id =
-            first(b"x-request-id").filter(|id| is_id(id)).map_or_else(|| trace.id().to_owned(), str::to_owned);
         record.client = client.address;
         record.method = method.to_owned();
         record.host = text(host.name()).to_owned();
         record.path = path.to_owned();
-        record.request_id = request_id;
+        record.request_id =
+            first(b"x-request-id").filter(|id| is_id(id)).map_or_else(|| trace.id().to_owned(), str::to_owned);
         record.trace_id = trace.id().to_owned();
         record.route = decision.route;
         record.tenant = decision.tenant.as_deref().map(str::to_owned);
         let route = decision.route.and_then(|route| self.live.route(route));
         record.service = route.map(|route| route.to.clone());
 
-        let mut additions = Additions {
-            fields: decision.fields,
-            strict: self.live.settings.strict_headers,
-            insist_on_https: self.live.settings.insist_on_https && self.secure,
-        };
-        additions.fields.push(("X-Request-Id", record.request_id.clone()));
         let body_max = route.and_then(|route| route.body_max).map_or(BODY_BYTES_MAX, |max| max.as_bytes());
-        let mut verdict = decision.verdict;
-        let unread = !matches!(head.body(), http1::Body::None | http1::Body::Length(0));
-        let decoder = match BodyDecoder::new(head.body(), Limits::default(), body_max) {
-            Ok(decoder) => decoder,
-            Err(refusal) => {
-                verdict = Verdict::Refuse(Reason::Refused(refusal));
-                BodyDecoder::new(http1::Body::None, Limits::default(), 0).map_err(Reason::Refused)?
+        let decoder = BodyDecoder::new(head.body(), Limits::default(), body_max).or_else(|refusal| {
+            decision.verdict = Verdict::Refuse(Reason::Refused(refusal));
+            BodyDecoder::new(Body::None, Limits::default(), 0).map_err(Reason::Refused)
+        })?;
+        let encoder = match decision.verdict {
+            Verdict::Pass => {
+                let passing = Passing { client, host, path: &decision.path, secure: self.secure, trace: &trace };
+                Some(passing.write(head, record, &mut onward)?).filter(|_| !decoder.is_finished())
             }
-        };
-        let location = match verdict {
-            Verdict::Redirect { port } => Some(https_address(text(host.name()), port, head.target())),
             _ => None,
         };
-        let mut encoder = None;
-        if verdict == Verdict::Pass {
-            let mut fields = Vec::from(forwarded::fields(client, text(host.as_bytes()), self.secure));
-            fields.push(("X-Request-Id", record.request_id.clone()));
-            fields.push(("traceparent", trace.field()));
-            fields.extend(record.tenant.clone().map(|tenant| ("X-Tenant", tenant)));
-            let set: Vec<Field<'_>> =
-                fields.iter().filter_map(|(name, value)| Field::new(name.as_bytes(), value.as_bytes()).ok()).collect();
-            let rewritten = rewritten(&decision.path, head.target());
-            let target = match &rewritten {
-                Some(text) => Target::parse(text.as_bytes()).map_err(Reason::Refused)?,
-                None => head.target(),
-            };
-            let edits = Edits { set: &set, remove: forwarded::CLAIMS };
-            encoder = Some(head.forward(&http1::request::Onward { target, host, edits }, &mut onward));
-        }
-        if decoder.is_finished() {
-            encoder = None;
-        }
         Ok(Prepared {
-            verdict,
+            location: decision.https_address(text(host.name()), head.target()),
             route: decision.route,
-            additions,
+            verdict: decision.verdict,
+            additions: self.additions(decision.fields, record),
             asked: head.asked(),
+            unread: !matches!(head.body(), Body::None | Body::Length(0)),
             incoming: Incoming { decoder, encoder },
-            unread,
             onward,
             accept: first(b"accept").map(str::to_owned),
             idempotent: matches!(method, "GET" | "HEAD" | "OPTIONS" | "PUT" | "DELETE" | "TRACE"),
-            location,
         })
     }
+
+    fn additions(&self, mut fields: Vec<(&'static str, String)>, record: &Record) -> Additions {
+        fields.push(("X-Request-Id", record.request_id.clone()));
+        let settings = &self.live.settings;
+        Additions { fields, strict: settings.strict_headers, insist_on_https: settings.insist_on_https && self.secure }
+    }
+}
+
+impl Prepared {
+    /// The edge's answer for a reason, which is noted.
+    fn refusal(&self, reason: Reason, record: &mut Record) -> Own {
+        record.reason = Some(reason);
+        Own::refusal(reason, &record.request_id, self.accept.as_deref())
+    }
+}
+
+/// What a service is told besides what the client says.
+struct Passing<'p> {
+    client: Client,
+    host: http1::Host<'p>,
+    /// The normal path.
+    path: &'p str,
+    secure: bool,
+    trace: &'p Trace,
+}
+
+impl Passing<'_> {
+    /// Writes the head as the service gets it.
+    fn write(&self, head: &RequestHead<'_>, record: &Record, onward: &mut Vec<u8>) -> Result<BodyEncoder, Reason> {
+        let mut fields = Vec::from(forwarded::fields(self.client, text(self.host.as_bytes()), self.secure));
+        fields.push(("X-Request-Id", record.request_id.clone()));
+        fields.push(("traceparent", self.trace.field()));
+        fields.extend(record.tenant.clone().map(|tenant| ("X-Tenant", tenant)));
+        let set: Vec<Field<'_>> =
+            fields.iter().filter_map(|(name, value)| Field::new(name.as_bytes(), value.as_bytes()).ok()).collect();
+        let rewritten = rewritten(self.path, head.target());
+        let target = match &rewritten {
+            Some(text) => Target::parse(text.as_bytes()).map_err(Reason::Refused)?,
+            None => head.target(),
+        };
+        let edits = Edits { set: &set, remove: forwarded::CLAIMS };
+        Ok(head.forward(&http1::request::Onward { target, host: self.host, edits }, onward))
+    }
+}
+
+/// What was checked to be ASCII when it was read, or may be anything and then counts as empty.
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap_or_default()
+}
+
+/// The first value of a field.
+fn first<'h>(head: &RequestHead<'h>, name: &[u8]) -> Option<&'h str> {
+    head.fields().iter().find(|field| field.is(name)).map(|field| text(field.value()))
 }
 
 /// The target with the normal path, where that differs from what was sent.
@@ -378,16 +399,6 @@ fn rewritten(path: &str, target: Target<'_>) -> Option<String> {
     }
     let query = target.query().map(|query| format!("?{}", String::from_utf8_lossy(query)));
     Some(format!("{path}{}", query.unwrap_or_default()))
-}
-
-/// The same address by HTTPS.
-fn https_address(host: &str, port: u16, target: Target<'_>) -> String {
-    let path = String::from_utf8_lossy(target.path());
-    let query = target.query().map(|query| format!("?{}", String::from_utf8_lossy(query))).unwrap_or_default();
-    match port {
-        443 => format!("https://{host}{path}{query}"),
-        port => format!("https://{host}:{port}{path}{query}"),
-    }
 }
 
 /// Whether a request id of a client is taken over: short, and nothing that a log or a page could mistake.

@@ -10,6 +10,8 @@ use edge::control::{ToEdge, ToNode};
 use edge::process::{self, Start};
 use edge::settings::{Endpoint, Route, Settings};
 
+/// How often a condition is looked at.
+const POLL: Duration = Duration::from_millis(2);
 /// How long anything may take before a test gives up.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -240,6 +242,6 @@ pub(crate) fn until<T>(mut ask: impl FnMut() -> Option<T>) -> T {
             return answer;
         }
         assert!(began.elapsed() < PATIENCE, "not in time");
-        std::thread::sleep(Duration::from_millis(2));
+        std::thread::sleep(POLL);
     }
 }
