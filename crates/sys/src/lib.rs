@@ -7,6 +7,7 @@
 pub mod system;
 
 pub mod clock;
+pub mod cores;
 pub mod files;
 pub mod journal;
 pub mod local_socket;

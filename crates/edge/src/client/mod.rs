@@ -1,0 +1,3 @@
+//! The client's side, in the two versions of HTTP that clients speak.
+
+pub(crate) mod h1;

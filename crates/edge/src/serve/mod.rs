@@ -1,0 +1,27 @@
+//! Connections of clients. Start reading at [`h1::connection`].
+
+pub(crate) mod h1;
+
+mod forward;
+mod record;
+mod respond;
+
+use std::time::Duration;
+
+pub(crate) use record::Record;
+pub(crate) use respond::Additions;
+
+/// How long a new connection may take for its first head.
+pub(crate) const HEAD_TIME_MAX: Duration = Duration::from_secs(15);
+/// How long a connection may be idle between requests.
+pub(crate) const IDLE_TIME_MAX: Duration = Duration::from_secs(75);
+/// How long a body may make no progress, in either direction.
+pub(crate) const STALL_TIME_MAX: Duration = Duration::from_secs(60);
+/// How long what a client still sends is read and dropped after an early answer, so that it gets to read the answer.
+pub(crate) const LINGER_TIME_MAX: Duration = Duration::from_secs(2);
+/// Bytes that are read and dropped so at the most.
+pub(crate) const LINGER_BYTES_MAX: usize = 1 << 20;
+/// Requests of one connection; more are made over a new one, so that clients find their way to a new edge.
+pub(crate) const REQUESTS_MAX: u32 = 10_000;
+/// The largest body of a request where the route says nothing.
+pub(crate) const BODY_BYTES_MAX: u64 = 1 << 40;

@@ -1,0 +1,71 @@
+//! What is noted of a request for the access log and the counts. Start reading at [`Record`].
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use model::{ReleaseNumber, ReplicaNumber, ServiceName, Timestamp};
+
+use crate::answer::Reason;
+use crate::evidence::Outcome;
+use crate::table::RouteIndex;
+
+/// One request, from its head to its last byte.
+#[derive(Debug)]
+pub(crate) struct Record {
+    /// When its head was there.
+    pub(crate) at: Timestamp,
+    pub(crate) client: IpAddr,
+    pub(crate) method: String,
+    pub(crate) host: String,
+    pub(crate) path: String,
+    pub(crate) request_id: String,
+    pub(crate) trace_id: String,
+    pub(crate) tenant: Option<String>,
+    pub(crate) route: Option<RouteIndex>,
+    pub(crate) service: Option<ServiceName>,
+    pub(crate) replica: Option<(ReleaseNumber, ReplicaNumber)>,
+    pub(crate) status: u16,
+    /// Bytes of the response's body.
+    pub(crate) sent: u64,
+    /// Why the edge answered itself, or why the response was cut.
+    pub(crate) reason: Option<Reason>,
+    /// Whether the client went away before its response was through.
+    pub(crate) gone: bool,
+    /// Replicas that were asked.
+    pub(crate) tries: u8,
+    pub(crate) took: Duration,
+}
+
+impl Record {
+    /// Of a request that has just arrived.
+    pub(crate) fn new(at: Timestamp, client: IpAddr) -> Self {
+        Self {
+            at,
+            client,
+            method: String::new(),
+            host: String::new(),
+            path: String::new(),
+            request_id: String::new(),
+            trace_id: String::new(),
+            tenant: None,
+            route: None,
+            service: None,
+            replica: None,
+            status: 0,
+            sent: 0,
+            reason: None,
+            gone: false,
+            tries: 0,
+            took: Duration::ZERO,
+        }
+    }
+
+    /// How it went.
+    pub(crate) fn outcome(&self) -> Outcome {
+        match self.reason {
+            _ if self.gone => Outcome::Gone,
+            Some(reason) if reason.is_of_service() => Outcome::Failed,
+            _ => Outcome::Answered(self.status),
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! Answers of the edge itself, and what it adds to those of services. Start reading at [`Additions`].
+
+use http1::{Field, ResponseHead};
+
+use crate::answer::{self, Reason};
+use crate::policy::security_headers;
+
+/// Fields that an answer gets on its way out.
+#[derive(Debug, Default)]
+pub(crate) struct Additions {
+    /// In place of what the service says.
+    pub(crate) fields: Vec<(&'static str, String)>,
+    /// Where the service says nothing.
+    pub(crate) strict: bool,
+    pub(crate) insist_on_https: bool,
+}
+
+impl Additions {
+    /// The fields to set on a response of a service.
+    pub(crate) fn for_response<'a>(&'a self, head: &'a ResponseHead<'_>) -> Vec<Field<'a>> {
+        let said = |name: &str| head.fields().iter().any(|field| field.is(name.as_bytes()));
+        self.all(said).filter_map(|(name, value)| Field::new(name.as_bytes(), value.as_bytes()).ok()).collect()
+    }
+
+    fn all<'a>(&'a self, said: impl Fn(&str) -> bool + 'a) -> impl Iterator<Item = (&'a str, &'a str)> + 'a {
+        let own = self.fields.iter().map(|(name, value)| -> (&'a str, &'a str) { (name, value) });
+        let strict = self.strict.then(|| security_headers::strict(self.insist_on_https)).into_iter().flatten();
+        let missing = strict.filter(move |(name, _)| !said(name));
+        own.chain(missing.map(|(name, value)| -> (&'a str, &'a str) { (name, value) }))
+    }
+}
+
+/// An answer of the edge itself.
+#[derive(Debug)]
+pub(crate) struct Own {
+    pub(crate) status: u16,
+    pub(crate) content_type: Option<&'static str>,
+    pub(crate) body: String,
+    pub(crate) location: Option<String>,
+}
+
+impl Own {
+    /// The answer for a reason.
+    pub(crate) fn refusal(reason: Reason, request_id: &str, accept: Option<&str>) -> Self {
+        let (content_type, body) = answer::body(reason, request_id, accept);
+        Self { status: reason.status(), content_type: Some(content_type), body, location: None }
+    }
+
+    /// An answer without a body.
+    pub(crate) fn empty(status: u16, location: Option<String>) -> Self {
+        Self { status, content_type: None, body: String::new(), location }
+    }
+
+    /// Writes it as HTTP/1.1.
+    pub(crate) fn write(&self, additions: &Additions, to_head: bool, keep_alive: bool, out: &mut Vec<u8>) {
+        let mut line = |parts: &[&str]| {
+            parts.iter().for_each(|part| out.extend_from_slice(part.as_bytes()));
+            out.extend_from_slice(b"\r\n");
+        };
+        let (status, length) = (self.status.to_string(), self.body.len().to_string());
+        line(&["HTTP/1.1 ", &status, " ", answer::status_name(self.status)]);
+        if let Some(content_type) = self.content_type {
+            line(&["Content-Type: ", content_type]);
+        }
+        if self.status != 204 {
+            line(&["Content-Length: ", &length]);
+        }
+        if let Some(location) = &self.location {
+            line(&["Location: ", location]);
+        }
+        // An answer about one moment is not for caches.
+        line(&["Cache-Control: no-store"]);
+        if !keep_alive {
+            line(&["Connection: close"]);
+        }
+        additions.all(|_| false).for_each(|(name, value)| line(&[name, ": ", value]));
+        line(&[]);
+        if !to_head {
+            out.extend_from_slice(self.body.as_bytes());
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! What the node tells the edge to do: everything at once, as plain values. Start reading at [`Settings`].
+//!
+//! Settings are replaced whole. What lives longer than one set of settings (connections, limits' counts, counts per
+//! endpoint) is found again by the identities in here.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
+
+use model::{ByteSize, Port, Rate, ReleaseNumber, ReplicaNumber, ServiceName, Span, UrlPath};
+
+use crate::host::HostPattern;
+use crate::policy::network::Network;
+
+/// Everything an edge has to know except the keys of its certificates.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// Grows with every change, so that an edge can say which settings it works by.
+    pub number: u64,
+    /// The routes, in the file's order. The longest path of the most exact host wins, whatever the order.
+    pub routes: Vec<Route>,
+    /// Where the replicas of each service are that take requests.
+    pub endpoints: BTreeMap<ServiceName, Vec<Endpoint>>,
+    /// Networks whose forwarding headers are believed.
+    pub trust: Vec<Network>,
+    /// Whether answers carry the strict security headers.
+    pub strict_headers: bool,
+    /// The port that clients reach HTTPS at, where it is served: plain requests are sent there.
+    pub https: Option<Port>,
+    /// Whether browsers may be told to insist on HTTPS: only where a public authority vouches for the certificates.
+    pub insist_on_https: bool,
+}
+
+/// One rule.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Route {
+    /// The hosts it answers for.
+    pub host: HostPattern,
+    /// The path it answers for, with everything below.
+    pub path: UrlPath,
+    /// The methods it answers for; all where there is none.
+    pub methods: BTreeSet<String>,
+    /// The service that its requests go to.
+    pub to: ServiceName,
+    /// How often one client address may ask.
+    pub limit: Option<Rate>,
+    /// How long the service may take for its head.
+    pub timeout: Span,
+    /// The largest body of a request.
+    pub body_max: Option<ByteSize>,
+    /// Which other origins a browser may let read its answers.
+    pub cors: Option<Cors>,
+}
+
+/// A replica that takes requests.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Endpoint {
+    /// Its release.
+    pub release: ReleaseNumber,
+    /// Its number.
+    pub replica: ReplicaNumber,
+    /// Where it listens.
+    pub address: SocketAddr,
+}
+
+/// What a browser may let scripts of other origins do (the Fetch standard, section 3.2).
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cors {
+    /// Origins as browsers send them, such as `https://app.example.com`; `*` alone for every origin.
+    pub origins: BTreeSet<String>,
+    /// Methods besides GET, HEAD and POST.
+    pub methods: BTreeSet<String>,
+    /// Request headers besides those that need no permission.
+    pub headers: BTreeSet<String>,
+    /// Whether cookies go with it. Never together with `*`.
+    pub credentials: bool,
+    /// How long the permission may be kept.
+    pub keep: Span,
+}
+
+/// The peer of a connection, and the client that it speaks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Client {
+    /// The other end of the connection.
+    pub peer: IpAddr,
+    /// Who asks: the peer itself, or whom a trusted peer names.
+    pub address: IpAddr,
+}

@@ -1,0 +1,101 @@
+//! Connections to replicas. Start reading at [`Connections::take`].
+//!
+//! Each thread keeps its own idle connections, by address. One that was kept may have been closed by the replica in the
+//! very moment it is used; so a request that was not answered at all over such a connection is sent again.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::io;
+use std::net::SocketAddr;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use http1::{Limits, ResponseParser};
+use tokio::io::AsyncRead;
+use tokio::net::TcpStream;
+
+use crate::buffer::Buffer;
+
+/// Idle connections that one thread keeps to one replica.
+pub(crate) const IDLE_MAX: usize = 128;
+/// How long an idle connection is kept.
+pub(crate) const IDLE_TIME_MAX: Duration = Duration::from_secs(55);
+/// How long a connection may take to be made.
+pub(crate) const CONNECT_TIME_MAX: Duration = Duration::from_secs(2);
+
+/// A connection to a replica.
+pub(crate) struct Upstream {
+    pub(crate) stream: TcpStream,
+    pub(crate) input: Buffer,
+    pub(crate) parser: ResponseParser,
+    pub(crate) limits: Limits,
+    address: SocketAddr,
+    /// Whether it has carried a request before.
+    pub(crate) used: bool,
+}
+
+impl Upstream {
+    /// Connects to a replica.
+    pub(crate) async fn connect(address: SocketAddr, limits: Limits) -> io::Result<Self> {
+        let stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        Ok(Self { stream, input: Buffer::default(), parser: ResponseParser::new(limits), limits, address, used: false })
+    }
+
+    /// Reads once.
+    pub(crate) fn poll_fill(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        self.input.poll_fill(&mut self.stream, context)
+    }
+
+    /// Whether it is still open and silent, as an idle connection has to be.
+    fn is_quiet(&mut self) -> bool {
+        let mut byte = [0];
+        let mut room = tokio::io::ReadBuf::new(&mut byte);
+        let mut context = Context::from_waker(Waker::noop());
+        std::pin::Pin::new(&mut self.stream).poll_read(&mut context, &mut room).is_pending()
+    }
+}
+
+/// The idle connections of one thread.
+#[derive(Default)]
+pub(crate) struct Connections {
+    idle: RefCell<HashMap<SocketAddr, Vec<Idle>>>,
+}
+
+struct Idle {
+    upstream: Upstream,
+    since: Duration,
+}
+
+impl Connections {
+    /// An idle connection to this replica, the one that was used last.
+    pub(crate) fn take(&self, address: SocketAddr) -> Option<Upstream> {
+        let mut idle = self.idle.borrow_mut();
+        let of_replica = idle.get_mut(&address)?;
+        while let Some(mut kept) = of_replica.pop() {
+            if kept.upstream.is_quiet() {
+                return Some(kept.upstream);
+            }
+        }
+        None
+    }
+
+    /// Keeps a connection whose exchange is through.
+    pub(crate) fn keep(&self, mut upstream: Upstream, now: Duration) {
+        upstream.used = true;
+        upstream.input.release();
+        let mut idle = self.idle.borrow_mut();
+        let of_replica = idle.entry(upstream.address).or_default();
+        if of_replica.len() < IDLE_MAX {
+            of_replica.push(Idle { upstream, since: now });
+        }
+    }
+
+    /// Closes what has been idle for long, and what leads to replicas that are not wanted any more.
+    pub(crate) fn tidy(&self, now: Duration, wanted: impl Fn(SocketAddr) -> bool) {
+        self.idle.borrow_mut().retain(|address, of_replica| {
+            of_replica.retain(|kept| now.saturating_sub(kept.since) < IDLE_TIME_MAX);
+            wanted(*address) && !of_replica.is_empty()
+        });
+    }
+}

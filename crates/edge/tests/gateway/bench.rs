@@ -1,0 +1,247 @@
+//! An edge with a service behind it, for one test. Start reading at [`Bench::new`].
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use edge::control::{ToEdge, ToNode};
+use edge::process::{self, Start};
+use edge::settings::{Endpoint, Route, Settings};
+
+/// How often a condition is looked at.
+const POLL: Duration = Duration::from_millis(2);
+/// How long anything may take before a test gives up.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+
+static COUNT: AtomicU64 = AtomicU64::new(0);
+
+/// An edge of one thread.
+pub(crate) struct Bench {
+    pub(crate) address: SocketAddr,
+    node: UnixStream,
+    pub(crate) settings: Settings,
+}
+
+impl Bench {
+    /// An edge with one route, `{tenant}.test /`, to these endpoints.
+    pub(crate) fn new(endpoints: &[SocketAddr]) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let name = format!("edge-test-{}-{}.sock", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let control = std::env::temp_dir().join(name);
+        let start = Start { listeners: vec![listener], control: control.clone(), seed: 7 };
+        std::thread::spawn(move || process::run(start).unwrap());
+        let node = until(|| UnixStream::connect(&control).ok());
+        // The name has served its purpose.
+        std::fs::remove_file(&control).unwrap();
+        node.set_read_timeout(Some(PATIENCE)).unwrap();
+        let endpoint = |(number, address): (usize, &SocketAddr)| Endpoint {
+            release: model::ReleaseNumber(1),
+            replica: model::ReplicaNumber(u32::try_from(number).unwrap()),
+            address: *address,
+        };
+        let settings = Settings {
+            routes: vec![route("{tenant}.test", "/")],
+            endpoints: [("web".parse().unwrap(), endpoints.iter().enumerate().map(endpoint).collect())].into(),
+            ..Settings::default()
+        };
+        let mut bench = Self { address, node, settings };
+        assert!(matches!(bench.hear(), ToNode::Hello { .. }));
+        bench.apply(|_| {});
+        bench
+    }
+
+    /// Changes the settings, and waits until they are worked by.
+    pub(crate) fn apply(&mut self, change: impl FnOnce(&mut Settings)) {
+        change(&mut self.settings);
+        self.settings.number += 1;
+        let message = serde_json::to_vec(&ToEdge::Settings(Box::new(self.settings.clone()))).unwrap();
+        self.node.write_all(&u32::try_from(message.len()).unwrap().to_be_bytes()).unwrap();
+        self.node.write_all(&message).unwrap();
+        let applied = ToNode::Applied { settings: self.settings.number };
+        while self.hear() != applied {}
+    }
+
+    /// The next thing that the edge tells its node.
+    pub(crate) fn hear(&mut self) -> ToNode {
+        let mut length = [0; 4];
+        self.node.read_exact(&mut length).unwrap();
+        let mut message = vec![0; usize::try_from(u32::from_be_bytes(length)).unwrap()];
+        self.node.read_exact(&mut message).unwrap();
+        serde_json::from_slice(&message).unwrap()
+    }
+
+    /// A connection of a client.
+    pub(crate) fn connect(&self) -> Client {
+        let stream = TcpStream::connect(self.address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        Client { reader: BufReader::new(stream) }
+    }
+}
+
+/// A route to the service `web`.
+pub(crate) fn route(host: &str, path: &str) -> Route {
+    Route {
+        host: host.parse().unwrap(),
+        path: path.parse().unwrap(),
+        methods: std::collections::BTreeSet::new(),
+        to: "web".parse().unwrap(),
+        limit: None,
+        timeout: model::Span::secs(5),
+        body_max: None,
+        cors: None,
+    }
+}
+
+/// A client's connection.
+pub(crate) struct Client {
+    pub(crate) reader: BufReader<TcpStream>,
+}
+
+/// An answer, as a client reads it.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Answer {
+    pub(crate) fn field(&self, name: &str) -> Option<&str> {
+        let line = self
+            .head
+            .lines()
+            .find(|line| line.split_once(':').is_some_and(|(field, _)| field.eq_ignore_ascii_case(name)))?;
+        Some(line.split_once(':')?.1.trim())
+    }
+
+    pub(crate) fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).unwrap()
+    }
+}
+
+impl Client {
+    pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        self.reader.get_mut().write_all(bytes.as_ref()).unwrap();
+    }
+
+    /// Sends GET for a path and reads the answer.
+    pub(crate) fn get(&mut self, path: &str) -> Answer {
+        self.send(format!("GET {path} HTTP/1.1\r\nHost: acme.test\r\n\r\n"));
+        self.answer()
+    }
+
+    /// The next answer with its body.
+    pub(crate) fn answer(&mut self) -> Answer {
+        let head = self.head();
+        let mut answer = Answer { status: head[9..12].parse().unwrap(), head, body: Vec::new() };
+        let chunked = answer.field("transfer-encoding") == Some("chunked");
+        let length: Option<usize> = answer.field("content-length").map(|it| it.parse().unwrap());
+        match (chunked, length) {
+            (true, _) => answer.body = self.chunks(),
+            (false, Some(length)) => {
+                answer.body = vec![0; length];
+                self.reader.read_exact(&mut answer.body).unwrap();
+            }
+            (false, None) => {}
+        }
+        answer
+    }
+
+    /// The next head.
+    pub(crate) fn head(&mut self) -> String {
+        let mut head = String::new();
+        while !head.ends_with("\r\n\r\n") {
+            assert_ne!(self.reader.read_line(&mut head).unwrap(), 0, "the connection ended in a head: {head:?}");
+        }
+        head
+    }
+
+    fn chunks(&mut self) -> Vec<u8> {
+        let mut body = Vec::new();
+        loop {
+            let mut line = String::new();
+            self.reader.read_line(&mut line).unwrap();
+            let size = usize::from_str_radix(line.trim(), 16).unwrap();
+            let mut chunk = vec![0; size + 2];
+            self.reader.read_exact(&mut chunk).unwrap();
+            body.extend_from_slice(&chunk[..size]);
+            if size == 0 {
+                return body;
+            }
+        }
+    }
+
+    /// Whether the edge has ended the connection.
+    pub(crate) fn is_ended(&mut self) -> bool {
+        self.reader.read(&mut [0]).is_ok_and(|read| read == 0)
+    }
+}
+
+/// A service: for each connection, what to do with it.
+pub(crate) fn service(serve: impl Fn(Peer) + Send + Sync + Clone + 'static) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let serve = serve.clone();
+            std::thread::spawn(move || serve(Peer { reader: BufReader::new(stream.unwrap()) }));
+        }
+    });
+    address
+}
+
+/// A service that answers each request with the same bytes, and `{head}` in them with the request's head.
+pub(crate) fn fixed(answer: &'static str) -> SocketAddr {
+    service(move |mut peer| {
+        while peer.request().is_some() {
+            peer.send(answer);
+        }
+    })
+}
+
+/// A service that answers each request with its head as it arrived.
+pub(crate) fn echo() -> SocketAddr {
+    service(|mut peer| {
+        while let Some(head) = peer.request() {
+            peer.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{head}", head.len()));
+        }
+    })
+}
+
+/// The edge's connection, as a service sees it.
+pub(crate) struct Peer {
+    pub(crate) reader: BufReader<TcpStream>,
+}
+
+impl Peer {
+    /// The head of the next request; `None` when there is no more.
+    pub(crate) fn request(&mut self) -> Option<String> {
+        let mut head = String::new();
+        while !head.ends_with("\r\n\r\n") {
+            if self.reader.read_line(&mut head).ok()? == 0 {
+                return None;
+            }
+        }
+        Some(head)
+    }
+
+    pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        // A client that is gone is the test's business.
+        drop(self.reader.get_mut().write_all(bytes.as_ref()));
+    }
+}
+
+/// Asks again and again until there is an answer.
+pub(crate) fn until<T>(mut ask: impl FnMut() -> Option<T>) -> T {
+    let began = Instant::now();
+    loop {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        assert!(began.elapsed() < PATIENCE, "not in time");
+        std::thread::sleep(POLL);
+    }
+}

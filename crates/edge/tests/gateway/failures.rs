@@ -1,0 +1,133 @@
+//! What goes wrong, and what a client sees of it.
+
+use std::io::Read;
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::bench::{Bench, echo, service};
+
+/// An address where nothing listens.
+fn nowhere() -> std::net::SocketAddr {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
+#[test]
+fn a_replica_that_is_gone_costs_no_request() {
+    let bench = Bench::new(&[nowhere(), echo()]);
+    let mut client = bench.connect();
+    for round in 0..50 {
+        assert_eq!(client.get("/").status, 200, "round {round}");
+    }
+}
+
+#[test]
+fn a_replica_that_dies_with_a_request_costs_no_idempotent_one() {
+    let dying = service(|mut peer| drop(peer.request()));
+    let bench = Bench::new(&[dying, echo()]);
+    let mut client = bench.connect();
+    for round in 0..50 {
+        assert_eq!(client.get("/").status, 200, "round {round}");
+    }
+}
+
+#[test]
+fn a_request_that_may_have_been_carried_out_is_not_sent_twice() {
+    let count = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&count);
+    let dying = service(move |mut peer| {
+        peer.request();
+        counted.fetch_add(1, Ordering::SeqCst);
+    });
+    let bench = Bench::new(&[dying]);
+    let mut client = bench.connect();
+    client.send("POST / HTTP/1.1\r\nHost: acme.test\r\nContent-Length: 0\r\nAccept: application/json\r\n\r\n");
+    let answer = client.answer();
+    assert_eq!((answer.status, answer.text().contains("upstream_closed")), (502, true));
+    assert_eq!(count.load(Ordering::SeqCst), 1);
+}
+
+#[test]
+fn a_kept_connection_that_the_service_closed_costs_nothing() {
+    let once = service(|mut peer| {
+        peer.request();
+        peer.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+    });
+    let bench = Bench::new(&[once]);
+    let mut client = bench.connect();
+    for round in 0..30 {
+        assert_eq!(client.get("/").text(), "ok", "round {round}");
+    }
+}
+
+#[test]
+fn without_a_replica_the_edge_says_so() {
+    for (endpoints, code, status) in [(vec![], "no_replica", 503), (vec![nowhere(), nowhere()], "unreachable", 502)] {
+        let answer = Bench::new(&endpoints).connect().get("/");
+        assert_eq!((answer.status, answer.text().contains(code)), (status, true), "{}", answer.text());
+    }
+}
+
+#[test]
+fn a_service_that_does_not_answer_in_time_is_not_waited_for() {
+    let silent = service(|mut peer| {
+        peer.request();
+        std::thread::park();
+    });
+    let mut bench = Bench::new(&[silent]);
+    bench.apply(|settings| settings.routes[0].timeout = model::Span::millis(200));
+    let answer = bench.connect().get("/");
+    assert_eq!((answer.status, answer.text().contains("upstream_timeout")), (504, true));
+}
+
+#[test]
+fn an_answer_that_breaks_off_is_never_passed_off_as_whole() {
+    for said in [
+        "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n",
+    ] {
+        let breaking = service(move |mut peer| {
+            peer.request();
+            peer.send(said);
+        });
+        let bench = Bench::new(&[breaking]);
+        let mut client = bench.connect();
+        client.send("GET / HTTP/1.1\r\nHost: acme.test\r\n\r\n");
+        let mut all = Vec::new();
+        client.reader.read_to_end(&mut all).unwrap();
+        let text = String::from_utf8(all).unwrap();
+        assert!(text.contains("half") && !text.ends_with("0\r\n\r\n"), "{text}");
+    }
+}
+
+#[test]
+fn an_answer_that_cannot_be_read_is_a_bad_gateway() {
+    let garbling = service(|mut peer| {
+        peer.request();
+        peer.send("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\na");
+    });
+    let answer = Bench::new(&[garbling]).connect().get("/");
+    assert_eq!((answer.status, answer.text().contains("upstream_malformed")), (502, true));
+}
+
+#[test]
+fn a_request_that_cannot_be_read_ends_its_connection() {
+    let bench = Bench::new(&[echo()]);
+    for (request, status, code) in [
+        (
+            "GET / HTTP/1.1\r\nHost: acme.test\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+            400,
+            "length_and_chunked",
+        ),
+        ("GET / HTTP/1.1\nHost: acme.test\n\n", 400, "bare_lf"),
+        ("GET / HTTP/1.1\r\n\r\n", 400, "missing_host"),
+        ("CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n", 501, "connect_method"),
+        ("GET / HTTP/3.0\r\nHost: acme.test\r\n\r\n", 505, "version_not_supported"),
+    ] {
+        let mut client = bench.connect();
+        client.send(request);
+        let answer = client.answer();
+        assert_eq!((answer.status, answer.text().contains(code)), (status, true), "{}", answer.text());
+        assert!(client.is_ended());
+    }
+}

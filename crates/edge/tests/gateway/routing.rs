@@ -1,0 +1,117 @@
+//! Where requests go, and what services and clients are told.
+
+use crate::bench::{Bench, echo, fixed, route};
+
+#[test]
+fn a_request_arrives_with_who_asked_and_without_what_was_claimed() {
+    let bench = Bench::new(&[echo()]);
+    let mut client = bench.connect();
+    client.send(
+        "GET /a?b=c HTTP/1.1\r\nHost: acme.test:8443\r\nX-Forwarded-For: 203.0.113.9\r\nX-Tenant: other\r\n\
+         X-Request-Id: r-1\r\nConnection: x-secret\r\nX-Secret: 1\r\nAccept: */*\r\n\
+         traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\r\n\r\n",
+    );
+    let answer = client.answer();
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.field("x-request-id"), Some("r-1"));
+    assert_eq!(
+        answer.text(),
+        "GET /a?b=c HTTP/1.1\r\nHost: acme.test:8443\r\nAccept: */*\r\nX-Forwarded-For: 127.0.0.1\r\n\
+         X-Forwarded-Proto: http\r\nX-Forwarded-Host: acme.test:8443\r\n\
+         Forwarded: for=127.0.0.1;host=\"acme.test:8443\";proto=http\r\nX-Request-Id: r-1\r\n\
+         traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\r\nX-Tenant: acme\r\n\r\n"
+    );
+}
+
+#[test]
+fn what_a_trusted_peer_says_is_believed() {
+    let mut bench = Bench::new(&[echo()]);
+    bench.apply(|settings| settings.trust = vec!["127.0.0.0/8".parse().unwrap()]);
+    let mut client = bench.connect();
+    client.send("GET / HTTP/1.1\r\nHost: acme.test\r\nX-Forwarded-For: 1.1.1.1, 203.0.113.9\r\n\r\n");
+    assert!(client.answer().text().contains("X-Forwarded-For: 203.0.113.9\r\n"));
+}
+
+#[test]
+fn a_path_is_forwarded_as_it_was_judged() {
+    let bench = Bench::new(&[echo()]);
+    let mut client = bench.connect();
+    assert!(client.get("/%61pi/%2f?x=%61").text().starts_with("GET /api/%2F?x=%61 HTTP/1.1\r\n"));
+    let refused = client.get("/a/../b");
+    assert_eq!((refused.status, refused.text().contains("ambiguous_path")), (400, true));
+}
+
+#[test]
+fn requests_without_a_route_are_answered_here() {
+    let mut bench = Bench::new(&[echo()]);
+    bench.apply(|settings| {
+        let mut only = route("www.test", "/form");
+        only.methods = ["POST".to_owned()].into();
+        settings.routes.push(only);
+    });
+    let mut client = bench.connect();
+    let mut ask = |request: &str| {
+        client.send(request);
+        let answer = client.answer();
+        (answer.status, answer.text().to_owned(), answer.field("allow").map(str::to_owned))
+    };
+    let json = "Accept: application/json\r\n\r\n";
+    let (status, text, _) = ask(&format!("GET / HTTP/1.1\r\nHost: nobody.example\r\n{json}"));
+    assert_eq!((status, text.contains("\"code\":\"unknown_host\"")), (404, true), "{text}");
+    let (status, text, _) = ask(&format!("GET /other HTTP/1.1\r\nHost: www.test\r\n{json}"));
+    assert_eq!((status, text.contains("\"code\":\"no_route\"")), (404, true), "{text}");
+    let (status, _, allow) = ask(&format!("GET /form HTTP/1.1\r\nHost: www.test\r\n{json}"));
+    assert_eq!((status, allow.as_deref()), (405, Some("POST")));
+}
+
+#[test]
+fn past_its_limit_an_address_is_told_when_to_come_back() {
+    let mut bench = Bench::new(&[fixed("HTTP/1.1 204 No Content\r\n\r\n")]);
+    bench.apply(|settings| settings.routes[0].limit = Some("3/min".parse().unwrap()));
+    let mut client = bench.connect();
+    let said: Vec<_> = (0..4)
+        .map(|_| client.get("/"))
+        .map(|it| (it.status, it.field("ratelimit").unwrap().to_owned(), it.field("retry-after").map(str::to_owned)))
+        .collect();
+    let row = |status, limit: &str, retry: Option<&str>| (status, limit.to_owned(), retry.map(str::to_owned));
+    assert_eq!(
+        said,
+        [
+            row(204, "\"address\";r=2;t=20", None),
+            row(204, "\"address\";r=1;t=40", None),
+            row(204, "\"address\";r=0;t=60", None),
+            row(429, "\"address\";r=0;t=60", Some("20")),
+        ]
+    );
+    bench.apply(|settings| settings.routes[0].timeout = model::Span::secs(7));
+    assert_eq!(bench.connect().get("/").status, 429, "a change of the settings forgives nobody");
+}
+
+#[test]
+fn strict_headers_leave_to_the_service_what_it_says_itself() {
+    let mut bench =
+        Bench::new(&[fixed("HTTP/1.1 200 OK\r\nContent-Length: 0\r\nContent-Security-Policy: default-src *\r\n\r\n")]);
+    bench.apply(|settings| settings.strict_headers = true);
+    let answer = bench.connect().get("/");
+    assert_eq!(answer.field("content-security-policy"), Some("default-src *"));
+    assert_eq!(answer.field("x-content-type-options"), Some("nosniff"));
+    assert_eq!(answer.field("strict-transport-security"), None);
+}
+
+#[test]
+fn plain_requests_are_sent_to_https_where_that_is_served() {
+    let mut bench = Bench::new(&[echo()]);
+    bench.apply(|settings| settings.https = model::Port::new(8443));
+    let answer = bench.connect().get("/a?b=c");
+    assert_eq!((answer.status, answer.field("location")), (308, Some("https://acme.test:8443/a?b=c")));
+}
+
+#[test]
+fn a_change_of_the_settings_touches_no_connection() {
+    let mut bench = Bench::new(&[echo()]);
+    let mut client = bench.connect();
+    for round in 0..20 {
+        assert_eq!(client.get("/").status, 200, "round {round}");
+        bench.apply(|settings| settings.strict_headers = !settings.strict_headers);
+    }
+}
