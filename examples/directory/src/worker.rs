@@ -1,6 +1,6 @@
 //! `directory work`: makes photos' small copies, and removes photos that nobody has.
 //!
-//! The stream of jobs says what to do at once. What got lost with it is found by [`search`]: PostgreSQL knows which
+//! The stream of jobs says what to do at once. What got lost with it is found by a search: PostgreSQL knows which
 //! thumbnails are missing and which photos are unused.
 
 mod thumbnail;
