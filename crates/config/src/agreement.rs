@@ -8,6 +8,7 @@ mod number;
 mod order;
 mod port;
 mod reference;
+mod route;
 mod variable;
 
 pub(crate) use reference::is_reserved;
@@ -22,5 +23,6 @@ pub(crate) fn check(draft: &Draft, problems: &mut Problems<'_>) {
     job::check(draft, problems);
     number::check(draft, problems);
     port::check(draft, problems);
+    route::check(draft, problems);
     variable::check(draft, problems);
 }

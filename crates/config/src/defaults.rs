@@ -64,6 +64,12 @@ pub const VERSIONS: bool = false;
 /// A route without a path answers for its whole host.
 pub const ROUTE_PATH: &str = "/";
 
+/// Cookies go to other origins only where the file says so.
+pub const CORS_CREDENTIALS: bool = false;
+
+/// Browsers cap it at hours; a change of the file is to be seen within a coffee break.
+pub const CORS_KEEP: Span = Span::secs(600);
+
 /// A quiet hour in most places, and before the working day's first change.
 pub const BACKUP_SCHEDULE: &str = "0 2 * * *";
 

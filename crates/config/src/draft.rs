@@ -41,7 +41,7 @@ pub(crate) struct Draft {
     pub(crate) services: Vec<ServiceDraft>,
     pub(crate) resources: Vec<ResourceDraft>,
     pub(crate) secrets: Vec<SecretDraft>,
-    pub(crate) edge: EdgeDraft,
+    pub(crate) edge: Option<EdgeDraft>,
     pub(crate) backups: Option<BackupsDraft>,
 }
 
@@ -55,6 +55,10 @@ pub(crate) struct SecretDraft {
 impl Draft {
     pub(crate) fn service(&self, name: &ServiceName) -> Option<&ServiceDraft> {
         self.services.iter().find(|service| service.name.value == *name)
+    }
+
+    pub(crate) fn routes(&self) -> &[RouteDraft] {
+        self.edge.as_ref().map(|edge| edge.routes.as_slice()).unwrap_or_default()
     }
 
     pub(crate) fn resource(&self, name: &ResourceName) -> Option<&ResourceDraft> {
@@ -75,7 +79,10 @@ pub(crate) fn read(root: &Mapping, environment: EnvironmentName, problems: &mut 
         services: reader.named(root, "services", service::read),
         resources: reader.named(root, "resources", resource::read),
         secrets: reader.named(root, "secrets", secret),
-        edge: reader.record(root, "edge").map(|edge| edge::read(&mut reader, edge)).unwrap_or_default(),
+        edge: root.get("edge").and_then(|entry| {
+            let edge = reader.record(root, "edge")?;
+            Some(edge::read(&mut reader, edge, entry.key_place))
+        }),
         backups: reader.record(root, "backups").map(|backups| edge::read_backups(&mut reader, backups)),
     }
 }

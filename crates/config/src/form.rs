@@ -13,7 +13,7 @@ use model::{ByteSize, Percent, Port, Rate, Span, UrlPath};
 
 pub(crate) use name::NameKind;
 use number::{cores, is_text, only_true, truth, whole};
-use text::{cron, host, mail, network, url, zone};
+use text::{cron, field_name, host, mail, network, origin, url, zone};
 
 use crate::command;
 use crate::rule::RuleId;
@@ -60,6 +60,10 @@ pub(crate) enum Form {
     Host,
     /// A network such as 10.0.0.0/8.
     Network,
+    /// An origin as browsers send it, or `*`.
+    Origin,
+    /// The name of an HTTP header.
+    FieldName,
     /// An address for mail.
     Mail,
     /// An http or https URL.
@@ -135,6 +139,8 @@ impl Form {
             Form::Cron => cron(text),
             Form::Host => host(text),
             Form::Network => network(text),
+            Form::Origin => origin(text),
+            Form::FieldName => field_name(text),
             Form::Mail => mail(text),
             Form::Url => url(text),
             Form::Raw | Form::Word(_) | Form::Truth | Form::True => Ok(()),
@@ -166,6 +172,8 @@ impl Form {
             Form::Zone => "a time zone such as `Europe/Berlin`".to_owned(),
             Form::Host => "a host name such as `{tenant}.example.com`".to_owned(),
             Form::Network => "a network such as `10.0.0.0/8`".to_owned(),
+            Form::Origin => "an origin such as `https://app.example.com`".to_owned(),
+            Form::FieldName => "a header's name such as `x-client`".to_owned(),
             Form::Mail => "a mail address".to_owned(),
             Form::Url => "an http or https URL".to_owned(),
         }
@@ -192,6 +200,8 @@ impl Form {
             Form::Port => json!({ "type": "integer", "minimum": 1, "maximum": 65535 }),
             Form::Path => pattern(r"^/[!-~]*$"),
             Form::Cron => pattern(r"^\S+ +\S+ +\S+ +\S+ +\S+$"),
+            Form::Origin => pattern(r"^(\*|https?://[^/\s]+)$"),
+            Form::FieldName => pattern(r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$"),
             Form::Mail => pattern("^[^@ ]+@[^@ ]+$"),
             Form::Url => pattern("^https?://"),
             Form::Command | Form::Zone | Form::Host | Form::Network => json!({ "type": "string", "minLength": 1 }),

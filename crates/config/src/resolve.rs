@@ -2,16 +2,21 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use model::ServiceName;
-use model::stack::{Backups, Check, Health, Listen, Rollout, Route, Service, Stack, Volume};
+use model::edge::{Edge, Ports, Route};
+use model::stack::{Backups, Check, Health, Listen, Rollout, Service, Stack, Volume};
+use model::{ByteSize, Port, ServiceName};
 
 use crate::defaults;
-use crate::draft::{Draft, EdgeDraft, PortDraft, ServiceDraft};
+use crate::draft::{Draft, EdgeDraft, Located, PortDraft, RouteDraft, ServiceDraft};
 
 /// The stack of a draft in which no error was found; `None` if a needed part is missing after all.
 pub(crate) fn stack(draft: Draft) -> Option<Stack> {
-    let routes = routes(draft.edge)?;
-    let routed: BTreeSet<ServiceName> = routes.iter().map(|route| route.to.clone()).collect();
+    let edge = match draft.edge {
+        Some(edge) => Some(self::edge(edge)?),
+        None => None,
+    };
+    let routes = edge.iter().flat_map(|edge| &edge.routes);
+    let routed: BTreeSet<ServiceName> = routes.map(|route| route.to.clone()).collect();
     let mut services = BTreeMap::new();
     for service in draft.services {
         let is_routed = routed.contains(&service.name.value);
@@ -35,7 +40,7 @@ pub(crate) fn stack(draft: Draft) -> Option<Stack> {
         services,
         resources,
         secrets,
-        routes,
+        edge,
         backups: draft.backups.map(|read| Backups { schedule: read.schedule, destinations: read.destinations }),
     })
 }
@@ -91,15 +96,27 @@ fn rollout(draft: &ServiceDraft, listen: Listen) -> Rollout {
     }
 }
 
-fn routes(edge: EdgeDraft) -> Option<Vec<Route>> {
-    let route = |route: crate::draft::RouteDraft| {
-        Some(Route {
-            host: route.host?,
-            path: route.path?,
-            to: route.to?.value,
-            limit: route.limit,
-            timeout: route.timeout,
-        })
-    };
-    edge.routes.into_iter().map(route).collect()
+fn edge(edge: EdgeDraft) -> Option<Edge> {
+    let port = |port: Option<Located<Port>>| port.map(|read| read.value);
+    let body_max = edge.body_max;
+    let routes = edge.routes.into_iter().map(|route| self::route(route, body_max));
+    Some(Edge {
+        routes: routes.collect::<Option<_>>()?,
+        listen: Ports { https: port(edge.https), http: port(edge.http) },
+        trust: edge.trust,
+        strict_headers: edge.strict_headers,
+    })
+}
+
+fn route(route: RouteDraft, body_max: Option<ByteSize>) -> Option<Route> {
+    Some(Route {
+        host: route.host?,
+        path: route.path?,
+        methods: route.methods.into_iter().collect(),
+        to: route.to?.value,
+        limit: route.limit,
+        timeout: route.timeout,
+        body_max: route.body_max.or(body_max),
+        cors: route.cors.map(|read| read.value),
+    })
 }

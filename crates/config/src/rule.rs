@@ -103,8 +103,10 @@ rules! {
     /// A scheduled service is a job: it has no port, no replicas, no health checks and no rollout, and nothing
     /// waits for it.
     ScheduledService = "scheduled-service", Error;
-    /// A fixed port belongs to one replica of one service, or to one resource.
+    /// A fixed port belongs to one replica of one service, to one resource, or to the edge.
     PortConflict = "port-conflict", Error;
+    /// Each request has one route: no two have the same host, path and method.
+    RouteConflict = "route-conflict", Error;
     /// Each environment variable of a service comes from one place.
     VariableConflict = "variable-conflict", Error;
     /// No value of `env` looks like a reference to another variable: values are passed as they are written.

@@ -45,7 +45,13 @@ pub(crate) const NOT_YET: &[NotYet] = &[
     row("resources.*.pool", When::Present, "pooling of connections", "delete the key"),
     row("resources.*.type", When::Is("objects"), "object stores", "use one from elsewhere, with `env` and `secrets`"),
     row("resources.*.type", When::Is("rabbitmq"), "RabbitMQ", "use one from elsewhere, with `env` and `secrets`"),
-    row("edge", When::Present, "the edge", "reach services on their own ports"),
+    row("edge.listen.https", When::Present, "HTTPS", "write `http`"),
+    row("edge.tls", When::Present, "HTTPS", "delete the key"),
+    row("edge.routes.limit.per", When::Is("tenant"), "limits for each tenant", "write `per: ip`"),
+    row("edge.routes.limit.per", When::Is("token"), "limits for each token", "write `per: ip`"),
+    row("edge.routes.limit.per", When::Is("route"), "limits for a whole route", "write `per: ip`"),
+    row("edge.protect.waf", When::Is("detect"), "the web application firewall", "write `waf: off`, or delete the key"),
+    row("edge.protect.waf", When::Is("block"), "the web application firewall", "write `waf: off`, or delete the key"),
     row("backups", When::Present, "backups", "copy the data by a scheduled service of yours"),
     row("telemetry", When::Present, "keeping metrics, logs and traces", "`mainstay logs` shows recent output"),
     row("alerts", When::Present, "alerts", "watch `mainstay status`"),
@@ -118,12 +124,17 @@ fn mapping(mapping: &Mapping, around: &str, problems: &mut Problems<'_>) {
             Some(row) => {
                 problems.report_with(RuleId::NotSupportedYet, marked(row.when, entry), message(row), row.instead)
             }
-            None => {
-                if let Value::Map(below) = &entry.value.value {
-                    self::mapping(below, &path, problems);
-                }
-            }
+            None => below(&entry.value, &path, problems),
         }
+    }
+}
+
+/// What stands in a list has the list's own path.
+fn below(node: &Node, path: &str, problems: &mut Problems<'_>) {
+    match &node.value {
+        Value::Map(below) => mapping(below, path, problems),
+        Value::List(items) => items.iter().for_each(|item| below(item, path, problems)),
+        Value::Null | Value::Scalar(_) | Value::Broken => {}
     }
 }
 

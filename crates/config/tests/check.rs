@@ -54,38 +54,42 @@ fn staging_lists_its_unsupported_lines() {
         LATER,
         "staging",
         &expect![[r#"
-        mainstay.yaml:11:5: unsupported[not-supported-yet]: not supported yet: static files
-          hint: serve the folder by a program of yours with `run`
-        mainstay.yaml:12:5: unsupported[not-supported-yet]: not supported yet: static files
-          hint: delete the line
-        mainstay.yaml:17:5: unsupported[not-supported-yet]: not supported yet: scaling between bounds
-          hint: write a number
-        mainstay.yaml:20:41: unsupported[not-supported-yet]: not supported yet: guarding database migrations
-          hint: delete the key
-        mainstay.yaml:23:5: unsupported[not-supported-yet]: not supported yet: containers
-          hint: start the program itself with `run`
-        mainstay.yaml:32:39: unsupported[not-supported-yet]: not supported yet: standby copies of a resource
-          hint: write 0, or delete the key
-        mainstay.yaml:32:42: unsupported[not-supported-yet]: not supported yet: pooling of connections
-          hint: delete the key
-        mainstay.yaml:34:19: unsupported[not-supported-yet]: not supported yet: object stores
-          hint: use one from elsewhere, with `env` and `secrets`
-        mainstay.yaml:35:17: unsupported[not-supported-yet]: not supported yet: RabbitMQ
-          hint: use one from elsewhere, with `env` and `secrets`
-        mainstay.yaml:40:1: unsupported[not-supported-yet]: not supported yet: the edge
-          hint: reach services on their own ports
-        mainstay.yaml:49:1: unsupported[not-supported-yet]: not supported yet: backups
-          hint: copy the data by a scheduled service of yours
-        mainstay.yaml:55:1: unsupported[not-supported-yet]: not supported yet: keeping metrics, logs and traces
-          hint: `mainstay logs` shows recent output
-        mainstay.yaml:56:1: unsupported[not-supported-yet]: not supported yet: alerts
-          hint: watch `mainstay status`
-        mainstay.yaml:58:1: unsupported[not-supported-yet]: not supported yet: users and tokens
-          hint: the control socket belongs to the node's user and root
-        mainstay.yaml:72:48: unsupported[not-supported-yet]: not supported yet: blue-green releases
-          hint: write `strategy: rolling`
-        stack: yes
-    "#]],
+            mainstay.yaml:11:5: unsupported[not-supported-yet]: not supported yet: static files
+              hint: serve the folder by a program of yours with `run`
+            mainstay.yaml:12:5: unsupported[not-supported-yet]: not supported yet: static files
+              hint: delete the line
+            mainstay.yaml:17:5: unsupported[not-supported-yet]: not supported yet: scaling between bounds
+              hint: write a number
+            mainstay.yaml:20:41: unsupported[not-supported-yet]: not supported yet: guarding database migrations
+              hint: delete the key
+            mainstay.yaml:23:5: unsupported[not-supported-yet]: not supported yet: containers
+              hint: start the program itself with `run`
+            mainstay.yaml:32:39: unsupported[not-supported-yet]: not supported yet: standby copies of a resource
+              hint: write 0, or delete the key
+            mainstay.yaml:32:42: unsupported[not-supported-yet]: not supported yet: pooling of connections
+              hint: delete the key
+            mainstay.yaml:34:19: unsupported[not-supported-yet]: not supported yet: object stores
+              hint: use one from elsewhere, with `env` and `secrets`
+            mainstay.yaml:35:17: unsupported[not-supported-yet]: not supported yet: RabbitMQ
+              hint: use one from elsewhere, with `env` and `secrets`
+            mainstay.yaml:41:13: unsupported[not-supported-yet]: not supported yet: HTTPS
+              hint: write `http`
+            mainstay.yaml:43:3: unsupported[not-supported-yet]: not supported yet: HTTPS
+              hint: delete the key
+            mainstay.yaml:47:36: unsupported[not-supported-yet]: not supported yet: the web application firewall
+              hint: write `waf: off`, or delete the key
+            mainstay.yaml:49:1: unsupported[not-supported-yet]: not supported yet: backups
+              hint: copy the data by a scheduled service of yours
+            mainstay.yaml:55:1: unsupported[not-supported-yet]: not supported yet: keeping metrics, logs and traces
+              hint: `mainstay logs` shows recent output
+            mainstay.yaml:56:1: unsupported[not-supported-yet]: not supported yet: alerts
+              hint: watch `mainstay status`
+            mainstay.yaml:58:1: unsupported[not-supported-yet]: not supported yet: users and tokens
+              hint: the control socket belongs to the node's user and root
+            mainstay.yaml:72:48: unsupported[not-supported-yet]: not supported yet: blue-green releases
+              hint: write `strategy: rolling`
+            stack: yes
+        "#]],
     );
 }
 
@@ -95,38 +99,42 @@ fn production_lists_its_unsupported_lines() {
         LATER,
         "production",
         &expect![[r#"
-        mainstay.yaml:11:5: unsupported[not-supported-yet]: not supported yet: static files
-          hint: serve the folder by a program of yours with `run`
-        mainstay.yaml:12:5: unsupported[not-supported-yet]: not supported yet: static files
-          hint: delete the line
-        mainstay.yaml:17:5: unsupported[not-supported-yet]: not supported yet: scaling between bounds
-          hint: write a number
-        mainstay.yaml:20:41: unsupported[not-supported-yet]: not supported yet: guarding database migrations
-          hint: delete the key
-        mainstay.yaml:21:26: unsupported[not-supported-yet]: not supported yet: canary releases
-          hint: write `strategy: rolling`
-        mainstay.yaml:23:5: unsupported[not-supported-yet]: not supported yet: containers
-          hint: start the program itself with `run`
-        mainstay.yaml:32:39: unsupported[not-supported-yet]: not supported yet: standby copies of a resource
-          hint: write 0, or delete the key
-        mainstay.yaml:32:42: unsupported[not-supported-yet]: not supported yet: pooling of connections
-          hint: delete the key
-        mainstay.yaml:34:19: unsupported[not-supported-yet]: not supported yet: object stores
-          hint: use one from elsewhere, with `env` and `secrets`
-        mainstay.yaml:35:17: unsupported[not-supported-yet]: not supported yet: RabbitMQ
-          hint: use one from elsewhere, with `env` and `secrets`
-        mainstay.yaml:40:1: unsupported[not-supported-yet]: not supported yet: the edge
-          hint: reach services on their own ports
-        mainstay.yaml:49:1: unsupported[not-supported-yet]: not supported yet: backups
-          hint: copy the data by a scheduled service of yours
-        mainstay.yaml:55:1: unsupported[not-supported-yet]: not supported yet: keeping metrics, logs and traces
-          hint: `mainstay logs` shows recent output
-        mainstay.yaml:56:1: unsupported[not-supported-yet]: not supported yet: alerts
-          hint: watch `mainstay status`
-        mainstay.yaml:58:1: unsupported[not-supported-yet]: not supported yet: users and tokens
-          hint: the control socket belongs to the node's user and root
-        stack: yes
-    "#]],
+            mainstay.yaml:11:5: unsupported[not-supported-yet]: not supported yet: static files
+              hint: serve the folder by a program of yours with `run`
+            mainstay.yaml:12:5: unsupported[not-supported-yet]: not supported yet: static files
+              hint: delete the line
+            mainstay.yaml:17:5: unsupported[not-supported-yet]: not supported yet: scaling between bounds
+              hint: write a number
+            mainstay.yaml:20:41: unsupported[not-supported-yet]: not supported yet: guarding database migrations
+              hint: delete the key
+            mainstay.yaml:21:26: unsupported[not-supported-yet]: not supported yet: canary releases
+              hint: write `strategy: rolling`
+            mainstay.yaml:23:5: unsupported[not-supported-yet]: not supported yet: containers
+              hint: start the program itself with `run`
+            mainstay.yaml:32:39: unsupported[not-supported-yet]: not supported yet: standby copies of a resource
+              hint: write 0, or delete the key
+            mainstay.yaml:32:42: unsupported[not-supported-yet]: not supported yet: pooling of connections
+              hint: delete the key
+            mainstay.yaml:34:19: unsupported[not-supported-yet]: not supported yet: object stores
+              hint: use one from elsewhere, with `env` and `secrets`
+            mainstay.yaml:35:17: unsupported[not-supported-yet]: not supported yet: RabbitMQ
+              hint: use one from elsewhere, with `env` and `secrets`
+            mainstay.yaml:41:13: unsupported[not-supported-yet]: not supported yet: HTTPS
+              hint: write `http`
+            mainstay.yaml:43:3: unsupported[not-supported-yet]: not supported yet: HTTPS
+              hint: delete the key
+            mainstay.yaml:47:36: unsupported[not-supported-yet]: not supported yet: the web application firewall
+              hint: write `waf: off`, or delete the key
+            mainstay.yaml:49:1: unsupported[not-supported-yet]: not supported yet: backups
+              hint: copy the data by a scheduled service of yours
+            mainstay.yaml:55:1: unsupported[not-supported-yet]: not supported yet: keeping metrics, logs and traces
+              hint: `mainstay logs` shows recent output
+            mainstay.yaml:56:1: unsupported[not-supported-yet]: not supported yet: alerts
+              hint: watch `mainstay status`
+            mainstay.yaml:58:1: unsupported[not-supported-yet]: not supported yet: users and tokens
+              hint: the control socket belongs to the node's user and root
+            stack: yes
+        "#]],
     );
 }
 

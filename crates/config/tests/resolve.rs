@@ -59,14 +59,32 @@ fn who_is_asked_over_the_network_has_a_port() {
 
 #[test]
 fn who_is_routed_has_a_port() {
-    let text = format!("{}edge: {{ routes: [{{ host: a.example, to: api }}] }}\n", service(""));
+    let text = format!("{}edge: {{ listen: {{ http: 80 }}, routes: [{{ host: A.example, to: api }}] }}\n", service(""));
     check(&text, "development", "services.api.listen", &expect![[r#""chosen""#]]);
     check(
         &text,
         "development",
-        "routes",
+        "edge",
         &expect![[r#"[{"host":"a.example","limit":null,"path":"/","timeout":null,"to":"api"}]"#]],
     );
+}
+
+#[test]
+fn what_holds_for_all_routes_is_every_routes_own() {
+    let text = "stack: a
+services: { api: { run: b } }
+edge:
+  listen: { http: 80 }
+  trust: [10.0.0.0/8, 192.0.2.1]
+  protect: { headers: strict, body: 1MiB }
+  routes:
+    - { host: \"{tenant}.a.example\", path: /up/, to: api, methods: [POST, PUT], body: 1GiB, timeout: 5s }
+    - host: a.example
+      to: api
+      limit: { rate: 9/s }
+      cors: { origins: [\"https://b.example:8443\"], headers: [x-client], credentials: true }
+";
+    check(text, "development", "edge", &expect![[""]]);
 }
 
 #[test]

@@ -1,79 +1,8 @@
-//! Which hosts a route answers for. Start reading at [`HostPattern`].
+//! Which hosts a route answers for, and by which name a request's host is found among them.
 
 use std::borrow::Cow;
-use std::fmt;
-use std::str::FromStr;
 
-/// The word that stands for one label.
-const TENANT: &str = "{tenant}";
-/// Longest host name in bytes (RFC 1035, section 2.3.4, without the final dot).
-const NAME_BYTES_MAX: usize = 253;
-/// Longest label in bytes (RFC 1035, section 2.3.4).
-const LABEL_BYTES_MAX: usize = 63;
-
-/// A host name, or every host name that is one label longer than a suffix.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub enum HostPattern {
-    /// This name, in lower case.
-    Exact(String),
-    /// `{tenant}.` before this suffix, which is in lower case and begins behind the dot.
-    Tenant(String),
-}
-
-/// A text is not a host pattern.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is not a host: letters, digits and hyphens between dots, the first label may be {TENANT}")]
-pub struct HostError(String);
-
-impl FromStr for HostPattern {
-    type Err = HostError;
-
-    fn from_str(text: &str) -> Result<Self, HostError> {
-        let lower = text.to_ascii_lowercase();
-        let pattern = match lower.strip_prefix(TENANT).and_then(|rest| rest.strip_prefix('.')) {
-            Some(suffix) => Self::Tenant(suffix.to_owned()),
-            None => Self::Exact(lower),
-        };
-        let name = match &pattern {
-            Self::Exact(name) | Self::Tenant(name) => name,
-        };
-        let good = name.len() <= NAME_BYTES_MAX && name.split('.').all(is_label);
-        if good { Ok(pattern) } else { Err(HostError(text.to_owned())) }
-    }
-}
-
-impl TryFrom<String> for HostPattern {
-    type Error = HostError;
-
-    fn try_from(text: String) -> Result<Self, HostError> {
-        text.parse()
-    }
-}
-
-impl From<HostPattern> for String {
-    fn from(pattern: HostPattern) -> String {
-        pattern.to_string()
-    }
-}
-
-impl fmt::Display for HostPattern {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Exact(name) => f.pad(name),
-            Self::Tenant(suffix) => write!(f, "{TENANT}.{suffix}"),
-        }
-    }
-}
-
-/// Whether this can be one label of a host name: what RFC 952 and 1123 allow, and the underscore.
-fn is_label(label: &str) -> bool {
-    let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-' || byte == b'_';
-    (1..=LABEL_BYTES_MAX).contains(&label.len())
-        && label.bytes().all(inner)
-        && !label.starts_with('-')
-        && !label.ends_with('-')
-}
+pub use model::HostPattern;
 
 /// The name by which routes are found: in lower case and without a final dot. Borrowed where nothing had to change,
 /// which is nearly always. Takes a name that was checked when it was read ([`http1::Host::name`]).
@@ -86,20 +15,6 @@ pub fn routed_name(name: &[u8]) -> Option<Cow<'_, str>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn patterns_are_read_and_written() {
-        for (text, written) in [
-            ("Example.com", "example.com"),
-            ("{tenant}.example.com", "{tenant}.example.com"),
-            ("localhost", "localhost"),
-        ] {
-            assert_eq!(text.parse::<HostPattern>().map(|it| it.to_string()), Ok(written.to_owned()), "{text}");
-        }
-        for text in ["", "a..b", "-a.b", "a b", "x.{tenant}.b", "{tenant}", "{tenant}.", "ä.example", "a:80"] {
-            assert_eq!(text.parse::<HostPattern>(), Err(HostError(text.to_owned())), "{text}");
-        }
-    }
 
     #[test]
     fn names_are_found_however_they_are_written() {

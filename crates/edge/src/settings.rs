@@ -8,6 +8,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use model::{ByteSize, Port, Rate, ReleaseNumber, ReplicaNumber, ServiceName, Span, UrlPath};
 
+pub use model::edge::Cors;
+
 use crate::host::HostPattern;
 use crate::policy::network::Network;
 
@@ -63,22 +65,6 @@ pub struct Endpoint {
     pub replica: ReplicaNumber,
     /// Where it listens.
     pub address: SocketAddr,
-}
-
-/// What a browser may let scripts of other origins do (the Fetch standard, section 3.2).
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Cors {
-    /// Origins as browsers send them, such as `https://app.example.com`; `*` alone for every origin.
-    pub origins: BTreeSet<String>,
-    /// Methods besides GET, HEAD and POST.
-    pub methods: BTreeSet<String>,
-    /// Request headers besides those that need no permission.
-    pub headers: BTreeSet<String>,
-    /// Whether cookies go with it. Never together with `*`.
-    pub credentials: bool,
-    /// How long the permission may be kept.
-    pub keep: Span,
 }
 
 /// The peer of a connection, and the client that it speaks for.

@@ -29,9 +29,11 @@ const SHIM_COMMAND: &str = "shim";
 fn main() -> ExitCode {
     // Before anything else: a shim stays small by never touching what the other commands need.
     let mut words = env::args_os().skip(1);
+    #[expect(clippy::disallowed_methods, reason = "this is the binary, which reads the environment")]
+    let inherited = env::var(sys::listeners::VARIABLE).ok();
     if words.next().is_some_and(|word| word == SHIM_COMMAND) {
         let folder = words.next().map_or_else(|| PathBuf::from("."), PathBuf::from);
-        return supervise::shim::run(&folder);
+        return supervise::shim::run(&folder, inherited.as_deref());
     }
     let line = match CommandLine::try_parse() {
         Ok(line) => line,

@@ -44,9 +44,12 @@ number_type!(
     RunNumber
 );
 
-/// One supervised child: a replica, a data service's server, a release's `run` hook or a job's run.
+/// What the edge is called where services and resources have names of their own; none of them may have this one.
+const EDGE: &str = "edge";
+
+/// One supervised child: a replica, a data service's server, a release's `run` hook, a job's run or the edge.
 /// Each has one shim, one folder and one log. Its text form (`api.3.1`, `db`, `api.3.release`,
-/// `digest.3.run.17`) names that folder: names hold no dot, so the form reads back unambiguously.
+/// `digest.3.run.17`, `edge`) names that folder: names hold no dot, so the form reads back unambiguously.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum UnitId {
@@ -58,13 +61,15 @@ pub enum UnitId {
     Replica(ServiceName, ReleaseNumber, ReplicaNumber),
     /// One run of a scheduled service or of a one-off command.
     Run(ServiceName, ReleaseNumber, RunNumber),
+    /// The edge.
+    Edge,
 }
 
 impl UnitId {
     /// The service this unit belongs to, if it belongs to one.
     pub fn service(&self) -> Option<&ServiceName> {
         match self {
-            UnitId::Resource(_) => None,
+            UnitId::Resource(_) | UnitId::Edge => None,
             UnitId::ReleaseRun(service, _) | UnitId::Replica(service, ..) | UnitId::Run(service, ..) => Some(service),
         }
     }
@@ -72,7 +77,7 @@ impl UnitId {
     /// The release this unit belongs to, if it belongs to one.
     pub fn release(&self) -> Option<ReleaseNumber> {
         match self {
-            UnitId::Resource(_) => None,
+            UnitId::Resource(_) | UnitId::Edge => None,
             UnitId::ReleaseRun(_, release) | UnitId::Replica(_, release, _) | UnitId::Run(_, release, _) => {
                 Some(*release)
             }
@@ -84,6 +89,7 @@ impl fmt::Display for UnitId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             UnitId::Resource(name) => f.pad(name.as_str()),
+            UnitId::Edge => f.pad(EDGE),
             UnitId::ReleaseRun(service, release) => f.pad(&format!("{service}.{release}.release")),
             UnitId::Replica(service, release, replica) => f.pad(&format!("{service}.{release}.{replica}")),
             UnitId::Run(service, release, run) => f.pad(&format!("{service}.{release}.run.{run}")),
@@ -114,6 +120,7 @@ fn parse_unit(text: &str) -> Option<UnitId> {
     let number = |part: &str| crate::quantity::parse_digits(part).and_then(|n| u32::try_from(n).ok());
     let parts: Vec<&str> = text.split('.').collect();
     let unit = match parts.as_slice() {
+        [EDGE] => UnitId::Edge,
         [resource] => UnitId::Resource(resource.parse().ok()?),
         [service, release, "release"] => UnitId::ReleaseRun(service.parse().ok()?, ReleaseNumber(number(release)?)),
         [service, release, "run", run] => {
@@ -281,7 +288,7 @@ mod tests {
 
     #[test]
     fn unit_ids_read_back() {
-        for text in ["db", "api.3.1", "api.3.release", "digest.3.run.17"] {
+        for text in ["db", "api.3.1", "api.3.release", "digest.3.run.17", "edge"] {
             assert_eq!(text.parse::<UnitId>().unwrap().to_string(), text);
         }
         for bad in ["", "api.", "api.x.1", "api.1", "a.1.1.1", "a.1.run.", "../x", "a.1.run.x", "A"] {

@@ -6,11 +6,12 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use crate::edge::{Edge, Route};
 use crate::endpoint::{Port, UrlPath};
 use crate::name::{
     BucketName, EnvironmentName, ResourceName, SecretName, ServiceName, StackName, VariableName, VolumeName,
 };
-use crate::quantity::{ByteSize, CpuShare, Percent, Rate};
+use crate::quantity::{ByteSize, CpuShare, Percent};
 use crate::time::{Span, TimeZoneName};
 
 /// One environment of a stack, as the file describes it.
@@ -34,10 +35,18 @@ pub struct Stack {
     pub resources: BTreeMap<ResourceName, Resource>,
     /// Where each secret's value comes from.
     pub secrets: BTreeMap<SecretName, SecretSource>,
-    /// The routes of the edge, in the file's order.
-    pub routes: Vec<Route>,
+    /// The edge, where there is one.
+    #[serde(default)]
+    pub edge: Option<Edge>,
     /// Whether full copies are kept somewhere, and where.
     pub backups: Option<Backups>,
+}
+
+impl Stack {
+    /// The routes of the edge, in the file's order.
+    pub fn routes(&self) -> &[Route] {
+        self.edge.as_ref().map(|edge| edge.routes.as_slice()).unwrap_or_default()
+    }
 }
 
 /// What a machine has to give.
@@ -420,21 +429,6 @@ pub enum SecretSource {
         /// Random bytes, 16 to 1024.
         bytes: u32,
     },
-}
-
-/// A rule at the edge.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Route {
-    /// The host it answers for; `{tenant}` stands for one label.
-    pub host: String,
-    /// The path prefix it answers for.
-    pub path: UrlPath,
-    /// The service it leads to.
-    pub to: ServiceName,
-    /// How often one client may ask.
-    pub limit: Option<Rate>,
-    /// How long a request may take.
-    pub timeout: Option<Span>,
 }
 
 /// Where copies of the data go.

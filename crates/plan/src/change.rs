@@ -1,10 +1,11 @@
 //! What applying a file does, before it is done: what `mainstay plan` prints and `mainstay up` carries out.
 //!
-//! Start reading at [`decide`]. Every service and resource, wanted or running, is one [`Step`] with its
+//! Start reading at [`decide`]. Every service and resource, and the edge, wanted or running, is one [`Step`] with its
 //! reasons; what cannot be honoured here is a [`Refusal`], and a plan with one is not carried out.
 //! [`crate::lint`] checks each finished plan independently.
 
 mod condition;
+mod edge;
 mod note;
 mod print;
 mod refusal;
@@ -12,8 +13,9 @@ mod refusal;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
+use model::edge::Edge;
 use model::stack::{Resource, Service};
-use model::{EnvironmentName, ReleaseNumber, ResourceName, SecretName, ServiceName, Stack, StackName};
+use model::{EnvironmentName, Port, ReleaseNumber, ResourceName, SecretName, ServiceName, Stack, StackName};
 
 use crate::objectives::{Contradiction, Derived, Fact, Promise, Reserved, Severity};
 use crate::release::{Content, Decision};
@@ -47,6 +49,8 @@ pub struct Abilities {
     pub no_limits: Option<String>,
     /// Whether services can be given users, which takes a node that runs as root.
     pub users: bool,
+    /// The ports that the edge cannot listen on, and why.
+    pub barred_ports: BTreeMap<Port, String>,
     /// For each resource whose software is missing, what to install.
     pub missing_software: BTreeMap<ResourceName, String>,
 }
@@ -58,7 +62,9 @@ pub struct Running {
     pub services: BTreeMap<ServiceName, RunningService>,
     /// The resources.
     pub resources: BTreeMap<ResourceName, RunningResource>,
-    /// How those of both stand that are to stay up and are not, or not as they were asked for.
+    /// The edge.
+    pub edge: Option<Edge>,
+    /// How those of them stand that are to stay up and are not, or not as they were asked for.
     pub conditions: BTreeMap<Subject, Condition>,
     /// Whether no node looks after them.
     pub unattended: bool,
@@ -122,7 +128,7 @@ pub struct ChangePlan {
     pub refusals: Vec<Refusal>,
 }
 
-/// What happens to one service or resource.
+/// What happens to one service or resource, or to the edge.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Step {
     /// To which.
@@ -140,6 +146,8 @@ pub enum Subject {
     Resource(ResourceName),
     /// A service.
     Service(ServiceName),
+    /// The edge.
+    Edge,
 }
 
 /// What happens to a subject.
@@ -184,6 +192,7 @@ pub fn decide(desired: &Desired, running: &Running) -> ChangePlan {
     let mut steps: Vec<Step> = Vec::new();
     steps.extend(stack.resources.iter().map(|(name, it)| resource_step(name, it, running)));
     steps.extend(in_start_order(stack).into_iter().map(|(name, it)| service_step(name, it, desired, running)));
+    steps.extend(edge::step(stack.edge.as_ref(), running));
     steps.extend(removed_services(stack, running));
     steps.extend(removed_resources(stack, running));
     let (refused, warned): (Vec<&Contradiction>, Vec<&Contradiction>) =

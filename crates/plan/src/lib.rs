@@ -3,7 +3,7 @@
 //! Start reading at [`supervision`], which decides what happens to each supervised unit next. The way from a
 //! file to those units: [`objectives`] says what follows from its promises, [`release`] what is new,
 //! [`change`] what applying it does, [`lint`] that the plan is sound, [`rollout`] which replicas exist
-//! meanwhile, and [`schedule`] when jobs run.
+//! meanwhile, [`traffic`] which of them take requests, and [`schedule`] when jobs run.
 //! Invariant: no clock, randomness, files, network or environment; `now` and `seed` are arguments.
 
 pub mod backoff;
@@ -15,6 +15,7 @@ pub mod objectives;
 pub mod release;
 pub mod rollout;
 pub mod schedule;
+pub mod traffic;
 
 #[cfg(test)]
 mod sample;

@@ -79,13 +79,15 @@ struct World<'a> {
 impl World<'_> {
     fn wanted(&self) -> BTreeSet<Subject> {
         let services = self.stack.services.keys().map(service);
-        services.chain(self.stack.resources.keys().map(resource)).collect()
+        let edge = self.stack.edge.is_some().then_some(Subject::Edge);
+        services.chain(self.stack.resources.keys().map(resource)).chain(edge).collect()
     }
 
     fn runs(&self) -> BTreeSet<Subject> {
         let services = self.running.services.keys().map(service);
         let resources = self.running.resources.iter().filter(|(_, it)| it.runs).map(|(name, _)| resource(name));
-        services.chain(resources).collect()
+        let edge = self.running.edge.is_some().then_some(Subject::Edge);
+        services.chain(resources).chain(edge).collect()
     }
 
     fn position(&self, subject: &Subject) -> Option<usize> {

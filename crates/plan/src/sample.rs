@@ -1,8 +1,9 @@
 //! Stacks for tests, from a line per thing: `service api port=auto replicas=2 uses=db`.
 
+use model::edge::{Edge, Ports, Route};
 use model::stack::{
     Backups, Capacity, CommandLine, Health, LatencyObjective, Limits, Listen, Objectives, Postgres, Redis, Replicas,
-    Resource, Rollout, Route, Schedule, SecretSource, Service, Source,
+    Resource, Rollout, Schedule, SecretSource, Service, Source,
 };
 use model::{Digest, Percent, ResourceName, Span, Stack, TimeZoneName};
 
@@ -47,7 +48,7 @@ pub(crate) fn stack(text: &str) -> Stack {
         services: [].into(),
         resources: [].into(),
         secrets: [].into(),
-        routes: Vec::new(),
+        edge: None,
         backups: None,
     };
     for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
@@ -79,15 +80,31 @@ fn read_line(stack: &mut Stack, words: &[&str]) {
         ["resource", name, kind, ref keys @ ..] => {
             drop(stack.resources.insert(name.parse().unwrap(), resource(kind, keys)));
         }
-        ["route", to, ref keys @ ..] => stack.routes.push(Route {
-            host: "shop.example".to_owned(),
-            path: "/".parse().unwrap(),
+        ["edge", ref keys @ ..] => {
+            let edge = edge(stack);
+            let port = |key| value(keys, key).map(|it| model::Port::new(it.parse().unwrap()).unwrap());
+            edge.listen = Ports { https: port("https"), http: port("http") };
+            edge.strict_headers = keys.contains(&"strict");
+            edge.trust = list(keys, "trust").map(|network| network.parse().unwrap()).collect();
+        }
+        ["route", to, ref keys @ ..] => edge(stack).routes.push(Route {
+            host: value(keys, "host").unwrap_or("shop.example").parse().unwrap(),
+            path: value(keys, "path").unwrap_or("/").parse().unwrap(),
+            methods: list(keys, "methods").map(str::to_owned).collect(),
             to: to.parse().unwrap(),
-            limit: None,
+            limit: value(keys, "limit").map(|rate| rate.parse().unwrap()),
             timeout: value(keys, "timeout").map(|span| span.parse().unwrap()),
+            body_max: value(keys, "body").map(|size| size.parse().unwrap()),
+            cors: None,
         }),
         _ => panic!("the sample language has no {words:?}"),
     }
+}
+
+/// The edge of a stack; one that listens on port 80 where nothing was said.
+fn edge(stack: &mut Stack) -> &mut Edge {
+    let listen = Ports { https: None, http: model::Port::new(80) };
+    stack.edge.get_or_insert(Edge { listen, trust: Vec::new(), routes: Vec::new(), strict_headers: false })
 }
 
 fn service(keys: &[&str]) -> Service {

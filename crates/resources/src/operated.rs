@@ -9,6 +9,7 @@ use plan::supervision::{Life, ProbePolicy, StopPolicy, Unit};
 use sha2::Digest as _;
 use supervise::launch::{EnvironmentValue, Launch, LogPolicy};
 use supervise::supervisor::{PortChoice, Question};
+use sys::listeners::Listening;
 
 use crate::place::Place;
 
@@ -78,6 +79,7 @@ pub(crate) fn operated(place: &Place, port: Option<Port>, log: LogPolicy, comman
         hidden: Vec::new(),
         shown: Vec::new(),
         address: None,
+        listening: Listening::default(),
     };
     Operated { unit, launch, port: port.map_or(PortChoice::Kept, PortChoice::Fixed), ready: command.ready }
 }

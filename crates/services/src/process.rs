@@ -19,6 +19,7 @@ use plan::supervision::{GentleSignal, Life, ProbePolicy, Requirement, StopPolicy
 use supervise::control_group::Support;
 use supervise::launch::{EnvironmentValue, Launch, LogPolicy, UserIds};
 use supervise::supervisor::{PortChoice, Question, Wanted};
+use sys::listeners::Listening;
 
 use crate::artefact;
 use crate::release::{self, Record};
@@ -240,6 +241,7 @@ impl Carriage<'_> {
             hidden: self.place.hidden.clone(),
             shown: self.place.shown.clone(),
             address: None,
+            listening: Listening::default(),
         }
     }
 

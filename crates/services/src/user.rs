@@ -18,7 +18,10 @@ pub const UID_FIRST: u32 = 60_706;
 /// The last user id that is given out.
 pub const UID_LAST: u32 = 61_183;
 
-/// Who owns a user id. Stored as `service/api`, `resource/db` or `hook/api`.
+/// How the edge is stored as an owner.
+const EDGE: &str = "edge";
+
+/// Who owns a user id. Stored as `service/api`, `resource/db`, `hook/api` or `edge`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Owner {
@@ -28,6 +31,8 @@ pub enum Owner {
     Resource(ResourceName),
     /// The release hook of a service: a group only, see [`of_hook`].
     Hook(ServiceName),
+    /// The edge.
+    Edge,
 }
 
 /// Every user id of the range is taken.
@@ -129,6 +134,7 @@ impl fmt::Display for Owner {
             Owner::Service(name) => write!(f, "service/{name}"),
             Owner::Resource(name) => write!(f, "resource/{name}"),
             Owner::Hook(name) => write!(f, "hook/{name}"),
+            Owner::Edge => f.write_str(EDGE),
         }
     }
 }
@@ -146,6 +152,7 @@ impl FromStr for Owner {
             Some(("service", name)) => name.parse().ok().map(Owner::Service),
             Some(("resource", name)) => name.parse().ok().map(Owner::Resource),
             Some(("hook", name)) => name.parse().ok().map(Owner::Hook),
+            None if text == EDGE => Some(Owner::Edge),
             _ => None,
         };
         owner.ok_or_else(|| OwnerError(text.to_owned()))
@@ -195,7 +202,7 @@ mod tests {
 
     #[test]
     fn owners_read_back() {
-        for text in ["service/api", "resource/order-db", "hook/api"] {
+        for text in ["service/api", "resource/order-db", "hook/api", "edge"] {
             assert_eq!(owner(text).to_string(), text);
         }
         for bad in ["api", "service/", "volume/x", "service/a/b", ""] {

@@ -6,6 +6,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use model::{Address, ByteSize, Digest, Limits, UnitId};
+use sys::listeners::Listening;
 use zeroize::Zeroizing;
 
 /// Everything a shim needs to run its child. Written with the port placeholder [`PORT_MARK`] where the
@@ -40,6 +41,9 @@ pub struct Launch {
     pub shown: Vec<PathBuf>,
     /// Where it is going to listen, if it listens.
     pub address: Option<Address>,
+    /// Where it listens on sockets that it inherits.
+    #[serde(default)]
+    pub listening: Listening,
 }
 
 /// A variable's value. `Debug` never shows one, since any of them may be or hold a secret.

@@ -10,6 +10,7 @@ pub mod clock;
 pub mod cores;
 pub mod files;
 pub mod journal;
+pub mod listeners;
 pub mod local_socket;
 pub mod lock;
 pub mod machine;

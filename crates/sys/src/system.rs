@@ -11,6 +11,7 @@ use std::time::Duration;
 use model::{Address, BootId, Pid, Port, ProcessIdentity, Timestamp};
 
 use crate::files::FolderIdentity;
+use crate::listeners::Listening;
 
 /// What time it is, on both clocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,6 +96,8 @@ pub struct ShimStart {
     pub folder: PathBuf,
     /// The launch message, encoded; the shim reads it from descriptor 0 until its end.
     pub launch: Vec<u8>,
+    /// Where its child listens on sockets that it inherits.
+    pub listening: Listening,
 }
 
 /// A shim could not be started.
@@ -226,6 +229,9 @@ pub trait System {
     /// Whether nothing listens on this TCP port of the loopback interface. Whether it may be used is another
     /// question: a port that only root may listen on is free.
     fn port_is_free(&mut self, port: Port) -> bool;
+
+    /// Closes the sockets that are held for a unit, which is not wanted any more.
+    fn close_listeners(&mut self, folder: &Path);
 
     /// Connects to the shim of a unit's folder. Messages and the end come as events. `None` when no
     /// shim listens there.

@@ -163,6 +163,9 @@ impl System for Machine {
         world.time >= world.windows.no_ports
     }
 
+    /// Nothing listens in a simulated world but by its own start.
+    fn close_listeners(&mut self, _folder: &Path) {}
+
     fn connect(&mut self, folder: &Path) -> Option<ConnectionId> {
         let mut world = self.act()?;
         world.shim_connected(&Inner::unit_of(folder)?)

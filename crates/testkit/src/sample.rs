@@ -45,7 +45,7 @@ pub fn stack(parts: &[Part]) -> Vec<Wanted<Task>> {
 pub fn manner(id: &UnitId) -> Manner {
     let ready = |millis| Manner { ready_after: Duration::from_millis(millis), ..Manner::default() };
     match id {
-        UnitId::Resource(_) => ready(1500),
+        UnitId::Resource(_) | UnitId::Edge => ready(1500),
         UnitId::Replica(..) => ready(400),
         UnitId::ReleaseRun(..) => Manner { ends_after: Some((Duration::from_secs(2), 0)), ..ready(0) },
         UnitId::Run(..) => Manner { ends_after: Some((Duration::from_secs(40), 0)), ..ready(0) },
@@ -94,7 +94,7 @@ fn unit(part: &Part, parts: &[Part]) -> Unit {
             deadline: Duration::from_secs(if resource { 20 } else { 10 }),
         },
         life: match id {
-            UnitId::Resource(_) | UnitId::Replica(..) => Life::Lasting,
+            UnitId::Resource(_) | UnitId::Replica(..) | UnitId::Edge => Life::Lasting,
             UnitId::ReleaseRun(..) => Life::Once { retry: true },
             UnitId::Run(..) => Life::Once { retry: false },
         },
@@ -139,6 +139,7 @@ fn launch(id: &UnitId, digest: Digest) -> Launch {
         hidden: Vec::new(),
         shown: Vec::new(),
         address: None,
+        listening: Default::default(),
     }
 }
 

@@ -14,7 +14,7 @@ pub(super) fn check(draft: &Draft, problems: &mut Problems<'_>) {
         let hint = "for work before a release starts there is `release: { run: … }`";
         problems.report_with(RuleId::ScheduledService, needed.place, message, hint);
     }
-    for to in draft.edge.routes.iter().filter_map(|route| route.to.as_ref()).filter(|to| scheduled(&to.value)) {
+    for to in draft.routes().iter().filter_map(|route| route.to.as_ref()).filter(|to| scheduled(&to.value)) {
         let message = format!("`{}` is scheduled: no request can go to it", to.value);
         problems.report_with(RuleId::ScheduledService, to.place, message, "route to a service that stays up");
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use model::Port;
 use model::stack::{Replicas, Rollout};
 
-use crate::draft::{Draft, Located, PortDraft, ServiceDraft};
+use crate::draft::{Draft, EdgeDraft, Located, PortDraft, ServiceDraft};
 use crate::problem::Problems;
 use crate::rule::RuleId;
 
@@ -53,7 +53,7 @@ fn claimed_once(draft: &Draft, problems: &mut Problems<'_>) {
         .resources
         .iter()
         .filter_map(|resource| Some((resource.port.clone()?, format!("resource `{}`", resource.name.value))));
-    let edge = draft.edge.listen.iter().map(|port| (port.clone(), "the edge".to_owned()));
+    let edge = draft.edge.iter().flat_map(EdgeDraft::ports).map(|port| (port.clone(), "the edge".to_owned()));
     let mut owners: BTreeMap<Port, String> = BTreeMap::new();
     for (port, owner) in services.chain(resources).chain(edge) {
         if let Some(first) = owners.get(&port.value) {

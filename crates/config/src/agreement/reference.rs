@@ -33,7 +33,7 @@ pub(super) fn check(draft: &Draft, problems: &mut Problems<'_>) {
             self::secret(secret, &secrets, problems);
         }
     }
-    for route in &draft.edge.routes {
+    for route in draft.routes() {
         if let Some(to) = &route.to {
             self::service(to, "to", &services, &resources, problems);
         }

@@ -1,6 +1,6 @@
-//! Texts with a grammar of their own: zones, schedules, hosts, networks, addresses.
+//! Texts with a grammar of their own: zones, schedules, hosts, networks, origins, addresses.
 
-use model::TimeZoneName;
+use model::{HostPattern, Network, TimeZoneName};
 
 use super::{Complaint, parsed};
 use crate::rule::RuleId;
@@ -45,30 +45,40 @@ fn last_line(error: &cronexpr::Error) -> String {
 }
 
 pub(super) fn host(text: &str) -> Result<(), Complaint> {
-    let label = |label: &str| {
-        label == "{tenant}"
-            || (1..=63).contains(&label.len())
-                && label.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
-                && !label.starts_with('-')
-                && !label.ends_with('-')
-    };
-    let tenants = text.matches("{tenant}").count();
-    match text.len() <= 253 && tenants <= 1 && text.split('.').all(label) {
-        true => Ok(()),
-        false => Err(Complaint::invalid(format!("{text:?} is not a host name such as {{tenant}}.example.com"))),
-    }
+    parsed::<HostPattern>(text).map(drop)
 }
 
 pub(super) fn network(text: &str) -> Result<(), Complaint> {
-    let (address, bits) = text.split_once('/').map_or((text, None), |(address, bits)| (address, Some(bits)));
-    let wide = match address.parse::<std::net::IpAddr>() {
-        Ok(std::net::IpAddr::V4(_)) => 32,
-        Ok(std::net::IpAddr::V6(_)) => 128,
-        Err(_) => return Err(Complaint::invalid(format!("{text:?} is not a network such as 10.0.0.0/8"))),
+    parsed::<Network>(text).map(drop)
+}
+
+/// What browsers send in `Origin`: scheme, host and the port where it is not the scheme's own.
+pub(super) fn origin(text: &str) -> Result<(), Complaint> {
+    let authority = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    let (host, port) = match authority
+        .map(|it| it.split_once(':').map_or((it, None), |(host, port)| (host, Some(port))))
+    {
+        None if text == "*" => return Ok(()),
+        None => return Err(Complaint::invalid(format!("{text:?} is not an origin such as https://app.example.com"))),
+        Some(parts) => parts,
     };
-    match bits.is_none_or(|bits| bits.parse::<u32>().is_ok_and(|bits| bits <= wide)) {
+    let is_name =
+        host.parse::<HostPattern>().is_ok_and(|it| it.to_string() == host && matches!(it, HostPattern::Exact(_)));
+    let is_port = port.is_none_or(|port| super::port(port).is_some());
+    match is_name && is_port {
         true => Ok(()),
-        false => Err(Complaint::invalid(format!("{text:?} is not a network: its prefix is at most {wide}"))),
+        false => {
+            Err(Complaint::invalid(format!("{text:?} is not an origin: a host in lower case, perhaps a port, no path")))
+        }
+    }
+}
+
+/// A token as RFC 9110, section 5.6.2 has it.
+pub(super) fn field_name(text: &str) -> Result<(), Complaint> {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    match !text.is_empty() && text.bytes().all(fits) {
+        true => Ok(()),
+        false => Err(Complaint::invalid(format!("{text:?} is not the name of a header"))),
     }
 }
 

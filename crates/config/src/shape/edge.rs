@@ -11,14 +11,14 @@ pub(crate) static EDGE: Record = Record {
         Key {
             name: "listen",
             shape: Shape::Record(&LISTEN),
-            presence: Presence::Absent("ports 443 and 80"),
-            doc: "The ports that clients reach.",
+            presence: Presence::Needed,
+            doc: "The ports that clients reach: one or both.",
         },
         Key {
             name: "trust",
             shape: Shape::List { item: &Shape::One(Form::Network), distinct: true },
             presence: Presence::Absent("none"),
-            doc: "Networks whose forwarding headers are believed.",
+            doc: "Networks whose forwarding headers are believed: those of proxies before this one.",
         },
         Key {
             name: "tls",
@@ -30,7 +30,7 @@ pub(crate) static EDGE: Record = Record {
             name: "routes",
             shape: Shape::List { item: &Shape::Record(&ROUTE), distinct: false },
             presence: Presence::Absent("none"),
-            doc: "Which requests go to which service; the first that matches.",
+            doc: "Which requests go to which service. The longest path of the most exact host wins, whatever the order.",
         },
         Key {
             name: "protect",
@@ -103,6 +103,12 @@ static ROUTE: Record = Record {
             doc: "The path it answers for, with everything below.",
         },
         Key {
+            name: "methods",
+            shape: Shape::List { item: &Shape::One(Form::Word(&METHODS)), distinct: true },
+            presence: Presence::Absent("all"),
+            doc: "The methods it answers for; what answers GET answers HEAD.",
+        },
+        Key {
             name: "to",
             shape: Shape::One(Form::Name(NameKind::Service)),
             presence: Presence::Needed,
@@ -117,8 +123,67 @@ static ROUTE: Record = Record {
         Key {
             name: "timeout",
             shape: Shape::One(Form::Span { min: model::Span::millis(1) }),
-            presence: Presence::Absent("derived from the latency objective"),
-            doc: "How long a request may take.",
+            presence: Presence::Absent("derived from the latency objective, 30s without one"),
+            doc: "How long the service may take until its answer begins.",
+        },
+        Key {
+            name: "body",
+            shape: Shape::One(Form::Size { min: model::ByteSize::bytes(0) }),
+            presence: Presence::Absent("that of `edge.protect`"),
+            doc: "The largest body of a request.",
+        },
+        Key {
+            name: "cors",
+            shape: Shape::Record(&CORS),
+            presence: Presence::Absent("no other origin may"),
+            doc: "Which other origins a browser may let read its answers (CORS).",
+        },
+    ],
+    one_of: None,
+};
+
+static METHODS: [Word; 7] = [
+    Word { word: "GET", doc: "Reads; HEAD with it." },
+    Word { word: "HEAD", doc: "Reads the head alone." },
+    Word { word: "POST", doc: "Sends something to be worked on." },
+    Word { word: "PUT", doc: "Replaces." },
+    Word { word: "PATCH", doc: "Changes a part." },
+    Word { word: "DELETE", doc: "Removes." },
+    Word { word: "OPTIONS", doc: "Asks what may be asked." },
+];
+
+static CORS: Record = Record {
+    what: "who else may read answers",
+    keys: &[
+        Key {
+            name: "origins",
+            shape: Shape::List { item: &Shape::One(Form::Origin), distinct: true },
+            presence: Presence::Needed,
+            doc: "Origins as browsers send them; `\"*\"` alone for every origin.",
+        },
+        Key {
+            name: "methods",
+            shape: Shape::List { item: &Shape::One(Form::Word(&METHODS)), distinct: true },
+            presence: Presence::Absent("none"),
+            doc: "Methods besides GET, HEAD and POST.",
+        },
+        Key {
+            name: "headers",
+            shape: Shape::List { item: &Shape::One(Form::FieldName), distinct: true },
+            presence: Presence::Absent("none"),
+            doc: "Request headers besides those that need no permission.",
+        },
+        Key {
+            name: "credentials",
+            shape: Shape::One(Form::Truth),
+            presence: Presence::Default(|| defaults::CORS_CREDENTIALS.to_string()),
+            doc: "Whether cookies go with it; never together with `\"*\"`.",
+        },
+        Key {
+            name: "keep",
+            shape: Shape::One(Form::Span { min: model::Span::secs(1) }),
+            presence: Presence::Default(|| defaults::CORS_KEEP.to_string()),
+            doc: "How long a browser may keep the permission.",
         },
     ],
     one_of: None,

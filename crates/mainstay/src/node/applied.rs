@@ -175,7 +175,7 @@ impl Applied {
     /// Whether a unit is of something that is kept; the folder and the logs of any other one are history.
     pub(crate) fn keeps(&self, unit: &UnitId) -> bool {
         match unit {
-            UnitId::Resource(_) => true,
+            UnitId::Resource(_) | UnitId::Edge => true,
             UnitId::Replica(service, release, _) | UnitId::ReleaseRun(service, release) => {
                 self.release(service, *release).is_some()
             }
@@ -246,7 +246,7 @@ pub(crate) fn save_job(
 pub(crate) fn run_number(unit: &UnitId) -> Option<RunNumber> {
     match unit {
         UnitId::Run(_, _, number) => Some(*number),
-        UnitId::Resource(_) | UnitId::ReleaseRun(..) | UnitId::Replica(..) => None,
+        UnitId::Resource(_) | UnitId::Edge | UnitId::ReleaseRun(..) | UnitId::Replica(..) => None,
     }
 }
 

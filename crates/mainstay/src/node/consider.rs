@@ -322,8 +322,9 @@ fn running(against: &Against<'_>) -> Running {
         (name.clone(), running)
     });
     let (services, resources) = (services.collect(), resources.collect());
-    let conditions = conditions(&services, &resources, against.units);
-    Running { services, resources, conditions, unattended: against.unattended }
+    let edge = applied.current.as_ref().and_then(|current| current.stack.edge.clone());
+    let conditions = conditions(&services, &resources, edge.as_ref(), against.units);
+    Running { services, resources, edge, conditions, unattended: against.unattended }
 }
 
 /// The passwords of a resource's logins, made where they are missing.

@@ -74,6 +74,6 @@ impl MachineFacts {
             Support::Unavailable { reason } => Some(reason.clone()),
             Support::Unified(_) | Support::PerController { .. } => None,
         };
-        Abilities { no_limits, users: self.root, missing_software: Default::default() }
+        Abilities { no_limits, users: self.root, ..Abilities::default() }
     }
 }

@@ -144,7 +144,7 @@ fn replica(from: &Sources<'_>, unit: &UnitStatus) -> Option<ReplicaBody> {
         UnitId::Run(..) => None,
         // A hook that has done its work is history, and the journal has it.
         UnitId::ReleaseRun(..) if unit.state != State::Succeeded => None,
-        UnitId::ReleaseRun(..) | UnitId::Resource(_) => return None,
+        UnitId::ReleaseRun(..) | UnitId::Resource(_) | UnitId::Edge => return None,
     };
     let release = unit.unit.release()?;
     Some(ReplicaBody { id: unit.unit.clone(), release, replica, unit: unit_body(from, unit) })

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use model::edge::Edge;
 use model::{ResourceName, ServiceName, UnitId};
 
 use super::{RunningResource, RunningService, Subject};
@@ -19,7 +20,7 @@ pub enum Presence {
     Held,
 }
 
-/// What keeps a service or resource from being as it was asked for.
+/// What keeps a service, a resource or the edge from being as it was asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Condition {
     /// Nothing of it is there: it was stopped, or the machine was restarted.
@@ -44,6 +45,7 @@ impl Condition {
 pub fn conditions(
     services: &BTreeMap<ServiceName, RunningService>,
     resources: &BTreeMap<ResourceName, RunningResource>,
+    edge: Option<&Edge>,
     units: &BTreeMap<UnitId, Presence>,
 ) -> BTreeMap<Subject, Condition> {
     let lasting = services.iter().filter(|(_, service)| service.schedule.is_none() && service.replicas > 0);
@@ -55,7 +57,8 @@ pub fn conditions(
         let own = units.get_key_value(&UnitId::Resource(name.clone()));
         Some((Subject::Resource(name.clone()), condition(own.into_iter())?))
     });
-    services.chain(resources).collect()
+    let edge = edge.and_then(|_| condition(units.get_key_value(&UnitId::Edge).into_iter()));
+    services.chain(resources).chain(edge.map(|condition| (Subject::Edge, condition))).collect()
 }
 
 /// What keeps something from being as it is to be, by its units; nothing when it is up. A release's hook alone keeps

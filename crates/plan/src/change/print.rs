@@ -106,22 +106,24 @@ fn write_list<T: fmt::Display>(f: &mut fmt::Formatter<'_>, title: &str, items: &
 }
 
 impl Subject {
-    /// Its name, without saying whether it is a service or a resource: names are unique over both in
+    /// Its name, without saying what it is: names are unique over all in
     /// what a person reads.
     pub fn name(&self) -> &str {
         match self {
             Subject::Resource(name) => name.as_str(),
             Subject::Service(name) => name.as_str(),
+            Subject::Edge => "edge",
         }
     }
 }
 
 impl fmt::Display for Subject {
-    /// `service api`, `resource db`.
+    /// `service api`, `resource db`, `the edge`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Subject::Resource(name) => write!(f, "resource {name}"),
             Subject::Service(name) => write!(f, "service {name}"),
+            Subject::Edge => f.write_str("the edge"),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use model::stack::{Limits, Resource};
-use model::{ResourceName, SecretName, ServiceName};
+use model::{Port, ResourceName, SecretName, ServiceName};
 
 use super::{Desired, Running, Subject};
 use crate::objectives::Contradiction;
@@ -59,6 +59,13 @@ pub enum Refusal {
         /// Why not.
         reason: String,
     },
+    /// The edge cannot listen on a port.
+    NoPort {
+        /// Which.
+        port: Port,
+        /// Why not, and what to do.
+        reason: String,
+    },
 }
 
 /// What needs attention and refuses nothing.
@@ -90,6 +97,9 @@ pub(super) fn find(desired: &Desired, running: &Running) -> (Vec<Refusal>, Vec<W
     );
     refusals.extend(unset_secrets(desired));
     refusals.extend(users(desired));
+    let wanted = |port: &Port| desired.stack.edge.as_ref().is_some_and(|edge| edge.listen.has(*port));
+    let barred = desired.abilities.barred_ports.iter().filter(|(port, _)| wanted(port));
+    refusals.extend(barred.map(|(port, reason)| Refusal::NoPort { port: *port, reason: reason.clone() }));
     let mut warnings = Vec::new();
     if let Some((services, reason)) = limits(desired) {
         match desired.stack.advisory {
@@ -173,6 +183,7 @@ impl fmt::Display for Refusal {
                 "{service} is to run as {user}, which takes a node that runs as root: start it as root, or say \
                  `user: null` in this environment"
             ),
+            Refusal::NoPort { port, reason } => write!(f, "the edge cannot listen on port {port}: {reason}"),
             Refusal::NoLimits { services, reason } => write!(
                 f,
                 "the limits of {} cannot be had: {reason}. Say `advisory: true` in this environment to go without",

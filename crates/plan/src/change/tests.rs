@@ -43,6 +43,7 @@ pub(crate) fn running(before: &Stack) -> Running {
     Running {
         services: before.services.iter().map(service).collect(),
         resources: before.resources.iter().map(resource).collect(),
+        edge: before.edge.clone(),
         ..Running::default()
     }
 }
@@ -130,6 +131,105 @@ fn the_first_plan_creates_everything() {
             reserved of the server (limits of services, memory of resources)
               1GiB of 8GiB memory
         "#]],
+    );
+}
+
+const ROUTED: &str = "
+    service api port=auto
+    service web port=auto
+    edge http=8080
+    route api path=/api/ limit=100/min
+    route web
+";
+
+#[test]
+fn an_edge_starts_with_its_routes_and_stops() {
+    check(
+        "service api port=auto\nservice web port=auto",
+        ROUTED,
+        &expect![[r#"
+        Plan for shop (production)
+
+        will create
+          edge  listens on http 8080, 2 routes
+                shop.example/api/ → api (at most 100/min from one address)
+                shop.example/ → web
+
+        will keep
+          api   release 3, 1 replica
+          web   release 3, 1 replica
+    "#]],
+    );
+    check(
+        ROUTED,
+        ROUTED,
+        &expect![[r#"
+        Plan for shop (production)
+
+        will keep
+          api   release 3, 1 replica
+          web   release 3, 1 replica
+          edge  listens on http 8080, 2 routes
+
+        Nothing to do: everything is as the file says.
+    "#]],
+    );
+    check(
+        ROUTED,
+        "service api port=auto\nservice web port=auto",
+        &expect![[r#"
+        Plan for shop (production)
+
+        will remove
+          edge  it stops: nothing listens on http 8080 any more
+
+        will keep
+          api   release 3, 1 replica
+          web   release 3, 1 replica
+    "#]],
+    );
+}
+
+#[test]
+fn what_changes_at_the_edge_is_told() {
+    check(
+        ROUTED,
+        "service api port=auto
+         service web port=auto
+         edge http=8081 strict trust=10.0.0.0/8
+         route api path=/api/ limit=5/s timeout=2s body=1MiB
+         route api path=/hooks/ methods=POST,PUT",
+        &expect![[r#"
+            Plan for shop (production)
+
+            will change
+              edge  listens on http 8081, 2 routes
+                    http 8080 → http 8081: it starts anew, and its connections are closed
+                    shop.example/api/ → api (at most 5/s from one address, answers begin within 2s, bodies up to 1MiB); before: shop.example/api/ → api (at most 100/min from one address)
+                    new route: POST PUT shop.example/hooks/ → api
+                    no longer a route: shop.example/ → web
+                    believes forwarding headers of 10.0.0.0/8
+                    answers carry the strict security headers
+
+            will keep
+              api   release 3, 1 replica
+              web   release 3, 1 replica
+        "#]],
+    );
+}
+
+#[test]
+fn a_port_that_cannot_be_had_is_refused_where_it_is_wanted() {
+    let port = |number| model::Port::new(number).unwrap();
+    let reason = || "nginx (process 7) listens there".to_owned();
+    let barred = [(port(8080), reason()), (port(9090), reason())].into();
+    check_refusals(
+        "",
+        ROUTED,
+        &Abilities { barred_ports: barred, ..able() },
+        &expect![[r#"
+        refused: the edge cannot listen on port 8080: nginx (process 7) listens there
+    "#]],
     );
 }
 

@@ -168,7 +168,7 @@ fn rpo_floor(name: &ResourceName, resource: &Resource) -> Option<RpoFloor> {
 
 fn short_timeouts(stack: &Stack) -> Vec<Found> {
     let Some(latency) = stack.objectives.latency else { return Vec::new() };
-    let routes = stack.routes.iter().enumerate();
+    let routes = stack.routes().iter().enumerate();
     routes
         .filter_map(|(index, route)| {
             let timeout = route.timeout.filter(|timeout| *timeout < latency.within)?;

@@ -28,6 +28,9 @@ const COPIES_PER_RPO: u64 = 3;
 /// A service is scaled out when its latency reaches this share of what is promised.
 const SCALE_OUT_PERCENT: u64 = 80;
 
+/// How long a service may take where nothing is promised: as long as most clients wait.
+const ROUTE_TIMEOUT: Span = Span::secs(30);
+
 /// A route that states no timeout gives a request so many times the promised latency.
 const TIMEOUT_FACTOR: u64 = 50;
 
@@ -144,6 +147,8 @@ pub enum ReplicasWhy {
 pub enum Consumer {
     /// [`super::Derived::replicas`], which rollouts bring about.
     ReplicaCount,
+    /// [`super::Derived::route_timeout`], which the edge keeps to.
+    Edge,
     /// The part that would act on it does not exist yet.
     NotCarriedOutYet(Missing),
 }
@@ -159,8 +164,6 @@ pub enum Missing {
     Alerts,
     /// Scaling by measured quantities.
     Autoscaling,
-    /// Routes at the edge.
-    Routes,
     /// Copies of the data off this machine.
     Backups,
     /// Rehearsed restores.
@@ -178,7 +181,7 @@ impl Fact {
             }
             Value::BurnAlert { .. } | Value::LagAlarm { .. } => Consumer::NotCarriedOutYet(Missing::Alerts),
             Value::ScaleOutAt { .. } => Consumer::NotCarriedOutYet(Missing::Autoscaling),
-            Value::RouteTimeout { .. } => Consumer::NotCarriedOutYet(Missing::Routes),
+            Value::RouteTimeout { .. } => Consumer::Edge,
             Value::DrillEvery { .. } | Value::DrillLimit { .. } => Consumer::NotCarriedOutYet(Missing::Drills),
             Value::WalArchiveEvery { .. } | Value::CopyEvery { .. } => Consumer::NotCarriedOutYet(Missing::Backups),
         }
@@ -196,6 +199,9 @@ pub(super) fn facts(stack: &Stack, replicas: &BTreeMap<ServiceName, u32>) -> Vec
     }
     if let Some(latency) = objectives.latency {
         add(Objective::Latency, latency_values(latency.quantile, latency.within));
+        if stack.edge.is_some() {
+            add(Objective::Latency, vec![Value::RouteTimeout { timeout: route_timeout(stack) }]);
+        }
     }
     if let Some(rto) = objectives.rto {
         add(Objective::Rto, rto_values(rto));
@@ -237,12 +243,14 @@ fn availability_values(share: Percent) -> Vec<Value> {
         .collect()
 }
 
+/// How long a service may take on a route that does not say so itself.
+pub(super) fn route_timeout(stack: &Stack) -> Span {
+    let latency = stack.objectives.latency;
+    latency.map_or(ROUTE_TIMEOUT, |latency| part(latency.within, TIMEOUT_FACTOR, 1))
+}
+
 fn latency_values(quantile: Percent, within: Span) -> Vec<Value> {
-    vec![
-        Value::LatencyGuard { quantile, within },
-        Value::ScaleOutAt { latency: part(within, SCALE_OUT_PERCENT, 100) },
-        Value::RouteTimeout { timeout: part(within, TIMEOUT_FACTOR, 1) },
-    ]
+    vec![Value::LatencyGuard { quantile, within }, Value::ScaleOutAt { latency: part(within, SCALE_OUT_PERCENT, 100) }]
 }
 
 fn rto_values(rto: Span) -> Vec<Value> {
@@ -314,6 +322,7 @@ impl fmt::Display for Consumer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Consumer::ReplicaCount => f.write_str("replica count"),
+            Consumer::Edge => f.write_str("the edge"),
             Consumer::NotCarriedOutYet(missing) => write!(f, "not carried out yet, needs {missing}"),
         }
     }
@@ -326,7 +335,6 @@ impl fmt::Display for Missing {
             Missing::CanaryReleases => "canary releases",
             Missing::Alerts => "alerts",
             Missing::Autoscaling => "autoscaling",
-            Missing::Routes => "the edge",
             Missing::Backups => "backups",
             Missing::Drills => "drills",
         })
@@ -337,7 +345,7 @@ impl fmt::Display for Fact {
     /// The sentence, and whether anything acts on it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.consumer() {
-            Consumer::ReplicaCount => write!(f, "{}", self.value),
+            Consumer::ReplicaCount | Consumer::Edge => write!(f, "{}", self.value),
             Consumer::NotCarriedOutYet(missing) => write!(f, "not done yet, for want of {missing}: {}", self.value),
         }
     }

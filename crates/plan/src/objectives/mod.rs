@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use model::stack::{Capacity, Listen, Objectives, Replicas, Resource, Service, Source};
-use model::{ByteSize, CpuShare, Percent, ServiceName, Stack};
+use model::{ByteSize, CpuShare, Percent, ServiceName, Span, Stack};
 
 pub use contradiction::{Contradiction, Impossibility, RpoFloor, Severity, Why};
 pub use fact::{Consumer, Fact, Missing, Value};
@@ -37,6 +37,8 @@ pub struct Derived {
     pub promises: Vec<Promise>,
     /// How many replicas each service has; 0 for one that runs on a schedule or is not a process.
     pub replicas: BTreeMap<ServiceName, u32>,
+    /// How long a service may take on a route that does not say so itself.
+    pub route_timeout: Span,
     /// What the stack may take at most.
     pub reserved: Reserved,
 }
@@ -102,6 +104,7 @@ pub fn derive(stack: &Stack, machine: Capacity) -> Derived {
         facts: fact::facts(stack, &replicas),
         contradictions: contradiction::find(stack, &replicas, &reserved),
         promises: promises(&stack.objectives),
+        route_timeout: fact::route_timeout(stack),
         replicas,
         reserved,
     }
@@ -109,7 +112,7 @@ pub fn derive(stack: &Stack, machine: Capacity) -> Derived {
 
 /// Whether a route of the edge leads to the service.
 pub(crate) fn is_routed(stack: &Stack, service: &ServiceName) -> bool {
-    stack.routes.iter().any(|route| route.to == *service)
+    stack.routes().iter().any(|route| route.to == *service)
 }
 
 /// Whether replicas of the service run at all, rather than runs of a schedule or nothing.

@@ -68,7 +68,6 @@ fn latency_derives_guard_scaling_and_timeout() {
         &expect![[r#"
             latency: not done yet, for want of canary releases: a new release whose p95 is above 200ms is rolled back
             latency: not done yet, for want of autoscaling: replicas are added when this quantile reaches 160ms
-            latency: not done yet, for want of the edge: a route without a timeout gives a request 10s
         "#]],
     );
 }

@@ -40,7 +40,7 @@ fn stack() -> Stack {
         services: [("api".parse().unwrap(), service)].into(),
         resources: BTreeMap::new(),
         secrets: BTreeMap::new(),
-        routes: Vec::new(),
+        edge: None,
         backups: None,
     }
 }

@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::fs::{self, File};
 use std::io::{self, Read};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -16,6 +16,7 @@ use model::{ExitStatus, Pid};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Signal, kill_process_group};
 use sys::FolderIdentity;
+use sys::listeners::handover::{self, Giver};
 use sys::lock::Lock;
 use sys::process::reap::{CHILD_ENDED, Signals, collect};
 use sys::process::unit::{GROUPS_FILE, OwnShim, home, kill_members, note_groups};
@@ -55,6 +56,8 @@ pub(super) struct Host {
     lock: Lock,
     signals: Signals,
     listener: UnixListener,
+    /// Keeps what the child listens on, also when the child is gone.
+    giver: Option<Giver>,
     core: Core,
     clients: Clients,
     commands: Commands,
@@ -70,10 +73,11 @@ pub(super) struct Host {
 }
 
 impl Host {
-    pub(super) fn new(folder: PathBuf, launch: Launch, lock: Lock) -> io::Result<Self> {
+    pub(super) fn new(folder: PathBuf, launch: Launch, lock: Lock, sockets: Vec<OwnedFd>) -> io::Result<Self> {
         let signals = Signals::take()?;
         let listener = sys::local_socket::listen(&folder, SOCKET_NAME)?;
         listener.set_nonblocking(true)?;
+        let giver = if sockets.is_empty() { None } else { Some(Giver::new(&folder, sockets)?) };
         let home = home(&folder);
         let core = Core::new(launch.unit.clone(), launch.digest, home, sys::clock::now().wall);
         Ok(Self {
@@ -83,6 +87,7 @@ impl Host {
             lock,
             signals,
             listener,
+            giver,
             core,
             clients: Clients::default(),
             commands: Commands::default(),
@@ -110,6 +115,7 @@ impl Host {
             self.read_output(&mut buffer);
             self.take_signals();
             self.serve_clients();
+            self.give_sockets();
             self.commands.read();
             if self.armed.is_some_and(|at| at <= sys::clock::now().steady) {
                 self.step(Input::Timer);
@@ -147,7 +153,8 @@ impl Host {
                 other => other.map_err(|error| format!("cannot note its control group: {error}"))?,
             }
         }
-        let place = Place { folder: &self.folder, home: self.home, lock: &self.lock, group: group.as_ref() };
+        let listeners = self.giver.as_ref().map(Giver::sockets).unwrap_or_default();
+        let place = Place { folder: &self.folder, home: self.home, lock: &self.lock, group: group.as_ref(), listeners };
         start::child(&self.launch, &place).map_err(|error| chain(&error))
     }
 
@@ -180,7 +187,13 @@ impl Host {
             }
             Effect::Run { command, words } => {
                 let group = self.launch.control_group.as_ref().map(Group::made);
-                let place = Place { folder: &self.folder, home: self.home, lock: &self.lock, group: group.as_ref() };
+                let place = Place {
+                    folder: &self.folder,
+                    home: self.home,
+                    lock: &self.lock,
+                    group: group.as_ref(),
+                    listeners: &[],
+                };
                 return self.commands.start(command, &self.launch, &place, &words).into_iter().collect();
             }
             Effect::KillCommand(command) => self.commands.kill(command),
@@ -241,6 +254,7 @@ impl Host {
             tv_nsec: i64::from(span.subsec_nanos()),
         });
         let mut watched = vec![PollFd::new(&self.signals, PollFlags::IN), PollFd::new(&self.listener, PollFlags::IN)];
+        watched.extend(self.giver.iter().map(|giver| PollFd::new(giver, PollFlags::IN)));
         let outputs = self.output.iter().chain(&self.errors).chain(self.commands.outputs());
         watched.extend(outputs.map(|file| PollFd::from_borrowed_fd(file.as_fd(), PollFlags::IN)));
         watched.extend(self.clients.iter().map(|connection| {
@@ -335,6 +349,12 @@ impl Host {
         }
     }
 
+    fn give_sockets(&mut self) {
+        if let Some(Err(refusal)) = self.giver.as_ref().map(Giver::give) {
+            self.refused(&refusal);
+        }
+    }
+
     fn refused(&mut self, refusal: &str) {
         self.refusals += 1;
         if self.refusals <= REFUSALS_TOLD_MAX {
@@ -351,6 +371,9 @@ impl Host {
     /// Removes what nobody needs any more; the lock goes last, with the process.
     fn leave(self) {
         drop(fs::remove_file(self.folder.join(SOCKET_NAME)));
+        if self.giver.is_some() {
+            drop(fs::remove_file(self.folder.join(handover::SOCKET_NAME)));
+        }
         exit_record::release(&self.folder);
         if let Some(group) = self.launch.control_group.as_ref().map(Group::made) {
             for _ in 0..GROUP_REMOVALS_MAX {

@@ -2,7 +2,8 @@
 //!
 //! It is started as `mainstay shim FOLDER HOME` with a launch message on its standard input, and keeps these in the
 //! unit's folder: `lock` (held while any process of the unit lives), `s` (its socket), `groups` (its control
-//! groups), `exit.json` (the [`ExitReport`], once its child has ended) and `exit.reserve` (the space for that).
+//! groups), `exit.json` (the [`ExitReport`], once its child has ended) and `exit.reserve` (the space for that); and `l`,
+//! where a node fetches the sockets that the child listens on, if it inherits any.
 //!
 //! Start reading at [`run`], then [`core`], which decides everything; [`host`] carries it out. Invariant: one
 //! thread, no runtime; nothing here talks to the network, and no file but those of the unit's folder and its
@@ -23,6 +24,7 @@ use std::time::Duration;
 
 use model::cause::chain;
 use model::{Exit, ExitStatus};
+use sys::listeners::{self, NotInherited};
 use sys::lock::{Lock, LockError};
 use sys::process::unit::{LOCK_FILE, SHIM_NAME};
 use zeroize::Zeroizing;
@@ -50,14 +52,17 @@ enum ShimError {
     Launch(#[source] std::io::Error),
     #[error("a process of this unit still lives")]
     Lock(#[from] LockError),
+    #[error(transparent)]
+    Listeners(#[from] NotInherited),
     #[error("cannot become a shim")]
     Become(#[source] std::io::Error),
 }
 
-/// Runs the shim of a unit's folder to its end. The launch message comes on standard input. What goes wrong
-/// before there is a place to tell it is written to standard error.
-pub fn run(folder: &Path) -> ExitCode {
-    match shim(folder) {
+/// Runs the shim of a unit's folder to its end. The launch message comes on standard input; `inherited` is the value of
+/// [`listeners::VARIABLE`], if it is set. What goes wrong before there is a place to tell it is written to standard
+/// error.
+pub fn run(folder: &Path, inherited: Option<&str>) -> ExitCode {
+    match shim(folder, inherited) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             complain(&error);
@@ -72,7 +77,8 @@ fn complain(error: &dyn std::error::Error) {
     drop(writeln!(std::io::stderr(), "shim: {}", chain(error)));
 }
 
-fn shim(folder: &Path) -> Result<(), ShimError> {
+fn shim(folder: &Path, inherited: Option<&str>) -> Result<(), ShimError> {
+    let sockets = inherited.map(listeners::inherited).transpose()?;
     become_shim().map_err(ShimError::Become)?;
     let folder = folder.canonicalize().map_err(ShimError::Folder)?;
     let message = read_message().map_err(ShimError::Launch)?;
@@ -90,7 +96,7 @@ fn shim(folder: &Path) -> Result<(), ShimError> {
         }
     };
     drop(message);
-    host::Host::new(folder, launch, lock).map_err(ShimError::Folder)?.run();
+    host::Host::new(folder, launch, lock, sockets.unwrap_or_default()).map_err(ShimError::Folder)?.run();
     Ok(())
 }
 

@@ -51,6 +51,8 @@ pub(super) struct Place<'a> {
     pub(super) home: Option<FolderIdentity>,
     pub(super) lock: &'a Lock,
     pub(super) group: Option<&'a Group<'a>>,
+    /// Sockets that it inherits; none for a command.
+    pub(super) listeners: &'a [OwnedFd],
 }
 
 /// Starts the launch's program.
@@ -98,6 +100,7 @@ fn process(
         folder: &launch.folder,
         user: launch.user.map(|user| (user.uid, user.gid)),
         keep: place.lock.as_fd(),
+        listeners: place.listeners,
         groups: place.group.map(Group::entrances).transpose()?.unwrap_or_default(),
         confine,
         output,

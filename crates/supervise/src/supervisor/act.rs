@@ -116,6 +116,7 @@ where
 
     fn drop_entry(&mut self, unit: &UnitId) {
         self.units.remove(unit);
+        self.system.close_listeners(&self.folders.of(unit));
         self.tickets.retain(|_, owner| owner != unit);
         self.connections.retain(|_, owner| owner != unit);
     }

@@ -134,7 +134,7 @@ where
             Ok(encoded) => encoded,
             Err(error) => return self.not_spawned(unit, before, &error.to_string()),
         };
-        match self.system.spawn_shim(&ShimStart { folder, launch: encoded }) {
+        match self.system.spawn_shim(&ShimStart { folder, launch: encoded, listening: launch.listening }) {
             Ok(shim) => self.spawned(unit, shim, before.failures),
             Err(error) => self.not_spawned(unit, before, &error.to_string()),
         }

@@ -319,8 +319,8 @@ fn a_launch_message_that_cannot_be_read_is_not_quoted() {
     let command =
         sys::process::child::ShimCommand { program: std::env::current_exe().unwrap(), words: vec!["shim".into()] };
     let launch = br#"{"unit":"api.3.1","digest":12,"environment":{"TOKEN":"t0ken"}}"#.to_vec();
-    let start = sys::ShimStart { folder: unit.folder.clone(), launch };
-    command.start(&unit.boot, &start).unwrap();
+    let start = sys::ShimStart { folder: unit.folder.clone(), launch, listening: Default::default() };
+    command.start(&unit.boot, &start, &[]).unwrap();
     let report = unit.exit_record();
     assert_eq!(report.exit.status, ExitStatus::NotStarted);
     assert_eq!(report.note.unwrap(), "the launch message cannot be read: Data error at byte 29");

@@ -18,7 +18,7 @@ fn main() -> ExitCode {
     if let [first, folder, ..] = words.as_slice()
         && first == "shim"
     {
-        return supervise::shim::run(Path::new(folder));
+        return supervise::shim::run(Path::new(folder), None);
     }
     let filters: Vec<&String> = words.iter().filter(|word| !word.starts_with('-')).collect();
     let mut failed = 0;

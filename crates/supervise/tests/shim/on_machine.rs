@@ -47,7 +47,9 @@ impl Bench {
 
     fn spawn(&mut self) -> ProcessIdentity {
         let launch = serde_json::to_vec(&self.unit.launch).unwrap();
-        self.machine.spawn_shim(&ShimStart { folder: self.unit.folder.clone(), launch }).unwrap()
+        self.machine
+            .spawn_shim(&ShimStart { folder: self.unit.folder.clone(), launch, listening: Default::default() })
+            .unwrap()
     }
 
     async fn connect(&mut self) -> (ConnectionId, Report) {

@@ -56,6 +56,7 @@ impl Unit {
             hidden: Vec::new(),
             shown: Vec::new(),
             address: None,
+            listening: Default::default(),
         };
         let folder = base.join("units/api.3.1");
         Self { folder, base, launch, boot: sys::clock::boot().unwrap(), shim: None }
@@ -63,8 +64,12 @@ impl Unit {
 
     pub(crate) fn start(&mut self) -> ProcessIdentity {
         let command = ShimCommand { program: std::env::current_exe().unwrap(), words: vec!["shim".into()] };
-        let start = ShimStart { folder: self.folder.clone(), launch: serde_json::to_vec(&self.launch).unwrap() };
-        let (shim, _) = command.start(&self.boot, &start).unwrap();
+        let start = ShimStart {
+            folder: self.folder.clone(),
+            launch: serde_json::to_vec(&self.launch).unwrap(),
+            listening: Default::default(),
+        };
+        let (shim, _) = command.start(&self.boot, &start, &[]).unwrap();
         self.shim = Some(shim.clone());
         shim
     }

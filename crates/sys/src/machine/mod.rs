@@ -12,12 +12,14 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::path::Path;
 use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use model::{BootId, Pid, Port, ProcessIdentity};
 use tokio::sync::mpsc;
 
 use crate::clock::{self, BootError};
+use crate::listeners::{self, Held, handover};
 use crate::process::child::ShimCommand;
 use crate::process::{self, unit};
 use crate::system::{
@@ -34,6 +36,9 @@ pub const SHIM_SOCKET: &str = "s";
 /// Longest message between node and shim in bytes, the line feed included.
 pub const MESSAGE_BYTES_MAX: usize = 64 << 10;
 
+/// How long a shim may take to hand its sockets over.
+const FETCH_MAX: Duration = Duration::from_secs(5);
+
 /// Work that the owner begins.
 pub type Work = Pin<Box<dyn Future<Output = TaskOutcome> + Send>>;
 
@@ -47,6 +52,7 @@ pub struct Machine<Task> {
     connections: BTreeMap<ConnectionId, mpsc::Sender<Vec<u8>>>,
     connected: u64,
     ports: ports::Ports,
+    held: Arc<Mutex<Held>>,
     shims: Vec<std::process::Child>,
 }
 
@@ -68,6 +74,7 @@ impl<Task> Machine<Task> {
             connections: BTreeMap::new(),
             connected: 0,
             ports: ports::Ports::default(),
+            held: Arc::default(),
             shims: Vec::new(),
         };
         Ok((machine, receiver))
@@ -80,6 +87,26 @@ impl<Task> Machine<Task> {
             // Nobody listens any more when the node ends; then there is nobody to tell.
             drop(events.send(event.await).await);
             Ok::<(), std::convert::Infallible>(())
+        });
+    }
+
+    /// The sockets that are held. Every change is a single step, so one that a panic interrupted is still whole.
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Fetches copies of the sockets that the shim of a unit holds, where it holds any and there are none here.
+    fn fetch_listeners(&self, folder: &Path) {
+        if self.held().has(folder) || !folder.join(handover::SOCKET_NAME).exists() {
+            return;
+        }
+        let (held, folder) = (Arc::clone(&self.held), folder.to_owned());
+        self.tasks.spawn("supervision", "fetching of sockets", async move {
+            let fetched = tokio::time::timeout(FETCH_MAX, handover::fetch(&folder)).await?;
+            // A shim that is gone meanwhile has taken its sockets with it.
+            let sockets = fetched.unwrap_or_default();
+            held.lock().unwrap_or_else(PoisonError::into_inner).keep(&folder, sockets);
+            Ok::<(), tokio::time::error::Elapsed>(())
         });
     }
 
@@ -126,7 +153,12 @@ impl<Task> System for Machine<Task> {
 
     fn spawn_shim(&mut self, start: &ShimStart) -> Result<ProcessIdentity, SpawnError> {
         self.collect_shims();
-        let (identity, shim) = self.shim.start(&self.boot, start)?;
+        let failed =
+            |barred: listeners::Barred| SpawnError { folder: start.folder.clone(), reason: barred.to_string() };
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let sockets = held.take(&start.folder, &start.listening).map_err(failed)?;
+        let (identity, shim) = self.shim.start(&self.boot, start, &sockets)?;
+        drop(held);
         self.shims.push(shim);
         Ok(identity)
     }
@@ -152,8 +184,13 @@ impl<Task> System for Machine<Task> {
         !ports::is_taken(port)
     }
 
+    fn close_listeners(&mut self, folder: &Path) {
+        self.held().close(folder);
+    }
+
     fn connect(&mut self, folder: &Path) -> Option<ConnectionId> {
         self.collect_shims();
+        self.fetch_listeners(folder);
         let stream = local_socket::connect(folder, SHIM_SOCKET).ok()?;
         stream.set_nonblocking(true).ok()?;
         let stream = tokio::net::UnixStream::from_std(stream).ok()?;

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Write};
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -18,6 +18,7 @@ use model::{BootId, Pid, ProcessIdentity};
 use rustix::io::{FdFlags, fcntl_setfd};
 
 use super::unit::home;
+use crate::listeners;
 use crate::system::{ShimStart, SpawnError};
 
 /// A confinement that a child puts on itself before it runs its program.
@@ -37,6 +38,8 @@ pub struct ChildStart<'a> {
     pub user: Option<(u32, u32)>,
     /// A descriptor that stays open in it and in all its children.
     pub keep: BorrowedFd<'a>,
+    /// Sockets that it is told of and inherits.
+    pub listeners: &'a [OwnedFd],
     /// Control groups to join: each one's `cgroup.procs`, open for writing.
     pub groups: Vec<File>,
     /// Confines it further.
@@ -111,7 +114,11 @@ impl ChildStart<'_> {
         if let Some((uid, gid)) = self.user {
             command.uid(uid).gid(gid);
         }
-        let keep = self.keep.as_raw_fd();
+        let listeners: Vec<RawFd> = self.listeners.iter().map(AsRawFd::as_raw_fd).collect();
+        if !listeners.is_empty() {
+            command.env(listeners::VARIABLE, listeners::numbers_text(&listeners));
+        }
+        let kept: Vec<RawFd> = listeners.into_iter().chain([self.keep.as_raw_fd()]).collect();
         let parent = rustix::process::getpid();
         let mut groups = self.groups;
         let mut confine = self.confine;
@@ -130,7 +137,7 @@ impl ChildStart<'_> {
             if rustix::process::getppid() != Some(parent) {
                 return Err(io::ErrorKind::BrokenPipe.into());
             }
-            keep_over_exec(keep)?;
+            keep_over_exec(&kept)?;
             super::reap::plain()
         };
         #[expect(unsafe_code, reason = "what must hold before the program runs can only be done between fork and exec")]
@@ -161,11 +168,14 @@ pub fn end_with_parent(command: &mut Command) {
     }
 }
 
-fn keep_over_exec(raw: i32) -> io::Result<()> {
-    #[expect(unsafe_code, reason = "a closure given to pre_exec cannot borrow the descriptor")]
-    // SAFETY: the descriptor is borrowed by the `ChildStart` that is being carried out, so it is open.
-    let descriptor = unsafe { BorrowedFd::borrow_raw(raw) };
-    Ok(fcntl_setfd(descriptor, FdFlags::empty())?)
+fn keep_over_exec(kept: &[RawFd]) -> io::Result<()> {
+    for raw in kept {
+        #[expect(unsafe_code, reason = "a closure given to pre_exec cannot borrow the descriptor")]
+        // SAFETY: the descriptor is borrowed by whoever starts the process, so it is open.
+        let descriptor = unsafe { BorrowedFd::borrow_raw(*raw) };
+        fcntl_setfd(descriptor, FdFlags::empty())?;
+    }
+    Ok(())
 }
 
 fn diagnose(program: PathBuf, folder: PathBuf, user: Option<(u32, u32)>, error: io::Error) -> ChildError {
@@ -221,11 +231,12 @@ const COMPLAINTS_FILE: &str = "shim.log";
 
 impl ShimCommand {
     /// Starts a shim that outlives the caller and hands it its launch message. The child is the caller's to
-    /// collect while it lives.
+    /// collect while it lives. It inherits `sockets`.
     pub fn start(
         &self,
         boot: &BootId,
         start: &ShimStart,
+        sockets: &[RawFd],
     ) -> Result<(ProcessIdentity, std::process::Child), SpawnError> {
         let failed = |what: &str, error: io::Error| SpawnError {
             folder: start.folder.clone(),
@@ -239,10 +250,17 @@ impl ShimCommand {
         command.args(&self.words).arg(&folder).args(home(&folder).map(|home| home.to_string()));
         command.current_dir(&folder).env_clear();
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(complaints);
+        if !sockets.is_empty() {
+            command.env(listeners::VARIABLE, listeners::numbers_text(sockets));
+        }
+        let kept = sockets.to_vec();
         #[expect(unsafe_code, reason = "a shim is to leave the node's session before anything can reach it there")]
-        // SAFETY: setsid is a single system call and allocates nothing.
+        // SAFETY: system calls on descriptors that are open while the caller holds them; nothing is allocated.
         unsafe {
-            command.pre_exec(|| Ok(rustix::process::setsid().map(drop)?));
+            command.pre_exec(move || {
+                rustix::process::setsid()?;
+                keep_over_exec(&kept)
+            });
         }
         let mut child = command.spawn().map_err(|error| failed("run it", error))?;
         let pid = Pid(child.id());

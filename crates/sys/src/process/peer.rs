@@ -13,6 +13,8 @@ use std::collections::BTreeSet;
 use std::os::fd::AsFd;
 
 use model::Pid;
+use rustix::net::UCred;
+use rustix::net::sockopt::socket_peercred;
 
 use super::look;
 use super::unit::SHIM_NAME;
@@ -54,17 +56,23 @@ pub enum PeerRefusal {
     },
 }
 
-/// Lets through root and this process's own user, unless the caller runs inside a unit.
-pub fn check(socket: impl AsFd) -> Result<Peer, PeerRefusal> {
-    let caller = rustix::net::sockopt::socket_peercred(socket).map_err(|_| PeerRefusal::Unknown)?;
-    // A caller in a process namespace that this one cannot see has no number here.
-    let pid = u32::try_from(caller.pid.as_raw_pid()).ok().filter(|pid| *pid != 0).ok_or(PeerRefusal::Unknown)?;
-    let pid = Pid(pid);
+/// Lets through root and this process's own user, wherever the caller runs: for a process that runs inside a unit itself.
+pub fn check_user(socket: impl AsFd) -> Result<UCred, PeerRefusal> {
+    let caller = socket_peercred(socket).map_err(|_| PeerRefusal::Unknown)?;
     let uid = caller.uid.as_raw();
     let own = rustix::process::geteuid().as_raw();
-    if uid != 0 && uid != own {
-        return Err(PeerRefusal::User { uid, own });
+    match uid == 0 || uid == own {
+        true => Ok(caller),
+        false => Err(PeerRefusal::User { uid, own }),
     }
+}
+
+/// Lets through root and this process's own user, unless the caller runs inside a unit.
+pub fn check(socket: impl AsFd) -> Result<Peer, PeerRefusal> {
+    let caller = check_user(socket)?;
+    // A caller in a process namespace that this one cannot see has no number here.
+    let pid = u32::try_from(caller.pid.as_raw_pid()).ok().filter(|pid| *pid != 0).ok_or(PeerRefusal::Unknown)?;
+    let (pid, uid) = (Pid(pid), caller.uid.as_raw());
     let around = shims_around(pid).ok_or(PeerRefusal::Unknown)?;
     // This process's own shims, if it is a node in a unit; never this process itself, if it is a shim.
     let ours: BTreeSet<Pid> = look(Pid(std::process::id()))
