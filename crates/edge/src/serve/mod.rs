@@ -3,6 +3,7 @@
 pub(crate) mod h1;
 
 mod forward;
+mod prepare;
 mod record;
 mod respond;
 
