@@ -2,20 +2,22 @@
 //!
 //! The same for every version of HTTP that clients speak.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use http1::{Asked, Body, BodyDecoder, BodyEncoder, Edits, Field, Limits, Refusal, RequestHead, Target};
 
 use super::BODY_BYTES_MAX;
+use super::forward::Forwarding;
+use super::origin::Origin;
 use super::record::Record;
 use super::respond::{Additions, Own};
 use crate::answer::Reason;
 use crate::client::h1::Incoming;
+use crate::deadline::Deadline;
 use crate::decide::{self, Request, Verdict};
 use crate::live::Live;
 use crate::policy::forwarded;
-use crate::settings::Client;
+use crate::settings::{Client, Route};
 use crate::table::RouteIndex;
 use crate::trace::Trace;
 use crate::worker::Worker;
@@ -27,6 +29,8 @@ pub(super) struct Prepared {
     pub(super) additions: Additions,
     pub(super) asked: Asked,
     pub(super) incoming: Incoming,
+    /// The largest body that is taken.
+    pub(super) body_max: u64,
     /// Whether a body comes behind the head.
     pub(super) unread: bool,
     /// The head as the service gets it.
@@ -41,8 +45,7 @@ pub(super) struct Prepared {
 pub(super) struct From<'f> {
     pub(super) worker: &'f Worker,
     pub(super) live: &'f Live,
-    pub(super) peer: SocketAddr,
-    pub(super) secure: bool,
+    pub(super) origin: &'f Origin,
     pub(super) began: Duration,
 }
 
@@ -58,9 +61,10 @@ impl From<'_> {
         let first = |name: &[u8]| first(head, name);
         let chain: Vec<&str> =
             head.fields().iter().filter(|it| it.is(b"x-forwarded-for")).map(|it| text(it.value())).collect();
-        let client = decide::client(self.live, self.peer.ip(), chain.into_iter());
+        let client = decide::client(self.live, self.origin.peer.ip(), chain.into_iter());
         let (method, path) = (text(head.method()), text(head.target().path()));
-        let request = Request { method, host: host.name(), path, field: &first, secure: self.secure };
+        let request =
+            Request { method, host: host.name(), path, field: &first, identity: self.origin.identity.as_deref() };
         let mut decision = decide::decide(self.live, client, request, self.began);
         let trace = Trace::of(first(b"traceparent"), &|| self.worker.draw());
         record.client = client.address;
@@ -82,7 +86,8 @@ impl From<'_> {
         })?;
         let encoder = match decision.verdict {
             Verdict::Pass => {
-                let passing = Passing { client, host, path: &decision.path, secure: self.secure, trace: &trace };
+                let passing =
+                    Passing { client, host, path: &decision.path, secure: self.origin.is_secure(), trace: &trace };
                 Some(passing.write(head, record, &mut onward)?).filter(|_| !decoder.is_finished())
             }
             _ => None,
@@ -95,6 +100,7 @@ impl From<'_> {
             asked: head.asked(),
             unread: !matches!(head.body(), Body::None | Body::Length(0)),
             incoming: Incoming { decoder, encoder },
+            body_max,
             onward,
             accept: first(b"accept").map(str::to_owned),
             idempotent: matches!(method, "GET" | "HEAD" | "OPTIONS" | "PUT" | "DELETE" | "TRACE"),
@@ -104,11 +110,43 @@ impl From<'_> {
     fn additions(&self, mut fields: Vec<(&'static str, String)>, record: &Record) -> Additions {
         fields.push(("X-Request-Id", record.request_id.clone()));
         let settings = &self.live.settings;
-        Additions { fields, strict: settings.strict_headers, insist_on_https: settings.insist_on_https && self.secure }
+        Additions {
+            fields,
+            strict: settings.strict_headers,
+            insist_on_https: settings.insist_on_https && self.origin.is_secure(),
+        }
     }
 }
 
 impl Prepared {
+    /// The answer that the verdict already is; `None` where the request is to be passed on.
+    pub(super) fn own(&mut self, record: &mut Record) -> Option<Own> {
+        match self.verdict {
+            Verdict::Refuse(reason) => Some(self.refusal(reason, record)),
+            Verdict::Preflight => Some(Own::empty(204, None)),
+            Verdict::Redirect { .. } => Some(Own::empty(308, self.location.take())),
+            Verdict::Pass => None,
+        }
+    }
+
+    /// How it is passed on by a route.
+    pub(super) fn forwarding<'f>(
+        &self,
+        route: &Route,
+        live: &'f Live,
+        worker: &'f Worker,
+        deadline: &'f Deadline,
+    ) -> Forwarding<'f> {
+        Forwarding {
+            worker,
+            deadline,
+            pool: live.pool(&route.to),
+            asked: self.asked,
+            timeout: route.timeout.duration(),
+            idempotent: self.idempotent,
+        }
+    }
+
     /// The edge's answer for a reason, which is noted.
     pub(super) fn refusal(&self, reason: Reason, record: &mut Record) -> Own {
         record.reason = Some(reason);
