@@ -91,8 +91,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
         let live = self.worker.live();
         let next = match self.head(parser, &live, began, &mut record).await {
             Ok(Some(prepared)) => {
-                let last = count == REQUESTS_MAX || self.worker.deadlines.is_draining();
-                self.answer(&live, prepared, last, &mut record).await
+                let worker = self.worker;
+                let ends = move || count == REQUESTS_MAX || worker.deadlines.is_draining();
+                self.answer(&live, prepared, &ends, &mut record).await
             }
             Ok(None) => return Next::Close,
             Err(reason) => self.refuse_unread(reason, &mut record).await,
@@ -129,10 +130,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
         }
     }
 
-    async fn answer(&mut self, live: &Live, mut prepared: Prepared, last: bool, record: &mut Record) -> Next {
+    /// Answers a request. `ends` says whether the connection does, whatever the client asked.
+    async fn answer(
+        &mut self,
+        live: &Live,
+        mut prepared: Prepared,
+        ends: &dyn Fn() -> bool,
+        record: &mut Record,
+    ) -> Next {
         let own = match prepared.own(record) {
             Some(own) => own,
-            None => match self.pass(live, &mut prepared, last, record).await {
+            None => match self.pass(live, &mut prepared, ends, record).await {
                 Passed::Through(next) => return next,
                 Passed::Failed(reason) => {
                     prepared.unread = !prepared.incoming.decoder.is_finished();
@@ -141,7 +149,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
             },
         };
         // What a body still brings is not the next request.
-        let keep_alive = prepared.asked.keep_alive && !prepared.unread && !last;
+        let keep_alive = prepared.asked.keep_alive && !prepared.unread && !ends();
         record.status = own.status;
         record.sent = own.body.len() as u64;
         self.out.clear();
@@ -154,7 +162,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
     }
 
     /// Passes a request on to a replica, and its answer back.
-    async fn pass(&mut self, live: &Live, prepared: &mut Prepared, last: bool, record: &mut Record) -> Passed {
+    async fn pass(
+        &mut self,
+        live: &Live,
+        prepared: &mut Prepared,
+        ends: &dyn Fn() -> bool,
+        record: &mut Record,
+    ) -> Passed {
         let Some(route) = prepared.route.and_then(|route| live.route(route)) else {
             return Passed::Failed(Reason::NoRoute);
         };
@@ -168,7 +182,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
             &mut prepared.incoming,
             prepared.asked,
             &prepared.additions,
-            last,
+            ends,
         );
         let (forwarded, mut onward) = forward(&forwarding, &mut client, outgoing, record).await;
         let keep_alive = client.keeps_alive();
