@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-pub use model::HostPattern;
+pub use model::{HostError, HostPattern};
 
 /// The name by which routes are found: in lower case and without a final dot. Borrowed where nothing had to change,
 /// which is nearly always. Takes a name that was checked when it was read ([`http1::Host::name`]).

@@ -17,6 +17,7 @@ use crate::evidence::{Arm, Counts, Evidence};
 use crate::live::Live;
 use crate::serve::Record;
 use crate::table::RouteIndex;
+use crate::tls::Identities;
 use crate::upstream::Connections;
 
 /// How often limits forget clients whose allowance is whole, in looks.
@@ -37,6 +38,9 @@ impl Deref for Settled {
 /// What one thread has.
 pub(crate) struct Worker {
     live: RefCell<Rc<Settled>>,
+    identities: RefCell<Arc<Identities>>,
+    /// Connections of clients that this thread serves.
+    pub(crate) open: Cell<usize>,
     pub(crate) upstreams: Connections,
     pub(crate) deadlines: Deadlines,
     /// State of the generator that draws replicas: no secret.
@@ -64,9 +68,11 @@ impl RequestIds {
 
 impl Worker {
     /// A thread's state; `seed` is random.
-    pub(crate) fn new(live: Arc<Live>, seed: u64, log: AccessLog) -> Self {
+    pub(crate) fn new(live: Arc<Live>, identities: Arc<Identities>, seed: u64, log: AccessLog) -> Self {
         Self {
             live: RefCell::new(Rc::new(Settled(live))),
+            identities: RefCell::new(identities),
+            open: Cell::new(0),
             upstreams: Connections::default(),
             deadlines: Deadlines::default(),
             random: Cell::new(seed | 1),
@@ -85,6 +91,16 @@ impl Worker {
     /// New settings, for requests from now on.
     pub(crate) fn renew(&self, live: Arc<Live>) {
         *self.live.borrow_mut() = Rc::new(Settled(live));
+    }
+
+    /// The certificates of now.
+    pub(crate) fn identities(&self) -> Arc<Identities> {
+        Arc::clone(&self.identities.borrow())
+    }
+
+    /// New certificates, for handshakes from now on.
+    pub(crate) fn renew_identities(&self, identities: Arc<Identities>) {
+        *self.identities.borrow_mut() = identities;
     }
 
     /// Time on the steady clock, to within a tenth of a second.

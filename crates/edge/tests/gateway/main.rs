@@ -9,5 +9,10 @@
 mod bench;
 
 mod bodies;
+mod drain;
 mod failures;
+mod frames;
+mod http2;
+mod limits;
 mod routing;
+mod tls;
