@@ -184,6 +184,10 @@ impl Main {
         loop {
             tokio::select! {
                 Ok((stream, _)) = listener.accept() => {
+                    // Only the node gives orders: root, or this very user.
+                    if sys::process::peer::check_user(&stream).is_err() {
+                        continue;
+                    }
                     self.node = Some(Node { stream, incoming: Incoming::default() });
                     let (settings, certificates) = (self.settings_number(), self.certificates_number());
                     self.say(&ToNode::Hello { version: control::VERSION, settings, certificates }).await;

@@ -25,20 +25,31 @@ pub(crate) struct Listeners {
     pub(crate) secure: Option<TcpListener>,
 }
 
+impl Listeners {
+    /// Accepts from now on, once there are settings to serve by: until then clients wait in the backlog, rather than
+    /// being told that nothing is here.
+    fn begin_to_accept(&mut self, worker: &Rc<Worker>, shared: &Shared) {
+        if worker.live().settings.number == 0 {
+            return;
+        }
+        for (listener, speech) in [(self.plain.take(), Speech::Plain), (self.secure.take(), Speech::Secure)] {
+            let Some(listener) = listener else { continue };
+            let accepting = accept(listener, speech, Rc::clone(worker), Arc::clone(&shared.admission));
+            sys::cores::spawn_here(until_drained(accepting, shared.drain.clone()));
+        }
+    }
+}
+
 /// Serves until the edge is told to drain, and then until every connection has ended or the time for that is over. What
 /// is still open then is closed by dropping it.
-pub(crate) async fn run(listeners: Listeners, mut shared: Shared, seed: u64) {
+pub(crate) async fn run(mut listeners: Listeners, mut shared: Shared, seed: u64) {
     let live = Arc::clone(&shared.live.borrow_and_update());
     let identities = Arc::clone(&shared.identities.borrow_and_update());
     // Both may have come before this thread began; then it says so like any other.
     let mut taken = vec![Taken::Settings(live.settings.number), Taken::Certificates(identities.number)];
     let worker = Rc::new(Worker::new(live, identities, seed, shared.log.clone()));
     worker.look(sys::clock::now().steady);
-    for (listener, speech) in [(listeners.plain, Speech::Plain), (listeners.secure, Speech::Secure)] {
-        let Some(listener) = listener else { continue };
-        let accepting = accept(listener, speech, Rc::clone(&worker), Arc::clone(&shared.admission));
-        sys::cores::spawn_here(until_drained(accepting, shared.drain.clone()));
-    }
+    listeners.begin_to_accept(&worker, &shared);
     let mut looks = tokio::time::interval(deadline::PERIOD);
     let mut count = 0_u32;
     let mut ends = None;
@@ -53,6 +64,7 @@ pub(crate) async fn run(listeners: Listeners, mut shared: Shared, seed: u64) {
                 let live = Arc::clone(&shared.live.borrow_and_update());
                 taken.push(Taken::Settings(live.settings.number));
                 worker.renew(live);
+                listeners.begin_to_accept(&worker, &shared);
             }
             Ok(()) = shared.identities.changed() => {
                 let identities = Arc::clone(&shared.identities.borrow_and_update());

@@ -5,6 +5,7 @@
 
 mod api;
 mod commands;
+mod edge_process;
 mod judged;
 mod machine;
 mod node;
@@ -25,15 +26,19 @@ use terminal::Terminal;
 /// The hidden command that shims are started by: this word, then the unit's folder, then what marks it
 /// as of its home, for those who look at the process table.
 const SHIM_COMMAND: &str = "shim";
+/// The hidden command that the edge is started by: this word, then where the node connects to, then the port of HTTPS.
+const EDGE_COMMAND: &str = "edge";
 
 fn main() -> ExitCode {
-    // Before anything else: a shim stays small by never touching what the other commands need.
+    // Before anything else: shims and the edge stay small by never touching what the other commands need.
     let mut words = env::args_os().skip(1);
-    #[expect(clippy::disallowed_methods, reason = "this is the binary, which reads the environment")]
-    let inherited = env::var(sys::listeners::VARIABLE).ok();
-    if words.next().is_some_and(|word| word == SHIM_COMMAND) {
+    let first = words.next().unwrap_or_default();
+    if first == SHIM_COMMAND {
         let folder = words.next().map_or_else(|| PathBuf::from("."), PathBuf::from);
-        return supervise::shim::run(&folder, inherited.as_deref());
+        return supervise::shim::run(&folder, inherited_listeners().as_deref());
+    }
+    if first == EDGE_COMMAND {
+        return edge_process::run(words, inherited_listeners().as_deref());
     }
     let line = match CommandLine::try_parse() {
         Ok(line) => line,
@@ -85,6 +90,11 @@ fn surroundings() -> Surroundings {
         home: folder("HOME"),
         search_path,
     }
+}
+
+/// The sockets that a shim and the edge inherit.
+fn inherited_listeners() -> Option<String> {
+    env::var_os(sys::listeners::VARIABLE)?.into_string().ok()
 }
 
 fn is_set(variable: &str) -> bool {

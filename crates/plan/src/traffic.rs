@@ -1,6 +1,6 @@
 //! Which replicas the edge sends requests to, and which of those that are to go may not stop yet.
 //!
-//! Start reading at [`endpoints`], then [`Withdrawals::kept`]. Invariant: what is stopped on purpose was withdrawn
+//! Start reading at [`endpoints`], then [`withdraw`]. Invariant: what is stopped on purpose was withdrawn
 //! before, and an edge that runs has said that it sends nothing there any more, or was given [`WITHDRAWAL_MAX`] for it.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -76,36 +76,38 @@ impl Reach {
     }
 }
 
-/// Replicas that are to go, and since when.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Withdrawals {
-    since: BTreeMap<UnitId, Duration>,
-}
+/// Replicas that are to go, and since when, in steady time.
+pub type Withdrawals = BTreeMap<UnitId, Duration>;
 
-/// What of the replicas that are to go is still kept.
+/// What becomes of replicas that are to go.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Kept {
+pub struct Withdrawn {
     /// Those that may not stop yet.
-    pub units: BTreeSet<UnitId>,
+    pub kept: BTreeSet<UnitId>,
+    /// Since when each of them, kept or not, is to go.
+    pub since: Withdrawals,
     /// When the next of them may stop whatever the edge says, in steady time.
     pub wake_at: Option<Duration>,
 }
 
-impl Withdrawals {
-    /// Which of those that are to go, `leaving`, are kept at `now` (steady time). What is not among them any more is
-    /// forgotten.
-    pub fn kept(&mut self, leaving: &BTreeSet<UnitId>, reach: &Reach, now: Duration) -> Kept {
-        self.since.retain(|unit, _| leaving.contains(unit));
-        let mut kept = Kept::default();
-        for unit in leaving {
-            let until = self.since.entry(unit.clone()).or_insert(now).saturating_add(WITHDRAWAL_MAX);
-            if reach.holds(unit) && now < until {
-                kept.units.insert(unit.clone());
-                kept.wake_at = Some(kept.wake_at.map_or(until, |at| at.min(until)));
-            }
+/// Withdraws the replicas that are to go; some of them were to go `before` already.
+pub fn withdraw(
+    leaving: impl IntoIterator<Item = UnitId>,
+    before: &Withdrawals,
+    reach: &Reach,
+    now: Duration,
+) -> Withdrawn {
+    let mut withdrawn = Withdrawn::default();
+    for unit in leaving {
+        let since = before.get(&unit).copied().unwrap_or(now);
+        let until = since.saturating_add(WITHDRAWAL_MAX);
+        if reach.holds(&unit) && now < until {
+            withdrawn.kept.insert(unit.clone());
+            withdrawn.wake_at = Some(withdrawn.wake_at.map_or(until, |at| at.min(until)));
         }
-        kept
+        withdrawn.since.insert(unit, since);
     }
+    withdrawn
 }
 
 #[cfg(test)]
@@ -158,24 +160,23 @@ mod tests {
 
     #[test]
     fn what_leaves_is_kept_until_the_edge_lets_go_of_it() {
-        let mut withdrawals = Withdrawals::default();
         let at = Duration::from_secs;
         let leaving = units(&["api.1.1", "api.1.2"]);
-        let kept = withdrawals.kept(&leaving, &Reach::These(units(&["api.1.1", "api.2.1"])), at(100));
-        assert_eq!(kept, Kept { units: units(&["api.1.1"]), wake_at: Some(at(130)) });
-        let kept = withdrawals.kept(&leaving, &Reach::Anywhere, at(110));
-        assert_eq!(kept.units, leaving);
-        assert_eq!(withdrawals.kept(&leaving, &Reach::Nowhere, at(111)), Kept::default());
+        let reach = Reach::These(units(&["api.1.1", "api.2.1"]));
+        let first = withdraw(leaving.clone(), &Withdrawals::default(), &reach, at(100));
+        assert_eq!((&first.kept, first.wake_at), (&units(&["api.1.1"]), Some(at(130))));
+        assert_eq!(withdraw(leaving.clone(), &first.since, &Reach::Anywhere, at(110)).kept, leaving);
+        assert_eq!(withdraw(leaving, &first.since, &Reach::Nowhere, at(110)).kept, units(&[]));
     }
 
     #[test]
     fn an_edge_that_says_nothing_is_not_waited_for_for_ever() {
-        let mut withdrawals = Withdrawals::default();
         let (one, now) = (units(&["api.1.1"]), Duration::from_secs(100));
-        withdrawals.kept(&one, &Reach::Anywhere, now);
-        assert_eq!(withdrawals.kept(&one, &Reach::Anywhere, now + WITHDRAWAL_MAX), Kept::default());
-        // It is wanted again in between: the next time counts from anew.
-        withdrawals.kept(&BTreeSet::new(), &Reach::Anywhere, now + WITHDRAWAL_MAX);
-        assert_eq!(withdrawals.kept(&one, &Reach::Anywhere, now + WITHDRAWAL_MAX).units, one);
+        let first = withdraw(one.clone(), &Withdrawals::default(), &Reach::Anywhere, now);
+        let late = withdraw(one.clone(), &first.since, &Reach::Anywhere, now + WITHDRAWAL_MAX);
+        assert_eq!((late.kept, late.wake_at), (units(&[]), None));
+        // It was wanted again in between: the next time counts from anew.
+        let wanted = withdraw([], &late.since, &Reach::Anywhere, now + WITHDRAWAL_MAX);
+        assert_eq!(withdraw(one.clone(), &wanted.since, &Reach::Anywhere, now + WITHDRAWAL_MAX).kept, one);
     }
 }

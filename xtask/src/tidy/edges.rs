@@ -20,7 +20,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("services", &["model", "plan", "sys", "supervise"]),
     ("resources", &["model", "plan", "sys", "supervise"]),
     ("vault", &["model", "sys"]),
-    ("mainstay", &["config", "model", "plan", "resources", "services", "supervise", "sys", "vault"]),
+    ("mainstay", &["config", "edge", "model", "plan", "resources", "services", "supervise", "sys", "vault"]),
     // Only ever a dev-dependency of others.
     ("testkit", &["model", "plan", "supervise", "sys"]),
     ("xtask", &[]),

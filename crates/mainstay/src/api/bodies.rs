@@ -140,6 +140,26 @@ pub(crate) struct ProcessBody {
 pub(crate) struct EdgeBody {
     /// What it listens on, as URLs with the port always shown. Empty while there is no edge.
     pub(crate) listeners: Vec<String>,
+    /// Its process; absent where there is no edge.
+    #[serde(default)]
+    pub(crate) unit: Option<UnitBody>,
+    /// Whether it works by the routes and replicas as they are now.
+    #[serde(default)]
+    pub(crate) applied: bool,
+    /// Connections of clients that are open.
+    #[serde(default)]
+    pub(crate) connections: u64,
+}
+
+/// The requests to a service in the last ten seconds.
+#[derive(Debug, Clone, Copy, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+pub(crate) struct TrafficBody {
+    /// How many there were each second.
+    pub(crate) per_second: f64,
+    /// The share of them that failed, from 0 to 1: answers of 500 and above, and none.
+    pub(crate) failed: f64,
+    /// Within how many milliseconds 95 of 100 were answered, to within a quarter.
+    pub(crate) p95_ms: f64,
 }
 
 /// One service.
@@ -167,6 +187,9 @@ pub(crate) struct ServiceBody {
     pub(crate) next_run: Option<Timestamp>,
     /// How the last run of a scheduled service ended, as a sentence.
     pub(crate) last_run: Option<String>,
+    /// The requests that reached it through the edge in the last ten seconds; absent when there were none.
+    #[serde(default)]
+    pub(crate) traffic: Option<TrafficBody>,
 }
 
 /// One running copy, or one run.

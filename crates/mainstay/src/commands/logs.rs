@@ -12,6 +12,7 @@ use crate::api::bodies::{LogLineBody, StatusBody};
 use crate::api::client::{Client, ClientError, query};
 use crate::api::logs::{self, LogsQuery, Selection};
 use crate::terminal::{Terminal, Tone, printable};
+use model::UnitId;
 
 /// Shows what services and resources printed
 #[derive(Debug, clap::Args)]
@@ -73,7 +74,8 @@ async fn check_names(query: &LogsQuery, client: &Client, session: &Session) -> R
 /// What there is, whether it has printed something or not.
 fn names(status: &StatusBody) -> BTreeSet<String> {
     let services = status.services.iter().map(|service| service.name.to_string());
-    services.chain(status.resources.iter().map(|resource| resource.name.to_string())).collect()
+    let edge = status.edge.unit.is_some().then(|| UnitId::Edge.to_string());
+    services.chain(status.resources.iter().map(|resource| resource.name.to_string())).chain(edge).collect()
 }
 
 /// What the file has. One that is missing or refused has nothing: what printed something is known all the same.
@@ -81,7 +83,8 @@ fn names_in_file(session: &Session) -> BTreeSet<String> {
     let judged = session.file().and_then(|file| check::judged(&file, session));
     let Some((stack, _)) = judged.ok().and_then(|judged| judged.accepted) else { return BTreeSet::new() };
     let services = stack.services.keys().map(ToString::to_string);
-    services.chain(stack.resources.keys().map(ToString::to_string)).collect()
+    let edge = stack.edge.is_some().then(|| UnitId::Edge.to_string());
+    services.chain(stack.resources.keys().map(ToString::to_string)).chain(edge).collect()
 }
 
 /// Asks the node for lines and prints each as it comes.

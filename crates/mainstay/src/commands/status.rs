@@ -26,7 +26,7 @@ pub(crate) async fn run(_: &Arguments, session: &Session) -> Result<ExitCode, Fa
 
 /// The status as a person reads it, 80 columns wide where names allow.
 pub(crate) fn text(status: &StatusBody, terminal: &Terminal) -> String {
-    let tables = [services(status), resources(status), objectives(status)];
+    let tables = [edge(status), services(status), resources(status), objectives(status)];
     let mut text = headline(status, terminal);
     for table in tables.iter().filter(|table| !table.is_empty()) {
         text.push('\n');
@@ -81,6 +81,22 @@ fn services(status: &StatusBody) -> Table {
     table
 }
 
+fn edge(status: &StatusBody) -> Table {
+    let mut columns = UNIT_COLUMNS;
+    columns[0].0 = "EDGE";
+    let mut table = Table::new(&columns);
+    if let Some(unit) = &status.edge.unit {
+        table.row(unit_row("edge".to_owned(), unit, status.at));
+        let connections = usize::try_from(status.edge.connections).unwrap_or(usize::MAX);
+        table.note(2, Cell::toned(Tone::Quiet, human::count(connections, "connection")));
+        if !status.edge.applied {
+            table.note(2, Cell::toned(Tone::Caution, "has yet to take over the newest routes and replicas"));
+        }
+        note_on(&mut table, unit);
+    }
+    table
+}
+
 /// How far notes stand in: below the second letter of what they are about.
 const NOTE_INDENT: usize = 4;
 
@@ -95,7 +111,11 @@ fn state_of_service(service: &ServiceBody) -> String {
 fn about_service(service: &ServiceBody, at: Timestamp) -> Vec<String> {
     let next = service.next_run.map(|next| format!("next run in {}", human::span(next.since(at))));
     let last = service.last_run.as_ref().map(|last| format!("last run: {last}"));
-    next.into_iter().chain(last).collect()
+    let requests = service.traffic.map(|it| {
+        let (failed, p95) = (it.failed * 100.0, human::span(Duration::from_secs_f64(it.p95_ms / 1000.0)));
+        format!("{:.1} requests/s, {failed:.2}% failed, 95% within {p95}", it.per_second)
+    });
+    next.into_iter().chain(last).chain(requests).collect()
 }
 
 /// A replica under its service's name needs no more than the rest of its id.

@@ -113,6 +113,7 @@ impl Node {
             units: &units,
             now: self.now(),
             releases: &self.release_views(&units),
+            edge: &self.edge,
             versions: &self.servers.iter().map(|(name, server)| (name.clone(), server.version())).collect(),
             node: NodeBody {
                 version: env!("CARGO_PKG_VERSION").to_owned(),

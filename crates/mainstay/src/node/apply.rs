@@ -157,8 +157,9 @@ impl Node {
         let services = found.stack.services.keys().cloned().map(Owner::Service);
         let hooks = found.stack.services.iter().filter(|(_, service)| service.release_run.is_some());
         let resources = found.stack.resources.keys().cloned().map(Owner::Resource);
+        let edge = found.stack.edge.is_some().then_some(Owner::Edge);
         let owners: Vec<Owner> =
-            services.chain(hooks.map(|(name, _)| Owner::Hook(name.clone()))).chain(resources).collect();
+            services.chain(hooks.map(|(name, _)| Owner::Hook(name.clone()))).chain(resources).chain(edge).collect();
         let mut allocated = BTreeMap::new();
         let folder = Path::new(uid_registry::FOLDER);
         uid_registry::reserve::<UserIdError>(folder, self.store.layout.state(), |others| {

@@ -12,17 +12,19 @@ use model::stack::Service;
 use model::{ReleaseNumber, ReplicaNumber, ResourceName, SecretName, ServiceName, UnitId};
 use plan::change::Subject;
 use plan::rollout::{self, Stage as RolloutStage};
+use plan::traffic::{self, Reach, Withdrawals};
 use resources::{Password, Passwords};
 use services::process::{self, Carriage, HookApart, LimitsBy, Values};
 use services::release::Record as Release;
 use services::user::Owner;
 use supervise::control_group::Support;
 use supervise::launch::{EnvironmentValue, LogPolicy, UserIds};
-use supervise::supervisor::{UnitStatus, Wanted};
+use supervise::supervisor::{State, UnitStatus, Wanted};
 use sys::Now;
 use vault::{ReadError, SecretVersion, Vault};
 
 use super::applied::{Applied, Current, Run, run_number};
+use super::edge;
 use super::layout::Layout;
 use super::machine_facts::MachineFacts;
 use super::server::{Server, Stage, Task, holders};
@@ -39,7 +41,14 @@ pub(crate) struct Scene<'a> {
     pub(crate) unserved: &'a BTreeMap<ResourceName, String>,
     pub(crate) vault: &'a Vault,
     pub(crate) units: &'a [UnitStatus],
+    pub(crate) traffic: Traffic<'a>,
     pub(crate) now: Now,
+}
+
+/// Where requests go, as far as the edge has said, and what was to go before this look.
+pub(crate) struct Traffic<'a> {
+    pub(crate) reach: Reach,
+    pub(crate) withdrawals: &'a Withdrawals,
 }
 
 /// What is to run now.
@@ -51,6 +60,8 @@ pub(crate) struct Look {
     pub(crate) held: BTreeSet<UnitId>,
     /// Of what they are, and why it cannot be told how that is to run.
     pub(crate) holds: BTreeMap<Subject, Unseen>,
+    /// The replicas that are to go, and since when.
+    pub(crate) withdrawals: Withdrawals,
     /// The replicas that each service's rollout asks for.
     pub(crate) rollouts: BTreeMap<ServiceName, BTreeSet<(ReleaseNumber, ReplicaNumber)>>,
     /// Where each change stands that is not done.
@@ -118,6 +129,7 @@ pub(crate) enum Unseen {
 pub(crate) fn wanted(scene: &Scene<'_>) -> Look {
     let mut look = Look::default();
     let passwords = resources(scene, &mut look);
+    look.wanted.extend(scene.current.stack.edge.as_ref().map(|edge| edge::unit::wanted(scene, edge)));
     for (name, service) in &scene.current.stack.services {
         Carrier { scene, name, service, passwords: &passwords }.carry(&mut look);
     }
@@ -189,6 +201,7 @@ impl Carrier<'_> {
         };
         let hooked = lasts.then_some(release.number);
         let running = self.runs().filter_map(|(unit, _)| unit.release());
+        let replicas = self.with_kept(replicas, look);
         let numbers: BTreeSet<ReleaseNumber> =
             replicas.iter().map(|(of, _)| *of).chain(hooked).chain(running).collect();
         for number in numbers {
@@ -227,6 +240,23 @@ impl Carrier<'_> {
             None => self.recorded(),
         };
         look.rollouts.insert(self.name.clone(), replicas.clone());
+        replicas
+    }
+
+    /// The replicas, and those that the rollout does not ask for any more and the edge may still send requests to.
+    fn with_kept(
+        &self,
+        mut replicas: BTreeSet<(ReleaseNumber, ReplicaNumber)>,
+        look: &mut Look,
+    ) -> BTreeSet<(ReleaseNumber, ReplicaNumber)> {
+        let scene = self.scene;
+        let runs = |unit: &&UnitStatus| matches!(unit.state, State::Ready | State::Unready | State::Finding);
+        let own = scene.units.iter().filter(runs).filter_map(|unit| Some((replica_key(&unit.unit, self.name)?, unit)));
+        let leaving = own.filter(|(key, _)| !replicas.contains(key)).map(|(_, unit)| unit.unit.clone());
+        let withdrawn = traffic::withdraw(leaving, scene.traffic.withdrawals, &scene.traffic.reach, scene.now.steady);
+        look.wake_at = [look.wake_at, withdrawn.wake_at].into_iter().flatten().min();
+        look.withdrawals.extend(withdrawn.since);
+        replicas.extend(withdrawn.kept.iter().filter_map(|unit| replica_key(unit, self.name)));
         replicas
     }
 
@@ -321,6 +351,14 @@ impl Carrier<'_> {
     }
 }
 
+/// Which replica of a service a unit is, if it is one.
+fn replica_key(unit: &UnitId, service: &ServiceName) -> Option<(ReleaseNumber, ReplicaNumber)> {
+    match unit {
+        UnitId::Replica(of, release, number) if of == service => Some((*release, *number)),
+        _ => None,
+    }
+}
+
 /// As whom a service runs.
 pub(crate) fn service_user(
     machine: &MachineFacts,
@@ -394,7 +432,7 @@ fn resource(scene: &Scene<'_>, name: &ResourceName, server: &Server, passwords: 
         operated.launch.hidden = scene.layout.hidden();
         operated.launch.shown = vec![scene.layout.resource(name), scene.layout.resource_sockets(name)];
     }
-    let task = |stage| Some(Task { stage, server: server.clone(), passwords: passwords.clone() });
+    let task = |stage| Some(Task::Server { stage, server: Box::new(server.clone()), passwords: passwords.clone() });
     Wanted {
         unit: operated.unit,
         launch: operated.launch,

@@ -97,6 +97,7 @@ pub(crate) fn consider(file: &FileBody, against: &mut Against<'_>) -> Result<Con
             Err(message) => drop(abilities.missing_software.insert(name.clone(), message)),
         }
     }
+    abilities.barred_ports = barred_ports(&stack, against);
     let unset_secrets = unset_secrets(&stack, &versions);
     let (releases, programs) = match unset_secrets.is_empty() {
         true => releases(&stack, &project, against, &versions, &servers)?,
@@ -180,6 +181,15 @@ fn port_of(
 fn secret_versions(vault: &Vault) -> Result<BTreeMap<SecretPath, u32>, ErrorBody> {
     let listed = vault.list().map_err(|error| ErrorBody::new(ErrorKind::Internal, chain(&error)))?;
     Ok(listed.into_iter().filter_map(|it| Some((it.path, it.versions.last()?.version.0))).collect())
+}
+
+/// The ports that the edge is to listen on and cannot. Its own, if it is there, are not in its way.
+fn barred_ports(stack: &Stack, against: &Against<'_>) -> BTreeMap<Port, String> {
+    let current = against.applied.current.as_ref().and_then(|current| current.stack.edge.as_ref());
+    let own = current.filter(|_| against.units.contains_key(&UnitId::Edge)).map(|edge| edge.listen);
+    let wanted = stack.edge.iter().flat_map(|edge| edge.listen.all());
+    let others = wanted.filter(|port| !own.is_some_and(|own| own.has(*port)));
+    others.filter_map(|port| Some((port, sys::listeners::barred(port)?.to_string()))).collect()
 }
 
 fn unset_secrets(stack: &Stack, versions: &BTreeMap<SecretPath, u32>) -> BTreeSet<SecretName> {

@@ -3,11 +3,13 @@
 //! What is to run is for [`carry`] to say, and when it runs for the supervisor; this brings the two together, until
 //! nothing changes.
 
-use model::UnitId;
 use model::cause::chain;
+use model::{Address, UnitId};
+use plan::traffic::{self, Reach, Replica};
 use supervise::supervisor::{State, UnitStatus};
 
-use super::carry::{self, Look, Scene};
+use super::carry::{self, Look, Scene, Traffic};
+use super::edge::settings::settings;
 use super::server::Server;
 use super::troubles::About;
 use super::{Node, PERIOD, applied, consider};
@@ -32,8 +34,10 @@ impl Node {
             if due && !self.unserved.is_empty() {
                 self.find_software();
             }
-            let Some(look) = self.scene(&units).map(|scene| carry::wanted(&scene)) else { return };
+            let Some(mut look) = self.scene(&units).map(|scene| carry::wanted(&scene)) else { return };
+            self.withdrawals = std::mem::take(&mut look.withdrawals);
             self.tell_supervisor(look);
+            self.direct_requests(&units);
         }
     }
 
@@ -55,6 +59,7 @@ impl Node {
             unserved: &self.unserved,
             vault: &self.store.vault,
             units,
+            traffic: Traffic { reach: self.reach(units), withdrawals: &self.withdrawals },
             now: self.now(),
         })
     }
@@ -87,6 +92,30 @@ impl Node {
         self.supervisor.want(look.wanted, &look.held);
     }
 
+    /// Where the edge may send requests: nowhere, where there is no process of it. The next one begins with what it is
+    /// told.
+    pub(super) fn reach(&self, units: &[UnitStatus]) -> Reach {
+        let may_run = |unit: &&UnitStatus| unit.unit == UnitId::Edge && !matches!(unit.state, State::Down);
+        match units.iter().find(may_run) {
+            Some(unit) if unit.pid.is_some() || unit.state == State::Finding => self.edge.reach(),
+            _ => Reach::Nowhere,
+        }
+    }
+
+    /// Tells the edge where requests go now.
+    fn direct_requests(&mut self, units: &[UnitStatus]) {
+        let now = self.now().wall;
+        let (Some(current), Some(derived)) = (&self.applied.current, &self.derived) else { return };
+        let Some(edge) = &current.stack.edge else { return self.edge.forget() };
+        let replicas: Vec<Replica> = units.iter().filter_map(replica).collect();
+        let leaving = self.withdrawals.keys().chain(self.withdrawn.keys()).cloned().collect();
+        let routed = edge.routes.iter().map(|route| &route.to);
+        if let Some(endpoints) = traffic::endpoints(routed, &replicas, &leaving) {
+            let settings = settings(edge, derived.route_timeout, &endpoints);
+            self.edge.tell(settings, &endpoints, now);
+        }
+    }
+
     /// Finds the server of each resource that is applied.
     pub(super) fn find_servers(&mut self) {
         self.servers.clear();
@@ -103,4 +132,17 @@ impl Node {
             }
         }
     }
+}
+
+/// A replica as far as requests are concerned; nothing for other units.
+fn replica(unit: &UnitStatus) -> Option<Replica> {
+    if !matches!(unit.unit, UnitId::Replica(..)) {
+        return None;
+    }
+    let state = match (unit.state, &unit.address) {
+        (State::Finding, _) => traffic::State::Unknown,
+        (State::Ready, Some(Address::Tcp(address))) => traffic::State::Ready(*address),
+        _ => traffic::State::Unready,
+    };
+    Some(Replica { unit: unit.unit.clone(), state })
 }

@@ -13,6 +13,7 @@ mod apply;
 pub(crate) mod carry;
 mod causes;
 pub(crate) mod consider;
+pub(crate) mod edge;
 pub(crate) mod jobs;
 pub(crate) mod layout;
 mod look;
@@ -35,6 +36,7 @@ use model::{
 };
 use plan::change::{Presence, Subject};
 use plan::objectives::{Derived, derive};
+use plan::traffic::{self, Withdrawals};
 use supervise::supervisor::{Notice, State, Supervisor, UnitStatus};
 use sys::machine::{Machine, Work};
 use sys::process::child::ShimCommand;
@@ -45,6 +47,8 @@ use tokio::sync::{mpsc, watch};
 use self::server::{Server, Task};
 use applied::Applied;
 use call::Call;
+use edge::Edge;
+use edge::link::{self, Heard};
 use jobs::Upcoming;
 use layout::{Layout, Surroundings};
 use machine_facts::MachineFacts;
@@ -117,6 +121,13 @@ pub(crate) struct Node {
     unserved: BTreeMap<ResourceName, String>,
     /// Replicas that are still to be restarted, by service.
     restarts: BTreeMap<ServiceName, BTreeSet<(ReleaseNumber, ReplicaNumber)>>,
+    /// Replicas that are to be restarted once the edge sends nothing to them any more, and since when.
+    withdrawn: Withdrawals,
+    /// Replicas that are to go, and since when.
+    withdrawals: Withdrawals,
+    /// The edge, and what it says.
+    edge: Edge,
+    heard: mpsc::Receiver<Heard>,
     /// What the last look saw, so that an event that changes nothing costs nothing; absent when what is applied
     /// has changed since.
     seen: Option<Vec<(UnitId, State, bool)>>,
@@ -151,6 +162,13 @@ impl Node {
         let (system, events) = Machine::new(shim, tasks.clone(), work)?;
         let (now, pid) = (system.now(), model::Pid(std::process::id()));
         let supervisor = Supervisor::new(system, store.layout.state(), u64::from(pid.0));
+        let (edge, told) = Edge::new();
+        let (say, heard) = mpsc::channel(link::HEARD_MAX);
+        tasks.spawn(
+            "edge",
+            "connection to the edge",
+            link::keep(link::control_socket(&store.layout.edge()), told, say),
+        );
         let mut node = Self {
             store,
             tag,
@@ -163,6 +181,10 @@ impl Node {
             servers: BTreeMap::new(),
             unserved: BTreeMap::new(),
             restarts: BTreeMap::new(),
+            withdrawn: Withdrawals::default(),
+            withdrawals: Withdrawals::default(),
+            edge,
+            heard,
             seen: None,
             told: Default::default(),
             changes: BTreeMap::new(),
@@ -222,6 +244,7 @@ impl Node {
                     }
                 },
                 Some(event) = self.events.recv() => self.supervisor.handle(event),
+                Some(heard) = self.heard.recv() => self.hear_edge(heard),
                 Some(call) = calls.recv() => tokio::task::block_in_place(|| self.answer(call)),
                 () = tokio::time::sleep(next) => self.supervisor.tick(),
             }
@@ -291,9 +314,31 @@ impl Node {
         release.into_iter().flat_map(|release| release.content.secrets.iter().map(read)).collect()
     }
 
-    /// Restarts the next of the replicas whose restart was asked for, once the others are ready.
+    /// Takes in what the edge says. Where it may send requests decides what may stop.
+    fn hear_edge(&mut self, heard: Heard) {
+        if self.edge.hear(heard, self.now().steady) {
+            self.seen = None;
+        }
+    }
+
+    /// Restarts those of the replicas that were withdrawn for it to which nothing is sent any more.
+    fn restart_withdrawn(&mut self) {
+        if self.withdrawn.is_empty() {
+            return;
+        }
+        let (reach, now) = (self.reach(&self.supervisor.snapshot()), self.now().steady);
+        let withdrawn = traffic::withdraw(self.withdrawn.keys().cloned(), &self.withdrawn, &reach, now);
+        for unit in withdrawn.since.keys().filter(|unit| !withdrawn.kept.contains(*unit)) {
+            // One that is not wanted any more needs no restart.
+            let _gone = self.supervisor.restart(unit).is_err();
+            self.withdrawn.remove(unit);
+        }
+    }
+
+    /// Withdraws the next of the replicas whose restart was asked for, once the others are ready.
     fn restart_next(&mut self) {
-        if self.restarts.is_empty() {
+        self.restart_withdrawn();
+        if self.restarts.is_empty() || !self.withdrawn.is_empty() {
             return;
         }
         let units = self.supervisor.snapshot();
@@ -308,10 +353,11 @@ impl Node {
             }
         }
         self.restarts.retain(|_, pending| !pending.is_empty());
-        for unit in next {
-            // One that is not wanted any more needs no restart.
-            let _gone = self.supervisor.restart(&unit).is_err();
-        }
+        let now = self.now().steady;
+        self.withdrawn.extend(next.into_iter().map(|unit| (unit, now)));
+        // The edge is told at once; without one nothing has to be waited for.
+        self.seen = None;
+        self.restart_withdrawn();
     }
 
     /// Takes the supervisor's notices and writes them, and those that the journal could not take before.

@@ -9,7 +9,7 @@ use model::stack::{Postgres, Redis, Resource};
 use model::{CpuShare, Port, ResourceName, Timestamp};
 use resources::installation::Installations;
 use resources::{Operated, Passwords, Place, Variables};
-use supervise::launch::LogPolicy;
+use supervise::launch::{LogPolicy, UserIds};
 use sys::TaskOutcome;
 
 /// A data service of the stack.
@@ -92,15 +92,28 @@ impl Server {
     }
 }
 
-/// Work on a data service that supervision begins and this program carries out.
+/// Work that supervision begins and this program carries out.
 #[derive(Debug, Clone)]
-pub(crate) struct Task {
-    pub(crate) stage: Stage,
-    pub(crate) server: Server,
-    pub(crate) passwords: Passwords,
+pub(crate) enum Task {
+    /// On a data service.
+    Server {
+        /// When it is done.
+        stage: Stage,
+        /// Which.
+        server: Box<Server>,
+        /// Of its logins.
+        passwords: Passwords,
+    },
+    /// Making the folder of the edge's socket.
+    EdgeFolder {
+        /// Which.
+        folder: PathBuf,
+        /// Whose it is to be.
+        user: Option<UserIds>,
+    },
 }
 
-/// When the work is done.
+/// When work on a data service is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stage {
     /// Before each start.
@@ -112,19 +125,27 @@ pub(crate) enum Stage {
 impl Task {
     /// Does it.
     pub(crate) async fn carry_out(self, now: Timestamp) -> TaskOutcome {
-        let Self { stage, server, passwords } = self;
-        match (stage, server) {
+        match self {
+            Task::Server { stage, server, passwords } => server.work(stage, &passwords, now).await,
+            Task::EdgeFolder { folder, user } => super::edge::unit::prepare(&folder, user),
+        }
+    }
+}
+
+impl Server {
+    async fn work(&self, stage: Stage, passwords: &Passwords, now: Timestamp) -> TaskOutcome {
+        match (stage, self) {
             (Stage::Prepare, Server::Postgres(server)) => {
-                server.prepare(&passwords, now).await.map_err(|error| chain(&error))
+                server.prepare(passwords, now).await.map_err(|error| chain(&error))
             }
             (Stage::Complete, Server::Postgres(server)) => {
-                server.complete(&passwords).await.map_err(|error| chain(&error))
+                server.complete(passwords).await.map_err(|error| chain(&error))
             }
             (Stage::Prepare, Server::Redis(server)) => {
-                server.prepare(&passwords, now).await.map_err(|error| chain(&error))
+                server.prepare(passwords, now).await.map_err(|error| chain(&error))
             }
             (Stage::Complete, Server::Redis(server)) => {
-                server.complete(&passwords, now).await.map_err(|error| chain(&error))
+                server.complete(passwords, now).await.map_err(|error| chain(&error))
             }
         }
     }

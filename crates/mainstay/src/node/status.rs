@@ -6,14 +6,17 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use model::stack::Stack;
-use model::{ByteSize, Pid, ReleaseNumber, ResourceName, ServiceName, Span, Timestamp, UnitId};
+use model::{ByteSize, Pid, Port, ReleaseNumber, ResourceName, ServiceName, Span, Timestamp, UnitId};
 use plan::objectives::{Derived, Objective, Standing};
 use plan::supervision::{Requirement, WaitingOn};
 use supervise::supervisor::{State, UnitStatus};
 use sys::Now;
 
+use super::edge::window::Traffic;
+use super::edge::{Edge, EdgeState};
 use crate::api::bodies::{
-    EdgeBody, NodeBody, ObjectiveBody, ProcessBody, ReplicaBody, ResourceBody, ServiceBody, StatusBody, UnitBody,
+    EdgeBody, NodeBody, ObjectiveBody, ProcessBody, ReplicaBody, ResourceBody, ServiceBody, StatusBody, TrafficBody,
+    UnitBody,
 };
 
 /// Everything `status` is put together from.
@@ -28,6 +31,8 @@ pub(crate) struct Sources<'a> {
     pub(crate) now: Now,
     /// The release that each service is to run.
     pub(crate) releases: &'a BTreeMap<ServiceName, ReleaseView>,
+    /// What the edge says.
+    pub(crate) edge: &'a Edge,
     /// The version of each resource.
     pub(crate) versions: &'a BTreeMap<ResourceName, String>,
     /// The node's own process.
@@ -72,8 +77,12 @@ pub(crate) fn body(from: Sources<'_>) -> StatusBody {
     let services: Vec<ServiceBody> = from.stack.services.keys().map(|name| service(&from, name)).collect();
     let resources: Vec<ResourceBody> = from.stack.resources.keys().map(|name| resource(&from, name)).collect();
     let done = |state: &str| matches!(state, "ready" | "scheduled");
-    let settled = services.iter().all(|it| done(&it.state)) && resources.iter().all(|it| done(&it.unit.state));
+    let edge = edge(&from);
+    let serves = edge.unit.as_ref().is_none_or(|unit| done(&unit.state) && edge.applied);
+    let settled =
+        serves && services.iter().all(|it| done(&it.state)) && resources.iter().all(|it| done(&it.unit.state));
     let mut problems = from.problems.clone();
+    problems.extend(edge_problem(&from));
     problems.extend(from.units.iter().filter_map(|unit| unit_problem(unit, from.now)));
     problems.extend(from.releases.iter().filter_map(|(name, view)| Some(format!("{name}: {}", view.change.as_ref()?))));
     problems.extend(from.releases.values().filter_map(|view| view.failed_run.clone()));
@@ -89,7 +98,7 @@ pub(crate) fn body(from: Sources<'_>) -> StatusBody {
         environment: from.stack.environment.clone(),
         settled,
         processes: std::iter::once(node).chain(shims).collect(),
-        edge: EdgeBody::default(),
+        edge,
         services,
         resources,
         objectives: from.derived.promises.iter().map(objective).collect(),
@@ -119,6 +128,7 @@ fn service(from: &Sources<'_>, name: &ServiceName) -> ServiceBody {
         replicas: units.iter().filter_map(|unit| replica(from, unit)).collect(),
         next_run: view.next_run,
         last_run: view.last_run,
+        traffic: from.edge.window().of(name, from.now.steady).map(traffic),
     }
 }
 
@@ -159,6 +169,40 @@ fn resource(from: &Sources<'_>, name: &ResourceName) -> ResourceBody {
         version: from.versions.get(name).cloned(),
         unit: unit.map_or_else(absent_unit, |unit| unit_body(from, unit)),
     }
+}
+
+fn edge(from: &Sources<'_>) -> EdgeBody {
+    let Some(edge) = &from.stack.edge else { return EdgeBody::default() };
+    let unit = from.units.iter().find(|unit| unit.unit == UnitId::Edge);
+    let url = |scheme: &str, port: Option<Port>| Some(format!("{scheme}://localhost:{}/", port?));
+    EdgeBody {
+        listeners: [url("https", edge.listen.https), url("http", edge.listen.http)].into_iter().flatten().collect(),
+        unit: Some(unit.map_or_else(absent_unit, |unit| unit_body(from, unit))),
+        applied: from.edge.standing() == EdgeState::Applied,
+        connections: from.edge.window().connections(),
+    }
+}
+
+/// An edge that runs and does not follow.
+fn edge_problem(from: &Sources<'_>) -> Option<String> {
+    from.stack.edge.as_ref()?;
+    let unit = from.units.iter().find(|unit| unit.unit == UnitId::Edge && unit.state == State::Ready)?;
+    let started = unit.started.unwrap_or(unit.since);
+    if from.now.steady.saturating_sub(started) < EDGE_START {
+        return None;
+    }
+    match from.edge.standing() {
+        EdgeState::Applied | EdgeState::Applying => None,
+        EdgeState::Unreachable => Some(
+            "the edge runs and the node cannot reach it: it goes on by the routes and replicas it was last told of; \
+             `mainstay logs edge` shows what it says"
+                .to_owned(),
+        ),
+    }
+}
+
+fn traffic(traffic: Traffic) -> TrafficBody {
+    TrafficBody { per_second: traffic.per_second, failed: traffic.failed, p95_ms: traffic.p95.as_secs_f64() * 1000.0 }
 }
 
 fn absent_unit() -> UnitBody {
@@ -266,6 +310,8 @@ pub(super) fn waiting_text(waiting: &WaitingOn, now: Now) -> String {
     }
 }
 
+/// An edge takes a moment until it listens to the node.
+const EDGE_START: Duration = Duration::from_secs(5);
 /// A unit that is not ready so long after its start needs attention.
 const SLOW_START: Duration = Duration::from_secs(30);
 

@@ -1,0 +1,70 @@
+//! What the edge is told: a pure function of the stack and of where requests go. Start reading at [`settings`].
+
+use edge::settings::{Endpoint, Route, Settings};
+use model::edge::Edge;
+use model::{Span, UnitId};
+use plan::traffic::Endpoints;
+
+/// The settings of an edge, without their number. A route that states no timeout has this one.
+pub(crate) fn settings(edge: &Edge, timeout: Span, endpoints: &Endpoints) -> Settings {
+    let of_service = |of: &std::collections::BTreeMap<UnitId, std::net::SocketAddr>| {
+        of.iter().filter_map(|(unit, address)| endpoint(unit, *address)).collect()
+    };
+    Settings {
+        number: 0,
+        routes: edge.routes.iter().map(|route| self::route(route, timeout)).collect(),
+        endpoints: endpoints.iter().map(|(service, of)| (service.clone(), of_service(of))).collect(),
+        trust: edge.trust.clone(),
+        strict_headers: edge.strict_headers,
+        https: edge.listen.https,
+        // Only a public authority's certificates allow it, and there are none yet.
+        insist_on_https: false,
+        ..Settings::default()
+    }
+}
+
+fn route(route: &model::edge::Route, timeout: Span) -> Route {
+    Route {
+        host: route.host.clone(),
+        path: route.path.clone(),
+        methods: route.methods.clone(),
+        to: route.to.clone(),
+        limit: route.limit,
+        timeout: route.timeout.unwrap_or(timeout),
+        body_max: route.body_max,
+        cors: route.cors.clone(),
+    }
+}
+
+fn endpoint(unit: &UnitId, address: std::net::SocketAddr) -> Option<Endpoint> {
+    match unit {
+        UnitId::Replica(_, release, replica) => Some(Endpoint { release: *release, replica: *replica, address }),
+        UnitId::Resource(_) | UnitId::ReleaseRun(..) | UnitId::Run(..) | UnitId::Edge => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+
+    use super::*;
+
+    #[test]
+    fn what_an_edge_is_told() {
+        let text = "stack: shop
+services: { api: { run: bin/api } }
+edge:
+  listen: { http: 8080 }
+  trust: [10.0.0.0/8]
+  routes:
+    - { host: \"{tenant}.shop.example\", path: /api/, to: api, limit: { rate: 5/s }, timeout: 2s }
+    - { host: shop.example, to: api }
+  protect: { headers: strict, body: 1MiB }
+";
+        let stack = config::check(&config::SourceFile::new("mainstay.yaml", text), None).stack.unwrap();
+        let of = ["api.3.1", "api.4.2"].map(|unit| (unit.parse().unwrap(), ([127, 0, 0, 1], 7001).into()));
+        let endpoints = [("api".parse().unwrap(), of.into())].into();
+        let told = settings(&stack.edge.unwrap(), Span::secs(30), &endpoints);
+        expect![[""]].assert_eq(&serde_json::to_string_pretty(&told).unwrap());
+    }
+}

@@ -1,0 +1,113 @@
+//! The edge as a unit: the same program under a shim of its own, as a user of its own where the node is root.
+//!
+//! Start reading at [`wanted`].
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use model::edge::{Edge, Ports};
+use model::{ByteSize, Digest, Limits, UnitId};
+use plan::supervision::{GentleSignal, Life, StopPolicy, Unit};
+use services::{process, volume};
+use sha2::Digest as _;
+use supervise::control_group::Support;
+use supervise::launch::{Launch, LogPolicy, UserIds};
+use supervise::supervisor::{PortChoice, Wanted};
+use sys::TaskOutcome;
+use sys::listeners::Listening;
+
+use super::super::carry::Scene;
+use super::super::server::Task;
+use super::link::control_socket;
+use crate::EDGE_COMMAND;
+use crate::edge_process::NO_HTTPS;
+
+/// The program that a shim is, whatever became of its file.
+const OWN_PROGRAM: &str = "/proc/self/exe";
+/// What an edge may take for its connections' buffers; it serves 20,000 with half of it.
+const MEMORY_MAX: ByteSize = ByteSize::mebibytes(512);
+/// Its threads at most: it is one process.
+const TASKS_MAX: u32 = 256;
+/// Threads that accept at most: more cores than this serve something else.
+const THREADS_MAX: usize = 32;
+/// What is under way has [`edge::process::DRAIN_TIME`] to finish; then it is given a moment to end.
+const STOP_MAX: Duration = Duration::from_secs(35);
+
+/// The edge that is to run.
+pub(crate) fn wanted(scene: &Scene<'_>, edge: &Edge) -> Wanted<Task> {
+    let user = user(scene);
+    let folder = scene.layout.edge();
+    let unit = unit(edge.listen, user);
+    let (limits, control_group) = match &scene.machine.limits {
+        Support::Unavailable { .. } => (Limits::default(), None),
+        support => (
+            Limits { memory: Some(MEMORY_MAX), tasks: Some(TASKS_MAX), cpu: None },
+            support.group(scene.tag, &UnitId::Edge),
+        ),
+    };
+    let hides = scene.machine.isolation.hides();
+    let https = edge.listen.https.map_or_else(|| NO_HTTPS.to_owned(), |port| port.to_string());
+    let launch = Launch {
+        unit: UnitId::Edge,
+        digest: unit.digest,
+        program: PathBuf::from(OWN_PROGRAM),
+        arguments: vec![EDGE_COMMAND.to_owned(), control_socket(&folder).display().to_string(), https],
+        environment: Default::default(),
+        folder: PathBuf::from("/"),
+        user,
+        limits,
+        control_group,
+        log: LogPolicy {
+            folder: scene.layout.log(&UnitId::Edge),
+            file_max: process::LOG_FILE_MAX,
+            files_max: process::LOG_FILES_MAX,
+        },
+        hidden: if hides { scene.layout.hidden() } else { Vec::new() },
+        shown: if hides { vec![folder.clone()] } else { Vec::new() },
+        address: None,
+        listening: Listening { ports: edge.listen.all().collect(), sockets: threads() },
+    };
+    Wanted {
+        unit,
+        launch,
+        port: PortChoice::Unused,
+        ready: None,
+        live: None,
+        prepare: Some(Task::EdgeFolder { folder, user }),
+        complete: None,
+    }
+}
+
+/// As whom it runs.
+fn user(scene: &Scene<'_>) -> Option<UserIds> {
+    let uid = scene.applied.users.get(&services::user::Owner::Edge).copied()?;
+    scene.machine.root.then_some(UserIds { uid, gid: uid })
+}
+
+/// What makes it what it is. Routes and endpoints do not: it is told those while it runs.
+fn unit(ports: Ports, user: Option<UserIds>) -> Unit {
+    let mut hasher = sha2::Sha256::new();
+    hasher.update(b"mainstay edge 1\n");
+    hasher.update(format!("{ports:?} {user:?}"));
+    Unit {
+        id: UnitId::Edge,
+        digest: Digest(hasher.finalize().into()),
+        requires: BTreeSet::new(),
+        prepared: true,
+        completed: None,
+        ready: None,
+        live: None,
+        stop: StopPolicy { gently: GentleSignal::Terminate, deadline: STOP_MAX },
+        life: Life::Lasting,
+    }
+}
+
+fn threads() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from).min(THREADS_MAX)
+}
+
+/// Makes the folder of the edge's socket for the node: nobody but the edge and root may enter it.
+pub(crate) fn prepare(folder: &Path, user: Option<UserIds>) -> TaskOutcome {
+    volume::make(folder, user).map_err(|error| model::cause::chain(&error))
+}
