@@ -65,7 +65,9 @@ fn who_is_routed_has_a_port() {
         &text,
         "development",
         "edge",
-        &expect![[r#"[{"host":"a.example","limit":null,"path":"/","timeout":null,"to":"api"}]"#]],
+        &expect![[
+            r#"{"listen":{"http":80,"https":null},"routes":[{"body_max":null,"cors":null,"host":"a.example","limit":null,"methods":[],"path":"/","timeout":null,"to":"api"}],"strict_headers":false,"trust":[]}"#
+        ]],
     );
 }
 
@@ -84,7 +86,14 @@ edge:
       limit: { rate: 9/s }
       cors: { origins: [\"https://b.example:8443\"], headers: [x-client], credentials: true }
 ";
-    check(text, "development", "edge", &expect![[""]]);
+    check(
+        text,
+        "development",
+        "edge",
+        &expect![[
+            r#"{"listen":{"http":80,"https":null},"routes":[{"body_max":1073741824,"cors":null,"host":"{tenant}.a.example","limit":null,"methods":["POST","PUT"],"path":"/up/","timeout":"5s","to":"api"},{"body_max":1048576,"cors":{"credentials":true,"headers":["x-client"],"keep":"10m","methods":[],"origins":["https://b.example:8443"]},"host":"a.example","limit":"9/s","methods":[],"path":"/","timeout":null,"to":"api"}],"strict_headers":true,"trust":["10.0.0.0/8","192.0.2.1/32"]}"#
+        ]],
+    );
 }
 
 #[test]

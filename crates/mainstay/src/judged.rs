@@ -80,6 +80,7 @@ objectives: { availability: 99.9%, latency: { p95: 200ms } }
 services:
   api: { run: ./api }
 edge:
+  listen: { http: 80 }
   routes:
     - { host: shop.example, to: api }
 ";

@@ -65,6 +65,56 @@ edge:
         let of = ["api.3.1", "api.4.2"].map(|unit| (unit.parse().unwrap(), ([127, 0, 0, 1], 7001).into()));
         let endpoints = [("api".parse().unwrap(), of.into())].into();
         let told = settings(&stack.edge.unwrap(), Span::secs(30), &endpoints);
-        expect![[""]].assert_eq(&serde_json::to_string_pretty(&told).unwrap());
+        expect![[r#"
+            {
+              "number": 0,
+              "routes": [
+                {
+                  "host": "{tenant}.shop.example",
+                  "path": "/api/",
+                  "methods": [],
+                  "to": "api",
+                  "limit": "5/s",
+                  "timeout": "2s",
+                  "body_max": 1048576,
+                  "cors": null
+                },
+                {
+                  "host": "shop.example",
+                  "path": "/",
+                  "methods": [],
+                  "to": "api",
+                  "limit": null,
+                  "timeout": "30s",
+                  "body_max": 1048576,
+                  "cors": null
+                }
+              ],
+              "endpoints": {
+                "api": [
+                  {
+                    "release": 3,
+                    "replica": 1,
+                    "address": "127.0.0.1:7001"
+                  },
+                  {
+                    "release": 4,
+                    "replica": 2,
+                    "address": "127.0.0.1:7001"
+                  }
+                ]
+              },
+              "trust": [
+                "10.0.0.0/8"
+              ],
+              "strict_headers": true,
+              "https": null,
+              "insist_on_https": false,
+              "connections": {
+                "total": 20000,
+                "per_client": 1000
+              }
+            }"#]]
+        .assert_eq(&serde_json::to_string_pretty(&told).unwrap());
     }
 }
