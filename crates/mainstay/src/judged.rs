@@ -114,8 +114,8 @@ edge:
         check(
             &ROUTED.replace("to: api }", "to: api, timeout: 150ms }"),
             &expect![[r#"
-            Error objective mainstay.yaml:8:47: this route to api gives up after 150ms, before the promised 200ms are over (say `timeout: 200ms` or longer)
-        "#]],
+                Error objective mainstay.yaml:9:47: this route to api gives up after 150ms, before the promised 200ms are over (say `timeout: 200ms` or longer)
+            "#]],
         );
     }
 
