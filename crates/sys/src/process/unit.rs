@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 use model::Pid;
 use rustix::process::{Signal, pidfd_send_signal};
 
-use super::{Seen, all, hold, look};
+use super::{Seen, all, hold, look, read};
 use crate::files::FolderIdentity;
 
 /// The environment variable that marks every process of a unit with the unit's folder.
@@ -72,7 +72,7 @@ pub fn members(folder: &Path, shim: Option<OwnShim>) -> Vec<Seen> {
         shim.iter().flat_map(|shim| descendants(shim.pid, &listing)).map(|seen| seen.pid).collect();
     listing
         .iter()
-        .filter(|seen| seen.pid != own && !seen.zombie)
+        .filter(|seen| seen.pid != own && !seen.zombie && !seen.kernel)
         .filter(|seen| tree.contains(&seen.pid) || marks.are_on(seen.pid))
         .cloned()
         .collect()
@@ -114,7 +114,7 @@ impl Marks {
     }
 
     fn in_environment(&self, pid: Pid) -> bool {
-        fs::read(format!("/proc/{pid}/environ")).is_ok_and(|environment| {
+        read(pid, "environ").is_ok_and(|environment| {
             variable(&environment, UNIT_VARIABLE)
                 .is_some_and(|folder| self.names(folder, variable(&environment, HOME_VARIABLE)))
         })
@@ -122,7 +122,7 @@ impl Marks {
 
     /// A shim cannot be asked for its environment, which is closed even to its own user.
     fn is_shim(&self, pid: Pid) -> bool {
-        let Ok(line) = fs::read(format!("/proc/{pid}/cmdline")) else { return false };
+        let Ok(line) = read(pid, "cmdline") else { return false };
         let words: Vec<&[u8]> = line.strip_suffix(&[0]).unwrap_or(&line).split(|byte| *byte == 0).collect();
         match words.as_slice() {
             [.., b"shim", folder, home] => self.names(folder, Some(home)),
@@ -209,6 +209,7 @@ mod tests {
             pid: Pid(pid),
             name: "x".into(),
             zombie: false,
+            kernel: false,
             parent: Pid(parent),
             group: Pid(pid),
             started: 1,
