@@ -44,6 +44,8 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit
     let file = session.file()?;
     check::accepted(&file, session)?;
     let body = session.file_body(&file)?;
+    // Which sockets are those of a directory is known once it is there.
+    session.layout()?.make_state().map_err(|error| Failure::of(&error))?;
     let client = session.client()?;
     let started = !client.is_served().await?;
     match (started, arguments.detach || arguments.wait.is_some()) {

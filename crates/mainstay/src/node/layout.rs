@@ -116,8 +116,7 @@ const CONTROL_SOCKET: &str = "control.sock";
 const GITIGNORE: &str = ".gitignore";
 /// What a state directory holds first, whichever command makes it.
 const FIRST_FILES: [&str; 2] = ["lock", "node.log"];
-/// Runtime folders and keys of the same tag, of state directories that were at the same path one after the other
-/// and are still there under other names.
+/// Runtime folders and keys of the same tag, of state directories that were at the same path one after the other.
 const SAME_TAG_MAX: u32 = 100;
 
 impl Layout {
@@ -316,9 +315,9 @@ fn same_tags(tag: &str) -> impl Iterator<Item = String> {
     })
 }
 
-/// Whether a runtime folder belongs to another state directory that is still there.
+/// Whether a runtime folder belongs to another state directory.
 fn is_anothers(runtime: &Path, state: &Path) -> bool {
-    StatePlace::owner_of(runtime).is_some_and(|owner| owner.other_than(state).is_some())
+    StatePlace::owner_of(runtime).is_some_and(|owner| owner.is_anothers(state))
 }
 
 /// Makes a folder and its parents; an existing one of ours gets the mode it should have.
@@ -423,6 +422,18 @@ mod tests {
         let (b, a) = (ground.0.join("b"), ground.0.join("a"));
         assert!(error.starts_with(&format!("{} is a copy of {}, ", b.display(), a.display())), "{error}");
         ground.layout("a", None).refuse_copy(Some(&recorded)).unwrap();
+    }
+
+    #[test]
+    fn a_copy_where_the_original_was_uses_no_socket_of_it() {
+        let ground = Ground::new("replaced");
+        let original = ground.made("a", None);
+        std::fs::rename(ground.0.join("a"), ground.0.join("b")).unwrap();
+        std::fs::create_dir(ground.0.join("a")).unwrap();
+        std::os::unix::fs::symlink(ground.0.join("run/mainstay/a"), ground.0.join("a/runtime")).unwrap();
+        let copy = ground.layout("a", None);
+        assert_eq!(copy.control_socket(), ground.0.join("run/mainstay/a-2/control.sock"));
+        assert_eq!(ground.layout("b", None).control_socket(), original.control_socket());
     }
 
     #[test]
