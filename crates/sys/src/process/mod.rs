@@ -51,8 +51,10 @@ pub struct Seen {
 
 /// What `/proc` says about a process now; `None` when there is none with this pid.
 pub fn look(pid: Pid) -> Option<Seen> {
-    // The name may hold any byte.
+    // One that cannot be looked at, with no descriptor left to do it with, counts as gone. It is not signalled then, and
+    // what is started in its place waits for the lock of its unit.
     let bytes = read(pid, "stat").ok()?;
+    // The name may hold any byte.
     parse_stat(&String::from_utf8_lossy(&bytes))
 }
 

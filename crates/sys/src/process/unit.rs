@@ -18,6 +18,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use model::Pid;
+use rustix::fs::{FlockOperation, flock};
 use rustix::process::{Signal, pidfd_send_signal};
 
 use super::{Seen, all, hold, look, read};
@@ -70,10 +71,16 @@ pub fn members(folder: &Path, shim: Option<OwnShim>) -> Vec<Seen> {
     let own = Pid(std::process::id());
     let tree: BTreeSet<Pid> =
         shim.iter().flat_map(|shim| descendants(shim.pid, &listing)).map(|seen| seen.pid).collect();
+    // A shim starts in a unit that was swept: what is older has nothing of it.
+    let since = shim.and_then(|shim| look(shim.pid)).map_or(0, |shim| shim.started);
     listing
         .iter()
         .filter(|seen| seen.pid != own && !seen.zombie && !seen.kernel)
-        .filter(|seen| tree.contains(&seen.pid) || marks.are_on(seen.pid))
+        .filter(|seen| {
+            tree.contains(&seen.pid)
+                || marks.groups.contains(&seen.pid)
+                || (seen.started >= since && marks.are_on(seen.pid))
+        })
         .cloned()
         .collect()
 }
@@ -96,7 +103,7 @@ pub fn kill_members(folder: &Path, shim: Option<OwnShim>, wanted: impl Fn(&Seen)
 struct Marks {
     folder: PathBuf,
     home: Option<String>,
-    /// Absent when the folder at this path is not that of this home any more.
+    /// Absent when nobody has it, or when the folder at this path is not that of this home any more.
     lock: Option<PathBuf>,
     groups: BTreeSet<Pid>,
 }
@@ -104,13 +111,13 @@ struct Marks {
 impl Marks {
     fn of(folder: &Path, of: Option<FolderIdentity>) -> Self {
         let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
-        let lock = (home(&folder) == of).then(|| folder.join(LOCK_FILE));
+        let lock = Some(folder.join(LOCK_FILE)).filter(|lock| home(&folder) == of && is_held(lock));
         let groups = groups_of(&folder, of).iter().flat_map(|group| group_members(group)).collect();
         Self { folder, home: of.map(|home| home.to_string()), lock, groups }
     }
 
     fn are_on(&self, pid: Pid) -> bool {
-        self.groups.contains(&pid) || self.in_environment(pid) || self.is_shim(pid) || self.holds_lock(pid)
+        self.in_environment(pid) || self.is_shim(pid) || self.holds_lock(pid)
     }
 
     fn in_environment(&self, pid: Pid) -> bool {
@@ -140,6 +147,15 @@ impl Marks {
     fn holds_lock(&self, pid: Pid) -> bool {
         let (Some(lock), Ok(open)) = (&self.lock, fs::read_dir(format!("/proc/{pid}/fd"))) else { return false };
         open.flatten().any(|entry| fs::read_link(entry.path()).is_ok_and(|target| target == *lock))
+    }
+}
+
+/// Whether any process may have the lock open. Asking for it is far cheaper than a look at every open file.
+fn is_held(lock: &Path) -> bool {
+    match fs::File::open(lock) {
+        // Let go at once, when the file is closed.
+        Ok(file) => flock(&file, FlockOperation::NonBlockingLockShared).is_err(),
+        Err(error) => error.kind() != io::ErrorKind::NotFound,
     }
 }
 
