@@ -57,7 +57,7 @@ fn without_node(file: &FileBody, session: &Session) -> Result<PlanBody, Failure>
         true => considered(file, layout, session),
         false => {
             let passing = Passing::new()?;
-            considered(file, passing.layout(session), session)
+            considered(file, passing.layout(session)?, session)
         }
     }
 }
@@ -116,9 +116,10 @@ impl Passing {
         Ok(Self { folder })
     }
 
-    fn layout(&self, session: &Session) -> Layout {
+    fn layout(&self, session: &Session) -> Result<Layout, Failure> {
         let around = Surroundings { root: false, runtime_dir: Some(self.folder.clone()), ..session.around.clone() };
-        Layout::new(&self.folder.join("state"), "plan", &around, Some(&self.folder.join("key")))
+        let layout = Layout::new(&self.folder.join("state"), "plan", &around, Some(&self.folder.join("key")));
+        layout.map_err(|error| Failure::of(&error))
     }
 }
 

@@ -55,6 +55,14 @@ pub(crate) enum LayoutError {
     /// A file of the layout could not be written.
     #[error(transparent)]
     File(#[from] sys::FileError),
+    /// A link is there and does not say where it leads. What it leads to must not be taken for missing.
+    #[error("cannot read the link {}: see that it is a link, and that the folders above it may be entered", path.display())]
+    Link {
+        /// The link.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
     /// The state directory was copied. What its records name is the original's: its processes, its sockets.
     #[error(
         "{} is a copy of {}, whose processes and sockets it names: remove the copy to begin anew there, or name another \
@@ -122,7 +130,12 @@ const SAME_TAG_MAX: u32 = 100;
 impl Layout {
     /// The layout of a state directory. `tag` is a short text that tells this directory from every other
     /// one of the machine; `key_file` overrides where the vault's key lives.
-    pub(crate) fn new(state: &Path, tag: &str, around: &Surroundings, key_file: Option<&Path>) -> Self {
+    pub(crate) fn new(
+        state: &Path,
+        tag: &str,
+        around: &Surroundings,
+        key_file: Option<&Path>,
+    ) -> Result<Self, LayoutError> {
         let runtime = match (&around.runtime_dir, around.root) {
             (_, true) => PathBuf::from("/run/mainstay"),
             (Some(folder), false) => folder.join("mainstay"),
@@ -136,10 +149,10 @@ impl Layout {
         };
         // Whoever made the state directory may have had other surroundings (cron, sudo); its sockets are there. A
         // project that is moved keeps them, and its key, whose names come from where the project was.
-        let linked = std::fs::read_link(state.join(RUNTIME_LINK)).ok();
+        let linked = read_link(&state.join(RUNTIME_LINK))?;
         let of_tag = same_tags(tag).map(|tag| runtime.join(tag));
         let own_runtime = linked.into_iter().chain(of_tag).find(|folder| !is_anothers(folder, state));
-        let linked_key = std::fs::read_link(state.join(KEY_LINK)).ok();
+        let linked_key = read_link(&state.join(KEY_LINK))?;
         let own_key = key_file.is_none() && linked_key.is_none();
         let key = key_file.map(Path::to_owned).or(linked_key);
         // Whose key is there already is not known: it may still be needed, so a new vault does not share it.
@@ -147,12 +160,12 @@ impl Layout {
         let new_key =
             || same_tags(tag).map(|tag| keys.join(format!("{tag}.key"))).find(|key| has_vault || !key.exists());
         let first_key = || keys.join(format!("{tag}.key"));
-        Self {
+        Ok(Self {
             state: state.to_owned(),
             key: key.or_else(new_key).unwrap_or_else(first_key),
             runtime: own_runtime.unwrap_or_else(|| runtime.join(tag)),
             keys: own_key.then_some(keys),
-        }
+        })
     }
 
     /// Makes the state directory alone: all that may be done without holding its lock.
@@ -307,6 +320,15 @@ impl Layout {
     }
 }
 
+/// Where a link leads; `None` when there is none.
+fn read_link(path: &Path) -> Result<Option<PathBuf>, LayoutError> {
+    match std::fs::read_link(path) {
+        Ok(target) => Ok(Some(target)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(LayoutError::Link { path: path.to_owned(), source }),
+    }
+}
+
 /// The names that state directories with this tag may use, in the order in which they are tried.
 fn same_tags(tag: &str) -> impl Iterator<Item = String> {
     (1..=SAME_TAG_MAX).map(move |number| match number {
@@ -346,6 +368,10 @@ mod tests {
         }
 
         fn layout(&self, state: &str, key: Option<&Path>) -> Layout {
+            self.found(state, key).unwrap()
+        }
+
+        fn found(&self, state: &str, key: Option<&Path>) -> Result<Layout, LayoutError> {
             let around = Surroundings {
                 uid: rustix::process::getuid().as_raw(),
                 runtime_dir: Some(self.0.join("run")),
@@ -397,6 +423,23 @@ mod tests {
         std::fs::set_permissions(ground.0.join("a"), std::fs::Permissions::from_mode(0o755)).unwrap();
         assert!(matches!(ground.layout("a", None).make(), Err(LayoutError::Occupied { .. })));
         assert_eq!(ground.mode("a"), 0o755);
+    }
+
+    #[test]
+    fn a_link_that_cannot_be_read_is_not_taken_for_none() {
+        let ground = Ground::new("link");
+        ground.made("a", None);
+        for name in [RUNTIME_LINK, KEY_LINK] {
+            let link = ground.0.join("a").join(name);
+            let target = std::fs::read_link(&link).unwrap();
+            std::fs::remove_file(&link).unwrap();
+            std::fs::write(&link, "").unwrap();
+            let error = ground.found("a", None).unwrap_err();
+            assert!(matches!(&error, LayoutError::Link { path, .. } if *path == link), "{error}");
+            std::fs::remove_file(&link).unwrap();
+            std::os::unix::fs::symlink(target, &link).unwrap();
+        }
+        assert!(ground.found("a", None).is_ok());
     }
 
     #[test]

@@ -241,7 +241,7 @@ mod tests {
                 ..Surroundings::default()
             };
             let layout = Layout::new(&self.0.join("state"), "test", &around, Some(&self.0.join("key")));
-            Store::open(layout).unwrap()
+            Store::open(layout.unwrap()).unwrap()
         }
     }
 
