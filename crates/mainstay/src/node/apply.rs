@@ -136,12 +136,24 @@ impl Node {
         let hooks = found.stack.services.iter().filter(|(_, service)| service.release_run.is_some());
         let resources = found.stack.resources.keys().cloned().map(Owner::Resource);
         let owners = services.chain(hooks.map(|(name, _)| Owner::Hook(name.clone()))).chain(resources);
-        let (folder, state) = (Path::new(uid_registry::FOLDER), self.store.layout.state());
-        let given = uid_registry::give_out(folder, state, &self.applied.users, owners, &self.machine.taken_uids());
-        given.map_err(|error| match error {
+        self.give_out_user_ids(owners).map_err(|error| match error {
             UserIdError::Exhausted(_) | UserIdError::Shared { .. } => ErrorBody::new(ErrorKind::Refused, chain(&error)),
             _ => internal(&error),
         })
+    }
+
+    /// Makes sure that the user ids of what was applied last are this state directory's, before anything runs as them: one
+    /// that comes back from a backup may find them given to another stack.
+    pub(super) fn claim_user_ids(&self) -> Result<(), UserIdError> {
+        match self.machine.root && !self.applied.users.is_empty() {
+            true => self.give_out_user_ids([]).map(drop),
+            false => Ok(()),
+        }
+    }
+
+    fn give_out_user_ids(&self, owners: impl IntoIterator<Item = Owner>) -> Result<BTreeMap<Owner, u32>, UserIdError> {
+        let (folder, state) = (Path::new(uid_registry::FOLDER), self.store.layout.state());
+        uid_registry::give_out(folder, state, &self.applied.users, owners, &self.machine.taken_uids())
     }
 
     /// Whether a service ran by the very schedule before that a stack gives it.

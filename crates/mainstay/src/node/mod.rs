@@ -77,6 +77,9 @@ pub(crate) enum StartError {
     /// What the machine has to give cannot be told.
     #[error(transparent)]
     Machine(#[from] crate::machine::MachineError),
+    /// Its user ids are not to be had.
+    #[error(transparent)]
+    UserIds(#[from] uid_registry::UserIdError),
     /// The node's memory cannot be kept from other processes.
     #[error("cannot keep the node's memory from other processes")]
     Memory(#[source] std::io::Error),
@@ -179,6 +182,10 @@ impl Node {
         node.supervisor.adopt();
         // Their shims have not answered yet: these are the ones that were running when they were last recorded.
         let adopted = node.supervisor.snapshot().iter().filter(|unit| unit.shim.is_some()).count();
+        if adopted == 0 {
+            // What runs already is taken over whatever its ids: nobody else would see to it.
+            node.claim_user_ids()?;
+        }
         let what = Happening::NodeStarted { adopted };
         node.store.tell(now.wall, &Actor::Node, what, "", Vec::new())?;
         node.resume();
