@@ -172,6 +172,11 @@ impl ChangePlan {
         self.steps.iter().any(|step| step.action != Action::Keep)
     }
 
+    /// Whether something that is kept is still on its way to what was applied.
+    pub fn is_under_way(&self) -> bool {
+        self.steps.iter().any(|step| step.notes.iter().any(|note| matches!(note, Note::StillUnderWay(_))))
+    }
+
     /// Whether the plan is refused.
     pub fn is_refused(&self) -> bool {
         !self.refusals.is_empty()
@@ -260,8 +265,14 @@ fn service_step(name: &ServiceName, wanted: &Service, desired: &Desired, running
             port_fixed: wanted.rollout != rollout::strategy(wanted),
         });
     }
+    if kept.is_some() && release.is_none() {
+        notes.push(Note::Undecided);
+    }
     notes.extend(note::of_condition(action, condition));
-    notes.extend(release.into_iter().flat_map(|(_, content)| note::of_content(content)));
+    if action != Action::Keep {
+        notes.extend(release.into_iter().flat_map(|(_, content)| note::of_content(content)));
+        notes.extend(release.and_then(|(decision, content)| note::of_programs(decision, content)));
+    }
     Step { subject, action, notes }
 }
 

@@ -45,7 +45,17 @@ fn presence(unit: &UnitStatus, leaves: bool) -> Option<Presence> {
         _ if leaves => Some(Presence::Stopping),
         State::BackingOff | State::CrashLoop => Some(Presence::Failing),
         State::Waiting if unit.held => Some(Presence::Held),
-        _ => Some(Presence::Up),
+        State::Waiting
+        | State::Preparing
+        | State::Launching
+        | State::Starting
+        | State::Completing
+        | State::Stopping
+        | State::Clearing => Some(Presence::UnderWay),
+        // What a node that was just started has not found out yet runs, as far as is known.
+        State::Finding | State::Ready | State::Unready | State::Succeeded | State::Failed | State::Down => {
+            Some(Presence::Up)
+        }
     }
 }
 

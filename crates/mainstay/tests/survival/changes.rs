@@ -36,8 +36,18 @@ fn a_changed_file_is_rolled_out_with_a_replica_ready_at_every_moment() {
     let world = World::new("rolling", FILE);
     let before = world.up();
     world.write(&FILE.replace("COLOUR: blue", "COLOUR: green"));
-    let (ran, looks, failures) = watching(&world, || world.done(&["up", "--wait", "100s"]));
+    let ((ran, planned), looks, failures) = watching(&world, || {
+        let begun = world.done(&["up", "--detach"]);
+        let planned = world.done(&["plan"]).out;
+        world.done(&["up", "--wait", "100s"]);
+        (begun, planned)
+    });
     assert!(ran.out.contains("web"), "{}", ran.out);
+    assert!(planned.contains("still starting or being replaced: web.1.1, web.1.2"), "{planned}");
+    assert!(
+        planned.ends_with("\nNothing new to do: what is still under way leads to what the file says.\n"),
+        "{planned}"
+    );
     let after = world.status().unwrap();
     assert!(looks > 0);
     assert_eq!(failures, 0, "of {looks} looks; {}", world.events());

@@ -7,10 +7,12 @@ use model::{ReleaseNumber, Stack};
 use proptest::prelude::{Strategy, prop, proptest};
 use proptest::prop_assert_eq;
 
-use super::{Abilities, ChangePlan, Condition, Desired, Running, RunningResource, RunningService, Subject, decide};
+use super::{
+    Abilities, ChangePlan, Condition, Desired, Running, RunningResource, RunningService, Subject, decide, note,
+};
 use crate::lint::lint;
 use crate::objectives::derive;
-use crate::release::{self, InPlace, Program};
+use crate::release::{self, Change, InPlace, Program};
 use crate::sample::{content, machine, stack};
 
 const SHOP: &str = "
@@ -265,20 +267,89 @@ fn a_resource_that_comes_back_finds_its_data() {
 }
 
 #[test]
-fn a_program_that_is_not_copied_is_said() {
-    let after = stack("service api");
+fn a_program_that_is_not_copied_is_said_where_it_is_news() {
+    let program = |path: &str, why| Program::InPlace { path: path.into(), why, digest: None };
     let in_place = |it: &mut release::Content| {
-        it.command.program =
-            Program::InPlace { path: "/usr/bin/python3".into(), why: InPlace::Installed, digest: None };
+        it.command.program = program("/usr/bin/python3", InPlace::Installed);
+        it.hook.as_mut().unwrap().program = program("/srv/shop/migrate", InPlace::Script);
     };
-    let plan = plan_with(&stack(""), &Running::default(), &after, &able(), in_place);
+    let after = stack("service api release=./migrate");
+    let first = plan_with(&stack(""), &Running::default(), &after, &able(), in_place);
     expect![[r#"
         Plan for shop (production)
 
         will create
           api  release 1, 1 replica
-               ./server is not copied: it is installed on this machine. What changes in the project folder is used from the next restart on
-    "#]].assert_eq(&plan.to_string());
+               runs `./migrate` once for this release, before its replicas start
+               not copied, so each restart uses it as it is then: ./server (it is installed on this machine), ./migrate (it is a script that finds its other files by where it lies)
+    "#]].assert_eq(&first.to_string());
+    let decision = |changes| release::Decision::Make { number: ReleaseNumber(4), changes };
+    let mut wanted = content(after.services.values().next().unwrap());
+    in_place(&mut wanted);
+    for (changes, is_news) in
+        [(vec![], true), (vec![Change::CommandLine], true), (vec![Change::Script, Change::Limits], false)]
+    {
+        assert_eq!(note::of_programs(&decision(changes.clone()), &wanted).is_some(), is_news, "{changes:?}");
+    }
+}
+
+#[test]
+fn what_is_still_under_way_is_not_called_done() {
+    let shop = stack("service api replicas=2\nservice web\nresource db postgres");
+    let under_way = |units: &[&str]| Condition::UnderWay(units.iter().map(|unit| unit.parse().unwrap()).collect());
+    let conditions =
+        [(service("api"), under_way(&["api.2.1", "api.3.2"])), (resource("db"), under_way(&["db"]))].into();
+    let rolling = Running { conditions, ..running(&shop) };
+    let same = plan(&shop, &rolling, &shop, &able());
+    assert!(!same.changes_anything());
+    expect![[r#"
+        Plan for shop (production)
+
+        will keep
+          db   PostgreSQL 15, sized to 256MiB of memory
+               still starting or being replaced: db
+          api  release 3, 2 replicas
+               still starting or being replaced: api.2.1, api.3.2
+          web  release 3, 1 replica
+
+        reserved of the server (limits of services, memory of resources)
+          256MiB of 8GiB memory
+
+        Nothing new to do: what is still under way leads to what the file says.
+    "#]]
+    .assert_eq(&same.to_string());
+}
+
+#[test]
+fn a_service_whose_change_a_refusal_hides_is_not_called_unchanged() {
+    let shop = stack("service api secrets=KEY\nservice web replicas=1\nsecret KEY");
+    let derived = derive(&shop, machine());
+    let unset = [("KEY".parse().unwrap())].into();
+    let abilities = able();
+    // Without the secret nothing could be released, so nothing was decided.
+    let desired = Desired {
+        stack: &shop,
+        applied: Some(&shop),
+        derived: &derived,
+        releases: &BTreeMap::new(),
+        unset_secrets: &unset,
+        abilities: &abilities,
+    };
+    expect![[r#"
+        Plan for shop (production)
+
+        will keep
+          api  release 3, 1 replica
+               whether a new release takes its place is known once what is refused below is mended
+          web  release 3, 1 replica
+               whether a new release takes its place is known once what is refused below is mended
+
+        this cannot be carried out
+          - secret KEY, which api is to receive, has no value: run `mainstay secret set KEY`
+
+        Nothing is changed until that is mended.
+    "#]]
+    .assert_eq(&decide(&desired, &running(&shop)).to_string());
 }
 
 #[test]
