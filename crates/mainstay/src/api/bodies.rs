@@ -84,6 +84,8 @@ pub(crate) struct StatusBody {
     pub(crate) environment: EnvironmentName,
     /// Whether everything that is wanted runs and is ready.
     pub(crate) settled: bool,
+    /// Whether all of it is being stopped.
+    pub(crate) stopping: bool,
     /// The node.
     pub(crate) node: NodeBody,
     /// Every process of the platform itself: the node and the shims.
@@ -148,8 +150,9 @@ pub(crate) struct ServiceBody {
     /// Its name.
     #[schemars(with = "String")]
     pub(crate) name: ServiceName,
-    /// `ready`, `starting`, `changing`, `blocked` (the new release fails, the old one runs on), `held` (it cannot be
-    /// told how it is to run, so nothing new of it is started), `degraded`, `failing` or `scheduled`.
+    /// `ready`, `starting`, `changing`, `going back` (changing to what an older release was), `restarting`, `blocked`
+    /// (the new release fails, the old one runs on), `held` (it cannot be told how it is to run, so nothing new of it
+    /// is started), `degraded`, `failing`, `scheduled`, `stopping` or `stopped`.
     pub(crate) state: String,
     /// The release that is wanted.
     #[schemars(with = "u32")]
@@ -158,8 +161,12 @@ pub(crate) struct ServiceBody {
     pub(crate) digest: String,
     /// How many replicas are wanted.
     pub(crate) wanted: u32,
-    /// How many are ready.
+    /// How many of that release are ready.
     pub(crate) ready: u32,
+    /// How many of any release are ready: while one takes the place of another, these serve.
+    pub(crate) serving: u32,
+    /// Where the change to that release stands, as a sentence; absent when there is none.
+    pub(crate) change: Option<String>,
     /// The replicas, and the runs that are going on.
     pub(crate) replicas: Vec<ReplicaBody>,
     /// When a scheduled service runs next.

@@ -15,6 +15,7 @@ use super::failure::{Exit, Failure};
 use super::node::{self, Asked, Purpose, START_TIME_MAX, asked_to_end};
 use super::plan;
 use super::session::Session;
+use super::status::state_of_service;
 use super::wait::{LOOK_EVERY, Missing, Waited, not_ready, until_settled};
 use crate::api::bodies::{FileBody, StatusBody};
 use crate::api::client::Client;
@@ -129,10 +130,7 @@ fn summary(status: &StatusBody, took: Option<Duration>, terminal: &Terminal) -> 
     }
     for service in &status.services {
         let addresses: Vec<String> = service.replicas.iter().filter_map(|it| it.unit.address.clone()).collect();
-        let state = match service.wanted {
-            0 => service.state.clone(),
-            wanted => format!("{} {}/{wanted}", service.state, service.ready),
-        };
+        let state = state_of_service(service);
         table.row(vec![service.name.as_str().into(), state.into(), Cell::from(addresses.join(" "))]);
     }
     let good = terminal.paint_note(Tone::Good, &format!("{} ({}) is up{took}", status.stack, status.environment));

@@ -121,6 +121,7 @@ impl Node {
             stack: &current.stack,
             derived,
             units: &units,
+            stopping: self.stopping,
             now: self.now(),
             releases: &self.release_views(&units),
             versions: &self.servers.iter().map(|(name, server)| (name.clone(), server.version())).collect(),
@@ -141,14 +142,13 @@ impl Node {
     fn problems(&self) -> Vec<String> {
         let listing = self.supervisor.listing_trouble().map(ToString::to_string);
         let journal = self.journal_trouble.as_ref().map(|why| format!("the journal cannot be written: {why}"));
-        let stopping = self.stopping.then(|| "the stack is being stopped".to_owned());
         let first = [listing, journal].into_iter().flatten();
         // A probe or a preparation that says no is told with its unit; what is left here is a defect.
         let broken = self.tasks.list().into_iter().filter_map(|task| {
             let error = task.error?;
             Some(format!("the task \"{}\" of {}, begun at {}, broke: {error}", task.name, task.owner, task.since))
         });
-        first.chain(self.troubles.texts()).chain(broken).chain(stopping).collect()
+        first.chain(self.troubles.texts()).chain(broken).collect()
     }
 
     fn memory(&self, whose: &Memory<'_>, listing: &[sys::process::Seen]) -> Option<ByteSize> {

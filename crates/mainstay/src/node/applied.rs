@@ -144,6 +144,12 @@ impl Applied {
         self.releases.get(service)?.last()
     }
 
+    /// The newest of the older releases of a service that a release is the same as: it goes back to that.
+    pub(crate) fn same_before(&self, release: &release::Record) -> Option<ReleaseNumber> {
+        let older = self.releases.get(&release.service)?.iter().rev().filter(|it| it.number < release.number);
+        older.into_iter().find(|it| it.content == release.content).map(|it| it.number)
+    }
+
     /// Where a service's runs stand.
     pub(crate) fn job(&self, service: &ServiceName, now: Timestamp) -> job::Record {
         self.jobs.get(service).cloned().unwrap_or_else(|| job::Record::new(service.clone(), now))
@@ -317,6 +323,18 @@ mod tests {
         assert_eq!(applied.receivers(&"KEY".parse().unwrap()), api, "its run goes on");
         applied.runs.clear();
         assert_eq!(applied.receivers(&"KEY".parse().unwrap()), BTreeSet::new());
+    }
+
+    #[test]
+    fn a_release_that_is_as_an_older_one_goes_back_to_it() {
+        let mut applied = applied();
+        let releases = applied.releases.get_mut(&"api".parse().unwrap()).unwrap();
+        let mut third = releases[0].clone();
+        third.number = ReleaseNumber(3);
+        releases.push(third.clone());
+        assert_eq!(applied.same_before(&third), Some(ReleaseNumber(1)));
+        let second = applied.releases.values().next().unwrap()[1].clone();
+        assert_eq!(applied.same_before(&second), None);
     }
 
     #[test]

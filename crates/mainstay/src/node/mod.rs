@@ -402,6 +402,7 @@ impl Node {
             ReleaseView {
                 release: release.map(|release| release.number),
                 digest: release.map(|release| services::release::digest(&release.content).short()).unwrap_or_default(),
+                again: release.and_then(|release| self.applied.same_before(release)),
                 change: self.changes.get(name).cloned(),
                 restarting: self.restarts.contains_key(name),
                 held: self.hold_of(name).is_some(),

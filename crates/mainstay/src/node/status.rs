@@ -24,6 +24,8 @@ pub(crate) struct Sources<'a> {
     pub(crate) derived: &'a Derived,
     /// How each unit stands.
     pub(crate) units: &'a [UnitStatus],
+    /// Whether all of them are being stopped.
+    pub(crate) stopping: bool,
     /// When this is.
     pub(crate) now: Now,
     /// The release that each service is to run.
@@ -53,6 +55,8 @@ pub(crate) struct ReleaseView {
     pub(crate) release: Option<ReleaseNumber>,
     /// Its digest, shortened.
     pub(crate) digest: String,
+    /// The older release that it is the same as.
+    pub(crate) again: Option<ReleaseNumber>,
     /// What the change to it waits for or is blocked by, when it is not done.
     pub(crate) change: Option<String>,
     /// Whether replicas are still to be restarted.
@@ -73,9 +77,11 @@ pub(crate) fn body(from: Sources<'_>) -> StatusBody {
     let resources: Vec<ResourceBody> = from.stack.resources.keys().map(|name| resource(&from, name)).collect();
     let done = |state: &str| matches!(state, "ready" | "scheduled");
     let settled = services.iter().all(|it| done(&it.state)) && resources.iter().all(|it| done(&it.unit.state));
+    let blocked = services.iter().filter(|it| it.state == "blocked").map(|it| &it.name);
+    let blocked = blocked.filter_map(|name| Some(format!("{name}: {}", from.releases.get(name)?.change.as_ref()?)));
     let mut problems = from.problems.clone();
     problems.extend(from.units.iter().filter_map(|unit| unit_problem(unit, from.now)));
-    problems.extend(from.releases.iter().filter_map(|(name, view)| Some(format!("{name}: {}", view.change.as_ref()?))));
+    problems.extend(blocked);
     problems.extend(from.releases.values().filter_map(|view| view.failed_run.clone()));
     let shims = from.units.iter().filter_map(|unit| {
         let pid = unit.shim?;
@@ -88,6 +94,7 @@ pub(crate) fn body(from: Sources<'_>) -> StatusBody {
         stack: from.stack.name.clone(),
         environment: from.stack.environment.clone(),
         settled,
+        stopping: from.stopping,
         processes: std::iter::once(node).chain(shims).collect(),
         edge: EdgeBody::default(),
         services,
@@ -104,21 +111,46 @@ fn service(from: &Sources<'_>, name: &ServiceName) -> ServiceBody {
         from.units.iter().filter(|it| it.unit.service() == Some(name) && it.state != State::Down).collect();
     let wanted = from.derived.replicas.get(name).copied().unwrap_or(0);
     let release = view.release.unwrap_or(ReleaseNumber(0));
-    let is_ready = |unit: &&&UnitStatus| {
-        matches!(&unit.unit, UnitId::Replica(_, of, _) if *of == release) && unit.state == State::Ready
+    let ready_of = |wanted: &dyn Fn(ReleaseNumber) -> bool| {
+        let is_ready = |unit: &&&UnitStatus| {
+            matches!(&unit.unit, UnitId::Replica(_, of, _) if wanted(*of)) && unit.state == State::Ready
+        };
+        u32::try_from(units.iter().filter(is_ready).count()).unwrap_or(u32::MAX)
     };
-    let ready = u32::try_from(units.iter().filter(is_ready).count()).unwrap_or(u32::MAX);
+    let ready = ready_of(&|of| of == release);
     let scheduled = from.stack.services.get(name).is_some_and(|service| service.schedule.is_some());
+    let state = match from.stopping {
+        true => stopping_state(&units),
+        false => service_state(scheduled, wanted, ready, &view, &units),
+    };
     ServiceBody {
         name: name.clone(),
-        state: service_state(scheduled, wanted, ready, &view, &units).to_owned(),
+        state: state.to_owned(),
         release,
-        digest: view.digest,
         wanted,
         ready,
+        serving: ready_of(&|_| true),
+        change: change_text(state, release, &view),
+        digest: view.digest,
         replicas: units.iter().filter_map(|unit| replica(from, unit)).collect(),
         next_run: view.next_run,
         last_run: view.last_run,
+    }
+}
+
+/// How a service is when all of the stack is being stopped.
+fn stopping_state(units: &[&UnitStatus]) -> &'static str {
+    let lives = |unit: &&UnitStatus| unit.pid.is_some() || matches!(unit.state, State::Stopping | State::Finding);
+    if units.iter().any(lives) { "stopping" } else { "stopped" }
+}
+
+/// To which release a service changes, and where that stands.
+fn change_text(state: &str, release: ReleaseNumber, view: &ReleaseView) -> Option<String> {
+    let stage = view.change.as_deref().unwrap_or("the last old replicas stop");
+    match (state, view.again) {
+        ("going back", Some(again)) => Some(format!("to release {again}, as release {release}: {stage}")),
+        ("changing" | "blocked", _) => Some(format!("to release {release}: {stage}")),
+        _ => None,
     }
 }
 
@@ -131,7 +163,9 @@ fn service_state(scheduled: bool, wanted: u32, ready: u32, view: &ReleaseView, u
         () if scheduled => "scheduled",
         () if any(&[State::CrashLoop, State::Failed]) && old_runs => "blocked",
         () if any(&[State::CrashLoop, State::Failed]) => "failing",
-        () if old_runs || view.change.is_some() || view.restarting => "changing",
+        () if (old_runs || view.change.is_some()) && view.again.is_some() => "going back",
+        () if old_runs || view.change.is_some() => "changing",
+        () if view.restarting => "restarting",
         () if ready == wanted => "ready",
         () if any(&[State::BackingOff, State::Unready]) => "degraded",
         () => "starting",
@@ -157,13 +191,13 @@ fn resource(from: &Sources<'_>, name: &ResourceName) -> ResourceBody {
         name: name.clone(),
         kind: from.stack.resources.get(name).map_or("", |resource| resource.kind()).to_owned(),
         version: from.versions.get(name).cloned(),
-        unit: unit.map_or_else(absent_unit, |unit| unit_body(from, unit)),
+        unit: unit.map_or_else(|| absent_unit(from.stopping), |unit| unit_body(from, unit)),
     }
 }
 
-fn absent_unit() -> UnitBody {
+fn absent_unit(stopping: bool) -> UnitBody {
     UnitBody {
-        state: "waiting".to_owned(),
+        state: state_word(if stopping { State::Down } else { State::Waiting }).to_owned(),
         since: None,
         pid: None,
         address: None,

@@ -158,6 +158,9 @@ fn what_is_being_stopped_is_planned_as_a_start() {
     stopping(&world);
     let planned = "will start\n  web  release 1, 1 replica\n       it is being stopped; it starts once that is done\n";
     assert!(plan(&world).contains(planned), "{}", plan(&world));
+    let status = world.status().unwrap();
+    let told = (&status["stopping"], &status["services"][0]["state"], &status["problems"]);
+    assert_eq!(told, (&true.into(), &"stopping".into(), &serde_json::json!([])), "{status:#}");
     let refused = world.run(&["up", "--detach"]);
     assert_eq!(refused.code, Some(1), "{refused:?}");
     let told = "error: the stack is being stopped\nhint: `mainstay down` waits until that is done; `mainstay up` then";
