@@ -243,6 +243,23 @@ pub(crate) struct ObjectiveBody {
     pub(crate) reason: String,
 }
 
+/// Why the stack is to stop, where no person wants it stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum DownCause {
+    /// The file that the node was started for was refused, and nothing runs.
+    FileRefused,
+}
+
+impl DownCause {
+    /// As a query holds it.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            DownCause::FileRefused => "file_refused",
+        }
+    }
+}
+
 /// One command to run once in the place of a service.
 #[derive(Debug, Clone, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 pub(crate) struct RunBody {

@@ -56,7 +56,7 @@ pub(crate) async fn run(_: &Arguments, session: &Session) -> Result<ExitCode, Fa
 /// Asks the node for the end; where it was killed, one is started for that.
 async fn ask(session: &Session, client: &Client) -> Result<(), Failure> {
     if client.is_served().await? {
-        return match client.down().await {
+        return match client.down(None).await {
             // It was killed this moment; what it left is looked for.
             Err(ClientError::BrokenOff(_) | ClientError::NoNode { .. }) => Ok(()),
             asked => Ok(asked.map(drop)?),

@@ -17,10 +17,10 @@ use crate::terminal::Terminal;
 
 /// Runs a command once with a service's environment, user and limits
 ///
-/// The command runs on the node and goes on when this program is interrupted, also when it had not begun yet
-/// because what it needs was not ready. Its output is shown here and
-/// kept in the logs; it has no standard input. This program ends with its exit code: 128 and the signal's number
-/// when a signal ended it, 127 when there is no such command.
+/// The command runs on the node and goes on when this program is interrupted. One that has not begun, because what
+/// it needs is not ready, begins only while this program waits for it. Its output is shown here and kept in the logs;
+/// it has no standard input. This program ends with its exit code: 128 and the signal's number when a signal ended
+/// it, 127 when there is no such command.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     /// The service in whose place it runs.

@@ -17,7 +17,7 @@ use super::plan;
 use super::session::Session;
 use super::status::state_of_service;
 use super::wait::{LOOK_EVERY, Missing, Waited, not_ready, until_settled};
-use crate::api::bodies::{FileBody, StatusBody};
+use crate::api::bodies::{DownCause, FileBody, StatusBody};
 use crate::api::client::Client;
 use crate::node::{Ended, Wish};
 use crate::terminal::changes::Changes;
@@ -73,7 +73,7 @@ async fn end_idle_node(client: &Client, terminal: &Terminal, failure: Failure) -
         return failure;
     }
     let ended = async {
-        client.down().await?;
+        client.down(Some(DownCause::FileRefused)).await?;
         down::watch(client, terminal).await
     };
     match ended.await {

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use model::cause::chain;
 use model::stack::CommandLine;
-use model::{Actor, ByteSize, EntryId, ExitStatus, Happening, ServiceName, UnitId};
+use model::{Actor, ByteSize, EntryId, ExitStatus, Happening, ServiceName, Span, UnitId};
 use plan::change::Presence;
 use plan::release::Command;
 use services::artefact;
@@ -23,8 +23,8 @@ use super::jobs::exit_of;
 use super::status::{self, Memory, Sources, state_word, waiting_text};
 use super::troubles::About;
 use crate::api::bodies::{
-    AcceptedBody, ErrorBody, ErrorKind, FactBody, FileBody, NodeBody, PlanBody, RunAcceptedBody, RunStateBody,
-    StatusBody, StepBody,
+    AcceptedBody, DownCause, ErrorBody, ErrorKind, FactBody, FileBody, NodeBody, PlanBody, RunAcceptedBody,
+    RunStateBody, StatusBody, StepBody,
 };
 
 pub(super) type Reply<T> = Result<T, ErrorBody>;
@@ -79,8 +79,8 @@ impl Node {
                 }
                 send(answer, applied);
             }
-            Ask::Down(answer) => send(answer, self.down(&actor)),
-            Ask::Restart(service, answer) => send(answer, self.restart(&actor, &service)),
+            Ask::Down(cause, answer) => send(answer, self.down(&actor, cause)),
+            Ask::Restart(service, within, answer) => send(answer, self.restart(&actor, &service, within)),
             Ask::Run(service, words, answer) => send(answer, self.run_once(&actor, &service, words)),
             Ask::RunState(unit, answer) => send(answer, self.run_state(&unit)),
             Ask::Secrets(answer) => send(answer, self.secrets()),
@@ -205,13 +205,17 @@ impl Node {
         Ok(plan)
     }
 
-    fn down(&mut self, actor: &Actor) -> Reply<AcceptedBody> {
-        let entry = self.tell(actor, Happening::DownRequested, "a person asked for it")?;
+    fn down(&mut self, actor: &Actor, cause: Option<DownCause>) -> Reply<AcceptedBody> {
+        let reason = match cause {
+            Some(DownCause::FileRefused) => "the file that the node was started for was refused, and nothing else runs",
+            None => "a person asked for it",
+        };
+        let entry = self.tell(actor, Happening::DownRequested, reason)?;
         self.stop_everything();
         Ok(AcceptedBody { entry })
     }
 
-    fn restart(&mut self, actor: &Actor, service: &ServiceName) -> Reply<AcceptedBody> {
+    fn restart(&mut self, actor: &Actor, service: &ServiceName, within: Option<Span>) -> Reply<AcceptedBody> {
         self.while_running()?;
         if self.known(service)?.schedule.is_some() {
             return Err(ErrorBody::new(
@@ -223,8 +227,7 @@ impl Node {
         self.unless_held(service)?;
         let what = Happening::RestartRequested { service: service.clone() };
         let entry = self.tell(actor, what, "a person asked for it")?;
-        let replicas = self.applied.rollouts.get(service).cloned().unwrap_or_default();
-        self.restarts.insert(service.clone(), replicas);
+        self.begin_restart(service, within);
         Ok(AcceptedBody { entry })
     }
 
@@ -267,7 +270,8 @@ impl Node {
         Ok(RunAcceptedBody { unit })
     }
 
-    fn run_state(&self, unit: &UnitId) -> Reply<RunStateBody> {
+    fn run_state(&mut self, unit: &UnitId) -> Reply<RunStateBody> {
+        self.note_asked_after(unit);
         let run = self.applied.runs.get(unit);
         let run = run.ok_or_else(|| ErrorBody::new(ErrorKind::NotFound, format!("there is no run {unit}")))?;
         let found = self.supervisor.snapshot().into_iter().find(|it| it.unit == *unit);

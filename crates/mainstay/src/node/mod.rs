@@ -17,6 +17,7 @@ pub(crate) mod jobs;
 pub(crate) mod layout;
 mod look;
 pub(crate) mod machine_facts;
+mod pending;
 mod place;
 mod secret_changes;
 pub(crate) mod secrets;
@@ -30,9 +31,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use model::cause::chain;
-use model::{
-    Actor, EntryId, Happening, ReleaseNumber, ReplicaNumber, ResourceName, SecretName, ServiceName, Timestamp, UnitId,
-};
+use model::{Actor, EntryId, Happening, ResourceName, SecretName, ServiceName, Timestamp, UnitId};
 use plan::change::{Presence, Subject};
 use plan::objectives::{Derived, derive};
 use supervise::supervisor::{Notice, State, Supervisor, UnitStatus};
@@ -48,6 +47,7 @@ use call::Call;
 use jobs::Upcoming;
 use layout::{Layout, Surroundings};
 use machine_facts::MachineFacts;
+use pending::Restart;
 use status::ReleaseView;
 use store::{Store, StoreError};
 use troubles::{About, Troubles};
@@ -118,8 +118,10 @@ pub(crate) struct Node {
     servers: BTreeMap<ResourceName, Server>,
     /// Resources of the stack that this machine has no server for any more, and why.
     unserved: BTreeMap<ResourceName, String>,
-    /// Replicas that are still to be restarted, by service.
-    restarts: BTreeMap<ServiceName, BTreeSet<(ReleaseNumber, ReplicaNumber)>>,
+    /// The restarts that are under way.
+    restarts: BTreeMap<ServiceName, Restart>,
+    /// Of each run by hand that has not begun, when somebody last asked after it, in steady time.
+    asked_after: BTreeMap<UnitId, Duration>,
     /// What the last look saw, so that an event that changes nothing costs nothing; absent when what is applied
     /// has changed since.
     seen: Option<Vec<(UnitId, State, bool)>>,
@@ -166,6 +168,7 @@ impl Node {
             servers: BTreeMap::new(),
             unserved: BTreeMap::new(),
             restarts: BTreeMap::new(),
+            asked_after: BTreeMap::new(),
             seen: None,
             told: Default::default(),
             changes: BTreeMap::new(),
@@ -248,7 +251,7 @@ impl Node {
     /// After everything that happened: schedules, what is to run now, and the journal.
     fn turn(&mut self) {
         if !self.stopping && !self.is_awaiting_file() {
-            self.restart_next();
+            self.go_on_with_pending();
             // What is held is known before a run is begun.
             self.look();
             self.start_due_runs();
@@ -296,29 +299,6 @@ impl Node {
             evidence: Vec::new(),
         };
         release.into_iter().flat_map(|release| release.content.secrets.iter().map(read)).collect()
-    }
-
-    /// Restarts the next of the replicas whose restart was asked for, once the others are ready.
-    fn restart_next(&mut self) {
-        if self.restarts.is_empty() {
-            return;
-        }
-        let units = self.supervisor.snapshot();
-        let mut next = Vec::new();
-        for (service, pending) in &mut self.restarts {
-            let Some(observed) = services::rollout::observe(service, &units) else { continue };
-            pending
-                .retain(|(release, number)| observed.iter().any(|it| it.release == *release && it.number == *number));
-            if let Some(key) = plan::rollout::next_restart(pending, &observed) {
-                pending.remove(&key);
-                next.push(UnitId::Replica(service.clone(), key.0, key.1));
-            }
-        }
-        self.restarts.retain(|_, pending| !pending.is_empty());
-        for unit in next {
-            // One that is not wanted any more needs no restart.
-            let _gone = self.supervisor.restart(&unit).is_err();
-        }
     }
 
     /// Takes the supervisor's notices and writes them, and those that the journal could not take before.
@@ -380,7 +360,8 @@ impl Node {
 
     fn until_next(&self) -> Duration {
         let now = self.now();
-        let due = [self.supervisor.wake_at(), self.look_at, self.awaits_file_until].into_iter().flatten().min();
+        let due = [self.supervisor.wake_at(), self.look_at, self.awaits_file_until, self.gives_up_at()];
+        let due = due.into_iter().flatten().min();
         let steady = due.map_or(PERIOD, |at| at.saturating_sub(now.steady));
         let run = self.upcoming.values().map(|it| it.look_at).min().map_or(PERIOD, |at| at.since(now.wall));
         steady.min(run).min(PERIOD)

@@ -101,6 +101,14 @@ fn refused_files() -> [(String, &'static str); 2] {
     [(file("absent"), "bin/absent"), (secret, "secret KEY")]
 }
 
+/// Why the stack was last asked to stop, by the journal.
+fn why_down(world: &World) -> String {
+    let events = world.done(&["events", "--output", "json"]).out;
+    let entries = events.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["entry"].clone());
+    let last = entries.rev().find(|entry| entry["what"]["kind"] == "down_requested").unwrap();
+    last["reason"].as_str().unwrap().to_owned()
+}
+
 #[test]
 fn after_down_a_refused_file_starts_nothing() {
     let (world, marks) = stopped("refused-after-down");
@@ -113,6 +121,7 @@ fn after_down_a_refused_file_starts_nothing() {
             assert_eq!(marks.starts("old"), 1, "{command:?}\n{}", world.events());
             world.is_down();
         }
+        assert_eq!(why_down(&world), "the file that the node was started for was refused, and nothing else runs");
     }
     world.write(&file("new"));
     world.up();
@@ -283,5 +292,54 @@ fn a_job_is_not_restarted() {
                 hint: `mainstay run` starts a command in its place now\n";
     assert_eq!(ran.err, told);
     assert_eq!((world.newest_entry(), marks.starts("old")), (before, 0), "{}", world.events());
+    world.down();
+}
+
+#[test]
+fn a_run_that_nobody_waits_for_does_not_begin() {
+    let file = "stack: runs\nservices:\n  base: { run: bin/base, health: { ready: { command: bin/is-ready } } }\n  \
+                web: { run: bin/web, needs: [base] }\n";
+    let world = World::new("given-up", file);
+    let marks = Marks::of(&world);
+    marks.program(&world, "base", FOREVER);
+    marks.program(&world, "is-ready", "test -e $MARKS/ready");
+    marks.program(&world, "web", FOREVER);
+    marks.program(&world, "once", "");
+    world.done(&["up", "--detach"]);
+    let before = world.newest_entry();
+    let begin = |times: usize| {
+        let run = world.begin(&["run", "web", "--", "bin/once"]);
+        let is_asked = |it: &&String| *it == "a command in the place of web was asked for";
+        let asked = || (world.events_after(before).iter().filter(is_asked).count() == times).then_some(());
+        world.wait_for("the run to be asked for", asked);
+        run
+    };
+    let mut left = begin(1);
+    left.kill().unwrap();
+    ended(left);
+    let is_given_up = || world.events_after(before).contains(&"web.1.run.1 was given up before it began".to_owned());
+    world.wait_for("the run to be given up", || is_given_up().then_some(()));
+    let waited_for = begin(2);
+    marks.leave("ready");
+    assert_eq!(ended(waited_for).code, Some(0), "{}", world.events());
+    assert_eq!(marks.starts("once"), 1, "the run that was given up began all the same");
+    world.down();
+}
+
+#[test]
+fn a_restart_whose_time_is_over_is_given_up() {
+    let file = "stack: restarts\nservices:\n  web: { run: bin/slow, replicas: 2, health: { drain: 5s } }\n";
+    let world = World::new("late-restart", file);
+    let marks = Marks::of(&world);
+    marks.program(&world, "slow", "trap '' TERM\nwhile :; do sleep 0.05; done");
+    let before = world.up();
+    let entry = world.newest_entry();
+    // The first replica takes longer to stop than the restart may take.
+    assert_eq!(world.run(&["restart", "web", "--wait", "2s"]).code, Some(3));
+    let given_up = "the restart of web did not come to every replica".to_owned();
+    world.wait_for("it to be given up", || world.events_after(entry).contains(&given_up).then_some(()));
+    let after = world.up();
+    assert_ne!(pid_of(&after, "web.1.1"), pid_of(&before, "web.1.1"));
+    assert_eq!(pid_of(&after, "web.1.2"), pid_of(&before, "web.1.2"), "{}", world.events());
     world.down();
 }
