@@ -176,6 +176,11 @@ impl Layout {
         }
     }
 
+    /// Whether anything was ever kept in the state directory.
+    pub(crate) fn holds_records(&self) -> bool {
+        self.records().exists() || vault::Vault::exists(&self.state)
+    }
+
     /// Refuses a state directory whose records are those of another one that is still there. Its caller holds the
     /// lock, and has touched nothing outside yet.
     pub(crate) fn refuse_copy(&self, recorded: Option<&StatePlace>) -> Result<(), LayoutError> {
