@@ -211,7 +211,11 @@ impl Node {
             None => "a person asked for it",
         };
         let entry = self.tell(actor, Happening::DownRequested, reason)?;
-        self.stop_everything();
+        match cause {
+            // Nobody wants it stopped at the next start.
+            Some(DownCause::FileRefused) => self.stop_everything(),
+            None => self.stop_for_good(),
+        }
         Ok(AcceptedBody { entry })
     }
 

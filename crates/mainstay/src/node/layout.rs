@@ -6,7 +6,8 @@
 //!   key                  a link to the vault's key, so that a moved project keeps it
 //!   runtime              a link to RUNTIME, so that it is found from other surroundings too
 //!   node.log             what a detached node had to say
-//!   state.redb           the applied file, releases, ports, user ids, schedules; which directory this is
+//!   state.redb           the applied file, releases, ports, user ids, schedules; which directory this is; that it is
+//!                        to stop
 //!   vault.redb           secrets, each encrypted with its own key
 //!   journal/             who did what, when and why
 //!   units/ID/            one folder per supervised unit: record, lock, socket and exit of its shim

@@ -13,6 +13,7 @@ mod apply;
 pub(crate) mod carry;
 mod causes;
 pub(crate) mod consider;
+pub(crate) mod down_request;
 pub(crate) mod jobs;
 pub(crate) mod layout;
 mod look;
@@ -44,6 +45,7 @@ use tokio::sync::{mpsc, watch};
 use self::server::{Server, Task};
 use applied::Applied;
 use call::Call;
+use down_request::{DownRequest, Purpose};
 use jobs::Upcoming;
 use layout::{Layout, Surroundings};
 use machine_facts::MachineFacts;
@@ -135,6 +137,7 @@ pub(crate) struct Node {
     backlog: VecDeque<Notice>,
     journal_trouble: Option<String>,
     stopping: bool,
+    purpose: Purpose,
     /// Until when nothing is started of what was applied before: whoever starts a node brings a file, and what
     /// is not running any more is not to run again before that is applied.
     awaits_file_until: Option<Duration>,
@@ -143,8 +146,14 @@ pub(crate) struct Node {
 }
 
 impl Node {
-    /// Opens the state directory, takes over what runs, and goes on with what was applied last.
-    pub(crate) fn start(layout: Layout, tag: String, around: &Surroundings) -> Result<Self, StartError> {
+    /// Opens the state directory, takes over what runs, and goes on with what was applied last, or with the stop that
+    /// was asked for since.
+    pub(crate) fn start(
+        layout: Layout,
+        tag: String,
+        around: &Surroundings,
+        purpose: Purpose,
+    ) -> Result<Self, StartError> {
         sys::process::guard_memory().map_err(StartError::Memory)?;
         let store = Store::open(layout)?;
         let machine = MachineFacts::find(around)?;
@@ -178,6 +187,7 @@ impl Node {
             backlog: VecDeque::new(),
             journal_trouble: None,
             stopping: false,
+            purpose,
             awaits_file_until: Some(now.steady.saturating_add(AWAIT_FILE)),
             started: now.steady,
             pid,
@@ -192,6 +202,7 @@ impl Node {
         let what = Happening::NodeStarted { adopted };
         node.store.tell(now.wall, &Actor::Node, what, "", Vec::new())?;
         node.resume();
+        node.heed_down_request()?;
         Ok(node)
     }
 
@@ -209,12 +220,10 @@ impl Node {
 
     /// Runs until it is asked to end.
     pub(crate) async fn run(mut self, mut calls: mpsc::Receiver<Call>, mut wish: watch::Receiver<Wish>) -> Ended {
-        if *wish.borrow() == Wish::Down {
-            self.go_down();
-        }
         loop {
             self.turn();
             if self.stopping && self.supervisor.is_down() {
+                self.note_down_done();
                 self.say_goodbye("everything is stopped");
                 // What cannot be removed is in nobody's way: each start makes its folders anew.
                 drop(self.store.layout.clear_sockets());
@@ -225,7 +234,7 @@ impl Node {
                 biased;
                 asked = asked_for(&mut wish, self.stopping) => match asked {
                     Wish::Run => {}
-                    Wish::Down => self.go_down(),
+                    Wish::Down => self.go_down("somebody asked for it"),
                     Wish::Leave => {
                         self.say_goodbye("the node was asked to end; what runs goes on");
                         return Ended::LeftRunning;
@@ -335,14 +344,41 @@ impl Node {
             (lost > 0).then(|| format!("{lost} journal entries were lost while it could not be written"));
     }
 
-    fn go_down(&mut self) {
+    /// Goes on with a stop that an earlier node did not bring to its end.
+    fn heed_down_request(&mut self) -> Result<(), StartError> {
+        let (boot, now) = (self.supervisor.system().boot(), self.now().steady);
+        let recorded = DownRequest::recorded(&self.store.records)?;
+        if DownRequest::stands(recorded.as_ref(), self.purpose, &boot, now) {
+            self.go_down("it was asked for before, and the node that was asked did not live to its end");
+        } else if self.purpose == Purpose::Apply && recorded.is_some() {
+            DownRequest::withdraw(&self.store.records)?;
+        }
+        Ok(())
+    }
+
+    fn go_down(&mut self, reason: &str) {
         if self.stopping {
             return;
         }
-        let what = Happening::DownRequested;
-        let reason = "somebody asked for it".to_owned();
+        let (what, reason) = (Happening::DownRequested, reason.to_owned());
         self.backlog.push_back(Notice { at: self.now().wall, what, reason, evidence: Vec::new() });
+        self.stop_for_good();
+    }
+
+    /// Stops everything, also where this node does not live to its end.
+    fn stop_for_good(&mut self) {
+        let noted = DownRequest::note(&self.store.records, &self.supervisor.system().boot());
+        if let Err(error) = noted {
+            // On a full disk everything is to stop all the same.
+            self.troubles.note(About::Down, chain(&error));
+        }
         self.stop_everything();
+    }
+
+    fn note_down_done(&self) {
+        let (boot, now) = (self.supervisor.system().boot(), self.now().steady);
+        // Where it cannot be written, the next node has it to do once more: nothing runs then, and it ends at once.
+        drop(DownRequest::note_done(&self.store.records, self.purpose, &boot, now));
     }
 
     fn stop_everything(&mut self) {

@@ -12,6 +12,8 @@ use plan::change::Subject;
 pub(crate) enum About {
     /// What is to run now cannot be written down.
     Look,
+    /// That everything is to stop cannot be written down.
+    Down,
     /// It cannot be told how a part of the stack is to run.
     Hold(Subject),
     /// The schedule of a service, or a run of it.
@@ -59,7 +61,7 @@ impl Troubles {
     pub(crate) fn keep(&mut self, is_known: impl Fn(&ServiceName) -> bool) {
         self.0.retain(|about, _| match about {
             About::Runs(service) => is_known(service),
-            About::Look | About::Hold(_) | About::NewSecret | About::Remains => true,
+            About::Look | About::Down | About::Hold(_) | About::NewSecret | About::Remains => true,
         });
     }
 

@@ -6,6 +6,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
+use std::process::Child;
 use std::time::Duration;
 
 use crate::processes;
@@ -195,18 +196,27 @@ fn what_is_being_stopped_is_planned_as_a_start() {
     world.is_down();
 }
 
-#[test]
-fn down_ends_with_everything_also_where_its_node_is_killed() {
-    let slow = file("slow").replace("bin/slow", "bin/slow, health: { drain: 100s }");
-    let world = World::new("down-without-node", &slow);
+/// A stack whose only service stops once the mark `end` is left.
+fn slow_to_stop(name: &str) -> (World, Marks) {
+    let world = World::new(name, &file("slow").replace("bin/slow", "bin/slow, health: { drain: 100s }"));
     let marks = Marks::of(&world);
     marks.program(&world, "slow", "trap '' TERM\nuntil rm $MARKS/end 2>/dev/null; do sleep 0.05; done");
+    (world, marks)
+}
+
+#[test]
+fn down_ends_with_everything_also_where_its_nodes_are_killed() {
+    let (world, marks) = slow_to_stop("down-without-node");
     world.up();
-    let (node, service) = (world.node().unwrap(), world.child("web.1.1"));
+    let service = world.child("web.1.1");
     let down = world.begin(&["down"]);
     stopping(&world);
-    processes::kill(&node);
-    world.wait_for("another node", || world.node().filter(|now| now.pid != node.pid));
+    for _ in 0..2 {
+        let node = world.node().unwrap();
+        processes::kill(&node);
+        world.wait_for("another node", || world.node().filter(|now| now.pid != node.pid));
+        stopping(&world);
+    }
     assert!(processes::look(service.pid).is_some(), "the service was to take its time");
     marks.leave("end");
     let ran = ended(down);
@@ -214,6 +224,93 @@ fn down_ends_with_everything_also_where_its_node_is_killed() {
     assert!(ran.err.ends_with("everything is stopped\n"), "{}", ran.err);
     assert_eq!(processes::look(service.pid), None);
     world.is_down();
+}
+
+/// What a service manager runs: the node, started again after it was killed.
+fn kept_node(world: &World) -> Child {
+    let node = world.begin(&["node"]);
+    world.wait_for("the node", || world.node().filter(|now| now.pid == node.id()));
+    node
+}
+
+/// A stack that a service manager's node runs, whose `down` was begun when that node was killed.
+fn killed_while_stopping(name: &str) -> (World, Marks, Child) {
+    let (world, marks) = slow_to_stop(name);
+    world.up();
+    processes::kill(&world.node().unwrap());
+    world.wait_for("the node to be gone", || world.node().is_none().then_some(()));
+    let node = kept_node(&world);
+    let down = world.begin(&["down"]);
+    stopping(&world);
+    processes::kill(&world.node().unwrap());
+    assert_eq!(ended(node).code, None);
+    (world, marks, down)
+}
+
+#[test]
+fn a_node_that_is_started_after_its_down_was_cut_off_goes_on_with_it() {
+    let (world, marks, mut down) = killed_while_stopping("down-cut-off");
+    down.kill().unwrap();
+    ended(down);
+    if let Some(node) = world.node() {
+        processes::kill(&node);
+        world.wait_for("the node to be gone", || world.node().is_none().then_some(()));
+    }
+    let node = kept_node(&world);
+    stopping(&world);
+    marks.leave("end");
+    assert_eq!(ended(node).code, Some(0));
+    world.is_down();
+    assert_eq!(marks.starts("slow"), 1);
+}
+
+#[test]
+fn a_node_that_is_started_while_another_stops_everything_says_that_it_is_late() {
+    let (world, marks, down) = killed_while_stopping("down-taken-over");
+    stopping(&world);
+    let late = world.run(&["node"]);
+    assert_eq!(late.code, Some(5), "{late:?}");
+    assert!(late.err.contains("is in use by process"), "{}", late.err);
+    marks.leave("end");
+    assert_eq!(ended(down).code, Some(0));
+    world.is_down();
+    assert_eq!(marks.starts("slow"), 1);
+}
+
+#[test]
+fn a_node_that_is_started_again_after_everything_was_stopped_starts_nothing_the_first_time() {
+    let (world, marks, down) = killed_while_stopping("down-done");
+    stopping(&world);
+    marks.leave("end");
+    assert_eq!(ended(down).code, Some(0));
+    let late = world.run(&["node"]);
+    assert_eq!(late.code, Some(0), "{late:?}");
+    world.is_down();
+    assert_eq!(marks.starts("slow"), 1);
+    // That was the restart; this is a person.
+    let node = kept_node(&world);
+    world.wait_for("the service", || (marks.starts("slow") == 2).then_some(()));
+    let down = world.begin(&["down"]);
+    stopping(&world);
+    marks.leave("end");
+    assert_eq!((ended(down).code, ended(node).code), (Some(0), Some(0)));
+    world.is_down();
+}
+
+#[test]
+fn down_waits_for_a_node_that_has_begun_and_does_not_answer_yet() {
+    let world = World::new("down-at-start", &file("old"));
+    let marks = Marks::of(&world);
+    marks.program(&world, "old", FOREVER);
+    world.up();
+    world.down();
+    let node = world.begin(&["node"]);
+    world.wait_for("the lock to be taken", || world.node().filter(|now| now.pid == node.id()));
+    let ran = world.done(&["down"]);
+    assert!(ran.err.ends_with("everything is stopped\n"), "{}", ran.err);
+    assert_eq!(ended(node).code, Some(0));
+    world.is_down();
+    assert_eq!(marks.starts("old"), 1);
 }
 
 /// Waits until the service is being stopped.
