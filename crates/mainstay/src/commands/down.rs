@@ -13,6 +13,7 @@ use crate::node::down_request::Purpose;
 use crate::node::layout::Layout;
 use crate::terminal::progress::Progress;
 use crate::terminal::{Terminal, human};
+use sys::process::unit::Census;
 
 /// Stops every service and resource, then the node; data stays
 ///
@@ -89,12 +90,14 @@ async fn ask(session: &Session, client: &Client) -> Result<bool, Failure> {
     }
 }
 
-/// Whether a node of this state directory that was killed left a socket or anything that lives.
+/// Whether a node of this state directory, or of one that was removed from its place, was killed and left a socket or
+/// anything that lives.
 fn something_is_left(layout: &Layout) -> Result<bool, Failure> {
     let units = layout.units();
     let names = sys::files::names(&units).map_err(|error| Failure::of(&error))?;
-    let lives = |name: &String| !sys::process::unit::members(&units.join(name), None).is_empty();
-    Ok(layout.control_socket().exists() || names.iter().any(lives))
+    let census = Census::take();
+    let lives = |name: &String| !census.members(&units.join(name)).is_empty();
+    Ok(layout.control_socket().exists() || names.iter().any(lives) || !census.orphans(&units).is_empty())
 }
 
 /// Waits until the node has ended, showing what still runs. One that took over from it has to be asked anew.

@@ -10,6 +10,7 @@ use std::process::ExitCode;
 use model::{Port, UnitId};
 use plan::change::Presence;
 use supervise::record::{RECORD_FILE, Record, Stage};
+use sys::process::unit::Census;
 
 use super::check;
 use super::failure::{Exit, Failure};
@@ -84,9 +85,10 @@ fn considered(file: &FileBody, layout: Layout, session: &Session) -> Result<Plan
 fn left(layout: &Layout) -> Result<BTreeMap<UnitId, Presence>, Failure> {
     let names = sys::files::names(&layout.units()).map_err(|error| Failure::of(&error))?;
     let units = names.iter().filter_map(|name| name.parse::<UnitId>().ok());
+    let census = Census::take();
     let found = units.filter_map(|unit| {
         let folder = layout.units().join(unit.to_string());
-        let lives = !sys::process::unit::members(&folder, None).is_empty();
+        let lives = !census.members(&folder).is_empty();
         lives.then(|| (unit, if was_stopping(&folder) { Presence::Stopping } else { Presence::Up }))
     });
     Ok(found.collect())

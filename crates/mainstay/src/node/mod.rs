@@ -192,6 +192,7 @@ impl Node {
             started: now.steady,
             pid,
         };
+        let orphans = sys::process::unit::kill_orphans(&node.store.layout.units());
         node.supervisor.adopt();
         // Their shims have not answered yet: these are the ones that were running when they were last recorded.
         let adopted = node.supervisor.snapshot().iter().filter(|unit| unit.shim.is_some()).count();
@@ -200,7 +201,13 @@ impl Node {
             node.claim_user_ids()?;
         }
         let what = Happening::NodeStarted { adopted };
-        node.store.tell(now.wall, &Actor::Node, what, "", Vec::new())?;
+        let reason = match orphans {
+            0 => String::new(),
+            ended => format!(
+                "of a state directory that was here and was removed, {ended} processes still ran, and were killed"
+            ),
+        };
+        node.store.tell(now.wall, &Actor::Node, what, reason, Vec::new())?;
         node.resume();
         node.heed_down_request()?;
         Ok(node)

@@ -151,3 +151,25 @@ fn without_key_file(world: &World, arguments: &[&str]) -> String {
     assert_eq!(ran.code, Some(0), "{arguments:?}: {ran:?}");
     ran.out
 }
+
+#[test]
+fn what_a_removed_state_directory_ran_is_ended_by_the_next_one() {
+    let world = World::new("removed-running", "stack: removed\nservices:\n  web: { run: sleep 600, replicas: 2 }\n");
+    world.up();
+    let shims = |world: &World| -> Vec<Process> { processes::shims(&world.state).into_values().collect() };
+    let supervised: Vec<Process> = shims(&world).into_iter().chain(running(&world).into_values()).collect();
+    assert_eq!(supervised.len(), 4, "{supervised:?}");
+    let node = world.node().unwrap();
+    processes::kill(&node);
+    world.wait_for("the node to be gone", || processes::look(node.pid).is_none().then_some(()));
+    fs::remove_dir_all(&world.state).unwrap();
+    // Of the next stack there is one replica only.
+    world.write("stack: removed\nservices:\n  web: { run: sleep 600 }\n");
+    world.up();
+    let lives = |process: &Process| processes::look(process.pid).is_some_and(|now| now.started == process.started);
+    world.wait_for("the old ones to be gone", || (!supervised.iter().any(lives)).then_some(()));
+    assert_eq!(shims(&world).len(), 1);
+    // The killed node's socket stays: that its directory was removed and not moved is nothing that it can tell.
+    world.done(&["down"]);
+    assert_eq!(world.processes(), []);
+}
