@@ -3,6 +3,7 @@
 //! ```text
 //! STATE/                 mode 0711: services pass through to what is theirs, and list nothing
 //!   lock                 held by the one node of this directory
+//!   .gitignore           keeps all of this out of the project's history
 //!   key                  a link to the vault's key, so that a moved project keeps it
 //!   runtime              a link to RUNTIME, so that it is found from other surroundings too
 //!   node.log             what a detached node had to say
@@ -29,6 +30,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use model::{ResourceName, ServiceName, UnitId};
+use sys::FileTrouble;
 
 use super::place::StatePlace;
 
@@ -220,13 +222,17 @@ impl Layout {
         self.link(KEY_LINK, &self.key)
     }
 
-    /// The state directory usually lies in the project: secrets and data in it are not for its history.
+    /// The state directory usually lies in the project: secrets and data in it are not for its history. A full disk
+    /// does not keep a node from starting for this: the next one with space does it.
     fn keep_out_of_git(&self) -> Result<(), LayoutError> {
         let path = self.state.join(GITIGNORE);
-        if sys::files::read(&path)?.is_none() {
-            sys::files::replace(&path, b"*\n")?;
+        if sys::files::read(&path)?.is_some() {
+            return Ok(());
         }
-        Ok(())
+        match sys::files::replace(&path, b"*\n") {
+            Err(error) if error.trouble != FileTrouble::NoSpace => Err(error.into()),
+            _ => Ok(()),
+        }
     }
 
     /// Makes the runtime folder this state directory's, for all who look from either side.
@@ -419,6 +425,31 @@ mod tests {
             (ground.mode("home/mainstay"), ground.mode("run/mainstay"), ground.mode("c")),
             (0o700, 0o711, 0o711)
         );
+    }
+
+    #[test]
+    fn a_state_directory_stays_out_of_the_projects_history_as_its_owner_says() {
+        let ground = Ground::new("git");
+        let layout = ground.made("a", None);
+        let path = ground.0.join("a/.gitignore");
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "*\n");
+        std::fs::write(&path, "!journal\n").unwrap();
+        layout.make().unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "!journal\n");
+    }
+
+    #[test]
+    fn a_full_disk_leaves_the_directory_without_what_keeps_it_out_of_the_projects_history() {
+        let ground = Ground::new("full");
+        let layout = ground.made("a", None);
+        let path = ground.0.join("a/.gitignore");
+        std::fs::remove_file(&path).unwrap();
+        // Where the file is written before it is renamed.
+        std::os::unix::fs::symlink("/dev/full", ground.0.join("a/.new-.gitignore")).unwrap();
+        layout.make().unwrap();
+        assert!(!path.exists());
+        layout.make().unwrap();
+        assert!(path.exists());
     }
 
     #[test]
