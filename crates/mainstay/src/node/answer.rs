@@ -44,7 +44,7 @@ fn presence(unit: &UnitStatus, leaves: bool) -> Option<Presence> {
         state if !(unit.stays() || unit.pid.is_some() || may_be_there(state)) => None,
         _ if leaves => Some(Presence::Stopping),
         State::BackingOff | State::CrashLoop => Some(Presence::Failing),
-        State::Waiting if unit.held => Some(Presence::Held),
+        State::Waiting if unit.left_alone => Some(Presence::Held),
         State::Waiting
         | State::Preparing
         | State::Launching
