@@ -74,12 +74,21 @@ pub(crate) struct KnownResource {
 /// One run of a service's release.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Run {
-    /// The command, when it is not the release's own.
+    /// Whether a person asked for it; a schedule did otherwise.
+    pub(crate) by_hand: bool,
+    /// The command, when it is not the release's own, until the run has ended: passwords may have been typed in it.
     pub(crate) command: Option<Command>,
     /// When it was asked for.
     pub(crate) asked: Timestamp,
     /// How it ended, once it has.
     pub(crate) ended: Option<Exit>,
+}
+
+impl Run {
+    /// The run once it has ended this way.
+    pub(crate) fn end(&self, exit: Exit) -> Self {
+        Self { command: None, ended: Some(exit), ..self.clone() }
+    }
 }
 
 #[derive(serde::Serialize, serde::Deserialize)]
@@ -299,16 +308,17 @@ mod tests {
                 timezone: TimeZoneName::utc(),
             },
         };
-        let run = |program: u8, ended: bool| Run {
+        let run = |program: u8| Run {
+            by_hand: true,
             command: Some(command(program)),
             asked: Timestamp::from_millis(0),
-            ended: ended.then(|| Exit { at: Timestamp::from_millis(1), status: model::ExitStatus::Code(0) }),
+            ended: None,
         };
+        let ended = run(6).end(Exit { at: Timestamp::from_millis(1), status: model::ExitStatus::Code(0) });
         Applied {
             releases: [("api".parse().unwrap(), vec![release(1, "OLD"), release(2, "KEY")])].into(),
             rollouts: [("api".parse().unwrap(), [(ReleaseNumber(2), ReplicaNumber(1))].into())].into(),
-            runs: [("api.2.run.7".parse().unwrap(), run(7, false)), ("api.2.run.6".parse().unwrap(), run(6, true))]
-                .into(),
+            runs: [("api.2.run.7".parse().unwrap(), run(7)), ("api.2.run.6".parse().unwrap(), ended)].into(),
             ..Applied::default()
         }
     }
@@ -340,6 +350,15 @@ mod tests {
     #[test]
     fn programs_stay_for_releases_and_for_runs_that_go_on() {
         assert_eq!(applied().artefacts(), [1, 2, 7].map(|byte| Digest([byte; 32])).into());
+    }
+
+    #[test]
+    fn a_run_that_has_ended_keeps_no_words_and_who_asked_for_it() {
+        let runs = applied().runs;
+        let kept = |unit: &str| serde_json::to_string(&runs[&unit.parse().unwrap()]).unwrap();
+        assert!(kept("api.2.run.7").contains("./api"));
+        assert!(!kept("api.2.run.6").contains("./api"), "{}", kept("api.2.run.6"));
+        assert!(runs[&"api.2.run.6".parse().unwrap()].by_hand);
     }
 
     #[test]

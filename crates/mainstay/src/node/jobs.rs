@@ -100,7 +100,7 @@ impl Node {
 
     fn new_run(&self, name: &ServiceName, number: model::RunNumber, command: Option<Command>) -> Option<(UnitId, Run)> {
         let release = self.applied.wanted_release(name)?.number;
-        let run = Run { command, asked: self.now().wall, ended: None };
+        let run = Run { by_hand: command.is_some(), command, asked: self.now().wall, ended: None };
         Some((UnitId::Run(name.clone(), release, number), run))
     }
 
@@ -161,7 +161,7 @@ impl Node {
             let Some(run) = self.applied.runs.get(&unit.unit).filter(|run| run.ended.is_none()) else { continue };
             let Some(exit) = exit_of(unit, self.now()) else { continue };
             let Some(service) = unit.unit.service() else { continue };
-            let ended = Run { ended: Some(exit), ..run.clone() };
+            let ended = run.end(exit);
             let job = self.applied.job(service, self.now().wall);
             match applied::save_job(&self.store.records, &job, Some((&unit.unit, &ended)), &[]) {
                 Ok(()) => drop(self.applied.runs.insert(unit.unit.clone(), ended)),
@@ -175,8 +175,7 @@ impl Node {
 
     /// The last run that the schedule of a service began, if it failed.
     pub(super) fn failed_run(&self, service: &ServiceName) -> Option<String> {
-        let runs =
-            self.applied.runs.iter().filter(|(unit, run)| unit.service() == Some(service) && run.command.is_none());
+        let runs = self.applied.runs.iter().filter(|(unit, run)| unit.service() == Some(service) && !run.by_hand);
         let (unit, run) = runs.filter(|(_, run)| run.ended.is_some()).max_by_key(|(unit, _)| run_number(unit))?;
         let exit = run.ended.as_ref().filter(|exit| !exit.status.is_success())?;
         Some(format!("{unit} {} at {}", exit.status, exit.at))

@@ -10,7 +10,7 @@ use model::{Exit, ExitStatus, Happening, ReleaseNumber, ReplicaNumber, ServiceNa
 use supervise::supervisor::{Notice, State};
 
 use super::Node;
-use super::applied::{self, Run};
+use super::applied;
 use super::troubles::About;
 
 /// How long a restart may take to get to the last replica, unless its caller says otherwise.
@@ -114,8 +114,7 @@ impl Node {
 
     /// The runs by hand that wait for what they need. Nothing of them has been started.
     fn waiting_runs(&self) -> BTreeSet<UnitId> {
-        let by_hand =
-            |unit: &UnitId| self.applied.runs.get(unit).is_some_and(|run| run.command.is_some() && run.ended.is_none());
+        let by_hand = |unit: &UnitId| self.applied.runs.get(unit).is_some_and(|run| run.by_hand && run.ended.is_none());
         if !self.applied.runs.keys().any(by_hand) {
             return BTreeSet::new();
         }
@@ -126,7 +125,7 @@ impl Node {
     fn give_up_run(&mut self, unit: &UnitId) {
         let at = self.now().wall;
         let Some((service, run)) = unit.service().zip(self.applied.runs.get(unit)) else { return };
-        let ended = Run { ended: Some(Exit { at, status: ExitStatus::NotStarted }), ..run.clone() };
+        let ended = run.end(Exit { at, status: ExitStatus::NotStarted });
         let job = self.applied.job(service, at);
         // What is not written down is tried again with the next look at what waits.
         if let Err(error) = applied::save_job(&self.store.records, &job, Some((unit, &ended)), &[]) {
