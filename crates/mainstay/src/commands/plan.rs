@@ -1,6 +1,6 @@
 //! `mainstay plan`: what `up` would do, in words.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::DirBuilder;
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::fs::DirBuilderExt;
@@ -75,6 +75,8 @@ fn considered(file: &FileBody, layout: Layout, session: &Session) -> Result<Plan
         vault: &store.vault,
         programs: Programs::Current,
         units: &units,
+        // Only a node finds out what it cannot run.
+        held: &BTreeSet::new(),
         unattended: true,
         free_port: &mut free_port,
     };

@@ -3,7 +3,7 @@
 //! Every mutating call is journaled with its actor before it is carried out; a journal that cannot be
 //! written refuses it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use model::cause::chain;
 use model::stack::CommandLine;
@@ -38,13 +38,13 @@ fn may_be_there(state: State) -> bool {
     matches!(state, State::Finding | State::Stopping)
 }
 
-/// How a unit stands, if something of it is there, may be, or is to be.
+/// How a unit stands, if something of it is there, may be, or is to be. Nothing starts a unit that is left alone.
 fn presence(unit: &UnitStatus, leaves: bool) -> Option<Presence> {
     match unit.state {
         state if !(unit.stays() || unit.pid.is_some() || may_be_there(state)) => None,
+        State::Waiting if unit.left_alone => None,
         _ if leaves => Some(Presence::Stopping),
         State::BackingOff | State::CrashLoop => Some(Presence::Failing),
-        State::Waiting if unit.left_alone => Some(Presence::Held),
         State::Waiting
         | State::Preparing
         | State::Launching
@@ -179,6 +179,8 @@ impl Node {
 
     pub(super) fn consider(&mut self, file: &FileBody, programs: Programs) -> Reply<Considered> {
         let units = self.presences();
+        // Nothing goes on of what is being stopped.
+        let held = if self.stopping { BTreeSet::new() } else { self.troubles.held().cloned().collect() };
         let mut free_port = || self.supervisor.free_port();
         consider(
             file,
@@ -189,6 +191,7 @@ impl Node {
                 vault: &self.store.vault,
                 programs,
                 units: &units,
+                held: &held,
                 unattended: false,
                 free_port: &mut free_port,
             },

@@ -52,6 +52,14 @@ impl Troubles {
         self.0.extend(holds.into_iter().map(held));
     }
 
+    /// All that is held.
+    pub(crate) fn held(&self) -> impl Iterator<Item = &Subject> {
+        self.0.keys().filter_map(|about| match about {
+            About::Hold(subject) => Some(subject),
+            About::Look | About::Down | About::Runs(_) | About::NewSecret | About::Remains => None,
+        })
+    }
+
     /// What is said about one thing.
     pub(crate) fn of(&self, about: &About) -> Option<&str> {
         self.0.get(about).map(String::as_str)
@@ -94,7 +102,8 @@ mod tests {
         troubles.note_holds([(web.clone(), "KEY is gone".to_owned())]);
         let told = "service web is held, so what runs of it goes on as it was last told, and nothing new of it is \
                     started: KEY is gone";
-        assert_eq!(troubles.of(&About::Hold(web)), Some(told));
+        assert_eq!(troubles.of(&About::Hold(web.clone())), Some(told));
+        assert_eq!(troubles.held().collect::<Vec<_>>(), [&web]);
         troubles.note_holds([]);
         assert_eq!(troubles.texts().collect::<Vec<_>>(), ["blind"]);
     }

@@ -17,8 +17,6 @@ pub enum Presence {
     Stopping,
     /// It failed and waits for its next try.
     Failing,
-    /// It does not run and is held: nothing starts it until it can be told how it is to run.
-    Held,
 }
 
 /// What keeps a service or resource from being as it was asked for.
@@ -30,15 +28,12 @@ pub enum Condition {
     Stopping,
     /// These of its units failed, and wait for their next try.
     Failing(Vec<UnitId>),
-    /// Some of it does not run and is held.
-    Held,
     /// These of its units are on their way up, or on their way out for what takes their place.
     UnderWay(Vec<UnitId>),
 }
 
 impl Condition {
-    /// Whether it has to be started, whatever else is done to it. What is held is not started by a plan that leaves
-    /// it as it is.
+    /// Whether it has to be started, whatever else is done to it.
     pub const fn is_down(&self) -> bool {
         matches!(self, Condition::Gone | Condition::Stopping)
     }
@@ -73,7 +68,7 @@ impl RunningService {
 }
 
 /// What keeps something from being as it is to be, by its units; nothing when it is up. A release's hook alone keeps
-/// nothing up, and one that is held holds up nothing that runs.
+/// nothing up.
 fn condition<'a>(
     own: impl Iterator<Item = (&'a UnitId, &'a Presence)> + Clone,
     is_to_stay: impl Fn(&UnitId) -> bool,
@@ -83,18 +78,17 @@ fn condition<'a>(
     if !failing.is_empty() {
         return Some(Condition::Failing(failing));
     }
-    let all: BTreeSet<Presence> = own.clone().map(|(_, presence)| *presence).collect();
     let under_way = own.clone().filter(|(unit, presence)| **presence == Presence::UnderWay || !is_to_stay(unit));
     let under_way: Vec<UnitId> = under_way.map(|(unit, _)| unit.clone()).collect();
     let lasting = own.filter(|(unit, _)| !matches!(unit, UnitId::ReleaseRun(..)));
     let lasting: BTreeSet<Presence> = lasting.map(|(_, presence)| *presence).collect();
-    match lasting.is_empty() {
-        true if all.contains(&Presence::Held) => Some(Condition::Held),
-        true => Some(Condition::Gone),
-        false if lasting.contains(&Presence::Held) => Some(Condition::Held),
-        false if lasting == BTreeSet::from([Presence::Stopping]) => Some(Condition::Stopping),
-        false => (!under_way.is_empty()).then_some(Condition::UnderWay(under_way)),
+    if lasting.is_empty() {
+        return Some(Condition::Gone);
     }
+    if lasting == BTreeSet::from([Presence::Stopping]) {
+        return Some(Condition::Stopping);
+    }
+    (!under_way.is_empty()).then_some(Condition::UnderWay(under_way))
 }
 
 #[cfg(test)]
@@ -117,7 +111,7 @@ mod tests {
 
     #[test]
     fn what_its_units_come_to() {
-        use Presence::{Failing, Held, Stopping, UnderWay, Up};
+        use Presence::{Failing, Stopping, UnderWay, Up};
         check(&[], Some(&Condition::Gone));
         check(&[("api.2.release", Up)], Some(&Condition::Gone));
         check(&[("api.2.1", Stopping), ("api.2.2", Up)], None);
@@ -125,10 +119,6 @@ mod tests {
         let failing = |unit: &str| Condition::Failing(vec![unit.parse().unwrap()]);
         check(&[("api.1.1", Up), ("api.2.release", Failing)], Some(&failing("api.2.release")));
         check(&[("api.1.1", Stopping), ("api.2.1", Failing)], Some(&failing("api.2.1")));
-        check(&[("api.1.1", Up), ("api.1.2", Held)], Some(&Condition::Held));
-        check(&[("api.1.1", Held), ("api.1.2", Stopping)], Some(&Condition::Held));
-        check(&[("api.1.release", Held)], Some(&Condition::Held));
-        check(&[("api.2.release", Held), ("api.2.1", Up)], None);
         let under_way = |units: &[&str]| Condition::UnderWay(units.iter().map(|it| it.parse().unwrap()).collect());
         check(&[("api.1.1", Up), ("api.1.release", Up), ("api.2.1", Up)], Some(&under_way(&["api.1.1"])));
         check(&[("api.2.1", UnderWay), ("api.2.2", Up), ("api.2.3", Up)], Some(&under_way(&["api.2.1", "api.2.3"])));

@@ -8,7 +8,8 @@ use proptest::prelude::{Strategy, prop, proptest};
 use proptest::prop_assert_eq;
 
 use super::{
-    Abilities, ChangePlan, Condition, Desired, Running, RunningResource, RunningService, Subject, decide, note,
+    Abilities, Action, ChangePlan, Condition, Desired, Running, RunningResource, RunningService, Step, Subject,
+    Warning, decide, note,
 };
 use crate::lint::lint;
 use crate::objectives::derive;
@@ -656,9 +657,13 @@ fn what_no_node_looks_after_is_said() {
 
 #[test]
 fn what_is_held_is_not_called_as_the_file_says() {
-    let shop = stack("service api\nservice web\nservice worker");
-    let conditions = [(service("api"), Condition::Held), (service("worker"), Condition::Held)].into();
-    let held = Running { conditions, ..running(&shop) };
+    let shop = stack("service api\nservice job schedule=0_2_*_*_*\nservice web\nservice worker");
+    let failing = Condition::Failing(vec!["worker.3.1".parse().unwrap()]);
+    let held = Running {
+        conditions: [(service("api"), Condition::Gone)].into(),
+        held: [service("api"), service("job"), service("worker")].into(),
+        ..running(&shop)
+    };
     let same = plan(&shop, &held, &shop, &able());
     assert!(!same.changes_anything());
     expect![[r#"
@@ -666,15 +671,33 @@ fn what_is_held_is_not_called_as_the_file_says() {
 
         will keep
           api     release 3, 1 replica
+          job     release 3, runs at "0 2 * * *" (UTC)
           web     release 3, 1 replica
           worker  release 3, 1 replica
 
         attention
           - api is held: what runs of it goes on as it was last told, and nothing new of it is started; `mainstay status` says why
+          - job is held: what runs of it goes on as it was last told, and nothing new of it is started; `mainstay status` says why
           - worker is held: what runs of it goes on as it was last told, and nothing new of it is started; `mainstay status` says why
 
         Everything is as the file says, except what is held.
     "#]].assert_eq(&same.to_string());
-    let mended = stack("service api memory=64MiB\nservice web\nservice worker memory=64MiB");
-    assert_eq!(plan(&shop, &held, &mended, &able()).warnings, [], "what is replaced is not held any more");
+    let mended =
+        stack("service api memory=64MiB\nservice job schedule=0_3_*_*_*\nservice web\nservice worker replicas=2");
+    let failing = Running { conditions: [(service("worker"), failing)].into(), ..held.clone() };
+    let does = |running: &Running, file: &Stack| -> Vec<(String, Action, bool)> {
+        let plan = plan(&shop, running, file, &able());
+        let warns = |step: &Step| plan.warnings.contains(&Warning::Held(step.subject.clone()));
+        plan.steps.iter().map(|step| (step.subject.name().to_owned(), step.action, warns(step))).collect()
+    };
+    let step = |name: &str, action, warns| (name.to_owned(), action, warns);
+    let expected = [
+        // A new release can be told again.
+        step("api", Action::Start, false),
+        step("job", Action::Change, true),
+        step("web", Action::Keep, false),
+        step("worker", Action::Change, true),
+    ];
+    assert_eq!(does(&held, &mended), expected);
+    assert_eq!(does(&failing, &shop)[3], step("worker", Action::Retry, true));
 }
