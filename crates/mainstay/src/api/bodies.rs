@@ -283,9 +283,8 @@ pub(crate) struct RunStateBody {
     pub(crate) unit: UnitId,
     /// Whether it has ended.
     pub(crate) ended: bool,
-    /// Whether it has not begun, because of what `text` says.
-    #[serde(default)]
-    pub(crate) waits: bool,
+    /// What keeps it from beginning; absent once it has begun. The same text while that is the same.
+    pub(crate) waits_for: Option<String>,
     /// Its exit code; absent while it runs and when a signal ended it.
     pub(crate) code: Option<i32>,
     /// The signal that ended it, if one did: 9 too when it passed its memory limit.

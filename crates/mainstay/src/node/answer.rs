@@ -7,12 +7,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use model::cause::chain;
 use model::stack::CommandLine;
-use model::{Actor, ByteSize, EntryId, ExitStatus, Happening, ServiceName, Span, UnitId};
+use model::{Actor, ByteSize, EntryId, Exit, ExitStatus, Happening, ServiceName, Span, UnitId};
 use plan::change::Presence;
 use plan::release::Command;
 use services::artefact;
 use supervise::control_group;
 use supervise::supervisor::{State, UnitStatus};
+use sys::Now;
 use tokio::sync::oneshot;
 
 use super::Node;
@@ -20,7 +21,7 @@ use super::call::{Ask, Call};
 use super::carry::programs_user;
 use super::consider::{Against, Considered, Programs, consider};
 use super::jobs::exit_of;
-use super::status::{self, Memory, Sources, state_word, waiting_text};
+use super::status::{self, Memory, Sources, state_word};
 use super::troubles::About;
 use crate::api::bodies::{
     AcceptedBody, DownCause, ErrorBody, ErrorKind, FactBody, FileBody, NodeBody, PlanBody, RunAcceptedBody,
@@ -57,6 +58,18 @@ fn presence(unit: &UnitStatus, leaves: bool) -> Option<Presence> {
             Some(Presence::Up)
         }
     }
+}
+
+/// How a run ended.
+fn ending_text(exit: &Exit, unit: Option<&UnitStatus>) -> String {
+    let why = unit.filter(|_| exit.status == ExitStatus::NotStarted).and_then(|unit| unit.last_failure.as_ref());
+    why.map_or_else(|| exit.status.to_string(), |failure| failure.what.to_string())
+}
+
+/// How a run stands that has not ended.
+fn going_text(unit: Option<&UnitStatus>, now: Now) -> String {
+    let note = unit.and_then(|unit| status::note(unit, now));
+    note.unwrap_or_else(|| state_word(unit.map_or(State::Waiting, |unit| unit.state)).to_owned())
 }
 
 fn send<T>(answer: oneshot::Sender<Reply<T>>, reply: Reply<T>) {
@@ -289,20 +302,15 @@ impl Node {
             Some(ExitStatus::OutOfMemory) => (None, Some(model::SIGKILL)),
             Some(ExitStatus::NotStarted | ExitStatus::Unknown) | None => (None, None),
         };
-        let text = match (&exit, &found) {
-            (Some(exit), Some(unit)) if exit.status == ExitStatus::NotStarted => {
-                let why = unit.last_failure.as_ref().map(|failure| failure.what.to_string());
-                why.unwrap_or_else(|| exit.status.to_string())
-            }
-            (Some(exit), _) => exit.status.to_string(),
-            (None, Some(unit)) => match &unit.waiting {
-                Some(waiting) if unit.pid.is_none() => waiting_text(waiting, self.now()),
-                _ => state_word(unit.state).to_owned(),
-            },
-            (None, None) => "waiting".to_owned(),
+        let text = match &exit {
+            Some(exit) => ending_text(exit, found.as_ref()),
+            None => going_text(found.as_ref(), self.now()),
         };
-        let waits = exit.is_none() && found.is_some_and(|unit| unit.waiting.is_some() && unit.pid.is_none());
-        Ok(RunStateBody { unit: unit.clone(), ended: exit.is_some(), waits, code, signal, text })
+        let waits_for = match &exit {
+            Some(_) => None,
+            None => found.as_ref().and_then(|unit| status::before_first_start(unit, self.now())),
+        };
+        Ok(RunStateBody { unit: unit.clone(), ended: exit.is_some(), waits_for, code, signal, text })
     }
 }
 

@@ -249,18 +249,34 @@ pub(crate) fn state_word(state: State) -> &'static str {
 }
 
 /// What a unit that is not as wanted waits for, or why it last failed.
-fn note(unit: &UnitStatus, now: Now) -> Option<String> {
-    let trouble = unit.trouble.as_ref().map(|(what, _)| what.clone());
+pub(super) fn note(unit: &UnitStatus, now: Now) -> Option<String> {
+    let wrong = wrong(unit, now);
     if matches!(unit.state, State::Ready | State::Succeeded) {
-        return trouble;
+        return wrong;
     }
     let waiting = unit.waiting.as_ref().map(|waiting| waiting_text(waiting, now));
-    let failure =
-        unit.last_failure.as_ref().filter(|_| tells_of_now(unit, now)).map(|failure| failure.what.to_string());
-    match (trouble.or(failure), waiting) {
+    match (wrong, waiting) {
         (Some(what), Some(waiting)) if says_when(unit.waiting.as_ref()) => Some(format!("{what}; {waiting}")),
         (what, waiting) => what.or(waiting),
     }
+}
+
+/// What the machine refuses of a unit, or why it last failed where that says how it stands now.
+fn wrong(unit: &UnitStatus, now: Now) -> Option<String> {
+    let trouble = unit.trouble.as_ref().map(|(what, _)| what.clone());
+    let failure = || unit.last_failure.as_ref().filter(|_| tells_of_now(unit, now));
+    trouble.or_else(|| failure().map(|failure| failure.what.to_string()))
+}
+
+/// What keeps a unit from its first start; nothing once it was started. It is the same text for as long as that is
+/// the same, however long it still waits.
+pub(super) fn before_first_start(unit: &UnitStatus, now: Now) -> Option<String> {
+    if unit.state != State::Waiting || unit.started.is_some() {
+        return None;
+    }
+    let waiting = unit.waiting.as_ref()?;
+    let awaited = || (!says_when(Some(waiting))).then(|| waiting_text(waiting, now));
+    Some(wrong(unit, now).or_else(awaited).unwrap_or_else(|| state_word(unit.state).to_owned()))
 }
 
 /// Whether the last failure says how a unit stands now, rather than what is behind it.
@@ -280,7 +296,7 @@ fn says_when(waiting: Option<&WaitingOn>) -> bool {
     matches!(waiting, Some(WaitingOn::BackOff { .. } | WaitingOn::Trouble(_)))
 }
 
-pub(super) fn waiting_text(waiting: &WaitingOn, now: Now) -> String {
+fn waiting_text(waiting: &WaitingOn, now: Now) -> String {
     let left = |until: &Duration| Span::secs(until.saturating_sub(now.steady).as_secs() + 1);
     match waiting {
         WaitingOn::Requirement(Requirement::Resource(name)) => format!("waits for {name} to serve"),
@@ -331,5 +347,61 @@ fn objective(promise: &plan::objectives::Promise) -> ObjectiveBody {
         promise: promise.stated.clone(),
         verdict: verdict.to_owned(),
         reason: reason.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use model::Timestamp;
+
+    use super::*;
+
+    const REFUSED: &str = "cannot write unit.json: no space left on the device";
+
+    fn at(steady: u64) -> Now {
+        Now { steady: Duration::from_secs(steady), wall: Timestamp::from_millis(0) }
+    }
+
+    /// A run whose next step the machine refuses until 500 seconds.
+    fn refused(state: State, started: Option<Duration>) -> UnitStatus {
+        UnitStatus {
+            unit: "web.1.run.1".parse().unwrap(),
+            wanted: true,
+            left_alone: false,
+            state,
+            since: Duration::ZERO,
+            digest: None,
+            pid: None,
+            shim: None,
+            address: None,
+            started,
+            restarts: 0,
+            last_failure: None,
+            waiting: Some(WaitingOn::Trouble(Duration::from_secs(500))),
+            trouble: Some((REFUSED.to_owned(), 1)),
+        }
+    }
+
+    #[test]
+    fn what_keeps_a_run_from_its_start_is_the_same_while_time_goes_by() {
+        let run = refused(State::Waiting, None);
+        assert_eq!(note(&run, at(490)), Some(format!("{REFUSED}; tried again in 11s")));
+        assert_eq!(note(&run, at(495)), Some(format!("{REFUSED}; tried again in 6s")));
+        for now in [490, 495] {
+            assert_eq!(before_first_start(&run, at(now)).as_deref(), Some(REFUSED));
+        }
+        let waiting = Some(WaitingOn::Requirement(Requirement::Service("base".parse().unwrap())));
+        let needs = UnitStatus { waiting, trouble: None, ..run };
+        assert_eq!(before_first_start(&needs, at(490)), Some("waits for base to be ready".to_owned()));
+    }
+
+    #[test]
+    fn nothing_keeps_a_run_from_its_start_that_was_started() {
+        let ended = refused(State::Clearing, Some(Duration::from_secs(400)));
+        assert_eq!(before_first_start(&ended, at(490)), None);
+        assert_eq!(note(&ended, at(490)), Some(format!("{REFUSED}; tried again in 11s")));
+        assert_eq!(before_first_start(&refused(State::Waiting, ended.started), at(490)), None);
+        let unread = refused(State::Finding, None);
+        assert_eq!(before_first_start(&unread, at(490)), None, "whether it was started is not known yet");
     }
 }

@@ -424,6 +424,29 @@ fn a_run_that_nobody_waits_for_does_not_begin() {
 }
 
 #[test]
+fn a_run_that_the_machine_refuses_says_why_once_and_begins_when_it_is_mended() {
+    let file = "stack: runs\nservices:\n  web: { run: bin/web }\n";
+    let world = World::new("refused-run", file);
+    let marks = Marks::of(&world);
+    marks.program(&world, "web", FOREVER);
+    marks.program(&world, "once", "exit 3");
+    world.up();
+    // Nothing can be written to the folder of the run.
+    let folder = world.state.join("units/web.1.run.1");
+    std::os::unix::fs::symlink("nowhere", &folder).unwrap();
+    let run = world.begin(&["run", "web", "--", "bin/once"]);
+    world.wait_for("the start to be refused", || {
+        let status = world.status()?;
+        status["problems"].to_string().contains("web.1.run.1: waiting: cannot write").then_some(())
+    });
+    fs::remove_file(&folder).unwrap();
+    let ran = ended(run);
+    assert_eq!((ran.code, marks.starts("once")), (Some(3), 1), "{ran:?}");
+    assert_eq!(ran.err.matches("web.1.run.1 has not begun: cannot write ").count(), 1, "{ran:?}");
+    world.down();
+}
+
+#[test]
 fn a_restart_whose_time_is_over_is_given_up() {
     let file = "stack: restarts\nservices:\n  web: { run: bin/slow, replicas: 2, health: { drain: 5s } }\n";
     let world = World::new("late-restart", file);
