@@ -5,13 +5,10 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use model::cause::chain;
 use model::{Exit, ExitStatus, Happening, ReleaseNumber, ReplicaNumber, ServiceName, Span, UnitId};
 use supervise::supervisor::{Notice, State};
 
 use super::Node;
-use super::applied;
-use super::troubles::About;
 
 /// How long a restart may take to get to the last replica, unless its caller says otherwise.
 const RESTART_TIME_MAX: Span = Span::secs(60);
@@ -124,15 +121,10 @@ impl Node {
 
     fn give_up_run(&mut self, unit: &UnitId) {
         let at = self.now().wall;
-        let Some((service, run)) = unit.service().zip(self.applied.runs.get(unit)) else { return };
-        let ended = run.end(Exit { at, status: ExitStatus::NotStarted });
-        let job = self.applied.job(service, at);
         // What is not written down is tried again with the next look at what waits.
-        if let Err(error) = applied::save_job(&self.store.records, &job, Some((unit, &ended)), &[]) {
-            self.troubles.note(About::Runs(service.clone()), chain(&error));
+        if !self.end_run(unit, Exit { at, status: ExitStatus::NotStarted }) {
             return;
         }
-        self.applied.runs.insert(unit.clone(), ended);
         self.asked_after.remove(unit);
         self.seen = None;
         let what = Happening::RunGivenUp { unit: unit.clone() };
