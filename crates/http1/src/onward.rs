@@ -1,8 +1,11 @@
-//! What a head is like when it is passed on.
+//! What a head is like when it is passed on, and which trailers go with its body.
 
 use crate::field::{Field, Fields, Role};
+use crate::persistence;
 
-/// Changes to the fields on the way.
+/// Changes to the fields on the way, and to the trailers: what is set or dropped in the head does not come in behind the body.
+///
+/// A name stands for its twins too: a server that hands fields to programs as variables takes `X_Tenant` for `X-Tenant`.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Edits<'a> {
     /// Fields to add, in place of those of the same name.
@@ -13,7 +16,32 @@ pub struct Edits<'a> {
 
 impl Edits<'_> {
     fn drop(&self, field: &Field<'_>) -> bool {
-        self.set.iter().any(|set| field.is(set.name())) || self.remove.iter().any(|name| field.is(name))
+        self.names().any(|name| field.is_twin_of(name))
+    }
+
+    /// Of the fields that are not passed on as they came.
+    fn names(&self) -> impl Iterator<Item = &[u8]> {
+        self.set.iter().map(Field::name).chain(self.remove.iter().copied())
+    }
+}
+
+/// Trailers that are not passed on: the head decides, and is out of sight when they come.
+#[derive(Debug, Default)]
+pub(crate) struct Withheld {
+    /// Their names, with a line feed between them.
+    names: Vec<u8>,
+}
+
+impl Withheld {
+    /// Those that the edits of the head are about, and those that its `Connection` names (RFC 9110, 7.6.1).
+    pub(crate) fn of(fields: Fields<'_>, edits: &Edits<'_>) -> Self {
+        let names: Vec<&[u8]> = edits.names().chain(persistence::named(fields)).collect();
+        Self { names: names.join(&b'\n') }
+    }
+
+    /// Whether this trailer is one of them.
+    pub(crate) fn holds(&self, trailer: &Field<'_>) -> bool {
+        self.names.split(|byte| *byte == b'\n').any(|name| trailer.is_twin_of(name))
     }
 }
 

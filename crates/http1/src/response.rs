@@ -3,7 +3,7 @@
 use memchr::memchr;
 
 use crate::field::{Fields, Span};
-use crate::frame::BodyEncoder;
+use crate::frame::{self, BodyEncoder};
 use crate::framing::{self, Body, ResponseFraming};
 use crate::head::{self, Version};
 use crate::limits::INTERIM_RESPONSES_MAX;
@@ -160,7 +160,7 @@ impl<'a> ResponseHead<'a> {
     pub fn forward(&self, onward: &Onward<'_>, out: &mut Vec<u8>) -> Forwarded {
         let body = self.body_for(onward.asked.version);
         let forwarded = Forwarded {
-            body: BodyEncoder::new(body),
+            body: BodyEncoder::new(body, self.fields, &onward.edits),
             keep_alive: onward.asked.keep_alive && !onward.close && body != Body::UntilClose,
         };
         if self.kind == Kind::Interim && onward.asked.version == Version::Http10 {
@@ -174,10 +174,7 @@ impl<'a> ResponseHead<'a> {
         if let Some(protocol) = self.protocol.filter(|_| self.kind == Kind::Switch) {
             onward::write_line(&[b"Connection: upgrade\r\nUpgrade: ", protocol], out);
         }
-        match self.framing.length_without_body {
-            Some(length) => BodyEncoder::new(Body::Length(length)).write_framing(out),
-            None => forwarded.body.write_framing(out),
-        }
+        frame::write_framing(self.framing.length_without_body.map_or(body, Body::Length), out);
         onward::write_line(&[], out);
         forwarded
     }
@@ -213,7 +210,7 @@ pub struct Onward<'a> {
     pub asked: Asked,
     /// Whether the client's connection is to end all the same.
     pub close: bool,
-    /// Changes to the fields.
+    /// Changes to its fields and its trailers.
     pub edits: Edits<'a>,
 }
 

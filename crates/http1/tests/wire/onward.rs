@@ -3,8 +3,8 @@
 use http1::request::Onward as RequestOnward;
 use http1::response::Onward as ResponseOnward;
 use http1::{
-    Asked, Body, BodyDecoder, Edits, Field, Host, Limits, Piece, Refusal, RequestParser, ResponseParser, Target,
-    Version,
+    Asked, Body, BodyDecoder, BodyEncoder, Edits, Field, Host, Limits, Piece, Refusal, RequestParser, ResponseParser,
+    Target, Version,
 };
 
 /// What an HTTP/1.1 client asked that keeps its connection.
@@ -50,6 +50,56 @@ fn a_removed_field_is_gone_and_its_neighbours_stay() {
         request(sent, None, None, Edits { set: &[], remove: &[b"authorization"] }),
         "GET / HTTP/1.1\r\nHost: a\r\nAuthorization-Info: y\r\n\r\n"
     );
+}
+
+#[test]
+fn what_a_server_could_take_for_a_set_or_removed_field_is_gone_too() {
+    let sent =
+        "GET / HTTP/1.1\r\nHost: a\r\nX_Forwarded_For: 1\r\nX-Forwarded_For: 2\r\nx.tenant: b\r\nX_Tenants: c\r\n\r\n";
+    let set = [field("X-Forwarded-For", "192.0.2.1")];
+    assert_eq!(
+        request(sent, None, None, Edits { set: &set, remove: &[b"x-tenant"] }),
+        "GET / HTTP/1.1\r\nHost: a\r\nX_Tenants: c\r\nX-Forwarded-For: 192.0.2.1\r\n\r\n"
+    );
+}
+
+#[test]
+fn connection_names_no_set_field_away() {
+    let sent = "GET / HTTP/1.1\r\nHost: a\r\nConnection: x-forwarded-for\r\nX-Forwarded-For: 1\r\n\r\n";
+    let set = [field("X-Forwarded-For", "192.0.2.1")];
+    assert_eq!(
+        request(sent, None, None, Edits { set: &set, remove: &[] }),
+        "GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 192.0.2.1\r\n\r\n"
+    );
+}
+
+/// What ends a body of chunks, given a trailer section.
+fn end(encoder: BodyEncoder, section: &[u8]) -> String {
+    let mut decoder = BodyDecoder::new(Body::Chunked, Limits::default(), 0).unwrap();
+    let last = [b"0\r\n", section].concat();
+    let Piece::Trailers(trailers) = decoder.decode(&last).unwrap().piece else { panic!("no trailers") };
+    let mut out = Vec::new();
+    encoder.end(Some(trailers), &mut out).unwrap();
+    String::from_utf8(out).unwrap()
+}
+
+#[test]
+fn what_is_not_passed_on_in_a_head_is_not_passed_on_behind_its_body() {
+    let set = [field("X-Set", "1")];
+    let edits = Edits { set: &set, remove: &[b"x-removed"] };
+    let section = b"X-Set: 2\r\nx_removed: 3\r\nX-Hop: 4\r\nX-Kept: 5\r\n\r\n";
+
+    let sent = b"POST / HTTP/1.1\r\nHost: a\r\nConnection: x-hop\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let mut requests = RequestParser::new(Limits::default());
+    let head = requests.parse(sent).unwrap().unwrap();
+    let onward = RequestOnward { target: head.target(), host: head.host().unwrap(), edits };
+    assert_eq!(end(head.forward(&onward, &mut Vec::new()), section), "0\r\nX-Kept: 5\r\n\r\n");
+
+    let sent = b"HTTP/1.1 200 OK\r\nConnection: x-hop\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let mut responses = ResponseParser::new(Limits::default());
+    let head = responses.parse(sent, ASKED).unwrap().unwrap();
+    let forwarded = head.forward(&ResponseOnward { asked: ASKED, close: false, edits }, &mut Vec::new());
+    assert_eq!(end(forwarded.body, section), "0\r\nX-Kept: 5\r\n\r\n");
 }
 
 #[test]
@@ -138,6 +188,34 @@ fn limits_are_those_that_were_given() {
     assert_eq!(refused("GET / HTTP/1.1\r\nHost: a\r\nnamess:\r\n\r\n"), Err(Refusal::FieldNameTooLong));
     assert_eq!(refused("GET / HTTP/1.1\r\nHost: a\r\nname: 1234567\r\n\r\n"), Err(Refusal::FieldValueTooLong));
     assert_eq!(refused("GET / HTTP/1.1\r\nHost: a\r\nname: 123456\r\n\r\n"), Ok(true));
+}
+
+#[test]
+fn limits_of_fields_are_those_of_trailers_too() {
+    let limits = Limits { field_name_bytes: 5, field_value_bytes: 6, ..Limits::default() };
+    let refused = |section: &[u8]| {
+        BodyDecoder::new(Body::Chunked, limits, 0).unwrap().decode(section).map(|decoded| decoded.consumed)
+    };
+    assert_eq!(refused(b"0\r\nnames:  123456 \r\n\r\n"), Ok(22));
+    assert_eq!(refused(b"0\r\nnamess:\r\n\r\n"), Err(Refusal::FieldNameTooLong));
+    assert_eq!(refused(b"0\r\nname: 1234567\r\n\r\n"), Err(Refusal::FieldValueTooLong));
+}
+
+#[test]
+fn extensions_of_chunks_may_be_as_long_as_their_data() {
+    let chunk = |data: usize| format!("{data:x};{}\r\n{}\r\n", "e".repeat(100), "d".repeat(data)).into_bytes();
+    let read = |chunk: Vec<u8>| {
+        let mut body = BodyDecoder::new(Body::Chunked, Limits::default(), u64::MAX).unwrap();
+        (0..1000).try_for_each(|_| {
+            let mut rest = &chunk[..];
+            while !rest.is_empty() {
+                rest = &rest[body.decode(rest)?.consumed..];
+            }
+            Ok(())
+        })
+    };
+    assert_eq!(read(chunk(101)), Ok(()));
+    assert_eq!(read(chunk(50)), Err(Refusal::ChunkExtensionTooLong));
 }
 
 #[test]
