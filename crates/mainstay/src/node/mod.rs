@@ -201,13 +201,7 @@ impl Node {
             node.claim_user_ids()?;
         }
         let what = Happening::NodeStarted { adopted };
-        let reason = match orphans {
-            0 => String::new(),
-            ended => format!(
-                "of a state directory that was here and was removed, {ended} processes still ran, and were killed"
-            ),
-        };
-        node.store.tell(now.wall, &Actor::Node, what, reason, Vec::new())?;
+        node.store.tell(now.wall, &Actor::Node, what, orphans_text(orphans), Vec::new())?;
         node.resume();
         node.heed_down_request()?;
         Ok(node)
@@ -446,5 +440,15 @@ async fn asked_for(wish: &mut watch::Receiver<Wish>, stopping: bool) -> Wish {
     match wish.wait_for(|wish| *wish != under_way && *wish != Wish::Run).await {
         Ok(wish) => *wish,
         Err(_) => Wish::Leave,
+    }
+}
+
+/// What became of the processes of a removed state directory, for the journal.
+fn orphans_text(killed: usize) -> String {
+    match killed {
+        0 => String::new(),
+        killed => {
+            format!("of a state directory that was here and was removed, {killed} processes still ran, and were killed")
+        }
     }
 }
