@@ -29,6 +29,7 @@ use axum::response::Response;
 use axum::routing::{get, post, put};
 use axum::{Router, serve};
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -55,6 +56,8 @@ struct App {
     database: Database,
     cache: Cache,
     photos: Photos,
+    /// Places of photos that are being taken.
+    uploads: Arc<Semaphore>,
     passwords: Passwords,
     tokens: Tokens,
     /// The domain below which each tenant has a host.
@@ -74,6 +77,7 @@ pub(crate) async fn run() -> Result<(), Failure> {
         database: Database::new(&settings::db_url()?)?,
         cache,
         photos: Photos::open(settings::photos()?)?,
+        uploads: photos::places(),
         passwords: Passwords::new().await?,
         tokens: Tokens::new(&settings::jwt_key()?),
         domain: settings::domain()?,

@@ -29,13 +29,15 @@ pub(super) enum Problem {
     Conflict(&'static str),
     /// The body is larger than this route takes.
     TooLarge,
+    /// The body took longer to arrive than this route waits.
+    TooSlow,
     /// The body is no photo that we take.
     NotAPhoto(String),
     /// Some fields are wrong.
     Invalid(FieldErrors),
     /// Too many failed logins.
     TooManyAttempts,
-    /// As many watch or log in as this process can serve.
+    /// As many watch, log in or send photos as this process can serve.
     Full,
     /// This process is about to end.
     Stopping,
@@ -54,6 +56,7 @@ impl Problem {
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::Conflict(_) => StatusCode::CONFLICT,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::NotAPhoto(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::TooManyAttempts => StatusCode::TOO_MANY_REQUESTS,
@@ -73,6 +76,7 @@ impl Problem {
             Self::NotFound => "not-found",
             Self::Conflict(_) => "conflict",
             Self::TooLarge => "too-large",
+            Self::TooSlow => "too-slow",
             Self::NotAPhoto(_) => "not-a-photo",
             Self::Invalid(_) => "invalid",
             Self::TooManyAttempts => "too-many-attempts",
@@ -93,6 +97,7 @@ impl Problem {
             Self::ForeignOrigin => "This was asked from another site.".to_owned(),
             Self::NotFound => "There is nothing here.".to_owned(),
             Self::TooLarge => "This is larger than can be taken here.".to_owned(),
+            Self::TooSlow => "This took too long to arrive. Try again.".to_owned(),
             Self::Invalid(_) => "Some fields need another look.".to_owned(),
             Self::TooManyAttempts => "Too many failed attempts. Try again later.".to_owned(),
             Self::Full | Self::Stopping | Self::Unavailable(_) => {

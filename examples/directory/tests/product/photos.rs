@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use axum::body::Bytes;
 use axum::http::Method;
-use image::{DynamicImage, GenericImageView, ImageFormat, RgbImage};
+use image::codecs::png::PngEncoder;
+use image::{DynamicImage, ExtendedColorType, GenericImageView, ImageEncoder, ImageFormat, RgbImage};
 use redis::AsyncCommands;
 use redis::aio::MultiplexedConnection;
 use redis::streams::StreamReadReply;
@@ -20,6 +21,15 @@ fn png(colour: [u8; 3]) -> Bytes {
     let image = RgbImage::from_pixel(640, 480, image::Rgb(colour));
     DynamicImage::from(image).write_to(&mut bytes, ImageFormat::Png).unwrap();
     bytes.into_inner().into()
+}
+
+/// A small photo with a colour profile of so many equal bytes, which a file has hardly any room for.
+fn with_profile(bytes: usize) -> Bytes {
+    let mut photo = Cursor::new(Vec::new());
+    let mut encoder = PngEncoder::new(&mut photo);
+    encoder.set_icc_profile(vec![0; bytes]).unwrap();
+    encoder.write_image(&[0; 3], 1, 1, ExtendedColorType::Rgb8).unwrap();
+    photo.into_inner().into()
 }
 
 async fn put(visitor: &Visitor, person: i64, photo: &Bytes) -> Answer {
@@ -78,6 +88,44 @@ async fn what_is_no_photo_is_refused() {
         (413, "too-large".to_owned())
     );
     assert_eq!(put(&user, boss, &png([0; 3])).await.problem(), (403, "forbidden".to_owned()));
+}
+
+#[tokio::test]
+async fn a_small_file_cannot_fill_the_memory() {
+    let api = Api::start();
+    let user = api.visitor("user", "poplar").await;
+    let own = user.own_id().await;
+    // Made of 400 MiB that are all the same; the service may have 256 MiB.
+    put(&user, own, &with_profile(400 * 1024 * 1024)).await;
+    assert!(api.process.memory_peak() < 200, "{} MiB", api.process.memory_peak());
+}
+
+#[tokio::test]
+async fn photos_that_are_taken_at_once_are_counted() {
+    let api = Api::start();
+    let user = api.visitor("user", "poplar").await;
+    let own = user.own_id().await;
+    let path = format!("/api/photos/{own}");
+    let mut open = Vec::new();
+    for _ in 0..6 {
+        open.push(user.begin_to_send(Method::PUT, &path, 1000).await);
+    }
+    let (photo, deadline) = (png([4, 4, 4]), std::time::Instant::now() + crate::program::PATIENCE);
+    let put_until = async |status| {
+        loop {
+            let answer = put(&user, own, &photo).await;
+            if answer.status == status {
+                return answer;
+            }
+            assert!(std::time::Instant::now() < deadline, "still {answer:?}");
+            tokio::time::sleep(crate::stores::POLL).await;
+        }
+    };
+    assert_eq!(put_until(503).await.problem().1, "full");
+    // Who is not logged in takes no place, and who goes away gives theirs back.
+    assert_eq!(put(&api.stranger("poplar"), own, &photo).await.status, 401);
+    drop(open);
+    put_until(204).await;
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::{self, Message};
 use tokio_tungstenite::{WebSocketStream, client_async};
@@ -121,6 +122,15 @@ impl Visitor {
         let body = body.collect().await.unwrap().to_bytes();
         connection.abort();
         Answer { status: head.status, headers: head.headers, body }
+    }
+
+    /// Begins to send a body of this length, and stops after the head.
+    pub(crate) async fn begin_to_send(&self, method: Method, path: &str, length: usize) -> TcpStream {
+        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).await.unwrap();
+        let headers: String = self.headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        let head = format!("{method} {path} HTTP/1.1\r\n{headers}content-length: {length}\r\n\r\n");
+        stream.write_all(head.as_bytes()).await.unwrap();
+        stream
     }
 
     /// Asks again and again until the answer is as it should be.
