@@ -98,8 +98,11 @@ impl ChangesDraft {
         named.into_iter().filter_map(|(field, there)| there.then_some(field)).collect()
     }
 
-    /// The changes, if all of them can be made.
+    /// The changes, if there are any and all of them can be made.
     pub(crate) fn check(self) -> Result<Changes, FieldErrors> {
+        if self.fields().is_empty() {
+            return Err(FieldErrors::one("version", "comes with at least one field to change"));
+        }
         let mut errors = FieldErrors::default();
         let mut optional = |field, value: Option<String>, check: fn(&str) -> Result<String, String>| {
             value.and_then(|text| take(&mut errors, field, check(&text)))
@@ -313,7 +316,13 @@ mod tests {
     #[test]
     fn no_manager_is_not_the_same_as_no_word_of_one() {
         assert_eq!(changes(r#"{"version":1,"manager":null}"#).unwrap().manager, Some(None));
-        assert_eq!(changes(r#"{"version":1}"#).unwrap().manager, None);
+        assert_eq!(changes(r#"{"version":1,"name":"Ada"}"#).unwrap().manager, None);
+    }
+
+    #[test]
+    fn nothing_to_change_is_no_change() {
+        let told = changes(r#"{"version":1}"#).unwrap_err();
+        assert_eq!(told, "{\"version\": \"comes with at least one field to change\"}");
     }
 
     #[test]

@@ -212,6 +212,9 @@ pub(super) async fn change(
 }
 
 fn refuse_fields(asked: &[Field], allowed: &[Field]) -> Result<(), Problem> {
+    if allowed.is_empty() {
+        return Err(Problem::Forbidden("You may not change this person.".to_owned()));
+    }
     let refused: Vec<&str> =
         asked.iter().filter(|field| !allowed.contains(field)).map(|field| field.as_str()).collect();
     match refused.is_empty() {
