@@ -13,6 +13,8 @@ const SHORT_MAX: usize = 100;
 const ABOUT_MAX: usize = 1000;
 /// The longest mail address, in characters: what SMTP can carry.
 const EMAIL_MAX: usize = 254;
+/// The longest search, in characters.
+const SEARCH_MAX: usize = 100;
 /// The shortest password, in characters.
 const PASSWORD_MIN: usize = 10;
 /// The longest password, in characters: hashing takes longer with each.
@@ -204,6 +206,25 @@ impl NewPersonDraft {
 /// A tenant's name.
 pub(crate) fn tenant_name(text: &str) -> Result<String, FieldErrors> {
     required(text).map_err(|message| FieldErrors::one("name", message))
+}
+
+/// A mail address to log in by. Whether it is anybody's is not for here to say.
+pub(crate) fn login_email(text: &str) -> Result<String, FieldErrors> {
+    let email = line(text, EMAIL_MAX).map_err(|message| FieldErrors::one("email", message))?;
+    Ok(email.to_lowercase())
+}
+
+/// The words of a search, in lower case.
+pub(crate) fn search(text: &str) -> Result<Vec<String>, FieldErrors> {
+    let words: Vec<String> = text.split_whitespace().map(str::to_lowercase).collect();
+    line(&words.join(" "), SEARCH_MAX).map_err(|message| FieldErrors::one("search", message))?;
+    Ok(words)
+}
+
+/// A department that is asked for; empty for all of them.
+pub(crate) fn department(text: &str) -> Result<Option<String>, FieldErrors> {
+    let name = short(text).map_err(|message| FieldErrors::one("department", message))?;
+    Ok(Some(name).filter(|name| !name.is_empty()))
 }
 
 /// A password that somebody chooses.

@@ -18,7 +18,7 @@ use crate::cache::jobs::Job;
 use crate::cache::{answers, sessions};
 use crate::database::{self, Scope, credentials, people, unused_photos};
 use crate::person::{Field, Person, PersonId, Summary};
-use crate::validation::{Changes, ChangesDraft, FieldErrors, NewPersonDraft};
+use crate::validation::{self, Changes, ChangesDraft, FieldErrors, NewPersonDraft};
 use crate::viewer::{Viewer, Who};
 use crate::{permission, with_causes};
 
@@ -26,8 +26,6 @@ use crate::{permission, with_causes};
 const PART: i64 = 50;
 /// How many at most.
 const PART_MAX: i64 = 100;
-/// The longest search, in characters.
-const SEARCH_MAX: usize = 100;
 
 /// Which people, as the query says it.
 #[derive(Deserialize)]
@@ -35,7 +33,8 @@ const SEARCH_MAX: usize = 100;
 pub(super) struct ListQuery {
     #[serde(default)]
     search: String,
-    department: Option<String>,
+    #[serde(default)]
+    department: String,
     /// `next` of the part before.
     after: Option<String>,
     limit: Option<i64>,
@@ -106,17 +105,15 @@ async fn part(app: &App, viewer: &Viewer, query: &people::Query) -> Result<Part,
 
 impl ListQuery {
     fn check(self) -> Result<people::Query, FieldErrors> {
-        if self.search.chars().count() > SEARCH_MAX {
-            return Err(FieldErrors::one("search", format!("at most {SEARCH_MAX} characters")));
-        }
+        let words = validation::search(&self.search)?;
+        let department = validation::department(&self.department)?;
         let limit = self.limit.unwrap_or(PART);
         if !(1..=PART_MAX).contains(&limit) {
             return Err(FieldErrors::one("limit", format!("1 to {PART_MAX}")));
         }
         let after = self.after.as_deref().map(read_cursor);
         let after = after.transpose().map_err(|()| FieldErrors::one("after", "is not the `next` of another part"))?;
-        let words = self.search.split_whitespace().map(str::to_lowercase).collect();
-        Ok(people::Query { words, department: self.department.filter(|name| !name.is_empty()), after, limit })
+        Ok(people::Query { words, department, after, limit })
     }
 }
 
@@ -128,7 +125,7 @@ fn read_cursor(text: &str) -> Result<(String, PersonId), ()> {
     let bytes = BASE64_URL_SAFE_NO_PAD.decode(text).map_err(drop)?;
     let text = String::from_utf8(bytes).map_err(drop)?;
     let (id, name) = text.split_once(' ').ok_or(())?;
-    if name.contains('\0') {
+    if name.contains(char::is_control) {
         return Err(());
     }
     Ok((name.to_owned(), PersonId(id.parse().map_err(drop)?)))

@@ -7,6 +7,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
 use crate::cache::attempts;
+use crate::database::Meaning;
 use crate::validation::FieldErrors;
 use crate::{cache, database, password, photos, with_causes};
 
@@ -144,7 +145,11 @@ impl IntoResponse for Problem {
 
 impl From<database::Error> for Problem {
     fn from(error: database::Error) -> Self {
-        Self::Unavailable(with_causes(&error))
+        match error.meaning() {
+            Meaning::Unavailable => Self::Unavailable(with_causes(&error)),
+            Meaning::ImpossibleValue => Self::Malformed("A value in this cannot be stored.".to_owned()),
+            Meaning::Unforeseen => Self::Broken(with_causes(&error)),
+        }
     }
 }
 

@@ -18,6 +18,7 @@ use crate::database::{credentials, super_admins, tenants};
 use crate::permission;
 use crate::tenant::TenantId;
 use crate::token::LIFE_SECONDS;
+use crate::validation;
 use crate::viewer::Viewer;
 
 /// Somebody's address and password.
@@ -65,7 +66,7 @@ pub(super) async fn token(
 }
 
 async fn authenticate(app: &App, tenant: &TenantId, login: Login) -> Result<Viewer, Problem> {
-    let email = login.email.trim().to_lowercase();
+    let email = validation::login_email(&login.email)?;
     if !attempts::may_try(&app.cache, tenant, &email).await? {
         return Err(Problem::TooManyAttempts);
     }
