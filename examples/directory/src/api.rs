@@ -35,12 +35,13 @@ use tokio_util::task::TaskTracker;
 
 use crate::cache::changes::{self, Change, Watchers};
 use crate::cache::jobs::{self, Job};
-use crate::cache::{self, Cache, answers};
-use crate::database::Database;
+use crate::cache::{self, Cache, answers, sessions};
+use crate::database::{Database, Scope};
 use crate::password::Passwords;
 use crate::photos::Photos;
 use crate::tenant::TenantId;
 use crate::token::Tokens;
+use crate::viewer::Account;
 use crate::{Failure, settings, stopping, with_causes};
 
 use metrics::Metrics;
@@ -150,6 +151,14 @@ async fn kept_by_nobody(mut response: Response) -> Response {
 }
 
 impl App {
+    /// Commits a change after which somebody has to log in anew. Their sessions end before it, so that none outlives it
+    /// when Redis is away; and after it, for whoever logged in meanwhile as what they were.
+    async fn commit_and_log_out(&self, scope: Scope<'_>, account: &Account) -> Result<(), Problem> {
+        sessions::end_all(&self.cache, account).await?;
+        scope.commit().await?;
+        Ok(sessions::end_all(&self.cache, account).await?)
+    }
+
     /// Tells everybody that a tenant's people have changed. The change is stored already: when Redis is away, kept
     /// answers stay wrong until they expire, within a minute.
     async fn announce(&self, tenant: &TenantId, change: &Change) {

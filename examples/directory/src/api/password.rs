@@ -9,12 +9,12 @@ use serde::Deserialize;
 use super::App;
 use super::input::{Json, Path};
 use super::problem::Problem;
-use crate::cache::{attempts, sessions};
+use crate::cache::attempts;
 use crate::database::{credentials, people};
 use crate::permission;
 use crate::person::PersonId;
 use crate::validation::{self, FieldErrors};
-use crate::viewer::{Viewer, Who};
+use crate::viewer::{Account, Viewer};
 
 /// A new password.
 #[derive(Deserialize)]
@@ -39,8 +39,7 @@ pub(super) async fn change(
     let scope = connection.scope(&viewer.tenant).await?;
     people::find(&scope, id).await?.ok_or(Problem::NotFound)?;
     credentials::set(&scope, id, &hash).await?;
-    sessions::end_all(&app.cache, &viewer.tenant, Who::Person(id)).await?;
-    scope.commit().await?;
+    app.commit_and_log_out(scope, &Account::Person(viewer.tenant.clone(), id)).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -13,13 +13,13 @@ use serde::{Deserialize, Serialize};
 use super::App;
 use super::input::{Json, Path, Query};
 use super::problem::Problem;
+use crate::cache::answers;
 use crate::cache::changes::Change;
 use crate::cache::jobs::Job;
-use crate::cache::{answers, sessions};
 use crate::database::{self, Scope, credentials, people, unused_photos};
 use crate::person::{Field, Person, PersonId, Summary};
 use crate::validation::{self, Changes, ChangesDraft, FieldErrors, NewPersonDraft};
-use crate::viewer::{Viewer, Who};
+use crate::viewer::{Account, Viewer};
 use crate::{permission, with_causes};
 
 /// How many people a part of the list has unless told.
@@ -199,11 +199,11 @@ pub(super) async fn change(
     if !people::change(&scope, id, version, &changes).await.map_err(refused)? {
         return Err(Problem::Conflict("Somebody else has changed this person meanwhile. Look again."));
     }
-    if changes.role.is_some() {
-        sessions::end_all(&app.cache, &viewer.tenant, Who::Person(id)).await?;
-    }
     let profile = profile(&scope, &viewer, id).await?;
-    scope.commit().await?;
+    match changes.role {
+        Some(_) => app.commit_and_log_out(scope, &Account::Person(viewer.tenant.clone(), id)).await?,
+        None => scope.commit().await?,
+    }
     app.announce(&viewer.tenant, &Change::Changed { person: id }).await;
     Ok(Answer(profile))
 }
@@ -257,8 +257,7 @@ pub(super) async fn remove(
     if let Some(photo) = &photo {
         unused_photos::add(&scope, id, photo).await?;
     }
-    sessions::end_all(&app.cache, &viewer.tenant, Who::Person(id)).await?;
-    scope.commit().await?;
+    app.commit_and_log_out(scope, &Account::Person(viewer.tenant.clone(), id)).await?;
     if let Some(photo) = photo {
         app.ask(&Job::RemovePhoto { tenant: viewer.tenant.clone(), person: id, photo }).await;
     }

@@ -14,7 +14,8 @@ use super::authentication::{AtHost, COOKIE, Identified};
 use super::input::Json;
 use super::problem::Problem;
 use crate::cache::{attempts, sessions};
-use crate::database::{credentials, super_admins, tenants};
+use crate::database::credentials::{self, Credential};
+use crate::database::{super_admins, tenants};
 use crate::permission;
 use crate::tenant::TenantId;
 use crate::token::LIFE_SECONDS;
@@ -35,9 +36,14 @@ pub(super) async fn begin(
     AtHost(tenant): AtHost,
     Json(login): Json<Login>,
 ) -> Result<impl IntoResponse, Problem> {
-    let viewer = authenticate(&app, &tenant, login).await?;
-    let body = described(&viewer);
-    let token = sessions::begin(&app.cache, viewer, Timestamp::now()).await?;
+    let credential = authenticate(&app, &tenant, login).await?;
+    let token = sessions::begin(&app.cache, &credential.viewer, Timestamp::now()).await?;
+    if find(&app, &tenant, &credential.email).await?.as_ref() != Some(&credential) {
+        // Whoever changed it ended the sessions that there were; this one may have come too late for that.
+        sessions::end(&app.cache, &token).await?;
+        return Err(Problem::Conflict("This account was changed a moment ago. Log in again."));
+    }
+    let body = described(&credential.viewer);
     Ok(([(header::SET_COOKIE, set_cookie(&token, sessions::LIFE_SECONDS))], body))
 }
 
@@ -60,26 +66,27 @@ pub(super) async fn token(
     AtHost(tenant): AtHost,
     Json(login): Json<Login>,
 ) -> Result<impl IntoResponse, Problem> {
-    let viewer = authenticate(&app, &tenant, login).await?;
+    let Credential { viewer, .. } = authenticate(&app, &tenant, login).await?;
     let token = app.tokens.issue(viewer, Timestamp::now())?;
     Ok(axum::Json(json!({ "token": token, "type": "Bearer", "expires_in": LIFE_SECONDS })))
 }
 
-async fn authenticate(app: &App, tenant: &TenantId, login: Login) -> Result<Viewer, Problem> {
+async fn authenticate(app: &App, tenant: &TenantId, login: Login) -> Result<Credential, Problem> {
     let email = validation::login_email(&login.email)?;
     if !attempts::may_try(&app.cache, tenant, &email).await? {
         return Err(Problem::TooManyAttempts);
     }
-    let (viewer, hash) = find(app, tenant, &email).await?.unzip();
+    let credential = find(app, tenant, &email).await?;
+    let hash = credential.as_ref().map(|credential| credential.password_hash.clone());
     if !app.passwords.is(login.password, hash).await? {
         return Err(Problem::WrongLogin);
     }
     attempts::forget(&app.cache, tenant, &email).await?;
-    viewer.ok_or(Problem::WrongLogin)
+    credential.ok_or(Problem::WrongLogin)
 }
 
-/// Whom an address belongs to at a tenant's host, and the hash of their password.
-async fn find(app: &App, tenant: &TenantId, email: &str) -> Result<Option<(Viewer, String)>, Problem> {
+/// The credential of an address at a tenant's host.
+async fn find(app: &App, tenant: &TenantId, email: &str) -> Result<Option<Credential>, Problem> {
     let mut connection = app.database.connection().await?;
     tenants::find(&connection, tenant).await?.ok_or(Problem::NotFound)?;
     let person = credentials::find(&connection.scope(tenant).await?, email, tenant).await?;

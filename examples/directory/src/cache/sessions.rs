@@ -11,8 +11,7 @@ use sha2::{Digest, Sha256};
 
 use super::{Cache, Error};
 use crate::random;
-use crate::tenant::TenantId;
-use crate::viewer::{Viewer, Who};
+use crate::viewer::{Account, Viewer};
 
 /// How long a session outlives its last use, in seconds.
 const IDLE_SECONDS: u64 = 30 * 60;
@@ -31,10 +30,10 @@ struct Session {
 }
 
 /// Begins a session and returns its token.
-pub(crate) async fn begin(cache: &Cache, viewer: Viewer, now: Timestamp) -> Result<String, Error> {
+pub(crate) async fn begin(cache: &Cache, viewer: &Viewer, now: Timestamp) -> Result<String, Error> {
     let token = random::token();
-    let (key, index) = (key(&token), index(&viewer.tenant, viewer.who));
-    let session = serde_json::to_string(&Session { viewer, until: now.as_second() + LIFE_SECONDS })?;
+    let (key, index) = (key(&token), index(&viewer.account()));
+    let session = serde_json::to_string(&Session { viewer: viewer.clone(), until: now.as_second() + LIFE_SECONDS })?;
     let (count,): (usize,) = redis::pipe()
         .atomic()
         .set_ex(&key, session, IDLE_SECONDS)
@@ -90,8 +89,8 @@ pub(crate) async fn end(cache: &Cache, token: &str) -> Result<(), Error> {
 }
 
 /// Ends every session of somebody.
-pub(crate) async fn end_all(cache: &Cache, tenant: &TenantId, who: Who) -> Result<(), Error> {
-    let index = index(tenant, who);
+pub(crate) async fn end_all(cache: &Cache, account: &Account) -> Result<(), Error> {
+    let index = index(account);
     let mut cache = cache.clone();
     let mut keys: Vec<String> = cache.zrange(&index, 0, -1).await?;
     keys.push(index);
@@ -103,8 +102,8 @@ fn key(token: &str) -> String {
 }
 
 /// The key of the keys of all sessions of somebody, by when each began, in milliseconds.
-fn index(tenant: &TenantId, who: Who) -> String {
-    format!("sessions:{tenant}:{who}")
+fn index(account: &Account) -> String {
+    format!("sessions:{account}")
 }
 
 #[cfg(test)]

@@ -5,14 +5,23 @@ use crate::person::{PersonId, Role};
 use crate::tenant::TenantId;
 use crate::viewer::{Viewer, Who};
 
-/// Whom an address belongs to, and the hash of their password. Who has no password is not found.
-pub(crate) async fn find(scope: &Scope<'_>, email: &str, tenant: &TenantId) -> Result<Option<(Viewer, String)>, Error> {
+/// What somebody logs in by, and whom it makes them.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Credential {
+    pub(crate) viewer: Viewer,
+    pub(crate) email: String,
+    pub(crate) password_hash: String,
+}
+
+/// The credential of an address. Who has no password has none.
+pub(crate) async fn find(scope: &Scope<'_>, email: &str, tenant: &TenantId) -> Result<Option<Credential>, Error> {
     let sql = "SELECT id, name, role, password_hash FROM people
                JOIN credentials ON credentials.tenant = people.tenant AND person = id WHERE email = $1";
     Ok(scope.row(sql, &[&email]).await?.map(|row| {
         let who = Who::Person(PersonId(row.get(0)));
         let role = Role::of_row(row.get(2));
-        (Viewer { tenant: tenant.clone(), who, name: row.get(1), role }, row.get(3))
+        let viewer = Viewer { tenant: tenant.clone(), who, name: row.get(1), role };
+        Credential { viewer, email: email.to_owned(), password_hash: row.get(3) }
     }))
 }
 

@@ -1,21 +1,19 @@
 //! Those who run the product: a table without a tenant.
 
+use super::credentials::Credential;
 use super::{Connection, Error};
 use crate::person::Role;
 use crate::tenant::TenantId;
 use crate::viewer::{Viewer, Who};
 
-/// Whom an address belongs to, as a viewer of the given tenant, and the hash of their password.
-pub(crate) async fn find(
-    connection: &Connection,
-    email: &str,
-    tenant: &TenantId,
-) -> Result<Option<(Viewer, String)>, Error> {
+/// The credential of an address at the given tenant.
+pub(crate) async fn find(connection: &Connection, email: &str, tenant: &TenantId) -> Result<Option<Credential>, Error> {
     let sql = "SELECT id, name, password_hash FROM super_admins WHERE email = $1";
     let row = connection.0.query_opt(sql, &[&email]).await?;
     Ok(row.map(|row| {
         let who = Who::SuperAdmin(row.get(0));
-        (Viewer { tenant: tenant.clone(), who, name: row.get(1), role: Role::SuperAdmin }, row.get(2))
+        let viewer = Viewer { tenant: tenant.clone(), who, name: row.get(1), role: Role::SuperAdmin };
+        Credential { viewer, email: email.to_owned(), password_hash: row.get(2) }
     }))
 }
 
