@@ -160,10 +160,10 @@ pub(crate) async fn lock_photo(scope: &Scope<'_>, id: PersonId) -> Result<Option
     Ok(row.map(|row| row.get::<_, Option<String>>(0).map(PhotoId::of_row)))
 }
 
-/// Photos whose thumbnail is yet to be made.
-pub(crate) async fn waiting_photos(scope: &Scope<'_>) -> Result<Vec<(PersonId, PhotoId)>, Error> {
-    let sql = "SELECT id, photo FROM people WHERE thumbnail = $1 ORDER BY id";
-    let rows = scope.rows(sql, &[&Thumbnail::Waiting.as_str()]).await?;
+/// So many photos whose thumbnail is yet to be made.
+pub(crate) async fn waiting_photos(scope: &Scope<'_>, limit: usize) -> Result<Vec<(PersonId, PhotoId)>, Error> {
+    let sql = format!("SELECT id, photo FROM people WHERE thumbnail = $1 ORDER BY id LIMIT {limit}");
+    let rows = scope.rows(&sql, &[&Thumbnail::Waiting.as_str()]).await?;
     Ok(rows.iter().map(|row| (PersonId(row.get(0)), PhotoId::of_row(row.get(1)))).collect())
 }
 

@@ -188,6 +188,58 @@ async fn a_job_that_was_lost_is_found_in_the_database() {
     assert_eq!(finished(&user, own).await["thumbnail"], "ready");
 }
 
+#[tokio::test]
+async fn a_job_that_fails_holds_up_no_other_and_is_in_the_stream_once() {
+    let api = Api::start();
+    let (user, manager) = (api.visitor("user", "ember").await, api.visitor("manager", "ember").await);
+    let (first, second) = (user.own_id().await, manager.own_id().await);
+    put(&user, first, &png([1, 1, 1])).await.good();
+    put(&manager, second, &png([2, 2, 2])).await.good();
+    // Neither there nor not there: what the store cannot tell is tried again for ever.
+    let folder = api.ground.photos().join(format!("ember/{first}"));
+    std::fs::remove_dir_all(&folder).unwrap();
+    std::fs::write(&folder, "in the way").unwrap();
+    let _worker = api.worker();
+    assert_eq!(finished(&manager, second).await["thumbnail"], "ready");
+    let mut cache = api.ground.cache().await;
+    let deadline = std::time::Instant::now() + crate::program::PATIENCE;
+    // The search, which comes first, has added no second one.
+    while cache.xlen::<_, usize>("jobs").await.unwrap() != 1 {
+        assert!(std::time::Instant::now() < deadline, "there is more in the stream than the job that fails");
+        tokio::time::sleep(crate::stores::POLL).await;
+    }
+    assert_eq!(photo_of(&user, first).await["thumbnail"], "waiting");
+}
+
+#[tokio::test]
+async fn a_worker_goes_on_when_redis_has_lost_everything() {
+    let api = Api::start();
+    let _worker = api.worker();
+    let user = api.visitor("user", "ember").await;
+    let own = user.own_id().await;
+    put(&user, own, &png([1, 2, 3])).await.good();
+    assert_eq!(finished(&user, own).await["thumbnail"], "ready");
+    let _: () = api.ground.cache().await.del("jobs").await.unwrap();
+    put(&user, own, &png([3, 2, 1])).await.good();
+    assert_eq!(finished(&user, own).await["thumbnail"], "ready");
+}
+
+#[tokio::test]
+async fn a_photo_that_ended_every_worker_is_told_once_and_for_all() {
+    let api = Api::start();
+    let user = api.visitor("user", "ember").await;
+    let own = user.own_id().await;
+    put(&user, own, &png([3, 3, 3])).await.good();
+    let mut cache = api.ground.cache().await;
+    for id in take_jobs(&mut cache).await {
+        let mut claim = redis::cmd("XCLAIM");
+        claim.arg("jobs").arg("workers").arg("dead").arg(0).arg(id).arg("IDLE").arg(120_000).arg("RETRYCOUNT").arg(5);
+        claim.exec_async(&mut cache).await.unwrap();
+    }
+    let _worker = api.worker();
+    assert_eq!(finished(&user, own).await["thumbnail"], "impossible");
+}
+
 /// Takes what waits in the stream, as a worker that does nothing with it.
 async fn take_jobs(cache: &mut MultiplexedConnection) -> Vec<String> {
     let _: () = cache.xgroup_create_mkstream("jobs", "workers", "0").await.unwrap();
