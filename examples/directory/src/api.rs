@@ -4,6 +4,7 @@
 //! operates this. The tenant is the first label of the host. Start reading at [`routes`].
 
 mod authentication;
+mod client;
 mod digest;
 mod health;
 mod input;
@@ -114,11 +115,12 @@ fn routes(app: &Arc<App>) -> Router {
     let people = Router::new()
         .route("/people", get(people::list).post(people::add))
         .route("/people/{id}", get(people::one).patch(people::change).delete(people::remove))
-        .route("/people/{id}/password", put(password::change))
+        .route("/people/{id}/password", put(password::set))
         .route("/departments", get(people::departments))
         .route("/digest", get(digest::latest))
         .route("/live", get(live::watch));
     let access = Router::new()
+        .route("/password", put(password::change))
         .route("/session", get(session::current).post(session::begin).delete(session::end))
         .route("/token", post(session::token))
         .route("/tenant", get(tenants::current))

@@ -11,9 +11,11 @@ use serde_json::json;
 
 use super::App;
 use super::authentication::{AtHost, COOKIE, Identified};
+use super::client::Client;
 use super::input::Json;
 use super::problem::Problem;
-use crate::cache::{attempts, sessions};
+use crate::cache::attempts::{self, Tried};
+use crate::cache::sessions;
 use crate::database::credentials::{self, Credential};
 use crate::database::{super_admins, tenants};
 use crate::permission;
@@ -34,9 +36,10 @@ pub(super) struct Login {
 pub(super) async fn begin(
     State(app): State<Arc<App>>,
     AtHost(tenant): AtHost,
+    Client(client): Client,
     Json(login): Json<Login>,
 ) -> Result<impl IntoResponse, Problem> {
-    let credential = authenticate(&app, &tenant, login).await?;
+    let credential = authenticate(&app, &tenant, &client, login).await?;
     let token = sessions::begin(&app.cache, &credential.viewer, Timestamp::now()).await?;
     if find(&app, &tenant, &credential.email).await?.as_ref() != Some(&credential) {
         // Whoever changed it ended the sessions that there were; this one may have come too late for that.
@@ -64,16 +67,18 @@ pub(super) async fn end(State(app): State<Arc<App>>, identified: Identified) -> 
 pub(super) async fn token(
     State(app): State<Arc<App>>,
     AtHost(tenant): AtHost,
+    Client(client): Client,
     Json(login): Json<Login>,
 ) -> Result<impl IntoResponse, Problem> {
-    let Credential { viewer, .. } = authenticate(&app, &tenant, login).await?;
+    let Credential { viewer, .. } = authenticate(&app, &tenant, &client, login).await?;
     let token = app.tokens.issue(viewer, Timestamp::now())?;
     Ok(axum::Json(json!({ "token": token, "type": "Bearer", "expires_in": LIFE_SECONDS })))
 }
 
-async fn authenticate(app: &App, tenant: &TenantId, login: Login) -> Result<Credential, Problem> {
+async fn authenticate(app: &App, tenant: &TenantId, client: &str, login: Login) -> Result<Credential, Problem> {
     let email = validation::login_email(&login.email)?;
-    if !attempts::may_try(&app.cache, tenant, &email).await? {
+    let tried = Tried::Login(&email);
+    if !attempts::may_try(&app.cache, tried, client).await? {
         return Err(Problem::TooManyAttempts);
     }
     let credential = find(app, tenant, &email).await?;
@@ -81,7 +86,7 @@ async fn authenticate(app: &App, tenant: &TenantId, login: Login) -> Result<Cred
     if !app.passwords.is(login.password, hash).await? {
         return Err(Problem::WrongLogin);
     }
-    attempts::forget(&app.cache, tenant, &email).await?;
+    attempts::got_in(&app.cache, tried, client).await?;
     credential.ok_or(Problem::WrongLogin)
 }
 

@@ -23,3 +23,15 @@ pub(crate) async fn add(connection: &Connection, email: &str, name: &str, hash: 
     connection.0.execute(sql, &[&email, &name, &hash]).await?;
     Ok(())
 }
+
+/// The hash of a super admin's password.
+pub(crate) async fn hash(connection: &Connection, id: i64) -> Result<Option<String>, Error> {
+    let row = connection.0.query_opt("SELECT password_hash FROM super_admins WHERE id = $1", &[&id]).await?;
+    Ok(row.map(|row| row.get(0)))
+}
+
+/// Gives a super admin another password, and returns their address; `None` when there is no such one.
+pub(crate) async fn set_password(connection: &Connection, id: i64, hash: &str) -> Result<Option<String>, Error> {
+    let sql = "UPDATE super_admins SET password_hash = $2 WHERE id = $1 RETURNING email";
+    Ok(connection.0.query_opt(sql, &[&id, &hash]).await?.map(|row| row.get(0)))
+}
