@@ -204,8 +204,8 @@ impl NewPersonDraft {
 }
 
 /// A tenant's name.
-pub(crate) fn tenant_name(text: &str) -> Result<String, FieldErrors> {
-    required(text).map_err(|message| FieldErrors::one("name", message))
+pub(crate) fn tenant_name(text: &str) -> Result<String, String> {
+    required(text)
 }
 
 /// A mail address to log in by. Whether it is anybody's is not for here to say.
@@ -280,7 +280,7 @@ fn about(text: &str) -> Result<String, String> {
 }
 
 /// A mail address in lower case. Whether it exists only a mail to it would show.
-fn email(text: &str) -> Result<String, String> {
+pub(crate) fn email(text: &str) -> Result<String, String> {
     let text = line(text, EMAIL_MAX)?.to_lowercase();
     let fits = text.split_once('@').is_some_and(|(local, host)| {
         let labels = host.split('.').all(|label| !label.is_empty());

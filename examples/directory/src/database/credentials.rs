@@ -39,9 +39,10 @@ pub(crate) async fn set(scope: &Scope<'_>, person: PersonId, hash: &str) -> Resu
     Ok(())
 }
 
-/// Gives everybody without a password this one.
-pub(crate) async fn set_where_missing(scope: &Scope<'_>, hash: &str) -> Result<(), Error> {
-    let sql = "INSERT INTO credentials (person, password_hash) SELECT id, $1 FROM people ON CONFLICT DO NOTHING";
-    scope.execute(sql, &[&hash]).await?;
+/// Gives people who have no password this one.
+pub(crate) async fn set_all(scope: &Scope<'_>, people: &[PersonId], hash: &str) -> Result<(), Error> {
+    let people: Vec<i64> = people.iter().map(|person| person.0).collect();
+    let sql = "INSERT INTO credentials (person, password_hash) SELECT id, $2 FROM unnest($1::bigint[]) AS id";
+    scope.execute(sql, &[&people, &hash]).await?;
     Ok(())
 }

@@ -181,20 +181,20 @@ pub(crate) struct Columns {
     pub(crate) managers: Vec<Option<String>>,
 }
 
-/// Adds those whose address is not taken, and says how many. (COPY does not go together with row-level security.)
-pub(crate) async fn add_all(scope: &Scope<'_>, people: &Columns) -> Result<u64, Error> {
+/// Adds those whose address is not taken, and says who that was. (COPY does not go together with row-level security.)
+pub(crate) async fn add_all(scope: &Scope<'_>, people: &Columns) -> Result<Vec<PersonId>, Error> {
     let sql = "INSERT INTO people (name, email, title, department, location, phone, role, started_on)
                SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
                                     $8::date[])
-               ON CONFLICT DO NOTHING";
+               ON CONFLICT DO NOTHING RETURNING id";
     let Columns { names, emails, titles, departments, locations, phones, roles, starts, managers } = people;
-    let added = scope.execute(sql, &[names, emails, titles, departments, locations, phones, roles, starts]).await?;
+    let added = scope.rows(sql, &[names, emails, titles, departments, locations, phones, roles, starts]).await?;
     let link = "UPDATE people p SET manager = m.id
                 FROM unnest($1::text[], $2::text[]) AS link (email, manager)
                 JOIN people m ON m.email = link.manager
                 WHERE p.email = link.email AND p.manager IS NULL AND p.version = 1";
     scope.execute(link, &[emails, managers]).await?;
-    Ok(added)
+    Ok(added.iter().map(|row| PersonId(row.get(0))).collect())
 }
 
 fn summary(row: &Row) -> Summary {

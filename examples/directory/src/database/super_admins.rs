@@ -17,6 +17,13 @@ pub(crate) async fn find(connection: &Connection, email: &str, tenant: &TenantId
     }))
 }
 
+/// Makes somebody a super admin, who is called by their address; one who is gets this password. Returns who it is.
+pub(crate) async fn appoint(connection: &Connection, email: &str, hash: &str) -> Result<i64, Error> {
+    let sql = "INSERT INTO super_admins (email, name, password_hash) VALUES ($1, $1, $2)
+               ON CONFLICT (email) DO UPDATE SET password_hash = excluded.password_hash RETURNING id";
+    Ok(connection.0.query_one(sql, &[&email, &hash]).await?.get(0))
+}
+
 /// Adds one, unless the address is taken.
 pub(crate) async fn add(connection: &Connection, email: &str, name: &str, hash: &str) -> Result<(), Error> {
     let sql = "INSERT INTO super_admins (email, name, password_hash) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";

@@ -1,6 +1,6 @@
 //! Processes of the program.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -25,6 +25,16 @@ pub(crate) fn finish(command: &str, environment: &[(&str, &str)]) -> String {
 /// Runs a command of the program to its end, with nothing but this in its environment.
 pub(crate) fn run(command: &str, environment: &[(&str, &str)]) -> Output {
     program(command).envs(environment.iter().copied()).output().unwrap()
+}
+
+/// The same, with arguments and with something on its standard input.
+pub(crate) fn run_with_input(arguments: &[&str], environment: &[(&str, &str)], input: &str) -> Output {
+    let (command, further) = arguments.split_first().unwrap();
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    // Less than a pipe holds, so nobody needs to read it yet.
+    writer.write_all(input.as_bytes()).unwrap();
+    drop(writer);
+    program(command).args(further).envs(environment.iter().copied()).stdin(reader).output().unwrap()
 }
 
 fn program(command: &str) -> Command {

@@ -135,7 +135,7 @@ fn start() -> Stores {
     let seeded = move |role: &str| format!("postgres://{role}@127.0.0.1:{db_port}/seeded");
     elsewhere(async move { prepare(&format!("postgres://operator@127.0.0.1:{db_port}")).await });
     program::finish("migrate", &[("DB_URL", &seeded("db_owner"))]);
-    program::finish("seed", &[("DB_URL", &seeded("api_service"))]);
+    program::finish("seed", &[("DB_URL", &seeded("api_service")), ("MAINSTAY_ENVIRONMENT", "test")]);
     Stores { folder, db_port, cache_port, _janitor }
 }
 
