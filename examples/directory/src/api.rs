@@ -67,6 +67,8 @@ struct App {
     watchers: Arc<Watchers>,
     /// Open WebSockets, to be waited for at the end.
     live: TaskTracker,
+    /// The same, by viewer.
+    places: live::Places,
     metrics: Metrics,
     stopping: CancellationToken,
 }
@@ -85,6 +87,7 @@ pub(crate) async fn run() -> Result<(), Failure> {
         domain: settings::domain()?,
         watchers: Arc::default(),
         live: TaskTracker::new(),
+        places: live::Places::default(),
         metrics: Metrics::default(),
         stopping: stopping()?,
     });

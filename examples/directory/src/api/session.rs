@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::App;
-use super::authentication::{AtHost, COOKIE, Identified};
+use super::authentication::{AtHost, COOKIE, Identified, Proof};
 use super::client::Client;
 use super::input::Json;
 use super::problem::Problem;
@@ -57,7 +57,7 @@ pub(super) async fn current(viewer: Viewer) -> impl IntoResponse {
 
 /// Ends the session.
 pub(super) async fn end(State(app): State<Arc<App>>, identified: Identified) -> Result<impl IntoResponse, Problem> {
-    if let Some(token) = &identified.session {
+    if let Proof::Session(token) = &identified.proof {
         sessions::end(&app.cache, token).await?;
     }
     Ok((StatusCode::NO_CONTENT, [(header::SET_COOKIE, set_cookie("", 0))]))

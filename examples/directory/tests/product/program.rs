@@ -13,7 +13,7 @@ use crate::visitor::Visitor;
 /// How long anything may take.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 /// The key that tokens are signed with.
-const JWT_KEY: &str = "a key that is only good for testing";
+pub(crate) const JWT_KEY: &str = "a key that is only good for testing";
 
 /// Runs a command of the program to its end, which must be a good one.
 pub(crate) fn finish(command: &str, environment: &[(&str, &str)]) -> String {

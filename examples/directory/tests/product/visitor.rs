@@ -215,6 +215,20 @@ impl Watching {
         }
     }
 
+    /// Begins to send a frame of so many bytes, and stops after its head.
+    pub(crate) async fn begin_frame(&mut self, length: u64) {
+        // The last of a binary message, with a length of eight bytes and a mask of zeros.
+        let mut head = vec![0x82, 0xff];
+        head.extend(length.to_be_bytes());
+        head.extend([0; 4]);
+        self.0.get_mut().write_all(&head).await.unwrap();
+    }
+
+    /// Waits until the other side has ended it, by whatever means.
+    pub(crate) async fn ended(&mut self) {
+        while let Some(Ok(_)) = self.0.next().await {}
+    }
+
     async fn message(&mut self) -> Message {
         tokio::time::timeout(PATIENCE, self.0.next()).await.unwrap().unwrap().unwrap()
     }
