@@ -96,10 +96,9 @@ fn json(body: String, cache: &'static str) -> Response {
 async fn part(app: &App, viewer: &Viewer, query: &people::Query) -> Result<Part, Problem> {
     let mut connection = app.database.connection().await?;
     let scope = connection.scope(&viewer.tenant).await?;
-    let people = people::list(&scope, query).await?;
+    let (people, more) = people::list(&scope, query).await?;
     let total = people::count(&scope, query).await?;
-    let full = i64::try_from(people.len()).is_ok_and(|count| count == query.limit);
-    let next = people.last().filter(|_| full).map(cursor);
+    let next = people.last().filter(|_| more).map(cursor);
     Ok(Part { people, total, next })
 }
 

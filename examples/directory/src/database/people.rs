@@ -21,8 +21,8 @@ pub(crate) struct Query {
     pub(crate) limit: i64,
 }
 
-/// The people of a query, by name.
-pub(crate) async fn list(scope: &Scope<'_>, query: &Query) -> Result<Vec<Summary>, Error> {
+/// The people of a query, by name, and whether there are more after them.
+pub(crate) async fn list(scope: &Scope<'_>, query: &Query) -> Result<(Vec<Summary>, bool), Error> {
     let sql = format!(
         "SELECT {SUMMARY} FROM people p
          WHERE search LIKE ALL ($1::text[]) AND ($2::text IS NULL OR department = $2)
@@ -32,8 +32,14 @@ pub(crate) async fn list(scope: &Scope<'_>, query: &Query) -> Result<Vec<Summary
     let after = query.after.as_ref();
     let name = after.map(|(name, _)| name);
     let id = after.map(|(_, id)| id.0);
-    let rows = scope.rows(&sql, &[&patterns(&query.words), &query.department, &name, &id, &query.limit]).await?;
-    Ok(rows.iter().map(summary).collect())
+    let one_more = query.limit + 1;
+    let rows = scope.rows(&sql, &[&patterns(&query.words), &query.department, &name, &id, &one_more]).await?;
+    let mut people: Vec<Summary> = rows.iter().map(summary).collect();
+    let more = i64::try_from(people.len()).is_ok_and(|count| count == one_more);
+    if more {
+        people.pop();
+    }
+    Ok((people, more))
 }
 
 /// How many people a query has, all parts of the list together.
