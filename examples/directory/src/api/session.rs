@@ -43,7 +43,7 @@ pub(super) async fn begin(
     let token = sessions::begin(&app.cache, &credential.viewer, Timestamp::now()).await?;
     if find(&app, &tenant, &credential.email).await?.as_ref() != Some(&credential) {
         // Whoever changed it ended the sessions that there were; this one may have come too late for that.
-        sessions::end(&app.cache, &token).await?;
+        sessions::end(&app.cache, &credential.viewer.account(), &token).await?;
         return Err(Problem::Conflict("This account was changed a moment ago. Log in again."));
     }
     let body = described(&credential.viewer);
@@ -58,7 +58,7 @@ pub(super) async fn current(viewer: Viewer) -> impl IntoResponse {
 /// Ends the session.
 pub(super) async fn end(State(app): State<Arc<App>>, identified: Identified) -> Result<impl IntoResponse, Problem> {
     if let Proof::Session(token) = &identified.proof {
-        sessions::end(&app.cache, token).await?;
+        sessions::end(&app.cache, &identified.viewer.account(), token).await?;
     }
     Ok((StatusCode::NO_CONTENT, [(header::SET_COOKIE, set_cookie("", 0))]))
 }

@@ -89,6 +89,22 @@ async fn the_oldest_of_very_many_sessions_end() {
 }
 
 #[tokio::test]
+async fn sessions_that_have_ended_push_out_no_other() {
+    let api = Api::start();
+    let first = api.visitor("user", "saffron").await;
+    let mut cache = api.ground.cache().await;
+    for number in 0..50 {
+        let visitor = api.visitor("user", "saffron").await;
+        if number % 2 == 0 {
+            visitor.delete("/api/session").await.good();
+        } else {
+            let _: () = cache.pexpire(session_key(&visitor), 0).await.unwrap();
+        }
+    }
+    first.get("/api/session").await.good();
+}
+
+#[tokio::test]
 async fn another_site_cannot_ask_in_a_users_name() {
     let api = Api::start();
     let visitor = api.visitor("user", "alder").await;
