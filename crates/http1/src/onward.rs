@@ -7,6 +7,8 @@ use crate::field::{Field, Fields, Role};
 pub struct Edits<'a> {
     /// Fields to add, in place of those of the same name.
     pub set: &'a [Field<'a>],
+    /// Fields to add beside those of the same name: for those that are lists, such as `Vary`.
+    pub add: &'a [Field<'a>],
     /// Names of fields to drop.
     pub remove: &'a [&'a [u8]],
 }
@@ -17,7 +19,7 @@ impl Edits<'_> {
     }
 }
 
-/// Writes the fields that are passed on, then those that are set.
+/// Writes the fields that are passed on, then those that are set or added.
 pub(crate) fn write_fields(fields: Fields<'_>, edits: &Edits<'_>, out: &mut Vec<u8>) {
     for span in fields.spans.iter().filter(|span| span.role == Role::EndToEnd) {
         let field = span.of(fields.head);
@@ -29,7 +31,7 @@ pub(crate) fn write_fields(fields: Fields<'_>, edits: &Edits<'_>, out: &mut Vec<
             None => write_field(field.name(), field.value(), out),
         }
     }
-    edits.set.iter().for_each(|field| write_field(field.name(), field.value(), out));
+    edits.set.iter().chain(edits.add).for_each(|field| write_field(field.name(), field.value(), out));
 }
 
 /// Writes one field.

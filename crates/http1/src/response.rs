@@ -149,6 +149,15 @@ impl<'a> ResponseHead<'a> {
         self.reusable
     }
 
+    /// The same head for a body that is sent in another length than it says, or than it would say to HEAD.
+    pub fn of_unknown_length(self) -> Self {
+        let body = match self.framing.body {
+            Body::Length(_) => Body::UntilClose,
+            body => body,
+        };
+        Self { framing: ResponseFraming { body, length_without_body: None, ..self.framing }, ..self }
+    }
+
     /// The reason phrase, perhaps empty. One beyond ASCII, whose encoding nobody knows, is left out.
     pub fn reason(&self) -> &'a [u8] {
         let line = memchr(b'\r', self.fields.head).map_or(self.fields.head, |end| &self.fields.head[..end]);

@@ -42,7 +42,8 @@ pub struct OpenFile {
     about: About,
 }
 
-/// What tells one state of a file from another.
+/// What tells one state of a file from another. The time of the last change of anything is no part of it: that is set also when
+/// another file takes the name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct About {
     /// The device it is on.
@@ -53,8 +54,6 @@ pub struct About {
     pub bytes: u64,
     /// When its content changed last, in nanoseconds since 1970.
     pub modified_nanos: i128,
-    /// When anything of it changed last.
-    changed_nanos: i128,
 }
 
 impl Folder {
@@ -128,13 +127,11 @@ fn entry(opened: OwnedFd) -> io::Result<Option<Entry>> {
 
 impl About {
     fn of(about: &rustix::fs::Stat) -> Self {
-        let nanos = |seconds: i64, nanos: u64| i128::from(seconds) * 1_000_000_000 + i128::from(nanos);
         Self {
             device: about.st_dev,
             inode: about.st_ino,
             bytes: u64::try_from(about.st_size).unwrap_or(0),
-            modified_nanos: nanos(about.st_mtime, about.st_mtime_nsec),
-            changed_nanos: nanos(about.st_ctime, about.st_ctime_nsec),
+            modified_nanos: i128::from(about.st_mtime) * 1_000_000_000 + i128::from(about.st_mtime_nsec),
         }
     }
 }
@@ -267,10 +264,11 @@ mod tests {
         let file = Arc::new(file);
         assert_eq!(file.read_at(Vec::new(), 2, 100).await.unwrap(), b"side");
         assert_eq!(file.read_at(vec![7; 9], 6, 3).await.unwrap(), b"");
-        fs::rename(place.0.join("secret"), place.0.join("new")).unwrap();
-        fs::write(place.0.join("other"), "other").unwrap();
-        fs::rename(place.0.join("other"), place.root().join("inner/b")).unwrap();
+        fs::rename(place.0.join("secret"), place.root().join("inner/a")).unwrap();
         assert!(file.is_unchanged().unwrap());
+        let Some(Entry::File(file)) = Folder::at(&place.root()).unwrap().open(Path::new("inner/a")).unwrap() else {
+            panic!("there is another file");
+        };
         fs::write(place.root().join("inner/a"), "written over").unwrap();
         assert!(!file.is_unchanged().unwrap());
     }

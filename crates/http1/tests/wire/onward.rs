@@ -38,7 +38,7 @@ fn a_set_field_stands_in_place_of_the_clients() {
     let sent = "GET / HTTP/1.1\r\nX-Forwarded-For: 1\r\nHost: a\r\nA:b\r\nx-forwarded-for: 2\r\n\r\n";
     let set = [field("X-Forwarded-For", "192.0.2.1"), field("X-Request-Id", "7")];
     assert_eq!(
-        request(sent, None, None, Edits { set: &set, remove: &[] }),
+        request(sent, None, None, Edits { set: &set, ..Edits::default() }),
         "GET / HTTP/1.1\r\nHost: a\r\nA: b\r\nX-Forwarded-For: 192.0.2.1\r\nX-Request-Id: 7\r\n\r\n"
     );
 }
@@ -47,9 +47,35 @@ fn a_set_field_stands_in_place_of_the_clients() {
 fn a_removed_field_is_gone_and_its_neighbours_stay() {
     let sent = "GET / HTTP/1.1\r\nHost: a\r\nAuthorization: x\r\nAuthorization-Info: y\r\nAUTHORIZATION: z\r\n\r\n";
     assert_eq!(
-        request(sent, None, None, Edits { set: &[], remove: &[b"authorization"] }),
+        request(sent, None, None, Edits { remove: &[b"authorization"], ..Edits::default() }),
         "GET / HTTP/1.1\r\nHost: a\r\nAuthorization-Info: y\r\n\r\n"
     );
+}
+
+#[test]
+fn an_added_field_stands_beside_those_of_its_name() {
+    let sent = "GET / HTTP/1.1\r\nHost: a\r\nAccept: b\r\n\r\n";
+    assert_eq!(
+        request(sent, None, None, Edits { add: &[field("Accept", "c")], ..Edits::default() }),
+        "GET / HTTP/1.1\r\nHost: a\r\nAccept: b\r\nAccept: c\r\n\r\n"
+    );
+}
+
+#[test]
+fn a_length_that_will_not_hold_is_not_said() {
+    for (sent, head, expected) in [
+        ("Content-Length: 7", false, "Transfer-Encoding: chunked\r\n"),
+        ("Transfer-Encoding: chunked", false, "Transfer-Encoding: chunked\r\n"),
+        ("Content-Length: 7", true, ""),
+    ] {
+        let sent = format!("HTTP/1.1 200 OK\r\n{sent}\r\n\r\n");
+        let asked = Asked { head, ..ASKED };
+        let mut parser = ResponseParser::new(Limits::default());
+        let head = parser.parse(sent.as_bytes(), asked).unwrap().unwrap().of_unknown_length();
+        let mut out = Vec::new();
+        head.forward(&ResponseOnward { asked, close: false, edits: Edits::default() }, &mut out);
+        assert_eq!(String::from_utf8(out).unwrap(), format!("HTTP/1.1 200 OK\r\n{expected}\r\n"), "{sent}");
+    }
 }
 
 #[test]
