@@ -8,6 +8,7 @@ use std::time::Duration;
 use http1::Target;
 
 use crate::answer::Reason;
+use crate::folder;
 use crate::host;
 use crate::live::Live;
 use crate::path;
@@ -110,7 +111,15 @@ pub(crate) fn decide<'r>(live: &Live, client: Client, request: Request<'r>, now:
         Some(port) => Verdict::Redirect { port: port.number() },
         None => by_policies(live, route, client, request, now, &mut decision.fields),
     };
+    if decision.verdict == Verdict::Pass && is_folder(live, route) && !folder::answers(request.method) {
+        decision.fields.push(("Allow", folder::METHODS.to_owned()));
+        decision.verdict = Verdict::Refuse(Reason::MethodNotAllowed);
+    }
     decision
+}
+
+fn is_folder(live: &Live, route: RouteIndex) -> bool {
+    live.route(route).is_some_and(|route| live.folder(&route.to).is_some())
 }
 
 fn by_policies(

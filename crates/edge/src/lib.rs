@@ -16,8 +16,10 @@ pub mod policy;
 pub mod table;
 
 mod access_log;
+mod compress;
 mod decide;
 mod exchange;
+mod folder;
 mod live;
 mod serve;
 mod trace;

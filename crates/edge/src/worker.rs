@@ -14,6 +14,7 @@ use model::ReleaseNumber;
 use crate::access_log::AccessLog;
 use crate::deadline::Deadlines;
 use crate::evidence::{Arm, Counts, Evidence};
+use crate::folder::Shelves;
 use crate::live::Live;
 use crate::serve::Record;
 use crate::table::RouteIndex;
@@ -38,6 +39,7 @@ impl Deref for Settled {
 pub(crate) struct Worker {
     live: RefCell<Rc<Settled>>,
     pub(crate) upstreams: Connections,
+    pub(crate) shelves: Shelves,
     pub(crate) deadlines: Deadlines,
     /// State of the generator that draws replicas: no secret.
     random: Cell<u64>,
@@ -68,6 +70,7 @@ impl Worker {
         Self {
             live: RefCell::new(Rc::new(Settled(live))),
             upstreams: Connections::default(),
+            shelves: Shelves::default(),
             deadlines: Deadlines::default(),
             random: Cell::new(seed | 1),
             looks: Cell::new(0),
@@ -131,6 +134,7 @@ impl Worker {
         if looks.is_multiple_of(TIDY_LOOKS) {
             let live = self.live();
             self.upstreams.tidy(now, |address| live.leads_to(address));
+            self.shelves.tidy(|root| live.serves(root));
             live.limiters().for_each(|limiter| limiter.forget_idle(now));
         }
     }

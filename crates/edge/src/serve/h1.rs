@@ -7,7 +7,8 @@ use std::time::Duration;
 use http1::{Limits, RequestParser};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 
-use super::forward::{Forwarded, Forwarding, forward};
+use super::carry::Carrying;
+use super::forward::{Forwarded, Forwarding};
 use super::prepare::{From, Prepared};
 use super::record::Record;
 use super::respond::{Additions, Own};
@@ -177,9 +178,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
             &mut prepared.incoming,
             prepared.asked,
             &prepared.additions,
-            last,
+            // A folder reads no body.
+            last || (prepared.wanted.is_some() && prepared.unread),
         );
-        let (forwarded, mut onward) = forward(&forwarding, &mut client, outgoing, record).await;
+        let folder = live.folder(&route.to).zip(prepared.wanted.as_ref());
+        let carrying = Carrying { forwarding, folder, codings: prepared.codings };
+        let (forwarded, mut onward) = carrying.carry(&mut client, outgoing, record).await;
         let keep_alive = client.keeps_alive();
         onward.clear();
         self.onward = onward;

@@ -2,6 +2,7 @@
 
 pub(crate) mod h1;
 
+mod carry;
 mod forward;
 mod prepare;
 mod record;
@@ -9,8 +10,9 @@ mod respond;
 
 use std::time::Duration;
 
+pub(crate) use forward::Forwarded;
 pub(crate) use record::Record;
-pub(crate) use respond::Additions;
+pub(crate) use respond::{Added, Additions};
 
 /// How long a new connection may take for its first head.
 pub(crate) const HEAD_TIME_MAX: Duration = Duration::from_secs(15);

@@ -9,5 +9,7 @@
 mod bench;
 
 mod bodies;
+mod compression;
 mod failures;
+mod folder;
 mod routing;
