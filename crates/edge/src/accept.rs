@@ -84,12 +84,12 @@ fn turn_away(stream: &TcpStream, full: Full, speech: Speech, worker: &Worker) {
 
 async fn secure(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr, admission: &Admission) {
     let Some(handshake) = admission.begin_handshake() else { return };
-    let identities = worker.identities();
+    let certificates = worker.certificates();
     let deadline = worker.deadlines.register();
-    let outcome = deadline.limit(HANDSHAKE_TIME_MAX, tls::accept(stream, &identities)).await;
-    drop((handshake, identities));
+    let outcome = deadline.limit(HANDSHAKE_TIME_MAX, tls::accept(stream, &certificates)).await;
+    drop((handshake, certificates));
     let Ok(Ok(secured)) = outcome else { return admission.note_failed_handshake() };
-    let origin = Origin { peer, identity: Some(secured.identity) };
+    let origin = Origin { peer, certified: Some(secured.certified) };
     match secured.h2 {
         true => serve::h2::connection(worker, secured.stream, origin).await,
         false => serve::h1::connection(worker, secured.stream, origin).await,

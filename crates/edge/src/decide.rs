@@ -15,7 +15,7 @@ use crate::policy::cors::{self, Asked};
 use crate::policy::{forwarded, limit, network};
 use crate::settings::{Client, Route};
 use crate::table::{Found, RouteIndex};
-use crate::tls::Identity;
+use crate::tls::Certified;
 
 /// The port that `https:` means.
 const HTTPS_PORT: u16 = 443;
@@ -32,7 +32,7 @@ pub(crate) struct Request<'r> {
     /// The first value of a field.
     pub(crate) field: &'r dyn Fn(&[u8]) -> Option<&'r str>,
     /// What the connection is secured with, if it is.
-    pub(crate) identity: Option<&'r Identity>,
+    pub(crate) certified: Option<&'r Certified>,
 }
 
 /// What to do.
@@ -92,7 +92,7 @@ pub(crate) fn decide<'r>(live: &Live, client: Client, request: Request<'r>, now:
         }
     }
     let Some(host) = host::routed_name(request.host) else { return decision };
-    if request.identity.is_some_and(|identity| !identity.covers(&host)) {
+    if request.certified.is_some_and(|certified| !certified.covers(&host)) {
         decision.verdict = Verdict::Refuse(Reason::MisdirectedHost);
         return decision;
     }
@@ -111,7 +111,7 @@ pub(crate) fn decide<'r>(live: &Live, client: Client, request: Request<'r>, now:
     };
     decision.route = Some(route);
     decision.tenant = tenant.map(|tenant| Cow::Owned(tenant.to_owned()));
-    decision.verdict = match live.settings.https.filter(|_| request.identity.is_none()) {
+    decision.verdict = match live.settings.https.filter(|_| request.certified.is_none()) {
         Some(port) => Verdict::Redirect { port: port.number() },
         None => by_policies(live, route, client, request, now, &mut decision.fields),
     };

@@ -64,7 +64,7 @@ impl From<'_> {
         let client = decide::client(self.live, self.origin.peer.ip(), chain.into_iter());
         let (method, path) = (text(head.method()), text(head.target().path()));
         let request =
-            Request { method, host: host.name(), path, field: &first, identity: self.origin.identity.as_deref() };
+            Request { method, host: host.name(), path, field: &first, certified: self.origin.certified.as_deref() };
         let mut decision = decide::decide(self.live, client, request, self.began);
         let trace = Trace::of(first(b"traceparent"), &|| self.worker.draw());
         record.client = client.address;
