@@ -16,6 +16,7 @@ use crate::policy::cors::{self, Asked};
 use crate::policy::{forwarded, limit, network};
 use crate::settings::{Client, Route};
 use crate::table::{Found, RouteIndex};
+use crate::tls::Certified;
 
 /// The port that `https:` means.
 const HTTPS_PORT: u16 = 443;
@@ -31,8 +32,8 @@ pub(crate) struct Request<'r> {
     pub(crate) path: &'r str,
     /// The first value of a field.
     pub(crate) field: &'r dyn Fn(&[u8]) -> Option<&'r str>,
-    /// Whether it came over TLS.
-    pub(crate) secure: bool,
+    /// What the connection is secured with, if it is.
+    pub(crate) certified: Option<&'r Certified>,
 }
 
 /// What to do.
@@ -92,6 +93,10 @@ pub(crate) fn decide<'r>(live: &Live, client: Client, request: Request<'r>, now:
         }
     }
     let Some(host) = host::routed_name(request.host) else { return decision };
+    if request.certified.is_some_and(|certified| !certified.covers(&host)) {
+        decision.verdict = Verdict::Refuse(Reason::MisdirectedHost);
+        return decision;
+    }
     let (route, tenant) = match live.table.find(&host, &decision.path, request.method) {
         Found::Route { route, tenant } => (route, tenant),
         Found::NoHost => return decision,
@@ -107,7 +112,7 @@ pub(crate) fn decide<'r>(live: &Live, client: Client, request: Request<'r>, now:
     };
     decision.route = Some(route);
     decision.tenant = tenant.map(|tenant| Cow::Owned(tenant.to_owned()));
-    decision.verdict = match live.settings.https.filter(|_| !request.secure) {
+    decision.verdict = match live.settings.https.filter(|_| request.certified.is_none()) {
         Some(port) => Verdict::Redirect { port: port.number() },
         None => by_policies(live, route, client, request, now, &mut decision.fields),
     };

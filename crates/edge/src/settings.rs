@@ -33,6 +33,25 @@ pub struct Settings {
     pub https: Option<Port>,
     /// Whether browsers may be told to insist on HTTPS: only where a public authority vouches for the certificates.
     pub insist_on_https: bool,
+    /// How many connections are served at the same time.
+    #[serde(default)]
+    pub connections: ConnectionLimits,
+}
+
+/// How many connections of clients are served at the same time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConnectionLimits {
+    /// Of all clients.
+    pub total: u64,
+    /// Of one client: an IPv4 address, or an IPv6 network of 64 bits. A trusted peer is not limited by it.
+    pub per_client: u32,
+}
+
+impl Default for ConnectionLimits {
+    fn default() -> Self {
+        Self { total: 20_000, per_client: 1_000 }
+    }
 }
 
 /// One rule.

@@ -1,6 +1,6 @@
 //! What a head is like when it is passed on.
 
-use crate::field::{Field, Fields, Role};
+use crate::field::{Field, Fields, Role, Span};
 
 /// Changes to the fields on the way.
 #[derive(Debug, Clone, Copy, Default)]
@@ -19,13 +19,21 @@ impl Edits<'_> {
     }
 }
 
+/// The fields that are passed on, with where they lie, without those that are set.
+fn kept<'a>(fields: Fields<'a>, edits: &Edits<'a>) -> impl Iterator<Item = (Span, Field<'a>)> + use<'a> {
+    let edits = *edits;
+    let end_to_end = fields.spans.iter().filter(|span| span.role == Role::EndToEnd);
+    end_to_end.map(move |span| (*span, span.of(fields.head))).filter(move |(_, field)| !edits.drop(field))
+}
+
+/// The fields that are passed on, then those that are set or added.
+pub(crate) fn fields<'a>(fields: Fields<'a>, edits: &Edits<'a>) -> impl Iterator<Item = Field<'a>> + use<'a> {
+    kept(fields, edits).map(|(_, field)| field).chain(edits.set.iter().chain(edits.add).copied())
+}
+
 /// Writes the fields that are passed on, then those that are set or added.
 pub(crate) fn write_fields(fields: Fields<'_>, edits: &Edits<'_>, out: &mut Vec<u8>) {
-    for span in fields.spans.iter().filter(|span| span.role == Role::EndToEnd) {
-        let field = span.of(fields.head);
-        if edits.drop(&field) {
-            continue;
-        }
+    for (span, field) in kept(fields, edits) {
         match span.line(fields.head) {
             Some(line) => write_line(&[line], out),
             None => write_field(field.name(), field.value(), out),

@@ -2,7 +2,7 @@
 
 use memchr::memchr;
 
-use crate::field::{Fields, Span};
+use crate::field::{Field, Fields, Span};
 use crate::frame::BodyEncoder;
 use crate::framing::{self, Body, ResponseFraming};
 use crate::head::{self, Version};
@@ -163,6 +163,23 @@ impl<'a> ResponseHead<'a> {
         let line = memchr(b'\r', self.fields.head).map_or(self.fields.head, |end| &self.fields.head[..end]);
         let reason = line.get(STATUS_END..).unwrap_or_default();
         reason.strip_prefix(b" ").filter(|reason| reason.is_ascii()).unwrap_or_default()
+    }
+
+    /// The length that its head announces, also where the body itself is not sent.
+    pub fn length(&self) -> Option<u64> {
+        match self.framing.body {
+            Body::Length(length) => Some(length),
+            _ => self.framing.length_without_body,
+        }
+    }
+
+    /// The fields of the head as the client gets it, besides those of its framing and its connection: for a client that
+    /// does not speak HTTP/1.1.
+    pub fn onward<'e>(&self, edits: &Edits<'e>) -> impl Iterator<Item = Field<'e>> + use<'e>
+    where
+        'a: 'e,
+    {
+        onward::fields(self.fields, edits)
     }
 
     /// Writes the head as the client gets it, and says how to go on. An interim response to HTTP/1.0 is not written.

@@ -1,8 +1,8 @@
-//! The encoders: bytes in, coded bytes out, as a stream. Start reading at [`Encoder::new`].
+//! The encoders: bytes in, coded bytes out, piece by piece. Start reading at [`Encoder::new`].
 //!
 //! Levels are chosen for speed, since the work is done on the threads that serve everybody. Measured on JSON and text of 10 to
 //! 75 KB, all three come to 20 to 32 % of it: zstd at 100 to 330 MB/s, gzip at 80 to 140, Brotli at 30 to 80; one level more costs a
-//! third of the speed for a point or two. Small windows bound the memory of a stream; pages are seldom larger.
+//! third of the speed for a point or two. Small windows bound the memory of each; pages are seldom larger.
 
 use std::io::{self, Write};
 
@@ -20,7 +20,7 @@ const WINDOW_LOG: u32 = 18;
 /// Bytes that Brotli gathers before it hands them over.
 const BROTLI_BUFFER: usize = 8 << 10;
 
-/// One stream of one coding. What is coded gathers in memory until it is taken.
+/// One body in one coding. What is coded gathers in memory until it is taken.
 pub(super) enum Encoder {
     Gzip(GzEncoder<Vec<u8>>),
     Brotli(Box<CompressorWriter<Vec<u8>>>),
@@ -28,7 +28,7 @@ pub(super) enum Encoder {
 }
 
 impl Encoder {
-    /// A new stream.
+    /// For a new body.
     pub(super) fn new(coding: Coding) -> io::Result<Self> {
         Ok(match coding {
             Coding::Gzip => Self::Gzip(GzEncoder::new(Vec::new(), Compression::new(GZIP_LEVEL))),
@@ -63,7 +63,7 @@ impl Encoder {
         out.append(coded);
     }
 
-    /// Ends the stream and gives what had not been taken of it.
+    /// Ends the body and gives what had not been taken of it.
     pub(super) fn finish(self) -> io::Result<Vec<u8>> {
         match self {
             Self::Gzip(encoder) => encoder.finish(),
@@ -87,7 +87,7 @@ mod tests {
 
     use super::*;
 
-    /// What can be read of a stream that may not have ended.
+    /// What can be read of a body that may not have ended.
     fn decoded(coding: Coding, coded: &[u8]) -> Vec<u8> {
         let mut reader: Box<dyn Read> = match coding {
             Coding::Gzip => Box::new(flate2::read::MultiGzDecoder::new(coded)),

@@ -1,8 +1,8 @@
 //! Compression of answers on their way to a client. Start reading at [`Compressing`].
 //!
 //! Compressed is what gets smaller by it and is large enough to matter, unless it is coded or a part already, carries a digest of its
-//! bytes, or the service forbids it (`Cache-Control: no-transform`). An answer whose length nobody knew is a stream: whenever the
-//! service pauses, all that it sent can be read. Work is done in small pieces, with a pause for other connections between them.
+//! bytes, or the service forbids it (`Cache-Control: no-transform`). Of an answer whose length nobody knows beforehand, all
+//! that the service sent can be read whenever it pauses. Work is done in small pieces, with a pause for other connections between them.
 
 mod codec;
 
@@ -20,13 +20,13 @@ use crate::policy::encoding::{self, Coding, Preference};
 const BYTES_MIN: u64 = 1024;
 /// Bytes that are coded at a time: what one connection holds of coded bytes is of this order.
 const PIECE_BYTES: usize = 16 << 10;
-/// Bytes that are coded before other connections have their turn: one to two milliseconds.
+/// Bytes that are coded before other connections have their turn: a millisecond or two.
 const TURN_BYTES: usize = 64 << 10;
 /// Answers that one thread compresses at the same time, since each takes about a megabyte. The next are sent as they are.
-const STREAMS_MAX: usize = 64;
+const COMPRESSIONS_MAX: usize = 64;
 
 thread_local! {
-    static STREAMS: Cell<usize> = const { Cell::new(0) };
+    static UNDER_WAY: Cell<usize> = const { Cell::new(0) };
 }
 
 /// A client whose answer is compressed where that is worth it.
@@ -34,13 +34,13 @@ pub(crate) struct Compressing<'c, C> {
     client: &'c mut C,
     /// What it takes.
     codings: Preference,
-    stream: Option<Stream>,
+    compression: Option<Compression>,
     /// Bytes of the body that went to it.
     sent: u64,
 }
 
 /// A body that is being compressed.
-struct Stream {
+struct Compression {
     /// `None` once the body has ended.
     encoder: Option<Encoder>,
     /// Coded, and not sent yet.
@@ -56,14 +56,14 @@ struct Stream {
     _place: Place,
 }
 
-/// One of the [`STREAMS_MAX`].
+/// One of the [`COMPRESSIONS_MAX`].
 struct Place;
 
 impl Place {
     fn take() -> Option<Self> {
-        let taken = STREAMS.get();
-        (taken < STREAMS_MAX).then(|| {
-            STREAMS.set(taken + 1);
+        let taken = UNDER_WAY.get();
+        (taken < COMPRESSIONS_MAX).then(|| {
+            UNDER_WAY.set(taken + 1);
             Self
         })
     }
@@ -71,11 +71,11 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        STREAMS.set(STREAMS.get().saturating_sub(1));
+        UNDER_WAY.set(UNDER_WAY.get().saturating_sub(1));
     }
 }
 
-impl Stream {
+impl Compression {
     fn new(coding: Coding, live: bool) -> Option<Self> {
         let place = Place::take()?;
         // An encoder that cannot be had is no reason not to answer.
@@ -102,7 +102,7 @@ impl Stream {
         Ok(())
     }
 
-    /// Brings out what a stream would keep its client waiting for.
+    /// Brings out what the client would be kept waiting for.
     fn flush(&mut self) -> Result<(), ClientError> {
         let Some(encoder) = self.encoder.as_mut().filter(|_| self.live && self.unflushed) else { return Ok(()) };
         encoder.flush().map_err(ClientError::Coding)?;
@@ -122,7 +122,7 @@ impl Stream {
 impl<'c, C: Client> Compressing<'c, C> {
     /// A client that takes these codings.
     pub(crate) fn new(client: &'c mut C, codings: Preference) -> Self {
-        Self { client, codings, stream: None, sent: 0 }
+        Self { client, codings, compression: None, sent: 0 }
     }
 
     /// Bytes of the body that went to the client, as they were sent.
@@ -138,14 +138,14 @@ impl<'c, C: Client> Compressing<'c, C> {
 
     /// Sends what is coded.
     fn poll_coded(&mut self, context: &mut Context<'_>) -> Poll<Result<(), ClientError>> {
-        let Some(stream) = &mut self.stream else { return Poll::Ready(Ok(())) };
-        while stream.written < stream.coded.len() {
-            let sent = ready!(self.client.poll_send(context, &stream.coded[stream.written..]))?;
-            stream.written += sent;
+        let Some(compression) = &mut self.compression else { return Poll::Ready(Ok(())) };
+        while compression.written < compression.coded.len() {
+            let sent = ready!(self.client.poll_send(context, &compression.coded[compression.written..]))?;
+            compression.written += sent;
             self.sent += sent as u64;
         }
-        stream.coded.clear();
-        stream.written = 0;
+        compression.coded.clear();
+        compression.written = 0;
         Poll::Ready(Ok(()))
     }
 }
@@ -164,10 +164,10 @@ impl<C: Client> Client for Compressing<'_, C> {
             return self.client.start(head, edits);
         }
         let coding = self.codings.ranked(Coding::BY_COST).next();
-        self.stream =
-            coding.filter(|_| head.body() != Body::None).and_then(|it| Stream::new(it, length(head).is_none()));
+        self.compression =
+            coding.filter(|_| head.body() != Body::None).and_then(|it| Compression::new(it, head.length().is_none()));
         // A response to HEAD says what one to GET would.
-        let coding = coding.filter(|_| self.stream.is_some() || head.body() == Body::None);
+        let coding = coding.filter(|_| self.compression.is_some() || head.body() == Body::None);
         let tag = weakened(head);
         let (mut set, mut add) = (edits.set.to_vec(), edits.add.to_vec());
         let field = |name: &'static [u8], value| Field::new(name, value).ok();
@@ -181,36 +181,36 @@ impl<C: Client> Client for Compressing<'_, C> {
     }
 
     fn poll_send(&mut self, context: &mut Context<'_>, data: &[u8]) -> Poll<Result<usize, ClientError>> {
-        if self.stream.is_none() {
+        if self.compression.is_none() {
             return self.poll_through(context, data);
         }
         ready!(self.poll_coded(context))?;
-        let Some(stream) = &mut self.stream else { return Poll::Ready(Ok(0)) };
-        if stream.turn >= TURN_BYTES {
-            stream.turn = 0;
+        let Some(compression) = &mut self.compression else { return Poll::Ready(Ok(0)) };
+        if compression.turn >= TURN_BYTES {
+            compression.turn = 0;
             context.waker().wake_by_ref();
             return Poll::Pending;
         }
         let piece = &data[..data.len().min(PIECE_BYTES)];
-        stream.code(piece)?;
+        compression.code(piece)?;
         Poll::Ready(Ok(piece.len()))
     }
 
     /// Trailers of a compressed body are dropped, as RFC 9110, section 6.5.1 permits: they speak of other bytes.
     fn finish(&mut self, trailers: Option<Trailers<'_>>) -> Result<(), ClientError> {
-        match &mut self.stream {
-            Some(stream) => stream.finish(),
+        match &mut self.compression {
+            Some(compression) => compression.finish(),
             None => self.client.finish(trailers),
         }
     }
 
     fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<Result<(), ClientError>> {
-        if let Some(stream) = &mut self.stream {
-            stream.flush()?;
+        if let Some(compression) = &mut self.compression {
+            compression.flush()?;
         }
         ready!(self.poll_coded(context))?;
-        if let Some(stream) = self.stream.as_mut().filter(|it| it.encoder.is_none() && !it.ended) {
-            stream.ended = true;
+        if let Some(compression) = self.compression.as_mut().filter(|it| it.encoder.is_none() && !it.ended) {
+            compression.ended = true;
             self.client.finish(None)?;
         }
         self.client.poll_flush(context)
@@ -225,7 +225,7 @@ fn is_compressible(head: &ResponseHead<'_>) -> bool {
     let content_type = first(head, b"content-type").unwrap_or_default();
     whole
         && encoding::is_worthwhile(content_type)
-        && length(head).is_none_or(|bytes| bytes >= BYTES_MIN)
+        && head.length().is_none_or(|bytes| bytes >= BYTES_MIN)
         && !head.fields().iter().any(|field| CODED_OR_SEALED.iter().any(|name| field.is(name)))
         && !lists(head, b"cache-control", &["no-transform"])
 }
@@ -238,10 +238,6 @@ fn weakened(head: &ResponseHead<'_>) -> Option<Vec<u8>> {
 
 fn says_vary(head: &ResponseHead<'_>) -> bool {
     lists(head, b"vary", &["accept-encoding", "*"])
-}
-
-fn length(head: &ResponseHead<'_>) -> Option<u64> {
-    first(head, b"content-length")?.parse().ok()
 }
 
 fn first<'h>(head: &ResponseHead<'h>, name: &[u8]) -> Option<&'h str> {

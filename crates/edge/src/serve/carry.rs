@@ -14,12 +14,17 @@ use crate::settings::Folder;
 pub(super) struct Carrying<'c> {
     pub(super) forwarding: Forwarding<'c>,
     /// What is asked of which folder, where the route leads to one.
-    pub(super) folder: Option<(&'c Folder, &'c Wanted)>,
+    pub(super) folder: Option<(&'c Folder, Wanted)>,
     /// The codings that the answer may be compressed in.
     pub(super) codings: Preference,
 }
 
 impl Carrying<'_> {
+    /// Whether a folder answers, which reads no body.
+    pub(super) fn is_of_folder(&self) -> bool {
+        self.folder.is_some()
+    }
+
     /// Brings the client its answer. Gives back the memory of the request's head.
     pub(super) async fn carry<C: Client>(
         &self,
@@ -28,7 +33,7 @@ impl Carrying<'_> {
         record: &mut Record,
     ) -> (Forwarded, Vec<u8>) {
         let mut client = Compressing::new(client, self.codings);
-        let carried = match self.folder {
+        let carried = match &self.folder {
             Some((folder, wanted)) => {
                 let served = self.serving(folder, record).serve(wanted, &mut client, record).await;
                 (served, outgoing.into_bytes())

@@ -1,14 +1,13 @@
 //! A connection that speaks HTTP/1.1: one request after the other. Start reading at [`connection`].
 
 use std::future::poll_fn;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use http1::{Limits, RequestParser};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 
-use super::carry::Carrying;
-use super::forward::{Forwarded, Forwarding};
+use super::forward::Forwarded;
+use super::origin::Origin;
 use super::prepare::{From, Prepared};
 use super::record::Record;
 use super::respond::{Additions, Own};
@@ -17,7 +16,6 @@ use crate::answer::Reason;
 use crate::buffer::Buffer;
 use crate::client::h1::H1Client;
 use crate::deadline::Deadline;
-use crate::decide::Verdict;
 use crate::exchange::Outgoing;
 use crate::live::Live;
 use crate::upstream::Upstream;
@@ -27,8 +25,7 @@ use crate::worker::Worker;
 struct Connection<'w, S> {
     worker: &'w Worker,
     stream: S,
-    peer: SocketAddr,
-    secure: bool,
+    origin: Origin,
     deadline: Deadline,
     input: Buffer,
     /// Memory for heads of requests on their way to a service, and of responses.
@@ -55,15 +52,14 @@ enum Passed {
 }
 
 /// Serves a client until its connection ends.
-pub(crate) async fn connection<S>(worker: &Worker, stream: S, peer: SocketAddr, secure: bool)
+pub(crate) async fn connection<S>(worker: &Worker, stream: S, origin: Origin)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let mut connection = Connection {
         worker,
         stream,
-        peer,
-        secure,
+        origin,
         deadline: worker.deadlines.register(),
         input: Buffer::default(),
         onward: Vec::new(),
@@ -72,7 +68,7 @@ where
     let mut parser = RequestParser::new(Limits::default());
     for count in 1..=REQUESTS_MAX {
         let waited = if count == 1 { HEAD_TIME_MAX } else { IDLE_TIME_MAX };
-        match connection.request(&mut parser, waited, count == REQUESTS_MAX).await {
+        match connection.request(&mut parser, waited, count).await {
             Next::Request => connection.input.release(),
             Next::Linger => return connection.linger().await,
             Next::Close => return,
@@ -82,19 +78,23 @@ where
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
     /// Reads one request and answers it.
-    async fn request(&mut self, parser: &mut RequestParser, idle: Duration, last: bool) -> Next {
+    async fn request(&mut self, parser: &mut RequestParser, idle: Duration, count: u32) -> Next {
         if self.input.is_empty() {
-            match self.deadline.limit(idle, fill(&mut self.stream, &mut self.input)).await {
+            match self.deadline.limit_idle(idle, fill(&mut self.stream, &mut self.input)).await {
                 Ok(true) => {}
                 Ok(false) | Err(_) => return Next::Close,
             }
         }
         let now = sys::clock::now();
         let began = now.steady;
-        let mut record = Record::new(now.wall, self.peer.ip());
+        let mut record = Record::new(now.wall, self.origin.peer.ip());
         let live = self.worker.live();
         let next = match self.head(parser, &live, began, &mut record).await {
-            Ok(Some(prepared)) => self.answer(&live, prepared, last, &mut record).await,
+            Ok(Some(prepared)) => {
+                let worker = self.worker;
+                let ends = move || count == REQUESTS_MAX || worker.deadlines.is_draining();
+                self.answer(&live, prepared, &ends, &mut record).await
+            }
             Ok(None) => return Next::Close,
             Err(reason) => self.refuse_unread(reason, &mut record).await,
         };
@@ -114,7 +114,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
         loop {
             let onward = std::mem::take(&mut self.onward);
             if let Some(head) = parser.parse(self.input.bytes()).map_err(Reason::Refused)? {
-                let from = From { worker: self.worker, live, peer: self.peer, secure: self.secure, began };
+                let from = From { worker: self.worker, live, origin: &self.origin, began };
                 let prepared = from.prepare(&head, onward, record)?;
                 let len = head.len();
                 self.input.consume(len);
@@ -130,12 +130,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
         }
     }
 
-    async fn answer(&mut self, live: &Live, mut prepared: Prepared, last: bool, record: &mut Record) -> Next {
-        let own = match prepared.verdict {
-            Verdict::Refuse(reason) => prepared.refusal(reason, record),
-            Verdict::Preflight => Own::empty(204, None),
-            Verdict::Redirect { .. } => Own::empty(308, prepared.location.take()),
-            Verdict::Pass => match self.pass(live, &mut prepared, last, record).await {
+    /// Answers a request. `ends` says whether the connection does, whatever the client asked.
+    async fn answer(
+        &mut self,
+        live: &Live,
+        mut prepared: Prepared,
+        ends: &dyn Fn() -> bool,
+        record: &mut Record,
+    ) -> Next {
+        let own = match prepared.own(record) {
+            Some(own) => own,
+            None => match self.pass(live, &mut prepared, ends, record).await {
                 Passed::Through(next) => return next,
                 Passed::Failed(reason) => {
                     prepared.unread = !prepared.incoming.decoder.is_finished();
@@ -144,7 +149,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
             },
         };
         // What a body still brings is not the next request.
-        let keep_alive = prepared.asked.keep_alive && !prepared.unread && !last;
+        let keep_alive = prepared.asked.keep_alive && !prepared.unread && !ends();
         record.status = own.status;
         record.sent = own.body.len() as u64;
         self.out.clear();
@@ -157,20 +162,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
     }
 
     /// Passes a request on to a replica, and its answer back.
-    async fn pass(&mut self, live: &Live, prepared: &mut Prepared, last: bool, record: &mut Record) -> Passed {
+    async fn pass(
+        &mut self,
+        live: &Live,
+        prepared: &mut Prepared,
+        ends: &dyn Fn() -> bool,
+        record: &mut Record,
+    ) -> Passed {
         let Some(route) = prepared.route.and_then(|route| live.route(route)) else {
             return Passed::Failed(Reason::NoRoute);
         };
         let onward = std::mem::take(&mut prepared.onward);
         let outgoing = Outgoing::new(onward, prepared.incoming.decoder.is_finished());
-        let forwarding = Forwarding {
-            worker: self.worker,
-            deadline: &self.deadline,
-            pool: live.pool(&route.to),
-            asked: prepared.asked,
-            timeout: route.timeout.duration(),
-            idempotent: prepared.idempotent,
-        };
+        let carrying = prepared.carrying(route, live, self.worker, &self.deadline);
+        // Nobody reads what is sent to a folder.
+        let unread = carrying.is_of_folder() && prepared.unread;
+        let ends = &|| unread || ends();
         let mut client = H1Client::new(
             &mut self.stream,
             &mut self.input,
@@ -178,11 +185,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
             &mut prepared.incoming,
             prepared.asked,
             &prepared.additions,
-            // A folder reads no body.
-            last || (prepared.wanted.is_some() && prepared.unread),
+            ends,
         );
-        let folder = live.folder(&route.to).zip(prepared.wanted.as_ref());
-        let carrying = Carrying { forwarding, folder, codings: prepared.codings };
         let (forwarded, mut onward) = carrying.carry(&mut client, outgoing, record).await;
         let keep_alive = client.keeps_alive();
         onward.clear();

@@ -2,22 +2,25 @@
 //!
 //! The same for every version of HTTP that clients speak.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use http1::{Asked, Body, BodyDecoder, BodyEncoder, Edits, Field, Limits, Refusal, RequestHead, Target};
 
 use super::BODY_BYTES_MAX;
+use super::carry::Carrying;
+use super::forward::Forwarding;
+use super::origin::Origin;
 use super::record::Record;
 use super::respond::{Additions, Own};
 use crate::answer::Reason;
 use crate::client::h1::Incoming;
+use crate::deadline::Deadline;
 use crate::decide::{self, Request, Verdict};
 use crate::folder::{self, Conditions, Wanted};
 use crate::live::Live;
 use crate::policy::encoding::Preference;
 use crate::policy::forwarded;
-use crate::settings::Client;
+use crate::settings::{Client, Route};
 use crate::table::RouteIndex;
 use crate::trace::Trace;
 use crate::worker::Worker;
@@ -33,6 +36,8 @@ pub(super) struct Prepared {
     pub(super) wanted: Option<Wanted>,
     /// The codings that the answer may be compressed in.
     pub(super) codings: Preference,
+    /// The largest body that is taken.
+    pub(super) body_max: u64,
     /// Whether a body comes behind the head.
     pub(super) unread: bool,
     /// The head as the service gets it.
@@ -47,8 +52,7 @@ pub(super) struct Prepared {
 pub(super) struct From<'f> {
     pub(super) worker: &'f Worker,
     pub(super) live: &'f Live,
-    pub(super) peer: SocketAddr,
-    pub(super) secure: bool,
+    pub(super) origin: &'f Origin,
     pub(super) began: Duration,
 }
 
@@ -64,9 +68,10 @@ impl From<'_> {
         let first = |name: &[u8]| first(head, name);
         let chain: Vec<&str> =
             head.fields().iter().filter(|it| it.is(b"x-forwarded-for")).map(|it| text(it.value())).collect();
-        let client = decide::client(self.live, self.peer.ip(), chain.into_iter());
+        let client = decide::client(self.live, self.origin.peer.ip(), chain.into_iter());
         let (method, path) = (text(head.method()), text(head.target().path()));
-        let request = Request { method, host: host.name(), path, field: &first, secure: self.secure };
+        let request =
+            Request { method, host: host.name(), path, field: &first, certified: self.origin.certified.as_deref() };
         let mut decision = decide::decide(self.live, client, request, self.began);
         let trace = Trace::of(first(b"traceparent"), &|| self.worker.draw());
         record.client = client.address;
@@ -90,7 +95,8 @@ impl From<'_> {
         let wanted = folder.map(|_| wanted(head, &decision.path));
         let encoder = match decision.verdict {
             Verdict::Pass if wanted.is_none() => {
-                let passing = Passing { client, host, path: &decision.path, secure: self.secure, trace: &trace };
+                let passing =
+                    Passing { client, host, path: &decision.path, secure: self.origin.is_secure(), trace: &trace };
                 Some(passing.write(head, record, &mut onward)?).filter(|_| !decoder.is_finished())
             }
             _ => None,
@@ -105,6 +111,7 @@ impl From<'_> {
             incoming: Incoming { decoder, encoder },
             codings: codings(head, wanted.is_some()),
             wanted,
+            body_max,
             onward,
             accept: first(b"accept").map(str::to_owned),
             idempotent: matches!(method, "GET" | "HEAD" | "OPTIONS" | "PUT" | "DELETE" | "TRACE"),
@@ -114,11 +121,44 @@ impl From<'_> {
     fn additions(&self, mut fields: Vec<(&'static str, String)>, record: &Record) -> Additions {
         fields.push(("X-Request-Id", record.request_id.clone()));
         let settings = &self.live.settings;
-        Additions { fields, strict: settings.strict_headers, insist_on_https: settings.insist_on_https && self.secure }
+        Additions {
+            fields,
+            strict: settings.strict_headers,
+            insist_on_https: settings.insist_on_https && self.origin.is_secure(),
+        }
     }
 }
 
 impl Prepared {
+    /// The answer that the verdict already is; `None` where the request is to be passed on.
+    pub(super) fn own(&mut self, record: &mut Record) -> Option<Own> {
+        match self.verdict {
+            Verdict::Refuse(reason) => Some(self.refusal(reason, record)),
+            Verdict::Preflight => Some(Own::empty(204, None)),
+            Verdict::Redirect { .. } => Some(Own::empty(308, self.location.take())),
+            Verdict::Pass => None,
+        }
+    }
+
+    /// How it gets to its answer by a route. To be asked once.
+    pub(super) fn carrying<'f>(
+        &mut self,
+        route: &Route,
+        live: &'f Live,
+        worker: &'f Worker,
+        deadline: &'f Deadline,
+    ) -> Carrying<'f> {
+        let forwarding = Forwarding {
+            worker,
+            deadline,
+            pool: live.pool(&route.to),
+            asked: self.asked,
+            timeout: route.timeout.duration(),
+            idempotent: self.idempotent,
+        };
+        Carrying { forwarding, folder: live.folder(&route.to).zip(self.wanted.take()), codings: self.codings }
+    }
+
     /// The edge's answer for a reason, which is noted.
     pub(super) fn refusal(&self, reason: Reason, record: &mut Record) -> Own {
         record.reason = Some(reason);

@@ -1,5 +1,7 @@
 //! Answers of the edge itself, and what it adds to those of services. Start reading at [`Additions`].
 
+use std::borrow::Cow;
+
 use http1::{Edits, Field, ResponseHead};
 
 use crate::answer::{self, Reason};
@@ -63,29 +65,28 @@ impl Own {
         Self { status, content_type: None, body: String::new(), location }
     }
 
+    /// Its fields, besides those of a connection, with a name each.
+    pub(crate) fn fields<'a>(&'a self, additions: &'a Additions) -> impl Iterator<Item = (&'a str, Cow<'a, str>)> {
+        let length = (self.status != 204).then(|| ("Content-Length", Cow::Owned(self.body.len().to_string())));
+        let content_type = self.content_type.map(|it| ("Content-Type", Cow::Borrowed(it)));
+        let location = self.location.as_deref().map(|it| ("Location", Cow::Borrowed(it)));
+        // An answer about one moment is not for caches.
+        let cache = [("Cache-Control", Cow::Borrowed("no-store"))];
+        let own = content_type.into_iter().chain(length).chain(location).chain(cache);
+        own.chain(additions.all(|_| false).map(|(name, value)| (name, Cow::Borrowed(value))))
+    }
+
     /// Writes it as HTTP/1.1.
     pub(crate) fn write(&self, additions: &Additions, to_head: bool, keep_alive: bool, out: &mut Vec<u8>) {
         let mut line = |parts: &[&str]| {
             parts.iter().for_each(|part| out.extend_from_slice(part.as_bytes()));
             out.extend_from_slice(b"\r\n");
         };
-        let (status, length) = (self.status.to_string(), self.body.len().to_string());
-        line(&["HTTP/1.1 ", &status, " ", answer::status_name(self.status)]);
-        if let Some(content_type) = self.content_type {
-            line(&["Content-Type: ", content_type]);
-        }
-        if self.status != 204 {
-            line(&["Content-Length: ", &length]);
-        }
-        if let Some(location) = &self.location {
-            line(&["Location: ", location]);
-        }
-        // An answer about one moment is not for caches.
-        line(&["Cache-Control: no-store"]);
+        line(&["HTTP/1.1 ", &self.status.to_string(), " ", answer::status_name(self.status)]);
+        self.fields(additions).for_each(|(name, value)| line(&[name, ": ", &value]));
         if !keep_alive {
             line(&["Connection: close"]);
         }
-        additions.all(|_| false).for_each(|(name, value)| line(&[name, ": ", value]));
         line(&[]);
         if !to_head {
             out.extend_from_slice(self.body.as_bytes());

@@ -13,24 +13,25 @@ use crate::bench::{Answer, Bench, Client, until};
 
 static COUNT: AtomicU64 = AtomicU64::new(0);
 
-/// A folder that an edge serves, removed at the end. Beside its root stands a file that is nobody's business.
-struct Site {
+/// Files of a service, removed at the end. Beside their root stands a file that is nobody's business.
+pub(crate) struct Files {
     place: PathBuf,
-    bench: Bench,
 }
 
-impl Site {
-    fn new(spa: bool, files: &[(&str, &[u8])]) -> Self {
+impl Files {
+    pub(crate) fn new(files: &[(&str, &[u8])]) -> Self {
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let place = std::env::temp_dir().join(format!("edge-site-{}-{number}", std::process::id()));
         fs::create_dir_all(place.join("root")).unwrap();
         fs::write(place.join("secret"), "secret").unwrap();
-        let mut bench = Bench::new(&[]);
-        let folder = Folder { root: place.join("root"), spa };
-        bench.apply(|settings| settings.folders = [("web".parse().unwrap(), folder)].into());
-        let site = Self { place, bench };
-        files.iter().for_each(|(name, content)| site.write(name, content));
-        site
+        let new = Self { place };
+        files.iter().for_each(|(name, content)| new.write(name, content));
+        new
+    }
+
+    /// What an edge is told of them.
+    pub(crate) fn folder(&self, spa: bool) -> Folder {
+        Folder { root: self.place.join("root"), spa }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -41,6 +42,34 @@ impl Site {
         fs::create_dir_all(self.path(name).parent().unwrap()).unwrap();
         fs::write(self.path(name), content).unwrap();
     }
+}
+
+impl Drop for Files {
+    fn drop(&mut self) {
+        fs::remove_dir_all(&self.place).unwrap();
+    }
+}
+
+/// An edge that serves them.
+struct Site {
+    files: Files,
+    bench: Bench,
+}
+
+impl Site {
+    fn new(spa: bool, files: &[(&str, &[u8])]) -> Self {
+        let (files, mut bench) = (Files::new(files), Bench::new(&[]));
+        bench.apply(|settings| settings.folders = [("web".parse().unwrap(), files.folder(spa))].into());
+        Self { files, bench }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.files.path(name)
+    }
+
+    fn write(&self, name: &str, content: impl AsRef<[u8]>) {
+        self.files.write(name, content);
+    }
 
     fn connect(&self) -> Client {
         self.bench.connect()
@@ -48,12 +77,6 @@ impl Site {
 
     fn get(&self, path: &str, fields: &str) -> Answer {
         get(&mut self.connect(), path, fields)
-    }
-}
-
-impl Drop for Site {
-    fn drop(&mut self) {
-        fs::remove_dir_all(&self.place).unwrap();
     }
 }
 
@@ -174,7 +197,7 @@ fn nothing_is_sent_that_is_hidden_or_outside() {
     );
     site.write(".well-known/security.txt", "contact");
     symlink("../secret", site.path("up.txt")).unwrap();
-    symlink(site.place.join("secret"), site.path("absolute.txt")).unwrap();
+    symlink(site.files.place.join("secret"), site.path("absolute.txt")).unwrap();
     symlink("..", site.path("parent")).unwrap();
     symlink("a/b.txt", site.path("inside.txt")).unwrap();
     let mut client = site.connect();
@@ -341,7 +364,7 @@ fn a_small_file_that_changes_is_seen_soon() {
 #[test]
 fn a_folder_that_is_missing_is_a_fault_and_not_an_absent_file() {
     let site = Site::new(false, &[("a.txt", b"a")]);
-    let away = site.place.join("away");
+    let away = site.files.place.join("away");
     fs::rename(site.path(""), &away).unwrap();
     let answer = site.get("/a.txt", "Accept: application/json\r\n");
     assert_eq!((answer.status, answer.text().contains("file_unreadable")), (500, true));
