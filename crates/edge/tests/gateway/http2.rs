@@ -208,6 +208,20 @@ fn answers_of_every_shape_are_whole() {
 }
 
 #[test]
+fn interim_responses_are_passed_on() {
+    let hinting = fixed("HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n");
+    let (bench, authority) = secured(&[hinting]);
+    run(async {
+        let mut requests = connect(&bench, &authority).await;
+        let (mut response, _) = requests.send_request(request(Method::GET, "/").body(()).unwrap(), true).unwrap();
+        let hint = std::future::poll_fn(|context| response.poll_informational(context)).await.unwrap().unwrap();
+        let link = hint.headers().get("link").map(|value| value.as_bytes());
+        assert_eq!((hint.status().as_u16(), link), (103, Some(&b"</a.css>"[..])));
+        assert_eq!(answer(response).await.unwrap().status, 204);
+    });
+}
+
+#[test]
 fn an_answer_that_ends_with_its_connection_is_whole() {
     let closing = service(|mut peer| {
         peer.request();
