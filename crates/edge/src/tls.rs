@@ -101,7 +101,8 @@ pub(crate) enum HandshakeError {
 
 /// A connection after its handshake.
 pub(crate) struct Secured {
-    pub(crate) stream: TlsStream<TcpStream>,
+    /// By its address: it is large, and moved about.
+    pub(crate) stream: Box<TlsStream<TcpStream>>,
     pub(crate) certified: Arc<Certified>,
     /// Whether both sides are to speak HTTP/2.
     pub(crate) h2: bool,
@@ -192,5 +193,5 @@ pub(crate) async fn accept(stream: TcpStream, certificates: &CertificateTable) -
     };
     let stream = start.into_stream(Arc::clone(&certified.config)).await.map_err(HandshakeError::Failed)?;
     let h2 = stream.get_ref().1.alpn_protocol() == Some(H2);
-    Ok(Secured { stream, certified, h2 })
+    Ok(Secured { stream: Box::new(stream), certified, h2 })
 }

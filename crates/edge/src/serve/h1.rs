@@ -11,6 +11,7 @@ use super::origin::Origin;
 use super::prepare::{From, Prepared};
 use super::record::Record;
 use super::respond::{Additions, Own};
+use super::tunnel;
 use super::{HEAD_TIME_MAX, IDLE_TIME_MAX, LINGER_BYTES_MAX, LINGER_TIME_MAX, REQUESTS_MAX, STALL_TIME_MAX};
 use crate::answer::Reason;
 use crate::buffer::Buffer;
@@ -18,7 +19,6 @@ use crate::client::h1::H1Client;
 use crate::deadline::Deadline;
 use crate::exchange::Outgoing;
 use crate::live::Live;
-use crate::upstream::Upstream;
 use crate::worker::Worker;
 
 /// A client's connection, and what is kept from one of its requests to the next.
@@ -194,8 +194,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
         match forwarded {
             Forwarded::Through { request_read } if keep_alive && request_read => Passed::Through(Next::Request),
             Forwarded::Through { .. } => Passed::Through(Next::Linger),
-            Forwarded::Switched(upstream) => {
-                self.tunnel(upstream).await;
+            Forwarded::Switched(mut upstream) => {
+                let service = (&mut upstream.stream, &mut upstream.input);
+                // Whichever side breaks off, the other is told by the end of its connection.
+                drop(tunnel::carry((&mut self.stream, &mut self.input), service).await);
                 Passed::Through(Next::Close)
             }
             Forwarded::Gone => {
@@ -227,20 +229,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
             self.stream.flush().await
         };
         matches!(self.deadline.limit(STALL_TIME_MAX, sending).await, Ok(Ok(())))
-    }
-
-    /// Carries bytes both ways until both sides have ended.
-    async fn tunnel(&mut self, mut upstream: Upstream) {
-        let early = async {
-            self.stream.write_all(upstream.input.bytes()).await?;
-            self.stream.flush().await?;
-            upstream.stream.write_all(self.input.bytes()).await
-        };
-        if early.await.is_ok() {
-            self.input.consume(usize::MAX);
-            // Whichever side breaks off, the other is told by the end of its connection.
-            drop(tokio::io::copy_bidirectional(&mut self.stream, &mut upstream.stream).await);
-        }
     }
 
     /// Ends the connection in a way that lets the client read the answer: bytes that arrive for a closed socket would

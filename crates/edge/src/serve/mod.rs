@@ -11,6 +11,7 @@ mod progress;
 mod record;
 mod respond;
 mod translate;
+mod tunnel;
 
 use std::time::Duration;
 

@@ -113,6 +113,7 @@ impl Bench {
     pub(crate) fn connect_securely(&self, config: &Arc<ClientConfig>, name: &str) -> Client<Secure> {
         let stream = TcpStream::connect(self.secure).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_nodelay(true).unwrap();
         let name = name.to_owned().try_into().unwrap();
         let session = ClientConnection::new(Arc::clone(config), name).unwrap();
         Client { reader: BufReader::new(StreamOwned::new(session, stream)) }

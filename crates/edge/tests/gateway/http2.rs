@@ -1,7 +1,7 @@
 //! HTTP/2 as a client of another making sees it: the `h2` crate's.
 
 use std::future::Future;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -238,6 +238,20 @@ fn answers_of_every_shape_are_whole() {
 }
 
 #[test]
+fn interim_responses_are_passed_on() {
+    let hinting = fixed("HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n");
+    let (bench, authority) = secured(&[hinting]);
+    run(async {
+        let mut requests = connect(&bench, &authority).await;
+        let (mut response, _) = requests.send_request(request(Method::GET, "/").body(()).unwrap(), true).unwrap();
+        let hint = std::future::poll_fn(|context| response.poll_informational(context)).await.unwrap().unwrap();
+        let link = hint.headers().get("link").map(|value| value.as_bytes());
+        assert_eq!((hint.status().as_u16(), link), (103, Some(&b"</a.css>"[..])));
+        assert_eq!(answer(response).await.unwrap().status, 204);
+    });
+}
+
+#[test]
 fn an_answer_that_ends_with_its_connection_is_whole() {
     let closing = service(|mut peer| {
         peer.request();
@@ -348,18 +362,19 @@ fn bodies_that_nobody_takes_hold_up_only_their_own_streams() {
 
 #[test]
 fn a_client_that_takes_no_data_fills_no_memory_and_holds_up_nobody() {
-    let sent = Arc::new(std::sync::atomic::AtomicUsize::new(0));
-    let counted = Arc::clone(&sent);
+    let (filled, fills) = std::sync::mpsc::channel();
     let endless = service(move |mut peer| {
+        // So long nothing is taken once every buffer on the way is full.
+        peer.reader.get_ref().set_write_timeout(Some(std::time::Duration::from_secs(1))).unwrap();
         while let Some(head) = peer.request() {
             if !head.contains("/endless") {
                 peer.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
                 continue;
             }
             peer.send("HTTP/1.1 200 OK\r\n\r\n");
-            while std::io::Write::write_all(peer.reader.get_mut(), &[0; 65_536]).is_ok() {
-                counted.fetch_add(65_536, std::sync::atomic::Ordering::SeqCst);
-            }
+            let taken = (0..10_000).take_while(|_| peer.reader.get_mut().write_all(&[0; 65_536]).is_ok());
+            filled.send(taken.count()).unwrap();
+            std::thread::park();
         }
     });
     let (bench, authority) = secured(&[endless]);
@@ -368,17 +383,8 @@ fn a_client_that_takes_no_data_fills_no_memory_and_holds_up_nobody() {
         let (response, _) = requests.send_request(request(Method::GET, "/endless").body(()).unwrap(), true).unwrap();
         // The client's window is a mebibyte, and it takes nothing off it.
         let unread = response.await.unwrap();
-        let mut before = usize::MAX;
-        // Whatever is between the service and here fills up, and then the service waits.
-        loop {
-            tokio::time::sleep(std::time::Duration::from_millis(200)).await;
-            let now = sent.load(std::sync::atomic::Ordering::SeqCst);
-            if now == before {
-                break;
-            }
-            before = now;
-        }
-        assert!(before < 16 << 20, "{before} bytes went nowhere");
+        let taken = tokio::task::spawn_blocking(move || fills.recv_timeout(PATIENCE).unwrap()).await.unwrap();
+        assert!(taken < 256, "{taken} times 64 KiB went nowhere");
         assert_eq!(ask(&mut requests, request(Method::GET, "/")).await.text(), "ok");
         drop(unread);
     });
