@@ -28,6 +28,8 @@ pub enum Reason {
     BodyTimeout,
     /// Too many connections or requests are under way.
     Overloaded,
+    /// The client has too many connections.
+    TooManyConnections,
     /// No replica takes requests.
     NoReplica,
     /// No replica could be connected to.
@@ -59,7 +61,7 @@ impl Reason {
             Self::HeadTimeout | Self::BodyTimeout => 408,
             Self::RangeNotSatisfiable => 416,
             Self::MisdirectedHost => 421,
-            Self::RateLimited => 429,
+            Self::RateLimited | Self::TooManyConnections => 429,
             Self::FileUnreadable | Self::Internal => 500,
             Self::Unreachable | Self::UpstreamClosed | Self::UpstreamMalformed => 502,
             Self::NoReplica | Self::Overloaded => 503,
@@ -92,6 +94,7 @@ impl Reason {
             Self::HeadTimeout => "head_timeout",
             Self::BodyTimeout => "body_timeout",
             Self::Overloaded => "overloaded",
+            Self::TooManyConnections => "too_many_connections",
             Self::NoReplica => "no_replica",
             Self::Unreachable => "unreachable",
             Self::UpstreamClosed => "upstream_closed",
@@ -117,6 +120,7 @@ impl Reason {
             Self::RateLimited => "Too many requests from this address. Please wait a moment.",
             Self::HeadTimeout | Self::BodyTimeout => "The request took too long to arrive.",
             Self::Overloaded => "There is too much to do at the moment. Please try again shortly.",
+            Self::TooManyConnections => "There are too many connections from this address.",
             Self::NoReplica => "The service is not running at the moment. Please try again shortly.",
             Self::Unreachable => "The service cannot be reached at the moment. Please try again shortly.",
             Self::UpstreamClosed => "The service broke off before it answered.",
@@ -140,6 +144,7 @@ pub fn status_name(status: u16) -> &'static str {
         404 => "Not Found",
         405 => "Method Not Allowed",
         408 => "Request Timeout",
+        412 => "Precondition Failed",
         413 => "Content Too Large",
         414 => "URI Too Long",
         416 => "Range Not Satisfiable",
@@ -203,7 +208,7 @@ fn html(reason: Reason, request_id: &str) -> (&'static str, String) {
 mod tests {
     use super::*;
 
-    const ALL: [Reason; 19] = [
+    const ALL: [Reason; 20] = [
         Reason::Refused(Refusal::BareLf),
         Reason::AmbiguousPath,
         Reason::UnknownHost,
@@ -214,6 +219,7 @@ mod tests {
         Reason::HeadTimeout,
         Reason::BodyTimeout,
         Reason::Overloaded,
+        Reason::TooManyConnections,
         Reason::NoReplica,
         Reason::Unreachable,
         Reason::UpstreamClosed,

@@ -1,7 +1,7 @@
 //! Bytes that have arrived and are not used yet. Start reading at [`Buffer`].
 //!
 //! A buffer starts small, because most heads are, and doubles while reads fill it, because large bodies want few calls.
-//! Between requests a connection holds none: a thousand idle connections cost no buffer.
+//! None is held while nothing is there and a read waits: a thousand idle connections cost no buffer.
 
 use std::cell::RefCell;
 use std::io;
@@ -63,9 +63,13 @@ impl Buffer {
             return Poll::Ready(Err(io::ErrorKind::OutOfMemory.into()));
         }
         let mut room = ReadBuf::new(&mut self.block[self.to..]);
-        ready!(Pin::new(reader).poll_read(context, &mut room))?;
-        let read = room.filled().len();
-        self.was_filled = room.remaining() == 0;
+        let polled = Pin::new(reader).poll_read(context, &mut room);
+        let (read, full) = (room.filled().len(), room.remaining() == 0);
+        if polled.is_pending() {
+            self.release();
+        }
+        ready!(polled)?;
+        self.was_filled = full;
         self.to += read;
         Poll::Ready(Ok(read))
     }

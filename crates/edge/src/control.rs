@@ -6,8 +6,12 @@
 
 use std::io;
 
+use model::Span;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use zeroize::Zeroize;
 
+pub use crate::admission::TurnedAway;
+use crate::certificates::Certificates;
 use crate::evidence::{Arm, Counts};
 use crate::settings::Settings;
 
@@ -22,6 +26,13 @@ pub const MESSAGE_BYTES_MAX: u32 = 16 << 20;
 pub enum ToEdge {
     /// Work by these settings from now on.
     Settings(Box<Settings>),
+    /// Answer with these certificates from now on.
+    Certificates(Box<Certificates>),
+    /// Accept no more connections, finish what is under way, and end.
+    Drain {
+        /// When what is not finished is broken off.
+        within: Span,
+    },
 }
 
 /// What the edge tells the node.
@@ -34,11 +45,26 @@ pub enum ToNode {
         version: u32,
         /// The settings it works by; 0 for none yet.
         settings: u64,
+        /// The certificates it works by; 0 for none yet.
+        #[serde(default)]
+        certificates: u64,
     },
     /// It works by these settings now.
     Applied {
         /// Their number.
         settings: u64,
+    },
+    /// It answers with these certificates now.
+    CertificatesApplied {
+        /// Their number.
+        certificates: u64,
+    },
+    /// It cannot work by these certificates, and goes on with those of before.
+    CertificatesRefused {
+        /// Their number.
+        certificates: u64,
+        /// What is wrong with them.
+        why: String,
     },
     /// How the last second went.
     Evidence {
@@ -46,6 +72,9 @@ pub enum ToNode {
         arms: Vec<(Arm, Counts)>,
         /// Connections of clients that are open now.
         connections: u64,
+        /// Connections that came to nothing since it began.
+        #[serde(default)]
+        turned_away: TurnedAway,
         /// Requests that broke the edge's own code since it began.
         panics: u64,
     },
@@ -99,6 +128,8 @@ impl Incoming {
         let Some(message) = rest.get(..usize::try_from(bytes).unwrap_or(usize::MAX)) else { return Ok(None) };
         let read = serde_json::from_slice(message).map_err(MessageError::Unreadable)?;
         let end = length.len() + message.len();
+        // It may have held keys.
+        self.bytes[..end].zeroize();
         self.bytes.drain(..end);
         Ok(Some(read))
     }
@@ -124,7 +155,8 @@ mod tests {
     #[tokio::test]
     async fn messages_arrive_whole_however_they_are_cut() {
         let mut wire = Vec::new();
-        let messages = [ToNode::Applied { settings: 1 }, ToNode::Hello { version: VERSION, settings: 2 }];
+        let messages =
+            [ToNode::Applied { settings: 1 }, ToNode::Hello { version: VERSION, settings: 2, certificates: 3 }];
         for message in &messages {
             write(&mut wire, message).await.unwrap();
         }

@@ -12,24 +12,37 @@ use std::time::Duration;
 /// How often the marks are looked over.
 pub(crate) const PERIOD: Duration = Duration::from_millis(100);
 
+/// How long a connection that waits for a request still waits once its edge drains: one that is on its way is answered.
+pub(crate) const DRAIN_IDLE_TIME_MAX: Duration = Duration::from_millis(500);
+
 /// The deadlines of one thread's connections.
 #[derive(Default)]
 pub(crate) struct Deadlines {
     marks: RefCell<Vec<Weak<Mark>>>,
-    now: Rc<Cell<Duration>>,
+    clock: Rc<Clock>,
+}
+
+/// What is the same for all connections of a thread.
+#[derive(Default)]
+struct Clock {
+    now: Cell<Duration>,
+    /// Since when the edge drains.
+    draining: Cell<Option<Duration>>,
 }
 
 /// What one connection waits for, and until when.
 #[derive(Default)]
 struct Mark {
     at: Cell<Option<Duration>>,
+    /// Nothing is under way: a draining edge does not wait until `at`.
+    idle: Cell<bool>,
     waker: RefCell<Option<Waker>>,
 }
 
 /// The deadline of one connection: of one thing at a time.
 pub(crate) struct Deadline {
     mark: Rc<Mark>,
-    now: Rc<Cell<Duration>>,
+    clock: Rc<Clock>,
 }
 
 /// It was not done in time.
@@ -42,21 +55,31 @@ impl Deadlines {
     pub(crate) fn register(&self) -> Deadline {
         let mark = Rc::new(Mark::default());
         self.marks.borrow_mut().push(Rc::downgrade(&mark));
-        Deadline { mark, now: Rc::clone(&self.now) }
+        Deadline { mark, clock: Rc::clone(&self.clock) }
     }
 
     /// The time on the steady clock, as of the last look.
     pub(crate) fn now(&self) -> Duration {
-        self.now.get()
+        self.clock.now.get()
+    }
+
+    /// From now on nobody waits long for another request.
+    pub(crate) fn drain(&self) {
+        self.clock.draining.set(Some(self.now()));
+    }
+
+    /// Whether the edge drains.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.clock.draining.get().is_some()
     }
 
     /// Wakes those whose time has come. To be called every [`PERIOD`].
     pub(crate) fn look(&self, now: Duration) {
-        self.now.set(now);
+        self.clock.now.set(now);
         let mut due = Vec::new();
         self.marks.borrow_mut().retain(|mark| {
             let Some(mark) = mark.upgrade() else { return false };
-            if mark.at.get().is_some_and(|at| at <= now) {
+            if mark.is_due(&self.clock) {
                 due.extend(mark.waker.take());
             }
             true
@@ -65,7 +88,23 @@ impl Deadlines {
     }
 }
 
+impl Mark {
+    fn is_due(&self, clock: &Clock) -> bool {
+        let drained = clock.draining.get().filter(|_| self.idle.get()).map(|since| since + DRAIN_IDLE_TIME_MAX);
+        let at = self.at.get().map(|at| drained.map_or(at, |drained| drained.min(at)));
+        at.is_some_and(|at| at <= clock.now.get())
+    }
+}
+
 impl Deadline {
+    /// As [`Deadline::limit`], for a wait while nothing is under way: it ends early when the edge drains.
+    pub(crate) async fn limit_idle<T>(&self, span: Duration, future: impl Future<Output = T>) -> Result<T, Late> {
+        self.mark.idle.set(true);
+        let outcome = self.limit(span, future).await;
+        self.mark.idle.set(false);
+        outcome
+    }
+
     /// Drives a future until it is done, or until so much time has passed.
     pub(crate) async fn limit<T>(&self, span: Duration, future: impl Future<Output = T>) -> Result<T, Late> {
         self.extend(span);
@@ -74,7 +113,7 @@ impl Deadline {
             if let Poll::Ready(done) = future.as_mut().poll(context) {
                 return Poll::Ready(Ok(done));
             }
-            if self.mark.at.get().is_some_and(|at| at <= self.now.get()) {
+            if self.mark.is_due(&self.clock) {
                 return Poll::Ready(Err(Late));
             }
             let mut waker = self.mark.waker.borrow_mut();
@@ -91,7 +130,7 @@ impl Deadline {
 
     /// Sets the deadline of what is being driven anew: there was progress.
     pub(crate) fn extend(&self, span: Duration) {
-        self.mark.at.set(Some(self.now.get().saturating_add(span)));
+        self.mark.at.set(Some(self.clock.now.get().saturating_add(span)));
     }
 }
 
@@ -131,6 +170,20 @@ mod tests {
         assert_eq!(poll(), Poll::Pending);
         deadlines.look(SECOND * 2);
         assert_eq!(poll(), Poll::Ready(Err(Late)));
+    }
+
+    #[test]
+    fn a_draining_edge_waits_for_what_is_under_way_and_not_for_what_is_idle() {
+        let deadlines = Deadlines::default();
+        let (busy, idle) = (deadlines.register(), deadlines.register());
+        let mut busy = pin!(busy.limit(SECOND * 9, pending::<()>()));
+        let mut idle = pin!(idle.limit_idle(SECOND * 9, pending::<()>()));
+        let context = &mut Context::from_waker(Waker::noop());
+        deadlines.look(SECOND);
+        deadlines.drain();
+        assert_eq!((busy.as_mut().poll(context), idle.as_mut().poll(context)), (Poll::Pending, Poll::Pending));
+        deadlines.look(SECOND + DRAIN_IDLE_TIME_MAX);
+        assert_eq!((busy.as_mut().poll(context), idle.as_mut().poll(context)), (Poll::Pending, Poll::Ready(Err(Late))));
     }
 
     #[test]

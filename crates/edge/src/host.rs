@@ -26,6 +26,13 @@ pub enum HostPattern {
 #[error("{0:?} is not a host: letters, digits and hyphens between dots, the first label may be {TENANT}")]
 pub struct HostError(String);
 
+impl HostError {
+    /// Of this text.
+    pub(crate) fn of(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+}
+
 impl FromStr for HostPattern {
     type Err = HostError;
 

@@ -3,6 +3,7 @@
 //! Start reading at [`settings`], what the node tells it, and [`table`], how a request finds its route. Invariant: the
 //! edge does not know who starts replicas, holds no key at rest, and every bound in here has a name.
 
+pub mod certificates;
 pub mod control;
 pub mod process;
 pub mod settings;
@@ -15,11 +16,16 @@ pub mod path;
 pub mod policy;
 pub mod table;
 
+mod accept;
 mod access_log;
+mod admission;
+mod compress;
 mod decide;
 mod exchange;
+mod folder;
 mod live;
 mod serve;
+mod tls;
 mod trace;
 
 mod buffer;

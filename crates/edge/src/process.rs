@@ -1,35 +1,43 @@
 //! The edge as a process: its threads, its listeners, and the node's word. Start reading at [`run`].
 //!
-//! The main thread listens to the node; each other thread accepts connections and serves them. Settings go from the
-//! former to the latter as one immutable value, evidence the other way through a bounded channel.
+//! The main thread listens to the node; each other thread accepts connections and serves them. Settings and certificates
+//! go from the former to the latter as immutable values, evidence the other way through a bounded channel.
 
 use std::io;
 use std::net::TcpListener;
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use tokio::net::UnixStream;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 
 use crate::access_log::AccessLog;
+use crate::admission::Admission;
+use crate::certificates::Certificates;
 use crate::control::{self, Incoming, MessageError, ToEdge, ToNode};
 use crate::evidence::{Arm, Counts};
 use crate::live::Live;
 use crate::settings::Settings;
-use crate::thread;
+use crate::thread::{self, Listeners};
+use crate::tls::{CertificateTable, Engine, EngineError};
 
 /// Seconds of evidence of all threads that wait for the node.
 const EVIDENCE_MAX: usize = 64;
-/// Threads that wait to say which settings they have taken over.
+/// Threads that wait to say which settings or certificates they have taken over.
 const TAKES_MAX: usize = 64;
+/// How long what is under way may take after SIGTERM.
+pub const DRAIN_TIME: Duration = Duration::from_secs(30);
 
 /// What an edge is started with.
 #[derive(Debug)]
 pub struct Start {
     /// Listeners for plain HTTP, one for each thread.
     pub listeners: Vec<TcpListener>,
+    /// Listeners for TLS, one for each thread.
+    pub secure: Vec<TcpListener>,
     /// Where the node connects to.
     pub control: PathBuf,
     /// Random: for ids and for drawing replicas.
@@ -53,40 +61,83 @@ pub enum EdgeError {
     /// The runtime.
     #[error("cannot start the runtime")]
     Runtime(#[source] io::Error),
+    /// The signal that ends it.
+    #[error("cannot listen for signals")]
+    Signal(#[source] io::Error),
+    /// TLS.
+    #[error(transparent)]
+    Tls(#[from] EngineError),
 }
 
 /// What the threads share.
 #[derive(Clone)]
 pub(crate) struct Shared {
     pub(crate) live: watch::Receiver<Arc<Live>>,
+    pub(crate) certificates: watch::Receiver<Arc<CertificateTable>>,
+    /// Within which time everything is to end; nothing while it is not.
+    pub(crate) drain: watch::Receiver<Option<Duration>>,
     pub(crate) evidence: mpsc::Sender<Vec<(Arm, Counts)>>,
-    /// Where a thread says which settings it has taken over.
-    pub(crate) taken: mpsc::Sender<u64>,
+    /// Where a thread says what it has taken over.
+    pub(crate) taken: mpsc::Sender<Taken>,
     pub(crate) log: AccessLog,
-    pub(crate) connections: Arc<AtomicU64>,
+    pub(crate) admission: Arc<Admission>,
 }
 
-/// Serves until the process is ended.
+/// What a thread works by from now on, by its number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Taken {
+    Settings(u64),
+    Certificates(u64),
+}
+
+/// Serves until the node or SIGTERM asks for an end, and everything under way has come to its own.
 pub fn run(start: Start) -> Result<(), EdgeError> {
+    let engine = Engine::new()?;
     let (log, waiting) = AccessLog::new();
     let writer = sys::cores::start("access-log", move || async move { waiting.write_to(io::stdout()) });
-    writer.map_err(EdgeError::Thread)?;
+    let writer = writer.map_err(EdgeError::Thread)?;
     let (settings, live) = watch::channel(Arc::new(Live::default()));
+    let (certificates, table) = watch::channel(Arc::new(CertificateTable::default()));
+    let (drain, draining) = watch::channel(None);
     let (evidence, counted) = mpsc::channel(EVIDENCE_MAX);
     let (taken, takes) = mpsc::channel(TAKES_MAX);
-    let shared = Shared { live, evidence, taken, log, connections: Arc::new(AtomicU64::new(0)) };
-    let threads = start.listeners.len();
-    for (listener, number) in start.listeners.into_iter().zip(0_u64..) {
+    let admission = Arc::new(Admission::default());
+    let shared =
+        Shared { live, certificates: table, drain: draining, evidence, taken, log, admission: Arc::clone(&admission) };
+    let listeners = of_threads(start.listeners, start.secure);
+    let threads = listeners.len();
+    for (listeners, number) in listeners.into_iter().zip(0_u64..) {
         let (shared, seed) = (shared.clone(), start.seed.wrapping_add(number));
-        sys::cores::start(&format!("edge-{number}"), move || thread::run(listener, shared, seed))
+        sys::cores::start(&format!("edge-{number}"), move || thread::run(listeners, shared, seed))
             .map_err(EdgeError::Thread)?;
     }
+    // Only threads hold their ends from here on: what they share ends with the last of them.
+    drop(shared);
     let listener =
         control_socket(&start.control).map_err(|source| EdgeError::Control { at: start.control.clone(), source })?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(EdgeError::Runtime)?;
-    let main = Main { settings, threads, untaken: 0, node: None };
-    runtime.block_on(main.listen(listener, counted, takes, &shared.connections));
+    let main = Main {
+        engine,
+        settings,
+        certificates,
+        drain,
+        admission,
+        threads,
+        settings_missing: 0,
+        certificates_missing: 0,
+        node: None,
+    };
+    runtime.block_on(main.serve(listener, counted, takes))?;
+    // The last lines are written before the end. A log that cannot be written has nobody left to tell.
+    drop(writer.join());
     Ok(())
+}
+
+/// The listeners of each thread.
+fn of_threads(plain: Vec<TcpListener>, secure: Vec<TcpListener>) -> Vec<Listeners> {
+    let threads = plain.len().max(secure.len());
+    let (mut plain, mut secure) = (plain.into_iter(), secure.into_iter());
+    (0..threads).map(|_| Listeners { plain: plain.next(), secure: secure.next() }).collect()
 }
 
 /// Replaces what an edge that was killed has left.
@@ -102,10 +153,16 @@ fn control_socket(at: &PathBuf) -> io::Result<UnixListener> {
 
 /// The main thread.
 struct Main {
+    engine: Engine,
     settings: watch::Sender<Arc<Live>>,
+    certificates: watch::Sender<Arc<CertificateTable>>,
+    drain: watch::Sender<Option<Duration>>,
+    admission: Arc<Admission>,
     threads: usize,
     /// Threads that have not taken over the newest settings.
-    untaken: usize,
+    settings_missing: usize,
+    /// Threads that have not taken over the newest certificates.
+    certificates_missing: usize,
     node: Option<Node>,
 }
 
@@ -116,52 +173,103 @@ struct Node {
 }
 
 impl Main {
-    /// Listens to one node after the other: a new one takes the place of one that is gone.
-    async fn listen(
+    /// Listens to one node after the other, a new one taking the place of one that is gone, until every thread has ended.
+    async fn serve(
         mut self,
         listener: UnixListener,
         mut counted: mpsc::Receiver<Vec<(Arm, Counts)>>,
-        mut takes: mpsc::Receiver<u64>,
-        connections: &AtomicU64,
-    ) {
-        let Ok(listener) = tokio::net::UnixListener::from_std(listener) else { return };
+        mut takes: mpsc::Receiver<Taken>,
+    ) -> Result<(), EdgeError> {
+        let listener = tokio::net::UnixListener::from_std(listener).map_err(EdgeError::Runtime)?;
+        let mut terminate = signal(SignalKind::terminate()).map_err(EdgeError::Signal)?;
         loop {
             tokio::select! {
                 Ok((stream, _)) = listener.accept() => {
                     self.node = Some(Node { stream, incoming: Incoming::default() });
-                    self.say(&ToNode::Hello { version: control::VERSION, settings: self.number() }).await;
+                    let (settings, certificates) = (self.settings_number(), self.certificates_number());
+                    self.say(&ToNode::Hello { version: control::VERSION, settings, certificates }).await;
                 }
                 told = hear(&mut self.node) => match told {
-                    Ok(Some(ToEdge::Settings(wanted))) => self.take_over(*wanted),
+                    Ok(Some(message)) => self.obey(message).await,
                     Ok(None) | Err(_) => self.node = None,
                 },
-                Some(number) = takes.recv() => self.note_taken(number).await,
-                Some(arms) = counted.recv() => {
-                    let connections = connections.load(Ordering::Relaxed);
-                    self.say(&ToNode::Evidence { arms, connections, panics: sys::cores::panics() }).await;
+                Some(()) = terminate.recv() => self.begin_to_drain(DRAIN_TIME),
+                Some(taken) = takes.recv() => self.note_taken(taken).await,
+                arms = counted.recv() => {
+                    let Some(arms) = arms else { return Ok(()) };
+                    self.tell_evidence(arms).await;
                 }
             }
         }
     }
 
-    fn number(&self) -> u64 {
+    async fn obey(&mut self, message: ToEdge) {
+        match message {
+            ToEdge::Settings(wanted) => self.take_over(*wanted),
+            ToEdge::Certificates(wanted) => self.take_over_certificates(&wanted).await,
+            ToEdge::Drain { within } => self.begin_to_drain(within.duration()),
+        }
+    }
+
+    fn settings_number(&self) -> u64 {
         self.settings.borrow().settings.number
+    }
+
+    fn certificates_number(&self) -> u64 {
+        self.certificates.borrow().number
     }
 
     fn take_over(&mut self, wanted: Settings) {
         let renewed = self.settings.borrow().renewed(wanted);
-        self.untaken = self.threads;
+        self.settings_missing = self.threads;
         self.settings.send_replace(Arc::new(renewed));
     }
 
-    /// Settings count as applied once every thread works by them.
-    async fn note_taken(&mut self, number: u64) {
-        if number == self.number() {
-            self.untaken = self.untaken.saturating_sub(1);
-            if self.untaken == 0 {
-                self.say(&ToNode::Applied { settings: number }).await;
+    /// Certificates that cannot be used leave those of before in place.
+    async fn take_over_certificates(&mut self, wanted: &Certificates) {
+        match CertificateTable::new(&self.engine, wanted) {
+            Ok(certificates) => {
+                self.certificates_missing = self.threads;
+                self.certificates.send_replace(Arc::new(certificates));
+            }
+            Err(error) => {
+                self.say(&ToNode::CertificatesRefused { certificates: wanted.number, why: error.to_string() }).await;
             }
         }
+    }
+
+    /// An end that was asked for is only ever brought forward by the end of what is under way.
+    fn begin_to_drain(&mut self, within: Duration) {
+        self.drain.send_if_modified(|draining| {
+            let first = draining.is_none();
+            *draining = draining.or(Some(within));
+            first
+        });
+    }
+
+    /// Settings and certificates count as applied once every thread works by them.
+    async fn note_taken(&mut self, taken: Taken) {
+        let (missing, newest, applied) = match taken {
+            Taken::Settings(settings) => {
+                let newest = settings == self.settings_number();
+                (&mut self.settings_missing, newest, ToNode::Applied { settings })
+            }
+            Taken::Certificates(certificates) => {
+                let newest = certificates == self.certificates_number();
+                (&mut self.certificates_missing, newest, ToNode::CertificatesApplied { certificates })
+            }
+        };
+        if newest && *missing > 0 {
+            *missing -= 1;
+            if *missing == 0 {
+                self.say(&applied).await;
+            }
+        }
+    }
+
+    async fn tell_evidence(&mut self, arms: Vec<(Arm, Counts)>) {
+        let (connections, turned_away) = (self.admission.open(), self.admission.turned_away());
+        self.say(&ToNode::Evidence { arms, connections, turned_away, panics: sys::cores::panics() }).await;
     }
 
     /// A node that does not listen is gone; another one will come.

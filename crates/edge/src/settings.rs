@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 
 use model::{ByteSize, Port, Rate, ReleaseNumber, ReplicaNumber, ServiceName, Span, UrlPath};
 
@@ -21,6 +22,9 @@ pub struct Settings {
     pub routes: Vec<Route>,
     /// Where the replicas of each service are that take requests.
     pub endpoints: BTreeMap<ServiceName, Vec<Endpoint>>,
+    /// The services that are folders: the edge answers for them itself.
+    #[serde(default)]
+    pub folders: BTreeMap<ServiceName, Folder>,
     /// Networks whose forwarding headers are believed.
     pub trust: Vec<Network>,
     /// Whether answers carry the strict security headers.
@@ -29,6 +33,25 @@ pub struct Settings {
     pub https: Option<Port>,
     /// Whether browsers may be told to insist on HTTPS: only where a public authority vouches for the certificates.
     pub insist_on_https: bool,
+    /// How many connections are served at the same time.
+    #[serde(default)]
+    pub connections: ConnectionLimits,
+}
+
+/// How many connections of clients are served at the same time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConnectionLimits {
+    /// Of all clients.
+    pub total: u64,
+    /// Of one client: an IPv4 address, or an IPv6 network of 64 bits. A trusted peer is not limited by it.
+    pub per_client: u32,
+}
+
+impl Default for ConnectionLimits {
+    fn default() -> Self {
+        Self { total: 20_000, per_client: 1_000 }
+    }
 }
 
 /// One rule.
@@ -63,6 +86,17 @@ pub struct Endpoint {
     pub replica: ReplicaNumber,
     /// Where it listens.
     pub address: SocketAddr,
+}
+
+/// A release of static files. The node has copied it to where the edge may read, and never writes to it again: another release
+/// has another root.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Folder {
+    /// Where its files are.
+    pub root: PathBuf,
+    /// Whether a page that no file has is answered with `index.html`, because an application in it knows the path.
+    pub spa: bool,
 }
 
 /// What a browser may let scripts of other origins do (the Fetch standard, section 3.2).

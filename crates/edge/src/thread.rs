@@ -1,61 +1,97 @@
 //! One thread of the edge: it accepts connections and serves them. Start reading at [`run`].
 
+use std::future::pending;
+use std::io;
 use std::net::TcpListener;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
+use crate::accept::{Speech, accept};
 use crate::deadline;
 use crate::evidence::{Arm, Counts};
-use crate::process::Shared;
-use crate::serve;
+use crate::process::{Shared, Taken};
 use crate::worker::Worker;
 
-/// Connections of clients that are served at the same time by the whole edge.
-pub(crate) const CONNECTIONS_MAX: u64 = 20_000;
-/// How long nothing is accepted after the system could not give a connection.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Looks between two reports of evidence: a second.
 const EVIDENCE_LOOKS: u32 = 10;
 
-/// Serves until the process ends.
-pub(crate) async fn run(listener: TcpListener, mut shared: Shared, seed: u64) {
+/// Where one thread accepts connections.
+#[derive(Default)]
+pub(crate) struct Listeners {
+    pub(crate) plain: Option<TcpListener>,
+    pub(crate) secure: Option<TcpListener>,
+}
+
+/// Serves until the edge is told to drain, and then until every connection has ended or the time for that is over. What
+/// is still open then is closed by dropping it.
+pub(crate) async fn run(listeners: Listeners, mut shared: Shared, seed: u64) {
     let live = Arc::clone(&shared.live.borrow_and_update());
-    let mut number = live.settings.number;
-    let worker = Rc::new(Worker::new(live, seed, shared.log.clone()));
+    let certificates = Arc::clone(&shared.certificates.borrow_and_update());
+    // Both may have come before this thread began; then it says so like any other.
+    let mut taken = vec![Taken::Settings(live.settings.number), Taken::Certificates(certificates.number)];
+    let worker = Rc::new(Worker::new(live, certificates, seed, shared.log.clone()));
     worker.look(sys::clock::now().steady);
-    sys::cores::spawn_here(accept(listener, Rc::clone(&worker), Arc::clone(&shared.connections)));
+    for (listener, speech) in [(listeners.plain, Speech::Plain), (listeners.secure, Speech::Secure)] {
+        let Some(listener) = listener else { continue };
+        let accepting = accept(listener, speech, Rc::clone(&worker), Arc::clone(&shared.admission));
+        sys::cores::spawn_here(until_drained(accepting, shared.drain.clone()));
+    }
     let mut looks = tokio::time::interval(deadline::PERIOD);
     let mut count = 0_u32;
-    // Settings may have come before this thread began.
-    let mut taken = 0;
+    let mut ends = None;
     loop {
-        if taken != number {
+        for taken in taken.drain(..) {
             // The main thread is only gone when the process ends.
-            let _gone = shared.taken.send(number).await.is_err();
-            taken = number;
+            let _gone = shared.taken.send(taken).await.is_err();
         }
         tokio::select! {
-            changed = shared.live.changed() => {
-                if changed.is_err() {
-                    return;
-                }
+            Ok(()) = shared.live.changed() => {
                 report(&worker, &shared.evidence);
                 let live = Arc::clone(&shared.live.borrow_and_update());
-                number = live.settings.number;
+                taken.push(Taken::Settings(live.settings.number));
                 worker.renew(live);
+            }
+            Ok(()) = shared.certificates.changed() => {
+                let certificates = Arc::clone(&shared.certificates.borrow_and_update());
+                taken.push(Taken::Certificates(certificates.number));
+                worker.renew_certificates(certificates);
+            }
+            within = asked_to_drain(&mut shared.drain), if ends.is_none() => {
+                worker.deadlines.drain();
+                ends = Some(worker.now().saturating_add(within));
             }
             _ = looks.tick() => {
                 worker.look(sys::clock::now().steady);
+                if ends.is_some_and(|ends| worker.open.get() == 0 || ends <= worker.now()) {
+                    break;
+                }
                 count = count.wrapping_add(1);
                 if count.is_multiple_of(EVIDENCE_LOOKS) {
                     report(&worker, &shared.evidence);
                 }
             }
         }
+    }
+    report(&worker, &shared.evidence);
+}
+
+/// Drives what accepts connections until the edge drains. What cannot accept at all leaves the others to do so.
+async fn until_drained(accepting: impl Future<Output = io::Result<()>>, mut drain: watch::Receiver<Option<Duration>>) {
+    tokio::select! {
+        _failed = accepting => {}
+        _within = asked_to_drain(&mut drain) => {}
+    }
+}
+
+/// Waits until the edge is to drain, and says within which time.
+async fn asked_to_drain(drain: &mut watch::Receiver<Option<Duration>>) -> Duration {
+    match drain.wait_for(Option::is_some).await.map(|within| *within) {
+        Ok(Some(within)) => within,
+        // The main thread is only gone when the process ends.
+        Ok(None) | Err(_) => pending().await,
     }
 }
 
@@ -64,45 +100,5 @@ fn report(worker: &Worker, evidence: &mpsc::Sender<Vec<(Arm, Counts)>>) {
     let arms: Vec<(Arm, Counts)> = worker.take_evidence().into_iter().collect();
     if !arms.is_empty() {
         drop(evidence.try_send(arms));
-    }
-}
-
-async fn accept(listener: TcpListener, worker: Rc<Worker>, connections: Arc<AtomicU64>) {
-    let Ok(listener) = listener.set_nonblocking(true).and_then(|()| tokio::net::TcpListener::from_std(listener)) else {
-        return;
-    };
-    loop {
-        let Ok((stream, peer)) = listener.accept().await else {
-            // Out of descriptors or memory: those that are open go on.
-            tokio::time::sleep(ACCEPT_PAUSE).await;
-            continue;
-        };
-        let open = Open::new(&connections);
-        if connections.load(Ordering::Relaxed) > CONNECTIONS_MAX {
-            continue;
-        }
-        // An answer in several pieces must not wait for the client's acknowledgement.
-        drop(stream.set_nodelay(true));
-        let worker = Rc::clone(&worker);
-        sys::cores::spawn_here(async move {
-            serve::h1::connection(&worker, stream, peer, false).await;
-            drop(open);
-        });
-    }
-}
-
-/// Counts a connection while it is open.
-struct Open(Arc<AtomicU64>);
-
-impl Open {
-    fn new(connections: &Arc<AtomicU64>) -> Self {
-        connections.fetch_add(1, Ordering::Relaxed);
-        Self(Arc::clone(connections))
-    }
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }

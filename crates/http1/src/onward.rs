@@ -1,6 +1,6 @@
 //! What a head is like when it is passed on, and which trailers go with its body.
 
-use crate::field::{Field, Fields, Role};
+use crate::field::{Field, Fields, Role, Span};
 use crate::persistence;
 
 /// Changes to the fields on the way, and to the trailers: what is set or dropped in the head does not come in behind the body.
@@ -10,6 +10,8 @@ use crate::persistence;
 pub struct Edits<'a> {
     /// Fields to add, in place of those of the same name.
     pub set: &'a [Field<'a>],
+    /// Fields to add beside those of the same name: for those that are lists, such as `Vary`.
+    pub add: &'a [Field<'a>],
     /// Names of fields to drop.
     pub remove: &'a [&'a [u8]],
 }
@@ -45,19 +47,27 @@ impl Withheld {
     }
 }
 
-/// Writes the fields that are passed on, then those that are set.
+/// The fields that are passed on, with where they lie, without those that are set.
+fn kept<'a>(fields: Fields<'a>, edits: &Edits<'a>) -> impl Iterator<Item = (Span, Field<'a>)> + use<'a> {
+    let edits = *edits;
+    let end_to_end = fields.spans.iter().filter(|span| span.role == Role::EndToEnd);
+    end_to_end.map(move |span| (*span, span.of(fields.head))).filter(move |(_, field)| !edits.drop(field))
+}
+
+/// The fields that are passed on, then those that are set or added.
+pub(crate) fn fields<'a>(fields: Fields<'a>, edits: &Edits<'a>) -> impl Iterator<Item = Field<'a>> + use<'a> {
+    kept(fields, edits).map(|(_, field)| field).chain(edits.set.iter().chain(edits.add).copied())
+}
+
+/// Writes the fields that are passed on, then those that are set or added.
 pub(crate) fn write_fields(fields: Fields<'_>, edits: &Edits<'_>, out: &mut Vec<u8>) {
-    for span in fields.spans.iter().filter(|span| span.role == Role::EndToEnd) {
-        let field = span.of(fields.head);
-        if edits.drop(&field) {
-            continue;
-        }
+    for (span, field) in kept(fields, edits) {
         match span.line(fields.head) {
             Some(line) => write_line(&[line], out),
             None => write_field(field.name(), field.value(), out),
         }
     }
-    edits.set.iter().for_each(|field| write_field(field.name(), field.value(), out));
+    edits.set.iter().chain(edits.add).for_each(|field| write_field(field.name(), field.value(), out));
 }
 
 /// Writes one field.

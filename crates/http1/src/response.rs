@@ -2,7 +2,7 @@
 
 use memchr::memchr;
 
-use crate::field::{Fields, Span};
+use crate::field::{Field, Fields, Span};
 use crate::frame::{self, BodyEncoder};
 use crate::framing::{self, Body, ResponseFraming};
 use crate::head::{self, Version};
@@ -149,11 +149,37 @@ impl<'a> ResponseHead<'a> {
         self.reusable
     }
 
+    /// The same head for a body that is sent in another length than it says, or than it would say to HEAD.
+    pub fn of_unknown_length(self) -> Self {
+        let body = match self.framing.body {
+            Body::Length(_) => Body::UntilClose,
+            body => body,
+        };
+        Self { framing: ResponseFraming { body, length_without_body: None, ..self.framing }, ..self }
+    }
+
     /// The reason phrase, perhaps empty. One beyond ASCII, whose encoding nobody knows, is left out.
     pub fn reason(&self) -> &'a [u8] {
         let line = memchr(b'\r', self.fields.head).map_or(self.fields.head, |end| &self.fields.head[..end]);
         let reason = line.get(STATUS_END..).unwrap_or_default();
         reason.strip_prefix(b" ").filter(|reason| reason.is_ascii()).unwrap_or_default()
+    }
+
+    /// The length that its head announces, also where the body itself is not sent.
+    pub fn length(&self) -> Option<u64> {
+        match self.framing.body {
+            Body::Length(length) => Some(length),
+            _ => self.framing.length_without_body,
+        }
+    }
+
+    /// The fields of the head as the client gets it, besides those of its framing and its connection: for a client that
+    /// does not speak HTTP/1.1.
+    pub fn onward<'e>(&self, edits: &Edits<'e>) -> impl Iterator<Item = Field<'e>> + use<'e>
+    where
+        'a: 'e,
+    {
+        onward::fields(self.fields, edits)
     }
 
     /// Writes the head as the client gets it, and says how to go on. An interim response to HTTP/1.0 is not written.

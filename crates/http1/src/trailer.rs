@@ -55,7 +55,7 @@ pub struct Trailers<'a>(&'a [u8]);
 
 impl<'a> Trailers<'a> {
     /// Checks a section, its empty line included.
-    pub(crate) fn read(section: &'a [u8], limits: &Limits) -> Result<Self, Refusal> {
+    pub fn read(section: &'a [u8], limits: &Limits) -> Result<Self, Refusal> {
         let mut slots = [httparse::EMPTY_HEADER; FIELD_SLOTS];
         let slots = &mut slots[..usize::from(limits.trailers)];
         httparse::parse_headers(section, slots).map_err(|error| diagnosis::of_trailers(section, error))?;

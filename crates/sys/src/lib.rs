@@ -9,6 +9,7 @@ pub mod system;
 pub mod clock;
 pub mod cores;
 pub mod files;
+pub mod folder;
 pub mod journal;
 pub mod local_socket;
 pub mod lock;

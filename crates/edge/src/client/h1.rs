@@ -10,7 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::buffer::Buffer;
 use crate::exchange::{Arrived, Client, ClientError};
-use crate::serve::Additions;
+use crate::serve::{Added, Additions};
 
 /// One request of a connection, and its response.
 pub(crate) struct H1Client<'c, S> {
@@ -20,8 +20,8 @@ pub(crate) struct H1Client<'c, S> {
     asked: Asked,
     additions: &'c Additions,
     response: Response<'c>,
-    /// Whether the connection is to end after this response whatever the client asked.
-    close: bool,
+    /// Whether the connection ends after this response whatever the client asked: asked when its head is written.
+    ends: &'c dyn Fn() -> bool,
 }
 
 /// The body of the request.
@@ -53,11 +53,11 @@ impl<'c, S: AsyncRead + AsyncWrite + Unpin> H1Client<'c, S> {
         request: &'c mut Incoming,
         asked: Asked,
         additions: &'c Additions,
-        close: bool,
+        ends: &'c dyn Fn() -> bool,
     ) -> Self {
         out.clear();
         let response = Response { out, written: 0, encoder: None, framed: 0, tail: b"", keep_alive: false };
-        Self { stream, input, request, asked, additions, response, close }
+        Self { stream, input, request, asked, additions, response, ends }
     }
 
     /// Whether the response says that the connection goes on.
@@ -135,10 +135,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client for H1Client<'_, S> {
         Poll::Pending
     }
 
-    fn start(&mut self, head: &ResponseHead<'_>) -> Result<(), ClientError> {
-        let set = if head.kind() == Kind::Final { self.additions.for_response(head) } else { Vec::new() };
-        let edits = Edits { set: &set, remove: &[] };
-        let forwarded = head.forward(&Onward { asked: self.asked, close: self.close, edits }, self.response.out);
+    fn start(&mut self, head: &ResponseHead<'_>, edits: &Edits<'_>) -> Result<(), ClientError> {
+        let added = match head.kind() {
+            Kind::Final => self.additions.for_response(head, edits),
+            Kind::Interim | Kind::Switch => Added::default(),
+        };
+        let edits = Edits { set: &added.set, add: &added.add, remove: edits.remove };
+        let forwarded = head.forward(&Onward { asked: self.asked, close: (self.ends)(), edits }, self.response.out);
         if head.kind() == Kind::Final {
             self.response.encoder = Some(forwarded.body);
             self.response.keep_alive = forwarded.keep_alive;

@@ -1,38 +1,31 @@
 //! A connection that speaks HTTP/1.1: one request after the other. Start reading at [`connection`].
 
 use std::future::poll_fn;
-use std::net::SocketAddr;
 use std::time::Duration;
 
-use http1::{Asked, Body, BodyDecoder, BodyEncoder, Edits, Field, Limits, Refusal, RequestHead, RequestParser, Target};
+use http1::{Limits, RequestParser};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 
-use super::forward::{Forwarded, Forwarding, forward};
+use super::forward::Forwarded;
+use super::origin::Origin;
+use super::prepare::{From, Prepared};
 use super::record::Record;
 use super::respond::{Additions, Own};
-use super::{
-    BODY_BYTES_MAX, HEAD_TIME_MAX, IDLE_TIME_MAX, LINGER_BYTES_MAX, LINGER_TIME_MAX, REQUESTS_MAX, STALL_TIME_MAX,
-};
+use super::tunnel;
+use super::{HEAD_TIME_MAX, IDLE_TIME_MAX, LINGER_BYTES_MAX, LINGER_TIME_MAX, REQUESTS_MAX, STALL_TIME_MAX};
 use crate::answer::Reason;
 use crate::buffer::Buffer;
-use crate::client::h1::{H1Client, Incoming};
+use crate::client::h1::H1Client;
 use crate::deadline::Deadline;
-use crate::decide::{self, Request, Verdict};
 use crate::exchange::Outgoing;
 use crate::live::Live;
-use crate::policy::forwarded;
-use crate::settings::Client;
-use crate::table::RouteIndex;
-use crate::trace::Trace;
-use crate::upstream::Upstream;
 use crate::worker::Worker;
 
 /// A client's connection, and what is kept from one of its requests to the next.
 struct Connection<'w, S> {
     worker: &'w Worker,
     stream: S,
-    peer: SocketAddr,
-    secure: bool,
+    origin: Origin,
     deadline: Deadline,
     input: Buffer,
     /// Memory for heads of requests on their way to a service, and of responses.
@@ -59,15 +52,14 @@ enum Passed {
 }
 
 /// Serves a client until its connection ends.
-pub(crate) async fn connection<S>(worker: &Worker, stream: S, peer: SocketAddr, secure: bool)
+pub(crate) async fn connection<S>(worker: &Worker, stream: S, origin: Origin)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let mut connection = Connection {
         worker,
         stream,
-        peer,
-        secure,
+        origin,
         deadline: worker.deadlines.register(),
         input: Buffer::default(),
         onward: Vec::new(),
@@ -76,7 +68,7 @@ where
     let mut parser = RequestParser::new(Limits::default());
     for count in 1..=REQUESTS_MAX {
         let waited = if count == 1 { HEAD_TIME_MAX } else { IDLE_TIME_MAX };
-        match connection.request(&mut parser, waited, count == REQUESTS_MAX).await {
+        match connection.request(&mut parser, waited, count).await {
             Next::Request => connection.input.release(),
             Next::Linger => return connection.linger().await,
             Next::Close => return,
@@ -86,19 +78,23 @@ where
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
     /// Reads one request and answers it.
-    async fn request(&mut self, parser: &mut RequestParser, idle: Duration, last: bool) -> Next {
+    async fn request(&mut self, parser: &mut RequestParser, idle: Duration, count: u32) -> Next {
         if self.input.is_empty() {
-            match self.deadline.limit(idle, fill(&mut self.stream, &mut self.input)).await {
+            match self.deadline.limit_idle(idle, fill(&mut self.stream, &mut self.input)).await {
                 Ok(true) => {}
                 Ok(false) | Err(_) => return Next::Close,
             }
         }
         let now = sys::clock::now();
         let began = now.steady;
-        let mut record = Record::new(now.wall, self.peer.ip());
+        let mut record = Record::new(now.wall, self.origin.peer.ip());
         let live = self.worker.live();
         let next = match self.head(parser, &live, began, &mut record).await {
-            Ok(Some(prepared)) => self.answer(&live, prepared, last, &mut record).await,
+            Ok(Some(prepared)) => {
+                let worker = self.worker;
+                let ends = move || count == REQUESTS_MAX || worker.deadlines.is_draining();
+                self.answer(&live, prepared, &ends, &mut record).await
+            }
             Ok(None) => return Next::Close,
             Err(reason) => self.refuse_unread(reason, &mut record).await,
         };
@@ -118,7 +114,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
         loop {
             let onward = std::mem::take(&mut self.onward);
             if let Some(head) = parser.parse(self.input.bytes()).map_err(Reason::Refused)? {
-                let from = From { worker: self.worker, live, peer: self.peer, secure: self.secure, began };
+                let from = From { worker: self.worker, live, origin: &self.origin, began };
                 let prepared = from.prepare(&head, onward, record)?;
                 let len = head.len();
                 self.input.consume(len);
@@ -134,12 +130,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
         }
     }
 
-    async fn answer(&mut self, live: &Live, mut prepared: Prepared, last: bool, record: &mut Record) -> Next {
-        let own = match prepared.verdict {
-            Verdict::Refuse(reason) => prepared.refusal(reason, record),
-            Verdict::Preflight => Own::empty(204, None),
-            Verdict::Redirect { .. } => Own::empty(308, prepared.location.take()),
-            Verdict::Pass => match self.pass(live, &mut prepared, last, record).await {
+    /// Answers a request. `ends` says whether the connection does, whatever the client asked.
+    async fn answer(
+        &mut self,
+        live: &Live,
+        mut prepared: Prepared,
+        ends: &dyn Fn() -> bool,
+        record: &mut Record,
+    ) -> Next {
+        let own = match prepared.own(record) {
+            Some(own) => own,
+            None => match self.pass(live, &mut prepared, ends, record).await {
                 Passed::Through(next) => return next,
                 Passed::Failed(reason) => {
                     prepared.unread = !prepared.incoming.decoder.is_finished();
@@ -148,7 +149,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
             },
         };
         // What a body still brings is not the next request.
-        let keep_alive = prepared.asked.keep_alive && !prepared.unread && !last;
+        let keep_alive = prepared.asked.keep_alive && !prepared.unread && !ends();
         record.status = own.status;
         record.sent = own.body.len() as u64;
         self.out.clear();
@@ -161,20 +162,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
     }
 
     /// Passes a request on to a replica, and its answer back.
-    async fn pass(&mut self, live: &Live, prepared: &mut Prepared, last: bool, record: &mut Record) -> Passed {
+    async fn pass(
+        &mut self,
+        live: &Live,
+        prepared: &mut Prepared,
+        ends: &dyn Fn() -> bool,
+        record: &mut Record,
+    ) -> Passed {
         let Some(route) = prepared.route.and_then(|route| live.route(route)) else {
             return Passed::Failed(Reason::NoRoute);
         };
         let onward = std::mem::take(&mut prepared.onward);
         let outgoing = Outgoing::new(onward, prepared.incoming.decoder.is_finished());
-        let forwarding = Forwarding {
-            worker: self.worker,
-            deadline: &self.deadline,
-            pool: live.pool(&route.to),
-            asked: prepared.asked,
-            timeout: route.timeout.duration(),
-            idempotent: prepared.idempotent,
-        };
+        let carrying = prepared.carrying(route, live, self.worker, &self.deadline);
+        // Nobody reads what is sent to a folder.
+        let unread = carrying.is_of_folder() && prepared.unread;
+        let ends = &|| unread || ends();
         let mut client = H1Client::new(
             &mut self.stream,
             &mut self.input,
@@ -182,17 +185,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
             &mut prepared.incoming,
             prepared.asked,
             &prepared.additions,
-            last,
+            ends,
         );
-        let (forwarded, mut onward) = forward(&forwarding, &mut client, outgoing, record).await;
+        let (forwarded, mut onward) = carrying.carry(&mut client, outgoing, record).await;
         let keep_alive = client.keeps_alive();
         onward.clear();
         self.onward = onward;
         match forwarded {
             Forwarded::Through { request_read } if keep_alive && request_read => Passed::Through(Next::Request),
             Forwarded::Through { .. } => Passed::Through(Next::Linger),
-            Forwarded::Switched(upstream) => {
-                self.tunnel(upstream).await;
+            Forwarded::Switched(mut upstream) => {
+                let service = (&mut upstream.stream, &mut upstream.input);
+                // Whichever side breaks off, the other is told by the end of its connection.
+                drop(tunnel::carry((&mut self.stream, &mut self.input), service).await);
                 Passed::Through(Next::Close)
             }
             Forwarded::Gone => {
@@ -226,20 +231,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
         matches!(self.deadline.limit(STALL_TIME_MAX, sending).await, Ok(Ok(())))
     }
 
-    /// Carries bytes both ways until both sides have ended.
-    async fn tunnel(&mut self, mut upstream: Upstream) {
-        let early = async {
-            self.stream.write_all(upstream.input.bytes()).await?;
-            self.stream.flush().await?;
-            upstream.stream.write_all(self.input.bytes()).await
-        };
-        if early.await.is_ok() {
-            self.input.consume(usize::MAX);
-            // Whichever side breaks off, the other is told by the end of its connection.
-            drop(tokio::io::copy_bidirectional(&mut self.stream, &mut upstream.stream).await);
-        }
-    }
-
     /// Ends the connection in a way that lets the client read the answer: bytes that arrive for a closed socket would
     /// make the system discard it (RFC 9112, section 9.6).
     async fn linger(mut self) {
@@ -261,149 +252,4 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
 /// Reads once; `false` when there will be no more.
 async fn fill<S: AsyncRead + Unpin>(stream: &mut S, input: &mut Buffer) -> bool {
     matches!(poll_fn(|context| input.poll_fill(stream, context)).await, Ok(1..))
-}
-
-/// A request whose head was read and judged.
-struct Prepared {
-    verdict: Verdict,
-    route: Option<RouteIndex>,
-    additions: Additions,
-    asked: Asked,
-    incoming: Incoming,
-    /// Whether a body comes behind the head.
-    unread: bool,
-    /// The head as the service gets it.
-    onward: Vec<u8>,
-    accept: Option<String>,
-    idempotent: bool,
-    /// Where a redirection leads.
-    location: Option<String>,
-}
-
-/// Where a request comes from.
-struct From<'f> {
-    worker: &'f Worker,
-    live: &'f Live,
-    peer: SocketAddr,
-    secure: bool,
-    began: Duration,
-}
-
-impl From<'_> {
-    fn prepare(&self, head: &RequestHead<'_>, mut onward: Vec<u8>, record: &mut Record) -> Result<Prepared, Reason> {
-        let host = head.host().ok_or(Reason::Refused(Refusal::MissingHost))?;
-        let first = |name: &[u8]| first(head, name);
-        let chain: Vec<&str> =
-            head.fields().iter().filter(|it| it.is(b"x-forwarded-for")).map(|it| text(it.value())).collect();
-        let client = decide::client(self.live, self.peer.ip(), chain.into_iter());
-        let (method, path) = (text(head.method()), text(head.target().path()));
-        let request = Request { method, host: host.name(), path, field: &first, secure: self.secure };
-        let mut decision = decide::decide(self.live, client, request, self.began);
-        let trace = Trace::of(first(b"traceparent"), &|| self.worker.draw());
-        record.client = client.address;
-        record.method = method.to_owned();
-        record.host = text(host.name()).to_owned();
-        record.path = path.to_owned();
-        record.request_id =
-            first(b"x-request-id").filter(|id| is_id(id)).map_or_else(|| trace.id().to_owned(), str::to_owned);
-        record.trace_id = trace.id().to_owned();
-        record.route = decision.route;
-        record.tenant = decision.tenant.as_deref().map(str::to_owned);
-        let route = decision.route.and_then(|route| self.live.route(route));
-        record.service = route.map(|route| route.to.clone());
-
-        let body_max = route.and_then(|route| route.body_max).map_or(BODY_BYTES_MAX, |max| max.as_bytes());
-        let decoder = BodyDecoder::new(head.body(), Limits::default(), body_max).or_else(|refusal| {
-            decision.verdict = Verdict::Refuse(Reason::Refused(refusal));
-            BodyDecoder::new(Body::None, Limits::default(), 0).map_err(Reason::Refused)
-        })?;
-        let encoder = match decision.verdict {
-            Verdict::Pass => {
-                let passing = Passing { client, host, path: &decision.path, secure: self.secure, trace: &trace };
-                Some(passing.write(head, record, &mut onward)?).filter(|_| !decoder.is_finished())
-            }
-            _ => None,
-        };
-        Ok(Prepared {
-            location: decision.https_address(text(host.name()), head.target()),
-            route: decision.route,
-            verdict: decision.verdict,
-            additions: self.additions(decision.fields, record),
-            asked: head.asked(),
-            unread: !matches!(head.body(), Body::None | Body::Length(0)),
-            incoming: Incoming { decoder, encoder },
-            onward,
-            accept: first(b"accept").map(str::to_owned),
-            idempotent: matches!(method, "GET" | "HEAD" | "OPTIONS" | "PUT" | "DELETE" | "TRACE"),
-        })
-    }
-
-    fn additions(&self, mut fields: Vec<(&'static str, String)>, record: &Record) -> Additions {
-        fields.push(("X-Request-Id", record.request_id.clone()));
-        let settings = &self.live.settings;
-        Additions { fields, strict: settings.strict_headers, insist_on_https: settings.insist_on_https && self.secure }
-    }
-}
-
-impl Prepared {
-    /// The edge's answer for a reason, which is noted.
-    fn refusal(&self, reason: Reason, record: &mut Record) -> Own {
-        record.reason = Some(reason);
-        Own::refusal(reason, &record.request_id, self.accept.as_deref())
-    }
-}
-
-/// What a service is told besides what the client says.
-struct Passing<'p> {
-    client: Client,
-    host: http1::Host<'p>,
-    /// The normal path.
-    path: &'p str,
-    secure: bool,
-    trace: &'p Trace,
-}
-
-impl Passing<'_> {
-    /// Writes the head as the service gets it.
-    fn write(&self, head: &RequestHead<'_>, record: &Record, onward: &mut Vec<u8>) -> Result<BodyEncoder, Reason> {
-        let mut fields = Vec::from(forwarded::fields(self.client, text(self.host.as_bytes()), self.secure));
-        fields.push(("X-Request-Id", record.request_id.clone()));
-        fields.push(("traceparent", self.trace.field()));
-        fields.extend(record.tenant.clone().map(|tenant| ("X-Tenant", tenant)));
-        let set: Vec<Field<'_>> =
-            fields.iter().filter_map(|(name, value)| Field::new(name.as_bytes(), value.as_bytes()).ok()).collect();
-        let rewritten = rewritten(self.path, head.target());
-        let target = match &rewritten {
-            Some(text) => Target::parse(text.as_bytes()).map_err(Reason::Refused)?,
-            None => head.target(),
-        };
-        let edits = Edits { set: &set, remove: forwarded::CLAIMS };
-        Ok(head.forward(&http1::request::Onward { target, host: self.host, edits }, onward))
-    }
-}
-
-/// What was checked to be ASCII when it was read, or may be anything and then counts as empty.
-fn text(bytes: &[u8]) -> &str {
-    std::str::from_utf8(bytes).unwrap_or_default()
-}
-
-/// The first value of a field.
-fn first<'h>(head: &RequestHead<'h>, name: &[u8]) -> Option<&'h str> {
-    head.fields().iter().find(|field| field.is(name)).map(|field| text(field.value()))
-}
-
-/// The target with the normal path, where that differs from what was sent.
-fn rewritten(path: &str, target: Target<'_>) -> Option<String> {
-    if target.is_asterisk() || path.as_bytes() == target.path() {
-        return None;
-    }
-    let query = target.query().map(|query| format!("?{}", String::from_utf8_lossy(query)));
-    Some(format!("{path}{}", query.unwrap_or_default()))
-}
-
-/// Whether a request id of a client is taken over: short, and nothing that a log or a page could mistake.
-fn is_id(id: &str) -> bool {
-    const BYTES_MAX: usize = 128;
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte);
-    (1..=BYTES_MAX).contains(&id.len()) && id.bytes().all(plain)
 }

@@ -1,15 +1,24 @@
-//! Connections of clients. Start reading at [`h1::connection`].
+//! Connections of clients. Start reading at [`h1::connection`]; [`h2::connection`] does the same for many requests at once.
 
 pub(crate) mod h1;
+pub(crate) mod h2;
 
+mod carry;
 mod forward;
+mod origin;
+mod prepare;
+mod progress;
 mod record;
 mod respond;
+mod translate;
+mod tunnel;
 
 use std::time::Duration;
 
+pub(crate) use forward::Forwarded;
+pub(crate) use origin::Origin;
 pub(crate) use record::Record;
-pub(crate) use respond::Additions;
+pub(crate) use respond::{Added, Additions, Own};
 
 /// How long a new connection may take for its first head.
 pub(crate) const HEAD_TIME_MAX: Duration = Duration::from_secs(15);

@@ -1,6 +1,8 @@
 //! Answers of the edge itself, and what it adds to those of services. Start reading at [`Additions`].
 
-use http1::{Field, ResponseHead};
+use std::borrow::Cow;
+
+use http1::{Edits, Field, ResponseHead};
 
 use crate::answer::{self, Reason};
 use crate::policy::security_headers;
@@ -16,10 +18,15 @@ pub(crate) struct Additions {
 }
 
 impl Additions {
-    /// The fields to set on a response of a service.
-    pub(crate) fn for_response<'a>(&'a self, head: &'a ResponseHead<'_>) -> Vec<Field<'a>> {
+    /// The fields that a final response gets besides those that `edits` gives it. One that is a list is added beside what
+    /// is said, since others may have put something into it.
+    pub(crate) fn for_response<'a>(&'a self, head: &'a ResponseHead<'_>, edits: &Edits<'a>) -> Added<'a> {
         let said = |name: &str| head.fields().iter().any(|field| field.is(name.as_bytes()));
-        self.all(said).filter_map(|(name, value)| Field::new(name.as_bytes(), value.as_bytes()).ok()).collect()
+        let own = self.all(said).filter_map(|(name, value)| Field::new(name.as_bytes(), value.as_bytes()).ok());
+        let (mut add, mut set): (Vec<_>, Vec<_>) = own.partition(|field| field.is(b"vary"));
+        set.extend_from_slice(edits.set);
+        add.extend_from_slice(edits.add);
+        Added { set, add }
     }
 
     fn all<'a>(&'a self, said: impl Fn(&str) -> bool + 'a) -> impl Iterator<Item = (&'a str, &'a str)> + 'a {
@@ -28,6 +35,13 @@ impl Additions {
         let missing = strict.filter(move |(name, _)| !said(name));
         own.chain(missing.map(|(name, value)| -> (&'a str, &'a str) { (name, value) }))
     }
+}
+
+/// Fields of one response: in place of others, and beside them.
+#[derive(Debug, Default)]
+pub(crate) struct Added<'a> {
+    pub(crate) set: Vec<Field<'a>>,
+    pub(crate) add: Vec<Field<'a>>,
 }
 
 /// An answer of the edge itself.
@@ -51,29 +65,28 @@ impl Own {
         Self { status, content_type: None, body: String::new(), location }
     }
 
+    /// Its fields, besides those of a connection, with a name each.
+    pub(crate) fn fields<'a>(&'a self, additions: &'a Additions) -> impl Iterator<Item = (&'a str, Cow<'a, str>)> {
+        let length = (self.status != 204).then(|| ("Content-Length", Cow::Owned(self.body.len().to_string())));
+        let content_type = self.content_type.map(|it| ("Content-Type", Cow::Borrowed(it)));
+        let location = self.location.as_deref().map(|it| ("Location", Cow::Borrowed(it)));
+        // An answer about one moment is not for caches.
+        let cache = [("Cache-Control", Cow::Borrowed("no-store"))];
+        let own = content_type.into_iter().chain(length).chain(location).chain(cache);
+        own.chain(additions.all(|_| false).map(|(name, value)| (name, Cow::Borrowed(value))))
+    }
+
     /// Writes it as HTTP/1.1.
     pub(crate) fn write(&self, additions: &Additions, to_head: bool, keep_alive: bool, out: &mut Vec<u8>) {
         let mut line = |parts: &[&str]| {
             parts.iter().for_each(|part| out.extend_from_slice(part.as_bytes()));
             out.extend_from_slice(b"\r\n");
         };
-        let (status, length) = (self.status.to_string(), self.body.len().to_string());
-        line(&["HTTP/1.1 ", &status, " ", answer::status_name(self.status)]);
-        if let Some(content_type) = self.content_type {
-            line(&["Content-Type: ", content_type]);
-        }
-        if self.status != 204 {
-            line(&["Content-Length: ", &length]);
-        }
-        if let Some(location) = &self.location {
-            line(&["Location: ", location]);
-        }
-        // An answer about one moment is not for caches.
-        line(&["Cache-Control: no-store"]);
+        line(&["HTTP/1.1 ", &self.status.to_string(), " ", answer::status_name(self.status)]);
+        self.fields(additions).for_each(|(name, value)| line(&[name, ": ", &value]));
         if !keep_alive {
             line(&["Connection: close"]);
         }
-        additions.all(|_| false).for_each(|(name, value)| line(&[name, ": ", value]));
         line(&[]);
         if !to_head {
             out.extend_from_slice(self.body.as_bytes());

@@ -3,15 +3,21 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use edge::certificates::{Certificate, Certificates, KeyText};
 use edge::control::{ToEdge, ToNode};
 use edge::process::{self, Start};
 use edge::settings::{Endpoint, Route, Settings};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rustls::pki_types::pem::PemObject;
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
 /// How often a condition is looked at.
-const POLL: Duration = Duration::from_millis(2);
+pub(crate) const POLL: Duration = Duration::from_millis(2);
 /// How long anything may take before a test gives up.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -20,8 +26,13 @@ static COUNT: AtomicU64 = AtomicU64::new(0);
 /// An edge of one thread.
 pub(crate) struct Bench {
     pub(crate) address: SocketAddr,
+    /// Where it speaks TLS.
+    pub(crate) secure: SocketAddr,
     node: UnixStream,
     pub(crate) settings: Settings,
+    pub(crate) certificates: Certificates,
+    /// Ends when the edge does.
+    pub(crate) running: JoinHandle<()>,
 }
 
 impl Bench {
@@ -29,10 +40,13 @@ impl Bench {
     pub(crate) fn new(endpoints: &[SocketAddr]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
+        let secure_listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let secure = secure_listener.local_addr().unwrap();
         let name = format!("edge-test-{}-{}.sock", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let control = std::env::temp_dir().join(name);
-        let start = Start { listeners: vec![listener], control: control.clone(), seed: 7 };
-        std::thread::spawn(move || process::run(start).unwrap());
+        let start =
+            Start { listeners: vec![listener], secure: vec![secure_listener], control: control.clone(), seed: 7 };
+        let running = std::thread::spawn(move || process::run(start).unwrap());
         let node = until(|| UnixStream::connect(&control).ok());
         // The name has served its purpose.
         std::fs::remove_file(&control).unwrap();
@@ -47,7 +61,8 @@ impl Bench {
             endpoints: [("web".parse().unwrap(), endpoints.iter().enumerate().map(endpoint).collect())].into(),
             ..Settings::default()
         };
-        let mut bench = Self { address, node, settings };
+        let certificates = Certificates::default();
+        let mut bench = Self { address, secure, node, settings, certificates, running };
         assert!(matches!(bench.hear(), ToNode::Hello { .. }));
         bench.apply(|_| {});
         bench
@@ -57,11 +72,25 @@ impl Bench {
     pub(crate) fn apply(&mut self, change: impl FnOnce(&mut Settings)) {
         change(&mut self.settings);
         self.settings.number += 1;
-        let message = serde_json::to_vec(&ToEdge::Settings(Box::new(self.settings.clone()))).unwrap();
-        self.node.write_all(&u32::try_from(message.len()).unwrap().to_be_bytes()).unwrap();
-        self.node.write_all(&message).unwrap();
+        self.tell(&ToEdge::Settings(Box::new(self.settings.clone())));
         let applied = ToNode::Applied { settings: self.settings.number };
         while self.hear() != applied {}
+    }
+
+    /// Hands over a certificate for each list of names, in place of those of before, and waits until they are worked by.
+    pub(crate) fn certify(&mut self, authority: &Authority, names: &[&[&str]]) {
+        self.certificates.number += 1;
+        self.certificates.list = names.iter().map(|names| authority.certificate(names)).collect();
+        self.tell(&ToEdge::Certificates(Box::new(self.certificates.clone())));
+        let applied = ToNode::CertificatesApplied { certificates: self.certificates.number };
+        while self.hear() != applied {}
+    }
+
+    /// Tells the edge something.
+    pub(crate) fn tell(&mut self, message: &ToEdge) {
+        let message = serde_json::to_vec(message).unwrap();
+        self.node.write_all(&u32::try_from(message.len()).unwrap().to_be_bytes()).unwrap();
+        self.node.write_all(&message).unwrap();
     }
 
     /// The next thing that the edge tells its node.
@@ -78,6 +107,66 @@ impl Bench {
         let stream = TcpStream::connect(self.address).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         Client { reader: BufReader::new(stream) }
+    }
+
+    /// A connection of a client over TLS. The handshake is carried out with the first bytes that are sent or read.
+    pub(crate) fn connect_securely(&self, config: &Arc<ClientConfig>, name: &str) -> Client<Secure> {
+        let stream = TcpStream::connect(self.secure).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_nodelay(true).unwrap();
+        let name = name.to_owned().try_into().unwrap();
+        let session = ClientConnection::new(Arc::clone(config), name).unwrap();
+        Client { reader: BufReader::new(StreamOwned::new(session, stream)) }
+    }
+}
+
+/// The connection of a client over TLS.
+pub(crate) type Secure = StreamOwned<ClientConnection, TcpStream>;
+
+/// An authority that clients of a test trust.
+pub(crate) struct Authority {
+    issuer: Issuer<'static, KeyPair>,
+    pub(crate) pem: String,
+}
+
+impl Authority {
+    pub(crate) fn new() -> Self {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        // Of another name than what it certifies: that would be taken for its own issuer.
+        params.distinguished_name.push(rcgen::DnType::CommonName, "authority of a test");
+        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+        let pem = params.self_signed(&key).unwrap().pem();
+        Self { issuer: Issuer::new(params, key), pem }
+    }
+
+    /// A certificate for these names.
+    pub(crate) fn certificate(&self, names: &[&str]) -> Certificate {
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new(names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>()).unwrap();
+        Certificate {
+            names: names.iter().map(|name| name.parse().unwrap()).collect(),
+            chain: params.signed_by(&key, &self.issuer).unwrap().pem(),
+            key: KeyText::new(key.serialize_pem()),
+        }
+    }
+
+    /// What a client is that trusts this authority alone, and speaks these protocols.
+    pub(crate) fn client(
+        &self,
+        versions: &[&'static rustls::SupportedProtocolVersion],
+        alpn: &[&str],
+    ) -> Arc<ClientConfig> {
+        let mut roots = RootCertStore::empty();
+        roots.add(rustls::pki_types::CertificateDer::from_pem_slice(self.pem.as_bytes()).unwrap()).unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let mut config = ClientConfig::builder_with_provider(provider)
+            .with_protocol_versions(versions)
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        config.alpn_protocols = alpn.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
+        Arc::new(config)
     }
 }
 
@@ -96,8 +185,8 @@ pub(crate) fn route(host: &str, path: &str) -> Route {
 }
 
 /// A client's connection.
-pub(crate) struct Client {
-    pub(crate) reader: BufReader<TcpStream>,
+pub(crate) struct Client<S: Read = TcpStream> {
+    pub(crate) reader: BufReader<S>,
 }
 
 /// An answer, as a client reads it.
@@ -122,7 +211,7 @@ impl Answer {
     }
 }
 
-impl Client {
+impl<S: Read + Write> Client<S> {
     pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) {
         self.reader.get_mut().write_all(bytes.as_ref()).unwrap();
     }
@@ -131,6 +220,14 @@ impl Client {
     pub(crate) fn get(&mut self, path: &str) -> Answer {
         self.send(format!("GET {path} HTTP/1.1\r\nHost: acme.test\r\n\r\n"));
         self.answer()
+    }
+
+    /// As [`Client::get`], where the connection may end before there is an answer: its status.
+    pub(crate) fn try_get(&mut self, path: &str) -> Option<u16> {
+        write!(self.reader.get_mut(), "GET {path} HTTP/1.1\r\nHost: acme.test\r\n\r\n").ok()?;
+        let mut line = String::new();
+        self.reader.read_line(&mut line).ok()?;
+        line.get(9..12)?.parse().ok()
     }
 
     /// The next answer with its body.
@@ -162,16 +259,23 @@ impl Client {
     fn chunks(&mut self) -> Vec<u8> {
         let mut body = Vec::new();
         loop {
-            let mut line = String::new();
-            self.reader.read_line(&mut line).unwrap();
-            let size = usize::from_str_radix(line.trim(), 16).unwrap();
-            let mut chunk = vec![0; size + 2];
-            self.reader.read_exact(&mut chunk).unwrap();
-            body.extend_from_slice(&chunk[..size]);
-            if size == 0 {
+            let chunk = self.chunk();
+            if chunk.is_empty() {
                 return body;
             }
+            body.extend(chunk);
         }
+    }
+
+    /// The next chunk; the last one is empty.
+    pub(crate) fn chunk(&mut self) -> Vec<u8> {
+        let mut line = String::new();
+        self.reader.read_line(&mut line).unwrap();
+        let size = usize::from_str_radix(line.trim(), 16).unwrap();
+        let mut chunk = vec![0; size + 2];
+        self.reader.read_exact(&mut chunk).unwrap();
+        chunk.truncate(size);
+        chunk
     }
 
     /// Whether the edge has ended the connection.

@@ -5,7 +5,7 @@ use std::io::Read;
 use crate::bench::{Bench, Peer, fixed, service};
 
 /// A service that answers with the body it got, in chunks.
-fn mirror(mut peer: Peer) {
+pub(crate) fn mirror(mut peer: Peer) {
     while let Some(head) = peer.request() {
         let lower = head.to_ascii_lowercase();
         let length = lower.split("content-length: ").nth(1).and_then(|it| it.split("\r\n").next()?.parse().ok());

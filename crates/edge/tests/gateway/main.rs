@@ -9,5 +9,12 @@
 mod bench;
 
 mod bodies;
+mod compression;
+mod drain;
 mod failures;
+mod folder;
+mod frames;
+mod http2;
+mod limits;
 mod routing;
+mod tls;

@@ -38,7 +38,7 @@ fn a_set_field_stands_in_place_of_the_clients() {
     let sent = "GET / HTTP/1.1\r\nX-Forwarded-For: 1\r\nHost: a\r\nA:b\r\nx-forwarded-for: 2\r\n\r\n";
     let set = [field("X-Forwarded-For", "192.0.2.1"), field("X-Request-Id", "7")];
     assert_eq!(
-        request(sent, None, None, Edits { set: &set, remove: &[] }),
+        request(sent, None, None, Edits { set: &set, ..Edits::default() }),
         "GET / HTTP/1.1\r\nHost: a\r\nA: b\r\nX-Forwarded-For: 192.0.2.1\r\nX-Request-Id: 7\r\n\r\n"
     );
 }
@@ -58,7 +58,7 @@ fn what_a_server_could_take_for_a_set_or_removed_field_is_gone_too() {
         "GET / HTTP/1.1\r\nHost: a\r\nX_Forwarded_For: 1\r\nX-Forwarded_For: 2\r\nx.tenant: b\r\nX_Tenants: c\r\n\r\n";
     let set = [field("X-Forwarded-For", "192.0.2.1")];
     assert_eq!(
-        request(sent, None, None, Edits { set: &set, remove: &[b"x-tenant"] }),
+        request(sent, None, None, Edits { set: &set, remove: &[b"x-tenant"], ..Edits::default() }),
         "GET / HTTP/1.1\r\nHost: a\r\nX_Tenants: c\r\nX-Forwarded-For: 192.0.2.1\r\n\r\n"
     );
 }
@@ -68,7 +68,7 @@ fn connection_names_no_set_field_away() {
     let sent = "GET / HTTP/1.1\r\nHost: a\r\nConnection: x-forwarded-for\r\nX-Forwarded-For: 1\r\n\r\n";
     let set = [field("X-Forwarded-For", "192.0.2.1")];
     assert_eq!(
-        request(sent, None, None, Edits { set: &set, remove: &[] }),
+        request(sent, None, None, Edits { set: &set, ..Edits::default() }),
         "GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 192.0.2.1\r\n\r\n"
     );
 }
@@ -86,7 +86,7 @@ fn end(encoder: BodyEncoder, section: &[u8]) -> String {
 #[test]
 fn what_is_not_passed_on_in_a_head_is_not_passed_on_behind_its_body() {
     let set = [field("X-Set", "1")];
-    let edits = Edits { set: &set, remove: &[b"x-removed"] };
+    let edits = Edits { set: &set, remove: &[b"x-removed"], ..Edits::default() };
     let section = b"X-Set: 2\r\nx_removed: 3\r\nX-Hop: 4\r\nX-Kept: 5\r\n\r\n";
 
     let sent = b"POST / HTTP/1.1\r\nHost: a\r\nConnection: x-hop\r\nTransfer-Encoding: chunked\r\n\r\n";
@@ -235,4 +235,30 @@ fn values_of_one_name_are_found_in_their_order() {
     let mut parser = RequestParser::new(Limits::default());
     let head = parser.parse(b"GET / HTTP/1.1\r\nHost: a\r\nA: 1\r\nB: 2\r\na: 3\r\n\r\n").unwrap().unwrap();
     assert_eq!(head.fields().values(b"A").collect::<Vec<_>>(), [b"1", b"3"]);
+}
+
+#[test]
+fn an_added_field_stands_beside_those_of_its_name() {
+    let sent = "GET / HTTP/1.1\r\nHost: a\r\nAccept: b\r\n\r\n";
+    assert_eq!(
+        request(sent, None, None, Edits { add: &[field("Accept", "c")], ..Edits::default() }),
+        "GET / HTTP/1.1\r\nHost: a\r\nAccept: b\r\nAccept: c\r\n\r\n"
+    );
+}
+
+#[test]
+fn a_length_that_will_not_hold_is_not_said() {
+    for (sent, head, expected) in [
+        ("Content-Length: 7", false, "Transfer-Encoding: chunked\r\n"),
+        ("Transfer-Encoding: chunked", false, "Transfer-Encoding: chunked\r\n"),
+        ("Content-Length: 7", true, ""),
+    ] {
+        let sent = format!("HTTP/1.1 200 OK\r\n{sent}\r\n\r\n");
+        let asked = Asked { head, ..ASKED };
+        let mut parser = ResponseParser::new(Limits::default());
+        let head = parser.parse(sent.as_bytes(), asked).unwrap().unwrap().of_unknown_length();
+        let mut out = Vec::new();
+        head.forward(&ResponseOnward { asked, close: false, edits: Edits::default() }, &mut out);
+        assert_eq!(String::from_utf8(out).unwrap(), format!("HTTP/1.1 200 OK\r\n{expected}\r\n"), "{sent}");
+    }
 }

@@ -1,0 +1,128 @@
+//! A client's way in: accepted, counted, and its handshake carried out. Start reading at [`accept`].
+
+use std::io;
+use std::net::{self, SocketAddr};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::admission::{Admission, Admitted, Full};
+use crate::answer::Reason;
+use crate::serve::{self, Additions, Origin, Own};
+use crate::tls::{self, Secured};
+use crate::worker::Worker;
+
+/// How long nothing is accepted after the system could not give a connection.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// How long a handshake may take.
+const HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(10);
+/// What is read of a client that is turned away: bytes left unread would take the answer with them.
+const UNREAD_BYTES_MAX: usize = 4 << 10;
+
+/// What is spoken at a listener.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Speech {
+    /// HTTP/1.1 as it is.
+    Plain,
+    /// TLS, and in it what both sides agree on.
+    Secure,
+}
+
+/// Takes connections as they come. To be dropped when no more are wanted.
+pub(crate) async fn accept(
+    listener: net::TcpListener,
+    speech: Speech,
+    worker: Rc<Worker>,
+    admission: Arc<Admission>,
+) -> io::Result<()> {
+    listener.set_nonblocking(true)?;
+    let listener = TcpListener::from_std(listener)?;
+    loop {
+        let Ok((stream, peer)) = listener.accept().await else {
+            // Out of descriptors or memory: those that are open go on.
+            tokio::time::sleep(ACCEPT_PAUSE).await;
+            continue;
+        };
+        let admitted = match admission.admit(peer.ip(), &worker.live().settings) {
+            Ok(admitted) => admitted,
+            Err(full) => {
+                turn_away(&stream, full, speech, &worker);
+                continue;
+            }
+        };
+        // An answer in several pieces must not wait for the client's acknowledgement.
+        drop(stream.set_nodelay(true));
+        let open = Open::new(&worker, admitted);
+        // Tasks of their own kinds: one that needs little does not take the room of one that needs much.
+        match speech {
+            Speech::Plain => sys::cores::spawn_here(plain(open, stream, peer)),
+            Speech::Secure => sys::cores::spawn_here(secure(open, stream, peer, Arc::clone(&admission))),
+        }
+    }
+}
+
+/// Says why, as far as that costs nothing: nobody waits for a client that is one too many.
+fn turn_away(stream: &TcpStream, full: Full, speech: Speech, worker: &Worker) {
+    if speech == Speech::Secure {
+        return;
+    }
+    let reason = match full {
+        Full::Edge => Reason::Overloaded,
+        Full::Client => Reason::TooManyConnections,
+    };
+    let mut answer = Vec::new();
+    Own::refusal(reason, &worker.ids.next(), None).write(&Additions::default(), false, false, &mut answer);
+    // Whether it hears the answer or not, it is turned away.
+    drop(stream.try_read(&mut [0; UNREAD_BYTES_MAX]));
+    drop(stream.try_write(&answer));
+}
+
+async fn plain(open: Open, stream: TcpStream, peer: SocketAddr) {
+    serve::h1::connection(&open.worker, stream, Origin::plain(peer)).await;
+}
+
+async fn secure(open: Open, stream: TcpStream, peer: SocketAddr, admission: Arc<Admission>) {
+    let worker = &open.worker;
+    // What a handshake needs is given back with its end, and the version that is not spoken takes no room.
+    let Some(secured) = Box::pin(handshake(worker, stream, &admission)).await else { return };
+    let origin = Origin { peer, certified: Some(secured.certified) };
+    match secured.h2 {
+        true => Box::pin(serve::h2::connection(worker, secured.stream, origin)).await,
+        false => Box::pin(serve::h1::connection(worker, secured.stream, origin)).await,
+    }
+}
+
+/// Carries out a handshake in its time, if there are not too many.
+async fn handshake(worker: &Worker, stream: TcpStream, admission: &Admission) -> Option<Secured> {
+    let _under_way = admission.begin_handshake()?;
+    let certificates = worker.certificates();
+    let deadline = worker.deadlines.register();
+    match deadline.limit(HANDSHAKE_TIME_MAX, tls::accept(stream, &certificates)).await {
+        Ok(Ok(secured)) => Some(secured),
+        Ok(Err(_)) | Err(_) => {
+            admission.note_failed_handshake();
+            None
+        }
+    }
+}
+
+/// Counts a connection of this thread while it is open.
+struct Open {
+    worker: Rc<Worker>,
+    _admitted: Admitted,
+}
+
+impl Open {
+    fn new(worker: &Rc<Worker>, admitted: Admitted) -> Self {
+        worker.open.set(worker.open.get() + 1);
+        Self { worker: Rc::clone(worker), _admitted: admitted }
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.worker.open.set(self.worker.open.get() - 1);
+    }
+}
