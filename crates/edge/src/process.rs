@@ -10,11 +10,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use sys::messages::{self, Incoming, MessageError};
 use tokio::net::UnixStream;
 use tokio::sync::{mpsc, watch};
 
 use crate::access_log::AccessLog;
-use crate::control::{self, Incoming, MessageError, ToEdge, ToNode};
+use crate::control::{self, ToEdge, ToNode};
 use crate::evidence::{Arm, Counts};
 use crate::live::Live;
 use crate::settings::Settings;
@@ -167,7 +168,7 @@ impl Main {
     /// A node that does not listen is gone; another one will come.
     async fn say(&mut self, message: &ToNode) {
         if let Some(node) = &mut self.node
-            && control::write(&mut node.stream, message).await.is_err()
+            && messages::write(&mut node.stream, message).await.is_err()
         {
             self.node = None;
         }
