@@ -63,17 +63,18 @@ fn model(keys: &BTreeSet<String>, prefix: &str, delimiter: Option<&str>, after: 
 fn lists_are_those_of_a_sorted_set() {
     let scratch = Scratch::new();
     let store = Store::open(scratch.path()).unwrap();
-    let mut buckets = 0;
+    let buckets = std::cell::Cell::new(0);
     let config = ProptestConfig { cases: 24, max_shrink_iters: 200, ..ProptestConfig::default() };
     proptest!(config, |(
         keys in prop::collection::btree_set(key(), 0..12),
         deleted in prop::collection::vec(key(), 0..3),
         asked in prop::collection::vec((key(), 0_usize..3, any::<bool>(), prop::option::of(key()), 1_usize..5), 12),
     )| {
-        buckets += 1;
-        let here = bucket(&store, &format!("bucket-{buckets}"));
+        buckets.set(buckets.get() + 1);
+        let name = format!("bucket-{}", buckets.get());
+        let here = bucket(&store, &name);
         // A neighbour's keys must never show.
-        put(&store, &place(bucket(&store, &format!("bucket-{buckets}-next")), "a"), b"", Versioning::Off);
+        put(&store, &place(bucket(&store, &format!("{name}-next")), "a"), b"", Versioning::Off);
         let mut live = keys.clone();
         for key in &keys {
             put(&store, &place(here, key), b"", Versioning::On);

@@ -1,0 +1,259 @@
+"""The same random operations against an object server and against moto: `differential.py PROGRAM OPERATIONS SEED`.
+
+Prints each difference with the operation, counts those whose reason is named in KNOWN, and fails on any other.
+"""
+
+import collections
+import hashlib
+import logging
+import random
+import sys
+import tempfile
+
+from botocore.exceptions import ClientError
+from moto.server import ThreadedMotoServer
+
+from server import SETTINGS, Server, client
+
+BUCKETS = ["plain", "kept"]
+KEYS = ["a", "b", "a/b", "a/c", "a/b/c", "ä", "z z", "+", "dir/"]
+# What differs, and why: looked for in the text of a difference, in this order.
+KNOWN = {
+    "checksum of a copy": "moto computes no checksum for a copy whose source has none, or another one",
+}
+
+
+class Names:
+    """Stands numbers in for ids that each server makes up."""
+
+    def __init__(self):
+        self.of_id, self.ids = {}, []
+
+    def number(self, identity):
+        if identity in (None, "null"):
+            return identity
+        if identity not in self.of_id:
+            self.of_id[identity] = len(self.ids)
+            self.ids.append(identity)
+        return f"#{self.of_id[identity]}"
+
+
+class Side:
+    def __init__(self, s3):
+        self.s3, self.versions, self.uploads = s3, Names(), Names()
+        # Per upload: bucket, key and the parts that it has.
+        self.open = []
+
+    def call(self, operation):
+        name, arguments = operation
+        try:
+            return getattr(self, name)(**arguments)
+        except ClientError as error:
+            return {"status": error.response["ResponseMetadata"]["HTTPStatusCode"], "code": error.response["Error"]["Code"]}
+
+    def version(self, number):
+        """The id of the version of this number; one that nobody has where there is none."""
+        ids = self.versions.ids
+        return ids[number % len(ids)] if ids else "null"
+
+    def put(self, bucket, key, body, **said):
+        answer = self.s3.put_object(Bucket=bucket, Key=key, Body=body, **said)
+        return {"etag": answer["ETag"], "version": self.versions.number(answer.get("VersionId"))}
+
+    def get(self, bucket, key, **said):
+        answer = self.s3.get_object(Bucket=bucket, Key=key, **said)
+        body = answer["Body"].read()
+        return {
+            "body": hashlib.md5(body).hexdigest(), "length": answer["ContentLength"], "etag": answer["ETag"],
+            "type": answer["ContentType"], "metadata": answer["Metadata"], "range": answer.get("ContentRange"),
+            "status": answer["ResponseMetadata"]["HTTPStatusCode"],
+            "version": self.versions.number(answer.get("VersionId")),
+        }
+
+    def head(self, bucket, key):
+        answer = self.s3.head_object(Bucket=bucket, Key=key)
+        return {"length": answer["ContentLength"], "etag": answer["ETag"], "type": answer["ContentType"],
+                "metadata": answer["Metadata"], "version": self.versions.number(answer.get("VersionId"))}
+
+    def get_version(self, bucket, key, number):
+        return self.get(bucket, key, VersionId=self.version(number))
+
+    def matched(self, bucket, key, field, other_key):
+        try:
+            etag = self.s3.head_object(Bucket=bucket, Key=other_key)["ETag"]
+        except ClientError:
+            etag = '"00000000000000000000000000000000"'
+        return self.get(bucket, key, **{field: etag})
+
+    def create(self, bucket, key, body):
+        return self.put(bucket, key, body, IfNoneMatch="*")
+
+    def delete(self, bucket, key):
+        answer = self.s3.delete_object(Bucket=bucket, Key=key)
+        return {"marker": answer.get("DeleteMarker", False), "version": self.versions.number(answer.get("VersionId"))}
+
+    def delete_version(self, bucket, key, number):
+        self.s3.delete_object(Bucket=bucket, Key=key, VersionId=self.version(number))
+        return {}
+
+    def delete_many(self, bucket, keys):
+        answer = self.s3.delete_objects(Bucket=bucket, Delete={"Objects": [{"Key": key} for key in keys]})
+        deleted = sorted(answer.get("Deleted", []), key=lambda one: one["Key"])
+        return {"deleted": [(one["Key"], one.get("DeleteMarker", False),
+                             self.versions.number(one.get("DeleteMarkerVersionId"))) for one in deleted]}
+
+    def copy(self, bucket, key, source, **said):
+        answer = self.s3.copy_object(Bucket=bucket, Key=key, CopySource={"Bucket": source[0], "Key": source[1]}, **said)
+        return {"etag": answer["CopyObjectResult"]["ETag"], "version": self.versions.number(answer.get("VersionId"))}
+
+    def list(self, version, bucket, page, **said):
+        listed, size, arguments = [], page, dict(said)
+        call = self.s3.list_objects_v2 if version == 2 else self.s3.list_objects
+        while True:
+            answer = call(Bucket=bucket, MaxKeys=size, **arguments)
+            entries = [(one["Key"], one["Size"], one["ETag"]) for one in answer.get("Contents", [])]
+            groups = [(one["Prefix"],) for one in answer.get("CommonPrefixes", [])]
+            listed.append(sorted(entries + groups))
+            if not answer["IsTruncated"]:
+                return {"pages": listed}
+            if version == 2:
+                arguments["ContinuationToken"] = answer["NextContinuationToken"]
+            else:
+                arguments["Marker"] = answer.get("NextMarker") or answer["Contents"][-1]["Key"]
+
+    def list_versions(self, bucket, **said):
+        answer = self.s3.list_object_versions(Bucket=bucket, **said)
+        versions = [(one["Key"], self.versions.number(one["VersionId"]), one["IsLatest"], one["Size"]) for one in answer.get("Versions", [])]
+        markers = [(one["Key"], self.versions.number(one["VersionId"]), one["IsLatest"]) for one in answer.get("DeleteMarkers", [])]
+        return {"versions": versions, "markers": markers, "groups": [one["Prefix"] for one in answer.get("CommonPrefixes", [])]}
+
+    def tag(self, bucket, key, tags):
+        self.s3.put_object_tagging(Bucket=bucket, Key=key, Tagging={"TagSet": [{"Key": k, "Value": v} for k, v in tags]})
+        return self.tags(bucket, key)
+
+    def tags(self, bucket, key):
+        tags = self.s3.get_object_tagging(Bucket=bucket, Key=key)["TagSet"]
+        return {"tags": sorted((tag["Key"], tag["Value"]) for tag in tags)}
+
+    def begin(self, bucket, key):
+        upload = self.s3.create_multipart_upload(Bucket=bucket, Key=key, ContentType="multi/part")["UploadId"]
+        self.open.append((bucket, key, upload, {}))
+        return {}
+
+    def part(self, upload, number, body):
+        if not self.open:
+            return {}
+        bucket, key, identity, parts = self.open[upload % len(self.open)]
+        answer = self.s3.upload_part(Bucket=bucket, Key=key, UploadId=identity, PartNumber=number, Body=body)
+        parts[number] = answer["ETag"]
+        return {"etag": answer["ETag"]}
+
+    def parts(self, upload):
+        if not self.open:
+            return {}
+        bucket, key, identity, _ = self.open[upload % len(self.open)]
+        answer = self.s3.list_parts(Bucket=bucket, Key=key, UploadId=identity)
+        return {"parts": [(part["PartNumber"], part["Size"], part["ETag"]) for part in answer.get("Parts", [])]}
+
+    def complete(self, upload):
+        if not self.open or not self.open[upload % len(self.open)][3]:
+            return {}
+        bucket, key, identity, parts = self.open.pop(upload % len(self.open))
+        names = [{"PartNumber": number, "ETag": parts[number]} for number in sorted(parts)]
+        try:
+            answer = self.s3.complete_multipart_upload(Bucket=bucket, Key=key, UploadId=identity, MultipartUpload={"Parts": names})
+        except ClientError:
+            self.s3.abort_multipart_upload(Bucket=bucket, Key=key, UploadId=identity)
+            raise
+        return {"etag": answer["ETag"], "version": self.versions.number(answer.get("VersionId"))}
+
+    def abort(self, upload):
+        if not self.open:
+            return {}
+        bucket, key, identity, _ = self.open.pop(upload % len(self.open))
+        self.s3.abort_multipart_upload(Bucket=bucket, Key=key, UploadId=identity)
+        return {}
+
+
+def operation(draw):
+    bucket, key, body = draw.choice(BUCKETS), draw.choice(KEYS), draw.randbytes(draw.choice([0, 1, 10, 1000, 70_000]))
+    where = {"bucket": bucket, "key": key}
+    listing = {"Prefix": draw.choice(["", "a", "a/", "a/b", "d"])}
+    if draw.random() < 0.6:
+        listing["Delimiter"] = "/"
+    choices = [
+        (8, ("put", {**where, "body": body, "Metadata": {"m": str(draw.randrange(5))}, "ContentType": draw.choice(["a/b", "text/plain"])})),
+        (6, ("get", where)),
+        (3, ("get", {**where, "Range": draw.choice(["bytes=0-0", "bytes=5-9", "bytes=-3", "bytes=100-", "bytes=0-99999999"])})),
+        (3, ("head", where)),
+        (2, ("get_version", {**where, "number": draw.randrange(1000)})),
+        (2, ("matched", {**where, "field": draw.choice(["IfMatch", "IfNoneMatch"]), "other_key": draw.choice([key, draw.choice(KEYS)])})),
+        (2, ("create", {**where, "body": body})),
+        (4, ("delete", where)),
+        (2, ("delete_version", {**where, "number": draw.randrange(1000)})),
+        (1, ("delete_many", {"bucket": bucket, "keys": draw.sample(KEYS, 3)})),
+        (3, ("copy", {**where, "source": (draw.choice(BUCKETS), draw.choice(KEYS)),
+                      **draw.choice([{}, {"MetadataDirective": "REPLACE", "Metadata": {"c": "1"}, "ContentType": "c/c"}])})),
+        (3, ("list", {"version": draw.choice([1, 2]), "bucket": bucket, "page": draw.choice([1, 2, 3, 1000]), **listing})),
+        (2, ("list_versions", {"bucket": bucket, **listing})),
+        (2, ("tag", {**where, "tags": [("t", str(draw.randrange(3)))]})),
+        (1, ("tags", where)),
+        (2, ("begin", where)),
+        (3, ("part", {"upload": draw.randrange(99), "number": draw.randrange(1, 4), "body": body})),
+        (1, ("parts", {"upload": draw.randrange(99)})),
+        (2, ("complete", {"upload": draw.randrange(99)})),
+        (1, ("abort", {"upload": draw.randrange(99)})),
+    ]
+    return draw.choices([choice for _, choice in choices], [weight for weight, _ in choices])[0]
+
+
+def described(operation, ours, theirs):
+    name, arguments = operation
+    arguments = {key: (f"<{len(value)} bytes>" if isinstance(value, bytes) else value) for key, value in arguments.items()}
+    fields = sorted(field for field in {*ours, *theirs} if ours.get(field) != theirs.get(field))
+    return f"{name} {arguments}: " + "; ".join(f"{field}: ours {ours.get(field)!r}, moto {theirs.get(field)!r}" for field in fields)
+
+
+def kind(operation, ours, theirs):
+    """What is alike of all differences that have one reason."""
+    fields = sorted(field for field in {*ours, *theirs} if ours.get(field) != theirs.get(field))
+    shown = [f"{field} {ours.get(field)!r} / {theirs.get(field)!r}" if field in ("status", "code") else field for field in fields]
+    return f"{operation[0]}: " + ", ".join(shown)
+
+
+def main(program, operations, seed):
+    draw, kinds, examples = random.Random(seed), collections.Counter(), {}
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    moto = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    moto.start()
+    host, port = moto.get_host_and_port()
+    with tempfile.TemporaryDirectory() as folder:
+        server = Server(program, folder)
+        try:
+            peer = client(f"http://{host}:{port}", "api", "api-secret")
+            for bucket in SETTINGS["buckets"]:
+                peer.create_bucket(Bucket=bucket["name"])
+                if bucket["versioning"]:
+                    peer.put_bucket_versioning(Bucket=bucket["name"], VersioningConfiguration={"Status": "Enabled"})
+            ours, theirs = Side(server.client()), Side(peer)
+            for _ in range(operations):
+                one = operation(draw)
+                answers = ours.call(one), theirs.call(one)
+                if answers[0] != answers[1]:
+                    name = kind(one, *answers)
+                    kinds[name] += 1
+                    examples.setdefault(name, described(one, *answers))
+        finally:
+            server.kill()
+            moto.stop()
+    unknown = 0
+    for name, count in kinds.most_common():
+        reason = KNOWN.get(name)
+        unknown += count if reason is None else 0
+        print(f"{count} × {name}: {reason or 'NOT EXPLAINED'}\n    {examples[name][:600]}")
+    print(f"differential: {operations} operations with seed {seed}, {sum(kinds.values())} differences of {len(kinds)} kinds, {unknown} not explained")
+    return unknown
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3])) and 1)
