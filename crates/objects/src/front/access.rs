@@ -36,7 +36,10 @@ impl Access {
 impl S3Auth for Access {
     async fn get_secret_key(&self, id: &str) -> S3Result<SecretKey> {
         if self.live.borrow().number == 0 {
-            return Err(s3_error!(ServiceUnavailable, "the object store has not been told its settings yet: try again"));
+            return Err(s3_error!(
+                ServiceUnavailable,
+                "the object store has not been told its settings yet: try again"
+            ));
         }
         let key = self.key(id).ok_or_else(|| s3_error!(InvalidAccessKeyId, "there is no key of this id"))?;
         Ok(SecretKey::from(key.secret.expose()))
@@ -70,7 +73,11 @@ fn is_signed_in_version_2(request: &S3AccessContext<'_>) -> bool {
 impl Caller {
     /// The key that signed this request.
     pub(super) fn of<T>(request: &S3Request<T>) -> S3Result<Self> {
-        request.extensions.get().cloned().ok_or_else(|| s3_error!(AccessDenied, "every request must be signed by a key"))
+        request
+            .extensions
+            .get()
+            .cloned()
+            .ok_or_else(|| s3_error!(AccessDenied, "every request must be signed by a key"))
     }
 
     pub(super) fn check(&self, bucket: &str) -> S3Result<()> {

@@ -14,8 +14,8 @@ use crate::store::record::VersionId;
 use crate::store::{IndexError, StoreError, Unmet, Which};
 
 /// The answer to a request that was not carried out.
-pub(super) fn refusal(error: StoreError, reports: &Reports) -> S3Error {
-    let code = match &error {
+pub(super) fn refusal(error: &StoreError, reports: &Reports) -> S3Error {
+    let code = match error {
         StoreError::NoObject | StoreError::Unmet(Unmet::NoObject) => S3ErrorCode::NoSuchKey,
         StoreError::Deleted => return deleted(),
         StoreError::Unmet(Unmet::Otherwise) => S3ErrorCode::PreconditionFailed,
@@ -25,8 +25,8 @@ pub(super) fn refusal(error: StoreError, reports: &Reports) -> S3Error {
         StoreError::PartOrder => S3ErrorCode::InvalidPartOrder,
         StoreError::PartTooSmall(_) => S3ErrorCode::EntityTooSmall,
         StoreError::Whole(_) => S3ErrorCode::InvalidRequest,
-        StoreError::Index(IndexError::Full) | StoreError::Blob(BlobError::Full) => return disk_full(&error),
-        StoreError::Index(_) | StoreError::Blob(_) => return trouble(&error, reports),
+        StoreError::Index(IndexError::Full) | StoreError::Blob(BlobError::Full) => return disk_full(error),
+        StoreError::Index(_) | StoreError::Blob(_) => return trouble(error, reports),
     };
     S3Error::with_message(code, error.to_string())
 }

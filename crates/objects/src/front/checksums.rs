@@ -25,7 +25,7 @@ pub(super) struct Wanted {
     algorithm: Option<Algorithm>,
     /// What a field says.
     value: Option<String>,
-    /// What fields behind the body say.
+    /// What fields behind the body say, where the request announces them.
     trailers: Option<TrailingHeaders>,
 }
 
@@ -49,6 +49,7 @@ impl Wanted {
             None => None,
         };
         let algorithm = value.map(|(algorithm, _)| algorithm).or(announced).or(named).or(otherwise);
+        let trailers = trailers.filter(|_| announced.is_some());
         Ok(Self { algorithm, value: value.map(|(_, value)| value.to_owned()), trailers })
     }
 
@@ -71,8 +72,12 @@ impl Wanted {
         let Some(algorithm) = self.algorithm else { return Ok(None) };
         let computed = value(&hasher.finalize(), algorithm).unwrap_or_default().to_owned();
         let field = field(algorithm);
+        let announced = self.trailers.is_some();
         let behind = self.trailers.and_then(|trailers| trailers.take());
         let behind = behind.as_ref().and_then(|fields| fields.get(field)).and_then(|value| value.to_str().ok());
+        if announced && behind.is_none() {
+            return Err(s3_error!(InvalidRequest, "{field} was announced, and is not behind the body"));
+        }
         for said in [self.value.as_deref(), behind].into_iter().flatten() {
             if said != computed {
                 return Err(s3_error!(BadDigest, "{field} says {said}, and the body has {computed}"));

@@ -1,7 +1,7 @@
 //! What a request demands of an object's entity tag and date. Start reading at [`Reading::check`].
 
-use hyper::header::{ETAG, HeaderValue};
 use hyper::HeaderMap;
+use hyper::header::{ETAG, HeaderValue};
 use s3s::dto::{ETagCondition, Timestamp};
 use s3s::{S3Result, s3_error};
 

@@ -2,9 +2,7 @@
 //!
 //! Start reading at [`Front::copy`].
 
-use s3s::dto::{
-    CopyObjectInput, CopyObjectOutput, CopyObjectResult, MetadataDirective, TaggingDirective,
-};
+use s3s::dto::{CopyObjectInput, CopyObjectOutput, CopyObjectResult, MetadataDirective, TaggingDirective};
 use s3s::{S3Error, S3Request, S3Response, S3Result, s3_error};
 use sys::tasks;
 
@@ -73,7 +71,7 @@ impl Front {
             let read = tasks::blocking(move || (content.read(4 * BLOCK_BYTES), content));
             let (chunk, rest) = read.await.map_err(S3Error::internal_error)?;
             content = rest;
-            match chunk.map_err(|error| answers::refusal(StoreError::Blob(error), &self.reports))? {
+            match chunk.map_err(|error| answers::refusal(&StoreError::Blob(error), &self.reports))? {
                 Some(chunk) => intake = self.feed(intake, &chunk).await?,
                 None => return self.end_intake(intake, checksum).await,
             }

@@ -10,8 +10,8 @@ use super::unsupported::absent;
 use super::writing::shown;
 use super::{Front, answers, conditions};
 use crate::live::LiveBucket;
-use crate::store::record::{Place, VersionId};
 use crate::store::Condition;
+use crate::store::record::{Place, VersionId};
 
 /// The most objects of one request, as in S3.
 const OBJECTS_MAX: usize = 1000;

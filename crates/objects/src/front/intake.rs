@@ -6,8 +6,8 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use futures_util::StreamExt;
-use s3s::crypto::{Checksum as _, Md5};
 use s3s::checksum::ChecksumHasher;
+use s3s::crypto::{Checksum as _, Md5};
 use s3s::dto::StreamingBlob;
 use s3s::{S3Error, S3Result, s3_error};
 use sys::tasks;
@@ -100,7 +100,7 @@ impl Front {
 
     async fn flush(&self, intake: Intake) -> S3Result<Intake> {
         let flushed = tasks::blocking(move || intake.flushed()).await.map_err(S3Error::internal_error)?;
-        flushed.map_err(|error| answers::refusal(StoreError::Blob(error), &self.reports))
+        flushed.map_err(|error| answers::refusal(&StoreError::Blob(error), &self.reports))
     }
 
     pub(super) async fn end_intake(&self, intake: Intake, checksum: Wanted) -> S3Result<Taken> {
@@ -123,9 +123,8 @@ impl Intake {
 async fn next_of(body: &mut StreamingBlob) -> S3Result<Option<bytes::Bytes>> {
     let next = tokio::time::timeout(BODY_IDLE_MAX, body.next()).await;
     let next = next.map_err(|_| s3_error!(RequestTimeout, "the body stood still for {BODY_IDLE_MAX:?}"))?;
-    next.transpose().map_err(|error| {
-        s3_error!(IncompleteBody, "the body broke off, or is not the one that was signed: {error}")
-    })
+    next.transpose()
+        .map_err(|error| s3_error!(IncompleteBody, "the body broke off, or is not the one that was signed: {error}"))
 }
 
 fn check_md5(said: Option<&str>, computed: &str) -> S3Result<()> {

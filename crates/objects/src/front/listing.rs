@@ -279,10 +279,7 @@ fn objects(entries: Vec<Entry>, spelling: Spelling, with_owner: bool) -> (Vec<Ob
     (objects, groups)
 }
 
-fn split(
-    entries: Vec<Entry>,
-    spelling: Spelling,
-) -> (Vec<ObjectVersion>, Vec<DeleteMarkerEntry>, Vec<CommonPrefix>) {
+fn split(entries: Vec<Entry>, spelling: Spelling) -> (Vec<ObjectVersion>, Vec<DeleteMarkerEntry>, Vec<CommonPrefix>) {
     let (mut versions, mut markers, mut groups) = (Vec::new(), Vec::new(), Vec::new());
     for entry in entries {
         match entry {

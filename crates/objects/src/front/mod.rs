@@ -58,9 +58,11 @@ impl Front {
     }
 
     fn bucket(&self, name: &str) -> S3Result<LiveBucket> {
-        self.settings().buckets.get(name).cloned().ok_or_else(|| {
-            s3_error!(NoSuchBucket, "there is no bucket {name}: buckets are those of the stack's file")
-        })
+        self.settings()
+            .buckets
+            .get(name)
+            .cloned()
+            .ok_or_else(|| s3_error!(NoSuchBucket, "there is no bucket {name}: buckets are those of the stack's file"))
     }
 
     fn place(&self, bucket: &str, key: String) -> S3Result<(LiveBucket, Place)> {
@@ -79,6 +81,6 @@ impl Front {
     ) -> S3Result<T> {
         let store = Arc::clone(&self.store);
         let done = tasks::blocking(move || work(&store)).await.map_err(S3Error::internal_error)?;
-        done.map_err(|error| answers::refusal(error, &self.reports))
+        done.map_err(|error| answers::refusal(&error, &self.reports))
     }
 }

@@ -147,7 +147,7 @@ impl Front {
             common_prefixes: Some(
                 page.groups.into_iter().map(|group| CommonPrefix { prefix: Some(spelling.write(&group)) }).collect(),
             ),
-            uploads: Some(page.uploads.into_iter().map(|upload| upload_output(upload, spelling)).collect()),
+            uploads: Some(page.uploads.iter().map(|upload| upload_output(upload, spelling)).collect()),
             encoding_type: input.encoding_type,
             ..Default::default()
         }))
@@ -192,18 +192,9 @@ fn upload_checksum(
 fn part_name(part: CompletedPart) -> S3Result<PartName> {
     let number = part.part_number.ok_or_else(|| s3_error!(MalformedXML, "a part has no number"))?;
     let etag = part.e_tag.ok_or_else(|| s3_error!(MalformedXML, "part {number} has no entity tag"))?;
-    let sums = [
-        part.checksum_crc32,
-        part.checksum_crc32c,
-        part.checksum_crc64nvme,
-        part.checksum_sha1,
-        part.checksum_sha256,
-    ];
-    Ok(PartName {
-        number: part_number(number)?,
-        etag: etag.into_value(),
-        checksum: sums.into_iter().flatten().next(),
-    })
+    let sums =
+        [part.checksum_crc32, part.checksum_crc32c, part.checksum_crc64nvme, part.checksum_sha1, part.checksum_sha256];
+    Ok(PartName { number: part_number(number)?, etag: etag.into_value(), checksum: sums.into_iter().flatten().next() })
 }
 
 /// The entity tag and the checksum of an object in parts.
@@ -293,7 +284,7 @@ fn upload_marker(input: &ListMultipartUploadsInput) -> S3Result<(String, Option<
     Ok((key, upload.map(upload_id).transpose()?))
 }
 
-fn upload_output(listed: ListedUpload, spelling: Spelling) -> MultipartUpload {
+fn upload_output(listed: &ListedUpload, spelling: Spelling) -> MultipartUpload {
     let checksum = listed.upload.checksum;
     MultipartUpload {
         key: Some(spelling.write(&listed.key)),

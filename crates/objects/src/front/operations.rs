@@ -100,7 +100,10 @@ impl S3 for Front {
         self.put_part(request).await
     }
 
-    async fn upload_part_copy(&self, request: S3Request<dto::UploadPartCopyInput>) -> Answer<dto::UploadPartCopyOutput> {
+    async fn upload_part_copy(
+        &self,
+        request: S3Request<dto::UploadPartCopyInput>,
+    ) -> Answer<dto::UploadPartCopyOutput> {
         self.copy_part(request).await
     }
 

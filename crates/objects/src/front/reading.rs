@@ -141,11 +141,12 @@ impl Missing {
             (StoreError::Deleted, Which::Version(_)) => {
                 headers.insert("x-amz-delete-marker", HeaderValue::from_static("true"));
                 headers.insert(ALLOW, HeaderValue::from_static("DELETE"));
-                let mut refused = s3_error!(MethodNotAllowed, "this version is a delete marker: it can only be deleted");
+                let mut refused =
+                    s3_error!(MethodNotAllowed, "this version is a delete marker: it can only be deleted");
                 refused.set_headers(headers);
                 refused
             }
-            _ => answers::refusal(self.error, &front.reports),
+            _ => answers::refusal(&self.error, &front.reports),
         }
     }
 }

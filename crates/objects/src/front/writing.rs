@@ -104,7 +104,9 @@ pub(super) fn headers(
 
 fn http_date(moment: &dto::Timestamp) -> S3Result<String> {
     let mut text = Vec::new();
-    moment.format(TimestampFormat::HttpDate, &mut text).map_err(|_| s3_error!(InvalidArgument, "Expires is no date"))?;
+    moment
+        .format(TimestampFormat::HttpDate, &mut text)
+        .map_err(|_| s3_error!(InvalidArgument, "Expires is no date"))?;
     String::from_utf8(text).map_err(|_| s3_error!(InvalidArgument, "Expires is no date"))
 }
 

@@ -165,6 +165,7 @@ impl Blobs {
         let failed = |source| BlobError::of("finish", blob, source);
         growing.file.sync_all().map_err(failed)?;
         fs::rename(&growing.path, self.path(blob)).map_err(failed)?;
+        drop(growing);
         let settled = Settled { blobs: self, blob, kept: false };
         File::open(self.folder(blob)).and_then(|folder| folder.sync_all()).map_err(failed)?;
         Ok(settled)

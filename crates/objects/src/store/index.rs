@@ -91,7 +91,10 @@ impl Index {
     }
 
     /// Looks at the index as it is now.
-    pub(super) fn read<T, E: From<IndexError>>(&self, work: impl FnOnce(&ReadTransaction) -> Result<T, E>) -> Result<T, E> {
+    pub(super) fn read<T, E: From<IndexError>>(
+        &self,
+        work: impl FnOnce(&ReadTransaction) -> Result<T, E>,
+    ) -> Result<T, E> {
         self.reopen_if_closed()?;
         let database = self.database.read().unwrap_or_else(PoisonError::into_inner);
         let database = database.as_ref().ok_or(IndexError::Damaged { what: "its file" })?;

@@ -36,7 +36,7 @@ pub use index::IndexError;
 pub use reading::{Content, Found};
 pub use tables::Which;
 pub use versions::{Condition, Tag, Unmet, Written};
-pub use writing::{Completion, NewObject, NewPart, PartName};
+pub use writing::{Completion, MakeWhole, NewObject, NewPart, PartName};
 
 const LOCK_NAME: &str = "lock";
 

@@ -47,7 +47,8 @@ impl Store {
             if self.find(place, which)? == found {
                 let whole = 0..found.object.bytes;
                 let pieces = found.object.pieces.clone();
-                let content = Content { blobs: Arc::clone(&self.blobs), pieces, left: whole, open: None, _lease: lease };
+                let content =
+                    Content { blobs: Arc::clone(&self.blobs), pieces, left: whole, open: None, _lease: lease };
                 return Ok((found, content));
             }
         }

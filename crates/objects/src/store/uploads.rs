@@ -25,11 +25,7 @@ pub struct ListedUpload {
 }
 
 /// Begins an upload; `None` when the bucket has too many.
-pub(super) fn begin(
-    tables: &mut Tables<'_>,
-    place: &Place,
-    upload: &Upload,
-) -> Result<Option<Sequence>, IndexError> {
+pub(super) fn begin(tables: &mut Tables<'_>, place: &Place, upload: &Upload) -> Result<Option<Sequence>, IndexError> {
     let rows = tables.uploads.range((place.bucket.0, "", 0)..(place.bucket.0 + 1, "", 0));
     if rows.map_err(IndexError::when("read"))?.take(UPLOADS_MAX).count() == UPLOADS_MAX {
         return Ok(None);
@@ -108,7 +104,8 @@ pub(super) fn list(
 ) -> Result<Vec<ListedUpload>, IndexError> {
     let (key, upload) = after;
     let first = upload.map_or(u64::MAX, |upload| upload.0);
-    let behind = (std::ops::Bound::Excluded((bucket.0, key.as_str(), first)), std::ops::Bound::Excluded((bucket.0 + 1, "", 0)));
+    let behind =
+        (std::ops::Bound::Excluded((bucket.0, key.as_str(), first)), std::ops::Bound::Excluded((bucket.0 + 1, "", 0)));
     let rows = uploads.range::<(u32, &str, u64)>(behind).map_err(IndexError::when("read"))?;
     let mut found = Vec::new();
     for row in rows.take(max) {

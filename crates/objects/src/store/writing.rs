@@ -4,7 +4,7 @@ use model::Timestamp;
 
 use super::blob::{BlobError, Growing, Settled};
 use super::index::Refused;
-use super::record::{Headers, Object, Part, Piece, Place, Sequence, Sum, Upload, VersionId, Version, Versioning};
+use super::record::{Headers, Object, Part, Piece, Place, Sequence, Sum, Upload, Version, VersionId, Versioning};
 use super::tables::{Tables, Which, find};
 use super::uploads;
 use super::versions::{self, Condition, Written};
@@ -46,6 +46,9 @@ pub struct NewPart {
     pub checksum: Option<Sum>,
 }
 
+/// Makes the entity tag and the checksum of an object from its parts.
+pub type MakeWhole = Box<dyn FnOnce(&Upload, &[Part]) -> Result<(String, Option<Sum>), StoreError> + Send>;
+
 /// What completes an upload.
 pub struct Completion {
     /// The upload.
@@ -57,7 +60,7 @@ pub struct Completion {
     /// What must hold of the present object.
     pub condition: Condition,
     /// Makes the whole of the parts that were named.
-    pub whole: Box<dyn FnOnce(&Upload, &[Part]) -> Result<(String, Option<Sum>), StoreError> + Send>,
+    pub whole: MakeWhole,
 }
 
 impl Store {

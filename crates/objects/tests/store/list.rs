@@ -24,7 +24,14 @@ fn shown(entry: &Entry) -> String {
 }
 
 /// All pages of a list, one after the other.
-fn pages(store: &Store, bucket: BucketId, prefix: &str, delimiter: Option<&str>, after: &After, max: usize) -> Vec<String> {
+fn pages(
+    store: &Store,
+    bucket: BucketId,
+    prefix: &str,
+    delimiter: Option<&str>,
+    after: &After,
+    max: usize,
+) -> Vec<String> {
     let mut all = Vec::new();
     let mut after = after.clone();
     loop {

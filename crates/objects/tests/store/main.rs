@@ -1,4 +1,5 @@
 //! The store, driven as the server drives it: what is kept, listed, read, refused, and left after a crash.
+#![expect(clippy::unwrap_used, reason = "a test ends at what it did not expect")]
 
 mod damage;
 mod folder;

@@ -20,7 +20,8 @@ fn add(store: &Store, at: &Place, id: Sequence, number: u16, content: &[u8]) -> 
 }
 
 fn complete(store: &Store, at: &Place, id: Sequence, parts: &[(u16, &str)]) -> Result<Vec<u8>, String> {
-    let parts = parts.iter().map(|(number, etag)| PartName { number: *number, etag: (*etag).to_owned(), checksum: None });
+    let parts =
+        parts.iter().map(|(number, etag)| PartName { number: *number, etag: (*etag).to_owned(), checksum: None });
     let completion = Completion {
         id,
         parts: parts.collect(),

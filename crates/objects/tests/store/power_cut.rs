@@ -36,7 +36,7 @@ fn writer() {
     std::thread::scope(|scope| {
         for writer in 0..WRITERS {
             let store = &store;
-            scope.spawn(move || (1..).for_each(|round| write_one(store, photos, writer, round)));
+            scope.spawn(move || (1..u64::MAX).for_each(|round| write_one(store, photos, writer, round)));
         }
     });
 }
@@ -142,7 +142,9 @@ impl Writer {
     fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
-        self.reader.take().map(|reader| reader.join().unwrap());
+        if let Some(reader) = self.reader.take() {
+            reader.join().unwrap();
+        }
     }
 }
 
@@ -244,8 +246,9 @@ fn copy_of(image: &Path) -> Vec<u8> {
 fn a_power_cut_loses_nothing_that_was_acknowledged() {
     let scratch = Scratch::new();
     let image = scratch.path().join("image");
-    std::fs::File::create(&image).unwrap().set_len(96 << 20).unwrap();
-    let made = Command::new("mkfs.ext4").args(["-q", "-F"]).arg(&image).output().is_ok_and(|made| made.status.success());
+    std::fs::File::create(&image).unwrap().set_len(48 << 20).unwrap();
+    let made =
+        Command::new("mkfs.ext4").args(["-q", "-F"]).arg(&image).output().is_ok_and(|made| made.status.success());
     let mounted = made.then(|| Mounted::new(&image, &scratch.path().join("disk"))).flatten();
     let Some(mounted) = mounted else {
         println!("not run: an image cannot be made or mounted here");
