@@ -18,11 +18,23 @@ from server import SETTINGS, Server, client
 BUCKETS = ["plain", "kept"]
 KEYS = ["a", "b", "a/b", "a/c", "a/b/c", "ä", "z z", "+", "dir/"]
 # What differs, and why.
+PAGES = "S3 counts groups among the entries of a page; moto does not, and both list the same in all"
+REPEATS = "moto lists a group again on a later page"
+DEAD_GROUPS = "moto lists groups of keys that were all deleted"
+MARKER = "the object was deleted: moto shows the marker"
 KNOWN = {
     "delete: marker True / False, version": "S3 marks a key that never was as deleted; moto does nothing",
-    "list: pages": "S3 counts groups among the entries of a page; moto does not, and both list the same in all",
-    "tag: code 'NoSuchKey' / 'MethodNotAllowed', status 404 / 405": "the object was deleted: moto shows the marker",
-    "tags: code 'NoSuchKey' / 'MethodNotAllowed', status 404 / 405": "the object was deleted: moto shows the marker",
+    "list of kept: pages": PAGES,
+    "list of plain: pages": PAGES,
+    "list of kept: pages, repeats False / True": REPEATS,
+    "list of plain: pages, repeats False / True": REPEATS,
+    "list of kept: all, pages": DEAD_GROUPS,
+    "list of kept: all, pages, repeats False / True": DEAD_GROUPS,
+    "tag: code 'NoSuchKey' / 'MethodNotAllowed', status 404 / 405": MARKER,
+    "tags: code 'NoSuchKey' / 'MethodNotAllowed', status 404 / 405": MARKER,
+    "get_version: code 'MethodNotAllowed' / 'NoSuchVersion', status 405 / 404":
+        "S3 answers 405 to reading a delete marker by its version",
+    "tags: tags": "moto keeps the tags of an object that a copy without tags replaced",
 }
 
 
@@ -123,7 +135,8 @@ class Side:
             groups = [(one["Prefix"],) for one in answer.get("CommonPrefixes", [])]
             listed.append(sorted(entries + groups))
             if not answer["IsTruncated"]:
-                return {"pages": listed, "all": [entry for one in listed for entry in one]}
+                entries = [entry for one in listed for entry in one]
+                return {"pages": listed, "all": sorted(set(entries)), "repeats": len(entries) != len(set(entries))}
             if version == 2:
                 arguments["ContinuationToken"] = answer["NextContinuationToken"]
             else:
@@ -240,8 +253,10 @@ def described(operation, fields, ours, theirs):
 
 def kind(operation, fields, ours, theirs):
     """What is alike of all differences that have one reason."""
-    shown = [f"{field} {ours.get(field)!r} / {theirs.get(field)!r}" if field in ("status", "code", "marker") else field for field in fields]
-    return f"{operation[0]}: " + ", ".join(shown)
+    shown = [f"{field} {ours.get(field)!r} / {theirs.get(field)!r}" if field in ("status", "code", "marker", "repeats") else field for field in fields]
+    name, arguments = operation
+    name = f"{name} of {arguments['bucket']}" if name == "list" else name
+    return f"{name}: " + ", ".join(shown)
 
 
 def align(operation, answers, side):
