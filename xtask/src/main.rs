@@ -1,11 +1,13 @@
-//! Development tasks: `cargo xtask tidy | docs | bench | mutations | fuzz | differential`. Start reading at [`tidy`], which `cargo test` runs as well.
+//! Development tasks: `cargo xtask tidy | docs | bench | mutations | fuzz | differential | conformance-s3`. Start reading at [`tidy`], which `cargo test` runs as well.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for a terminal")]
 
+mod programs;
 mod repository;
 
 mod tidy;
 
 mod bench;
+mod conformance_s3;
 mod differential;
 mod docs;
 mod fuzz;
@@ -26,7 +28,9 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   fuzz [MINUTES]
           goes on with each fuzzer for that long (5)
   differential
-          compares crates/http1 with other servers and writes docs/differential.md";
+          compares crates/http1 with other servers and writes docs/differential.md
+  conformance-s3
+          tries crates/objects with the SDK for Python, and compares it with moto";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -40,6 +44,7 @@ fn main() -> ExitCode {
         ["mutations", only] => mutations::run(only).map_err(|error| with_causes(&error)),
         ["fuzz"] => fuzz::run(fuzz::MINUTES).map_err(|error| with_causes(&error)),
         ["fuzz", minutes] => fuzz::run(minutes).map_err(|error| with_causes(&error)),
+        ["conformance-s3"] => conformance_s3::run().map_err(|error| with_causes(&error)),
         ["differential"] => differential::run().map_err(|error| with_causes(&error)),
         _ => Err(USAGE.to_owned()),
     };

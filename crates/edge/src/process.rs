@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use sys::messages::{self, Incoming, MessageError};
 use tokio::net::UnixStream;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
@@ -17,7 +18,7 @@ use tokio::sync::{mpsc, watch};
 use crate::access_log::AccessLog;
 use crate::admission::Admission;
 use crate::certificates::Certificates;
-use crate::control::{self, Incoming, MessageError, ToEdge, ToNode};
+use crate::control::{self, ToEdge, ToNode};
 use crate::evidence::{Arm, Counts};
 use crate::live::Live;
 use crate::settings::Settings;
@@ -275,7 +276,7 @@ impl Main {
     /// A node that does not listen is gone; another one will come.
     async fn say(&mut self, message: &ToNode) {
         if let Some(node) = &mut self.node
-            && control::write(&mut node.stream, message).await.is_err()
+            && messages::write(&mut node.stream, message).await.is_err()
         {
             self.node = None;
         }

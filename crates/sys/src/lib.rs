@@ -14,6 +14,7 @@ pub mod journal;
 pub mod local_socket;
 pub mod lock;
 pub mod machine;
+pub mod messages;
 pub mod mounts;
 pub mod process;
 pub mod records;
