@@ -1,4 +1,5 @@
-//! Development tasks: `cargo xtask tidy | docs | bench | mutations | fuzz | differential | conformance-s3`. Start reading at [`tidy`], which `cargo test` runs as well.
+//! Development tasks: `cargo xtask tidy | docs | bench | bench-edge | mutations | fuzz | differential | conformance-s3`. Start
+//! reading at [`tidy`], which `cargo test` runs as well.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for a terminal")]
 
 mod programs;
@@ -23,6 +24,8 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   docs    writes generated documentation and expected outputs again
   bench   measures the release build with examples/minimal and writes docs/benchmarks.md
           (--cold-build also measures a build from nothing, in a target folder of its own)
+  bench-edge
+          measures the edge beside nginx and HAProxy and writes docs/benchmarks-edge.md
   mutations [NAME]
           breaks a copy of the code one line at a time and says which seed of the simulation caught it
   fuzz [MINUTES]
@@ -40,6 +43,7 @@ fn main() -> ExitCode {
         ["docs"] => docs::regenerate().map_err(|error| with_causes(&error)),
         ["bench"] => bench::run(bench::ColdBuild::Keep).map_err(|error| with_causes(&error)),
         ["bench", "--cold-build"] => bench::run(bench::ColdBuild::Measure).map_err(|error| with_causes(&error)),
+        ["bench-edge"] => bench::edge::run().map_err(|error| with_causes(&error)),
         ["mutations"] => mutations::run("").map_err(|error| with_causes(&error)),
         ["mutations", only] => mutations::run(only).map_err(|error| with_causes(&error)),
         ["fuzz"] => fuzz::run(fuzz::MINUTES).map_err(|error| with_causes(&error)),

@@ -29,7 +29,7 @@ impl Edits<'_> {
 
 /// Trailers that are not passed on: the head decides, and is out of sight when they come.
 #[derive(Debug, Default)]
-pub(crate) struct Withheld {
+pub struct Withheld {
     /// Their names, with a line feed between them.
     names: Vec<u8>,
 }
@@ -42,7 +42,7 @@ impl Withheld {
     }
 
     /// Whether this trailer is one of them.
-    pub(crate) fn holds(&self, trailer: &Field<'_>) -> bool {
+    pub fn holds(&self, trailer: &Field<'_>) -> bool {
         self.names.split(|byte| *byte == b'\n').any(|name| trailer.is_twin_of(name))
     }
 }

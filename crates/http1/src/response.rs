@@ -7,7 +7,7 @@ use crate::frame::{self, BodyEncoder};
 use crate::framing::{self, Body, ResponseFraming};
 use crate::head::{self, Version};
 use crate::limits::INTERIM_RESPONSES_MAX;
-use crate::onward::{self, Edits};
+use crate::onward::{self, Edits, Withheld};
 use crate::request::Asked;
 use crate::scan::Scanner;
 use crate::{Limits, Refusal, diagnosis, persistence};
@@ -180,6 +180,11 @@ impl<'a> ResponseHead<'a> {
         'a: 'e,
     {
         onward::fields(self.fields, edits)
+    }
+
+    /// The trailers that do not go to such a client.
+    pub fn withheld(&self, edits: &Edits<'_>) -> Withheld {
+        Withheld::of(self.fields, edits)
     }
 
     /// Writes the head as the client gets it, and says how to go on. An interim response to HTTP/1.0 is not written.
