@@ -208,11 +208,14 @@ impl Watching {
 
     /// The code that the WebSocket is closed with.
     pub(crate) async fn close_code(&mut self) -> u16 {
-        loop {
-            if let Message::Close(frame) = self.message().await {
-                return frame.unwrap().code.into();
+        let closed = async {
+            loop {
+                if let Message::Close(frame) = self.message().await {
+                    return frame.unwrap().code.into();
+                }
             }
-        }
+        };
+        tokio::time::timeout(PATIENCE, closed).await.expect("it stays open")
     }
 
     /// Begins to send a frame of so many bytes, and stops after its head.
