@@ -1,5 +1,5 @@
 # Everything there is to do here. Each target first installs what is missing (tools/prepare).
-.PHONY: demo build test lint bench docs clean
+.PHONY: demo build test lint bench bench-edge docs clean
 
 # rustup's programs, also in a shell that has not heard of them yet.
 export PATH := $(or $(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH)
@@ -29,6 +29,10 @@ lint: ## format, lints, licences, sources
 
 bench: build ## measures, and writes docs/benchmarks.md
 	cargo xtask bench
+
+bench-edge: build ## measures the edge beside nginx and HAProxy, and writes docs/benchmarks-edge.md
+	tools/prepare bench-edge
+	PATH="$$PATH:/usr/sbin" cargo xtask bench-edge
 
 docs: ## writes the generated documentation again
 	cargo xtask docs

@@ -1,7 +1,9 @@
 //! Measures the release build with `examples/minimal` and beside other supervisors, and writes `docs/benchmarks.md`.
 //!
-//! Start reading at [`run`]. What is printed is decided in [`report`], from values alone. A peer that is not installed
+//! Start reading at [`run`]; [`mod@edge`] has a page of its own. What is printed is decided in [`report`], from values alone. A peer that is not installed
 //! is listed as not measured, never left out.
+
+pub(crate) mod edge;
 
 mod report;
 
@@ -40,6 +42,10 @@ pub(crate) enum Error {
     File { path: PathBuf, source: io::Error },
     #[error("{what} did not happen within {} s", within.as_secs())]
     Late { what: String, within: Duration },
+    #[error("what {program} printed cannot be read:\n{text}")]
+    Unreadable { program: &'static str, text: String },
+    #[error("{0} is missing: tools/prepare bench-edge installs it")]
+    Missing(&'static str),
     #[error("`mainstay down` left processes behind: {0:?}")]
     LeftBehind(Vec<u32>),
 }

@@ -6,19 +6,11 @@
 use std::path::Path;
 use std::process::Command;
 
+use crate::programs::{Error, finish};
 use crate::repository;
 
 /// What comes from PyPI, with the versions that the page is about.
 const PACKAGES: &[&str] = &["gunicorn==27.0.1", "h11==0.16.0", "httptools==0.9.0", "uvicorn==0.54.0"];
-
-/// The page was not written.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Error {
-    #[error("{program} could not be started")]
-    Start { program: String, source: std::io::Error },
-    #[error("{0} failed")]
-    Failed(String),
-}
 
 /// Runs it.
 pub(crate) fn run() -> Result<(), Error> {
@@ -38,13 +30,4 @@ fn with_programs(environment: &Path) -> String {
     #[expect(clippy::disallowed_methods, reason = "a command hands its own search path down")]
     let path = std::env::var("PATH").unwrap_or_default();
     format!("{}/bin:{path}:/usr/sbin", environment.display())
-}
-
-fn finish(command: &mut Command) -> Result<(), Error> {
-    let program = command.get_program().to_string_lossy().into_owned();
-    let status = command.status().map_err(|source| Error::Start { program: program.clone(), source })?;
-    match status.success() {
-        true => Ok(()),
-        false => Err(Error::Failed(program)),
-    }
 }

@@ -1,11 +1,14 @@
-//! Development tasks: `cargo xtask tidy | docs | bench | mutations | fuzz | differential`. Start reading at [`tidy`], which `cargo test` runs as well.
+//! Development tasks: `cargo xtask tidy | docs | bench | bench-edge | mutations | fuzz | differential | conformance-s3`. Start
+//! reading at [`tidy`], which `cargo test` runs as well.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for a terminal")]
 
+mod programs;
 mod repository;
 
 mod tidy;
 
 mod bench;
+mod conformance_s3;
 mod differential;
 mod docs;
 mod fuzz;
@@ -21,12 +24,16 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   docs    writes generated documentation and expected outputs again
   bench   measures the release build with examples/minimal and writes docs/benchmarks.md
           (--cold-build also measures a build from nothing, in a target folder of its own)
+  bench-edge
+          measures the edge beside nginx and HAProxy and writes docs/benchmarks-edge.md
   mutations [NAME]
           breaks a copy of the code one line at a time and says which seed of the simulation caught it
   fuzz [MINUTES]
           goes on with each fuzzer for that long (5)
   differential
-          compares crates/http1 with other servers and writes docs/differential.md";
+          compares crates/http1 with other servers and writes docs/differential.md
+  conformance-s3
+          tries crates/objects with the SDK for Python, and compares it with moto";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -36,10 +43,12 @@ fn main() -> ExitCode {
         ["docs"] => docs::regenerate().map_err(|error| with_causes(&error)),
         ["bench"] => bench::run(bench::ColdBuild::Keep).map_err(|error| with_causes(&error)),
         ["bench", "--cold-build"] => bench::run(bench::ColdBuild::Measure).map_err(|error| with_causes(&error)),
+        ["bench-edge"] => bench::edge::run().map_err(|error| with_causes(&error)),
         ["mutations"] => mutations::run("").map_err(|error| with_causes(&error)),
         ["mutations", only] => mutations::run(only).map_err(|error| with_causes(&error)),
         ["fuzz"] => fuzz::run(fuzz::MINUTES).map_err(|error| with_causes(&error)),
         ["fuzz", minutes] => fuzz::run(minutes).map_err(|error| with_causes(&error)),
+        ["conformance-s3"] => conformance_s3::run().map_err(|error| with_causes(&error)),
         ["differential"] => differential::run().map_err(|error| with_causes(&error)),
         _ => Err(USAGE.to_owned()),
     };

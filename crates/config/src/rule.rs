@@ -96,6 +96,8 @@ rules! {
     CommandSyntax = "command-syntax", Error;
     /// A schedule is five fields as crontab(5) has them.
     ScheduleSyntax = "schedule-syntax", Error;
+    /// A schedule comes on some day: one that names a day that none of its months has would never run.
+    ImpossibleSchedule = "impossible-schedule", Error;
     /// A service, resource or secret that is referred to exists.
     UnknownReference = "unknown-reference", Error;
     /// No service needs itself, directly or through others.

@@ -11,7 +11,7 @@ use tokio::net::{TcpListener, TcpStream};
 use crate::admission::{Admission, Admitted, Full};
 use crate::answer::Reason;
 use crate::serve::{self, Additions, Origin, Own};
-use crate::tls;
+use crate::tls::{self, Secured};
 use crate::worker::Worker;
 
 /// How long nothing is accepted after the system could not give a connection.
@@ -54,15 +54,12 @@ pub(crate) async fn accept(
         };
         // An answer in several pieces must not wait for the client's acknowledgement.
         drop(stream.set_nodelay(true));
-        let (worker, admission) = (Rc::clone(&worker), Arc::clone(&admission));
         let open = Open::new(&worker, admitted);
-        sys::cores::spawn_here(async move {
-            match speech {
-                Speech::Plain => serve::h1::connection(&worker, stream, Origin::plain(peer)).await,
-                Speech::Secure => secure(&worker, stream, peer, &admission).await,
-            }
-            drop(open);
-        });
+        // Tasks of their own kinds: one that needs little does not take the room of one that needs much.
+        match speech {
+            Speech::Plain => sys::cores::spawn_here(plain(open, stream, peer)),
+            Speech::Secure => sys::cores::spawn_here(secure(open, stream, peer, Arc::clone(&admission))),
+        }
     }
 }
 
@@ -82,17 +79,32 @@ fn turn_away(stream: &TcpStream, full: Full, speech: Speech, worker: &Worker) {
     drop(stream.try_write(&answer));
 }
 
-async fn secure(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr, admission: &Admission) {
-    let Some(handshake) = admission.begin_handshake() else { return };
-    let identities = worker.identities();
-    let deadline = worker.deadlines.register();
-    let outcome = deadline.limit(HANDSHAKE_TIME_MAX, tls::accept(stream, &identities)).await;
-    drop((handshake, identities));
-    let Ok(Ok(secured)) = outcome else { return admission.note_failed_handshake() };
-    let origin = Origin { peer, identity: Some(secured.identity) };
+async fn plain(open: Open, stream: TcpStream, peer: SocketAddr) {
+    serve::h1::connection(&open.worker, stream, Origin::plain(peer)).await;
+}
+
+async fn secure(open: Open, stream: TcpStream, peer: SocketAddr, admission: Arc<Admission>) {
+    let worker = &open.worker;
+    // What a handshake needs is given back with its end, and the version that is not spoken takes no room.
+    let Some(secured) = Box::pin(handshake(worker, stream, &admission)).await else { return };
+    let origin = Origin { peer, certified: Some(secured.certified) };
     match secured.h2 {
-        true => serve::h2::connection(worker, secured.stream, origin).await,
-        false => serve::h1::connection(worker, secured.stream, origin).await,
+        true => Box::pin(serve::h2::connection(worker, secured.stream, origin)).await,
+        false => Box::pin(serve::h1::connection(worker, secured.stream, origin)).await,
+    }
+}
+
+/// Carries out a handshake in its time, if there are not too many.
+async fn handshake(worker: &Worker, stream: TcpStream, admission: &Admission) -> Option<Secured> {
+    let _under_way = admission.begin_handshake()?;
+    let certificates = worker.certificates();
+    let deadline = worker.deadlines.register();
+    match deadline.limit(HANDSHAKE_TIME_MAX, tls::accept(stream, &certificates)).await {
+        Ok(Ok(secured)) => Some(secured),
+        Ok(Err(_)) | Err(_) => {
+            admission.note_failed_handshake();
+            None
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use http1::Target;
 
 use crate::answer::Reason;
+use crate::folder;
 use crate::host;
 use crate::live::Live;
 use crate::path;
@@ -15,7 +16,7 @@ use crate::policy::cors::{self, Asked};
 use crate::policy::{forwarded, limit, network};
 use crate::settings::{Client, Route};
 use crate::table::{Found, RouteIndex};
-use crate::tls::Identity;
+use crate::tls::Certified;
 
 /// The port that `https:` means.
 const HTTPS_PORT: u16 = 443;
@@ -32,7 +33,7 @@ pub(crate) struct Request<'r> {
     /// The first value of a field.
     pub(crate) field: &'r dyn Fn(&[u8]) -> Option<&'r str>,
     /// What the connection is secured with, if it is.
-    pub(crate) identity: Option<&'r Identity>,
+    pub(crate) certified: Option<&'r Certified>,
 }
 
 /// What to do.
@@ -92,7 +93,7 @@ pub(crate) fn decide<'r>(live: &Live, client: Client, request: Request<'r>, now:
         }
     }
     let Some(host) = host::routed_name(request.host) else { return decision };
-    if request.identity.is_some_and(|identity| !identity.covers(&host)) {
+    if request.certified.is_some_and(|certified| !certified.covers(&host)) {
         decision.verdict = Verdict::Refuse(Reason::MisdirectedHost);
         return decision;
     }
@@ -111,11 +112,19 @@ pub(crate) fn decide<'r>(live: &Live, client: Client, request: Request<'r>, now:
     };
     decision.route = Some(route);
     decision.tenant = tenant.map(|tenant| Cow::Owned(tenant.to_owned()));
-    decision.verdict = match live.settings.https.filter(|_| request.identity.is_none()) {
+    decision.verdict = match live.settings.https.filter(|_| request.certified.is_none()) {
         Some(port) => Verdict::Redirect { port: port.number() },
         None => by_policies(live, route, client, request, now, &mut decision.fields),
     };
+    if decision.verdict == Verdict::Pass && is_folder(live, route) && !folder::answers(request.method) {
+        decision.fields.push(("Allow", folder::METHODS.to_owned()));
+        decision.verdict = Verdict::Refuse(Reason::MethodNotAllowed);
+    }
     decision
+}
+
+fn is_folder(live: &Live, route: RouteIndex) -> bool {
+    live.route(route).is_some_and(|route| live.folder(&route.to).is_some())
 }
 
 fn by_policies(

@@ -9,7 +9,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use http1::response::Kind;
-use http1::{Asked, BodyDecoder, Piece, Refusal, ResponseHead, Trailers};
+use http1::{Asked, BodyDecoder, Edits, Piece, Refusal, ResponseHead, Trailers};
 use tokio::io::AsyncWrite;
 
 use crate::answer::Reason;
@@ -29,8 +29,9 @@ pub(crate) trait Client {
     /// Ready when a client whose request is whole has gone away.
     fn poll_gone(&mut self, context: &mut Context<'_>) -> Poll<()>;
 
-    /// Takes the head of a response: of an interim one, or of the final one, whose body follows.
-    fn start(&mut self, head: &ResponseHead<'_>) -> Result<(), ClientError>;
+    /// Takes the head of a response: of an interim one, or of the final one, whose body follows. The edits are to
+    /// be made on the way.
+    fn start(&mut self, head: &ResponseHead<'_>, edits: &Edits<'_>) -> Result<(), ClientError>;
 
     /// Sends the beginning of these bytes of the response's body, and says how many that were. What was not sent is
     /// presented again.
@@ -64,6 +65,9 @@ pub(crate) enum ClientError {
     /// The service's response is not what its head said.
     #[error("the response is not what its head says")]
     Response(#[source] http1::EncodeError),
+    /// The response could not be compressed.
+    #[error("the response cannot be compressed")]
+    Coding(#[source] std::io::Error),
 }
 
 /// Why an exchange ended before its end.
@@ -106,8 +110,6 @@ pub(crate) struct Exchange<'u> {
     unsent: usize,
     /// Whether anything of the answer has arrived.
     heard: bool,
-    /// Bytes of the response's body that went to the client.
-    pub(crate) sent: u64,
     /// Whether the final response's head went to the client.
     pub(crate) status: Option<u16>,
 }
@@ -190,7 +192,7 @@ impl Outgoing {
 impl<'u> Exchange<'u> {
     /// An exchange over a connection to a replica.
     pub(crate) fn new(upstream: &'u mut Upstream, asked: Asked, outgoing: Outgoing, deadline: &'u Deadline) -> Self {
-        Self { upstream, deadline, asked, outgoing, phase: Phase::Head, unsent: 0, heard: false, sent: 0, status: None }
+        Self { upstream, deadline, asked, outgoing, phase: Phase::Head, unsent: 0, heard: false, status: None }
     }
 
     /// Carries both directions until the response is through.
@@ -293,7 +295,7 @@ impl<'u> Exchange<'u> {
             let Some(head) = parser.parse(input.bytes(), self.asked).map_err(malformed)? else {
                 return Ok(Head::Partial);
             };
-            client.start(&head).map_err(Failure::Client)?;
+            client.start(&head, &Edits::default()).map_err(Failure::Client)?;
             let (len, kind, status) = (head.len(), head.kind(), head.status());
             let (body, reusable) = (head.body(), head.reusable());
             self.upstream.input.consume(len);
@@ -322,7 +324,6 @@ impl<'u> Exchange<'u> {
             if self.unsent > 0 {
                 let data = &self.upstream.input.bytes()[..self.unsent];
                 let sent = ready!(client.poll_send(context, data)).map_err(Failure::Client)?;
-                self.sent += sent as u64;
                 self.deadline.extend(STALL_TIME_MAX);
                 self.unsent -= sent;
                 self.upstream.input.consume(sent);

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 
 use model::{Rate, ServiceName};
@@ -12,7 +13,7 @@ use model::{Rate, ServiceName};
 use crate::balance::Pool;
 use crate::host::HostPattern;
 use crate::policy::limit::Limiter;
-use crate::settings::{Route, Settings};
+use crate::settings::{Folder, Route, Settings};
 use crate::table::{RouteIndex, Table};
 
 /// Settings, and what was made of them.
@@ -87,6 +88,16 @@ impl Live {
     /// The endpoints of a service.
     pub(crate) fn pool(&self, service: &ServiceName) -> Option<&Pool> {
         self.pools.get(service)
+    }
+
+    /// The folder of a service that is one.
+    pub(crate) fn folder(&self, service: &ServiceName) -> Option<&Folder> {
+        self.settings.folders.get(service)
+    }
+
+    /// Whether a service's files are here.
+    pub(crate) fn serves(&self, root: &Path) -> bool {
+        self.settings.folders.values().any(|folder| folder.root == root)
     }
 
     /// Whether any service has an endpoint here.

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use sys::messages::{self, Incoming, MessageError};
 use tokio::net::UnixStream;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
@@ -17,12 +18,12 @@ use tokio::sync::{mpsc, watch};
 use crate::access_log::AccessLog;
 use crate::admission::Admission;
 use crate::certificates::Certificates;
-use crate::control::{self, Incoming, MessageError, ToEdge, ToNode};
+use crate::control::{self, ToEdge, ToNode};
 use crate::evidence::{Arm, Counts};
 use crate::live::Live;
 use crate::settings::Settings;
 use crate::thread::{self, Listeners};
-use crate::tls::{Engine, EngineError, Identities};
+use crate::tls::{CertificateTable, Engine, EngineError};
 
 /// Seconds of evidence of all threads that wait for the node.
 const EVIDENCE_MAX: usize = 64;
@@ -73,7 +74,7 @@ pub enum EdgeError {
 #[derive(Clone)]
 pub(crate) struct Shared {
     pub(crate) live: watch::Receiver<Arc<Live>>,
-    pub(crate) identities: watch::Receiver<Arc<Identities>>,
+    pub(crate) certificates: watch::Receiver<Arc<CertificateTable>>,
     /// Within which time everything is to end; nothing while it is not.
     pub(crate) drain: watch::Receiver<Option<Duration>>,
     pub(crate) evidence: mpsc::Sender<Vec<(Arm, Counts)>>,
@@ -97,12 +98,13 @@ pub fn run(start: Start) -> Result<(), EdgeError> {
     let writer = sys::cores::start("access-log", move || async move { waiting.write_to(io::stdout()) });
     let writer = writer.map_err(EdgeError::Thread)?;
     let (settings, live) = watch::channel(Arc::new(Live::default()));
-    let (certificates, identities) = watch::channel(Arc::new(Identities::default()));
+    let (certificates, table) = watch::channel(Arc::new(CertificateTable::default()));
     let (drain, draining) = watch::channel(None);
     let (evidence, counted) = mpsc::channel(EVIDENCE_MAX);
     let (taken, takes) = mpsc::channel(TAKES_MAX);
     let admission = Arc::new(Admission::default());
-    let shared = Shared { live, identities, drain: draining, evidence, taken, log, admission: Arc::clone(&admission) };
+    let shared =
+        Shared { live, certificates: table, drain: draining, evidence, taken, log, admission: Arc::clone(&admission) };
     let listeners = of_threads(start.listeners, start.secure);
     let threads = listeners.len();
     for (listeners, number) in listeners.into_iter().zip(0_u64..) {
@@ -154,7 +156,7 @@ fn control_socket(at: &PathBuf) -> io::Result<UnixListener> {
 struct Main {
     engine: Engine,
     settings: watch::Sender<Arc<Live>>,
-    certificates: watch::Sender<Arc<Identities>>,
+    certificates: watch::Sender<Arc<CertificateTable>>,
     drain: watch::Sender<Option<Duration>>,
     admission: Arc<Admission>,
     threads: usize,
@@ -230,10 +232,10 @@ impl Main {
 
     /// Certificates that cannot be used leave those of before in place.
     async fn take_over_certificates(&mut self, wanted: &Certificates) {
-        match Identities::new(&self.engine, wanted) {
-            Ok(identities) => {
+        match CertificateTable::new(&self.engine, wanted) {
+            Ok(certificates) => {
                 self.certificates_missing = self.threads;
-                self.certificates.send_replace(Arc::new(identities));
+                self.certificates.send_replace(Arc::new(certificates));
             }
             Err(error) => {
                 self.say(&ToNode::CertificatesRefused { certificates: wanted.number, why: error.to_string() }).await;
@@ -278,7 +280,7 @@ impl Main {
     /// A node that does not listen is gone; another one will come.
     async fn say(&mut self, message: &ToNode) {
         if let Some(node) = &mut self.node
-            && control::write(&mut node.stream, message).await.is_err()
+            && messages::write(&mut node.stream, message).await.is_err()
         {
             self.node = None;
         }

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 
 use model::{ByteSize, Port, Rate, ReleaseNumber, ReplicaNumber, ServiceName, Span, UrlPath};
 
@@ -23,6 +24,9 @@ pub struct Settings {
     pub routes: Vec<Route>,
     /// Where the replicas of each service are that take requests.
     pub endpoints: BTreeMap<ServiceName, Vec<Endpoint>>,
+    /// The services that are folders: the edge answers for them itself.
+    #[serde(default)]
+    pub folders: BTreeMap<ServiceName, Folder>,
     /// Networks whose forwarding headers are believed.
     pub trust: Vec<Network>,
     /// Whether answers carry the strict security headers.
@@ -84,6 +88,17 @@ pub struct Endpoint {
     pub replica: ReplicaNumber,
     /// Where it listens.
     pub address: SocketAddr,
+}
+
+/// A release of static files. The node has copied it to where the edge may read, and never writes to it again: another release
+/// has another root.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Folder {
+    /// Where its files are.
+    pub root: PathBuf,
+    /// Whether a page that no file has is answered with `index.html`, because an application in it knows the path.
+    pub spa: bool,
 }
 
 /// The peer of a connection, and the client that it speaks for.

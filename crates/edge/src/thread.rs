@@ -44,10 +44,10 @@ impl Listeners {
 /// is still open then is closed by dropping it.
 pub(crate) async fn run(mut listeners: Listeners, mut shared: Shared, seed: u64) {
     let live = Arc::clone(&shared.live.borrow_and_update());
-    let identities = Arc::clone(&shared.identities.borrow_and_update());
+    let certificates = Arc::clone(&shared.certificates.borrow_and_update());
     // Both may have come before this thread began; then it says so like any other.
-    let mut taken = vec![Taken::Settings(live.settings.number), Taken::Certificates(identities.number)];
-    let worker = Rc::new(Worker::new(live, identities, seed, shared.log.clone()));
+    let mut taken = vec![Taken::Settings(live.settings.number), Taken::Certificates(certificates.number)];
+    let worker = Rc::new(Worker::new(live, certificates, seed, shared.log.clone()));
     worker.look(sys::clock::now().steady);
     listeners.begin_to_accept(&worker, &shared);
     let mut looks = tokio::time::interval(deadline::PERIOD);
@@ -66,10 +66,10 @@ pub(crate) async fn run(mut listeners: Listeners, mut shared: Shared, seed: u64)
                 worker.renew(live);
                 listeners.begin_to_accept(&worker, &shared);
             }
-            Ok(()) = shared.identities.changed() => {
-                let identities = Arc::clone(&shared.identities.borrow_and_update());
-                taken.push(Taken::Certificates(identities.number));
-                worker.renew_identities(identities);
+            Ok(()) = shared.certificates.changed() => {
+                let certificates = Arc::clone(&shared.certificates.borrow_and_update());
+                taken.push(Taken::Certificates(certificates.number));
+                worker.renew_certificates(certificates);
             }
             within = asked_to_drain(&mut shared.drain), if ends.is_none() => {
                 worker.deadlines.drain();

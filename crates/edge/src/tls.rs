@@ -1,4 +1,4 @@
-//! TLS: which certificate answers for which name, and the handshake. Start reading at [`Identities::find`].
+//! TLS: which certificate answers for which name, and the handshake. Start reading at [`CertificateTable::find`].
 //!
 //! The name that a client asks for is read before anything else is decided. A client that asks for none, or for one that
 //! nobody is known by, is told so; it never gets another host's certificate. New certificates make a new table, which
@@ -42,14 +42,14 @@ pub(crate) struct Engine {
 
 /// The certificates that an edge works by, compiled.
 #[derive(Default)]
-pub(crate) struct Identities {
+pub(crate) struct CertificateTable {
     pub(crate) number: u64,
-    exact: HashMap<String, Arc<Identity>>,
-    above: HashMap<String, Arc<Identity>>,
+    exact: HashMap<String, Arc<Certified>>,
+    above: HashMap<String, Arc<Certified>>,
 }
 
 /// One certificate.
-pub(crate) struct Identity {
+pub(crate) struct Certified {
     names: Vec<CertificateName>,
     config: Arc<ServerConfig>,
 }
@@ -101,8 +101,9 @@ pub(crate) enum HandshakeError {
 
 /// A connection after its handshake.
 pub(crate) struct Secured {
-    pub(crate) stream: TlsStream<TcpStream>,
-    pub(crate) identity: Arc<Identity>,
+    /// By its address: it is large, and moved about.
+    pub(crate) stream: Box<TlsStream<TcpStream>>,
+    pub(crate) certified: Arc<Certified>,
     /// Whether both sides are to speak HTTP/2.
     pub(crate) h2: bool,
 }
@@ -114,7 +115,7 @@ impl Engine {
         Ok(Self { provider: Arc::new(aws_lc_rs::default_provider()), tickets })
     }
 
-    fn identity(&self, certificate: &Certificate) -> Result<Identity, CertificateError> {
+    fn certified(&self, certificate: &Certificate) -> Result<Certified, CertificateError> {
         let of = || Named(certificate.names.clone());
         if certificate.names.is_empty() {
             return Err(CertificateError::NoName { of: of() });
@@ -124,43 +125,43 @@ impl Engine {
         let key = PrivateKeyDer::from_pem_slice(certificate.key.expose().as_bytes())
             .map_err(|_| CertificateError::Key { of: of() })?;
         let unusable = |why| CertificateError::Unusable { of: of(), why };
-        let certified = CertifiedKey::from_der(chain, key, &self.provider).map_err(unusable)?;
+        let pair = CertifiedKey::from_der(chain, key, &self.provider).map_err(unusable)?;
         let mut config = ServerConfig::builder_with_provider(Arc::clone(&self.provider))
             .with_protocol_versions(&VERSIONS)
             .map_err(unusable)?
             .with_no_client_auth()
-            .with_cert_resolver(Arc::new(SingleCertAndKey::from(certified)));
+            .with_cert_resolver(Arc::new(SingleCertAndKey::from(pair)));
         config.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).to_vec();
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.ticketer = Arc::clone(&self.tickets);
-        Ok(Identity { names: certificate.names.clone(), config: Arc::new(config) })
+        Ok(Certified { names: certificate.names.clone(), config: Arc::new(config) })
     }
 }
 
-impl Identities {
+impl CertificateTable {
     /// All of them, or why not.
     pub(crate) fn new(engine: &Engine, certificates: &Certificates) -> Result<Self, CertificateError> {
-        let mut identities = Self { number: certificates.number, ..Self::default() };
+        let mut table = Self { number: certificates.number, ..Self::default() };
         for certificate in &certificates.list {
-            let identity = Arc::new(engine.identity(certificate)?);
+            let certified = Arc::new(engine.certified(certificate)?);
             for name in &certificate.names {
                 let (among, name) = match name {
-                    CertificateName::Exact(name) => (&mut identities.exact, name),
-                    CertificateName::Wildcard(above) => (&mut identities.above, above),
+                    CertificateName::Exact(name) => (&mut table.exact, name),
+                    CertificateName::Wildcard(above) => (&mut table.above, above),
                 };
-                among.insert(name.clone(), Arc::clone(&identity));
+                among.insert(name.clone(), Arc::clone(&certified));
             }
         }
-        Ok(identities)
+        Ok(table)
     }
 
     /// The certificate for a name in lower case. An exact one goes before a wildcard.
-    pub(crate) fn find(&self, name: &str) -> Option<&Arc<Identity>> {
+    pub(crate) fn find(&self, name: &str) -> Option<&Arc<Certified>> {
         self.exact.get(name).or_else(|| self.above.get(above(name)?))
     }
 }
 
-impl Identity {
+impl Certified {
     /// Whether the certificate is used for this host, whose name is in lower case.
     pub(crate) fn covers(&self, host: &str) -> bool {
         self.names.iter().any(|name| match name {
@@ -176,21 +177,21 @@ fn above(name: &str) -> Option<&str> {
 }
 
 /// The certificate that a client asks for.
-fn asked_for<'i>(hello: &ClientHello<'_>, identities: &'i Identities) -> Option<&'i Arc<Identity>> {
+fn asked_for<'i>(hello: &ClientHello<'_>, certificates: &'i CertificateTable) -> Option<&'i Arc<Certified>> {
     let name = host::routed_name(hello.server_name()?.as_bytes())?;
-    identities.find(&name)
+    certificates.find(&name)
 }
 
 /// Carries out a handshake.
-pub(crate) async fn accept(stream: TcpStream, identities: &Identities) -> Result<Secured, HandshakeError> {
+pub(crate) async fn accept(stream: TcpStream, certificates: &CertificateTable) -> Result<Secured, HandshakeError> {
     let mut start = LazyConfigAcceptor::new(Acceptor::default(), stream).await.map_err(HandshakeError::Failed)?;
-    let Some(identity) = asked_for(&start.client_hello(), identities).cloned() else {
+    let Some(certified) = asked_for(&start.client_hello(), certificates).cloned() else {
         // The connection is over, whether the client hears why or not.
         drop(start.io.write_all(&UNRECOGNIZED_NAME).await);
         drop(start.io.shutdown().await);
         return Err(HandshakeError::UnknownName);
     };
-    let stream = start.into_stream(Arc::clone(&identity.config)).await.map_err(HandshakeError::Failed)?;
+    let stream = start.into_stream(Arc::clone(&certified.config)).await.map_err(HandshakeError::Failed)?;
     let h2 = stream.get_ref().1.alpn_protocol() == Some(H2);
-    Ok(Secured { stream, identity, h2 })
+    Ok(Secured { stream: Box::new(stream), certified, h2 })
 }

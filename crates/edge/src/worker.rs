@@ -14,10 +14,11 @@ use model::ReleaseNumber;
 use crate::access_log::AccessLog;
 use crate::deadline::Deadlines;
 use crate::evidence::{Arm, Counts, Evidence};
+use crate::folder::Shelves;
 use crate::live::Live;
 use crate::serve::Record;
 use crate::table::RouteIndex;
-use crate::tls::Identities;
+use crate::tls::CertificateTable;
 use crate::upstream::Connections;
 
 /// How often limits forget clients whose allowance is whole, in looks.
@@ -38,10 +39,11 @@ impl Deref for Settled {
 /// What one thread has.
 pub(crate) struct Worker {
     live: RefCell<Rc<Settled>>,
-    identities: RefCell<Arc<Identities>>,
+    certificates: RefCell<Arc<CertificateTable>>,
     /// Connections of clients that this thread serves.
     pub(crate) open: Cell<usize>,
     pub(crate) upstreams: Connections,
+    pub(crate) shelves: Shelves,
     pub(crate) deadlines: Deadlines,
     /// State of the generator that draws replicas: no secret.
     random: Cell<u64>,
@@ -68,12 +70,13 @@ impl RequestIds {
 
 impl Worker {
     /// A thread's state; `seed` is random.
-    pub(crate) fn new(live: Arc<Live>, identities: Arc<Identities>, seed: u64, log: AccessLog) -> Self {
+    pub(crate) fn new(live: Arc<Live>, certificates: Arc<CertificateTable>, seed: u64, log: AccessLog) -> Self {
         Self {
             live: RefCell::new(Rc::new(Settled(live))),
-            identities: RefCell::new(identities),
+            certificates: RefCell::new(certificates),
             open: Cell::new(0),
             upstreams: Connections::default(),
+            shelves: Shelves::default(),
             deadlines: Deadlines::default(),
             random: Cell::new(seed | 1),
             looks: Cell::new(0),
@@ -94,13 +97,13 @@ impl Worker {
     }
 
     /// The certificates of now.
-    pub(crate) fn identities(&self) -> Arc<Identities> {
-        Arc::clone(&self.identities.borrow())
+    pub(crate) fn certificates(&self) -> Arc<CertificateTable> {
+        Arc::clone(&self.certificates.borrow())
     }
 
     /// New certificates, for handshakes from now on.
-    pub(crate) fn renew_identities(&self, identities: Arc<Identities>) {
-        *self.identities.borrow_mut() = identities;
+    pub(crate) fn renew_certificates(&self, certificates: Arc<CertificateTable>) {
+        *self.certificates.borrow_mut() = certificates;
     }
 
     /// Time on the steady clock, to within a tenth of a second.
@@ -147,6 +150,7 @@ impl Worker {
         if looks.is_multiple_of(TIDY_LOOKS) {
             let live = self.live();
             self.upstreams.tidy(now, |address| live.leads_to(address));
+            self.shelves.tidy(|root| live.serves(root));
             live.limiters().for_each(|limiter| limiter.forget_idle(now));
         }
     }

@@ -1,7 +1,7 @@
 //! Bodies: cut into pieces of the buffer they arrive in.
 
 use crate::framing::Body;
-use crate::limits::CHUNK_SIZE_DIGITS_MAX;
+use crate::limits::{CHUNK_EXTENSIONS_EXCESS_BYTES_MAX, CHUNK_SIZE_DIGITS_MAX};
 use crate::scan::Scanner;
 use crate::{Limits, Refusal, Trailers};
 
@@ -12,6 +12,8 @@ pub struct BodyDecoder {
     limits: Limits,
     /// How many bytes of chunks or of a body without length may still come.
     allowance: u64,
+    /// How many bytes of chunk extensions may still come. Every byte of data permits another.
+    extensions: u64,
 }
 
 #[derive(Debug)]
@@ -68,7 +70,7 @@ impl BodyDecoder {
             Body::Chunked => State::Chunks(Chunk::START),
             Body::UntilClose => State::UntilClose,
         };
-        Ok(Self { state, limits, allowance: bytes_max })
+        Ok(Self { state, limits, allowance: bytes_max, extensions: CHUNK_EXTENSIONS_EXCESS_BYTES_MAX })
     }
 
     /// Whether the body has ended. What the buffer holds then belongs to the next message.
@@ -123,11 +125,15 @@ impl BodyDecoder {
                 (Chunk::Data { left }, rest) => {
                     let (piece, left) = take(rest, *left);
                     spend(&mut self.allowance, piece.len())?;
+                    self.extensions = self.extensions.saturating_add(piece.len() as u64);
                     self.state = State::Chunks(if left == 0 { Chunk::DataCr } else { Chunk::Data { left } });
                     return Ok(data(piece, consumed + piece.len()));
                 }
                 (chunk, [byte, ..]) => {
                     let next = chunk.after(*byte, &self.limits)?;
+                    if matches!(next, Chunk::Extension { .. }) {
+                        self.extensions = self.extensions.checked_sub(1).ok_or(Refusal::ChunkExtensionTooLong)?;
+                    }
                     self.state = State::Chunks(next);
                     consumed += 1;
                 }

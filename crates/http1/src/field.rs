@@ -55,6 +55,11 @@ impl<'a> Field<'a> {
     pub fn is(&self, name: &[u8]) -> bool {
         self.name.eq_ignore_ascii_case(name)
     }
+
+    /// Whether it has this name or one that some servers take for it.
+    pub(crate) fn is_twin_of(&self, name: &[u8]) -> bool {
+        are_twins(self.name, name)
+    }
 }
 
 /// What a field's name means to whoever passes the message on.
@@ -62,7 +67,7 @@ impl<'a> Field<'a> {
 pub(crate) enum Role {
     /// Passed on.
     EndToEnd,
-    /// Meant for this connection alone: dropped.
+    /// Meant for this connection alone, or for nobody: dropped.
     HopByHop,
     Host,
     ContentLength,
@@ -70,7 +75,7 @@ pub(crate) enum Role {
     Connection,
     Upgrade,
     Expect,
-    /// A framing field spelt with an underscore. CGI and its successors hand both spellings to programs as one.
+    /// A twin of a framing field.
     Disguised,
 }
 
@@ -78,20 +83,23 @@ impl Role {
     /// Told by the length and the first letter: nearly every other name is then known without a comparison.
     pub(crate) fn of(name: &[u8]) -> Self {
         let is = |known: &[u8]| name.eq_ignore_ascii_case(known);
+        let is_twin_of = |known: &[u8]| are_twins(name, known);
         let first = name.first().map_or(0, u8::to_ascii_lowercase);
         match (name.len(), first) {
             (2, b't') if is(b"te") => Self::HopByHop,
             (4, b'h') if is(b"host") => Self::Host,
+            // No field of HTTP. CGI makes it HTTP_PROXY, where programs look for the proxy of their own requests.
+            (5, b'p') if is(b"proxy") => Self::HopByHop,
             (6, b'e') if is(b"expect") => Self::Expect,
             (7, b'u') if is(b"upgrade") => Self::Upgrade,
             (10, b'c') if is(b"connection") => Self::Connection,
             (10, b'k') if is(b"keep-alive") => Self::HopByHop,
             (14, b'c') if is(b"content-length") => Self::ContentLength,
-            (14, b'c') if is(b"content_length") => Self::Disguised,
+            (14, b'c') if is_twin_of(b"content-length") => Self::Disguised,
             (14, b'h') if is(b"http2-settings") => Self::HopByHop,
             (16, b'p') if is(b"proxy-connection") => Self::HopByHop,
             (17, b't') if is(b"transfer-encoding") => Self::TransferEncoding,
-            (17, b't') if is(b"transfer_encoding") => Self::Disguised,
+            (17, b't') if is_twin_of(b"transfer-encoding") => Self::Disguised,
             (18, b'p') if is(b"proxy-authenticate") => Self::HopByHop,
             (19, b'p') if is(b"proxy-authorization") => Self::HopByHop,
             _ => Self::EndToEnd,
@@ -143,6 +151,14 @@ impl<'a> Fields<'a> {
     }
 }
 
+/// Whether a program that is handed fields as CGI variables may take one name for the other. CGI turns `-` into `_` (RFC 3875,
+/// 4.1.18) and its successors do so too; some turn everything that is no letter and no digit into `_`.
+pub(crate) fn are_twins(name: &[u8], other: &[u8]) -> bool {
+    let is_sign = |byte: u8| !byte.is_ascii_alphanumeric();
+    let alike = |(a, b): (&u8, &u8)| a.eq_ignore_ascii_case(b) || (is_sign(*a) && is_sign(*b));
+    name.len() == other.len() && name.iter().zip(other).all(alike)
+}
+
 /// Whether these bytes are a token (RFC 9110, 5.6.2).
 pub(crate) fn is_token(bytes: &[u8]) -> bool {
     let is_tchar = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
@@ -157,11 +173,20 @@ fn is_value(bytes: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Field, FieldError};
+    use super::{Field, FieldError, are_twins};
 
     #[test]
     fn a_field_that_could_change_framing_cannot_be_set() {
-        for name in ["Content-Length", "transfer-encoding", "HOST", "Connection", "Upgrade", "TE", "Content_Length"] {
+        for name in [
+            "Content-Length",
+            "transfer-encoding",
+            "HOST",
+            "Connection",
+            "Upgrade",
+            "TE",
+            "Content_Length",
+            "Transfer.Encoding",
+        ] {
             assert_eq!(Field::new(name.as_bytes(), b"1"), Err(FieldError::Owned), "{name}");
         }
     }
@@ -172,6 +197,16 @@ mod tests {
         assert_eq!(Field::new(b"a", b" b"), Err(FieldError::Value));
         assert_eq!(Field::new(b"a b", b"c"), Err(FieldError::Name));
         assert_eq!(Field::new(b"", b"c"), Err(FieldError::Name));
+    }
+
+    #[test]
+    fn names_that_become_one_variable_are_twins() {
+        for twin in ["X-Tenant", "x-tenant", "X_Tenant", "X.TENANT"] {
+            assert!(are_twins(twin.as_bytes(), b"x-tenant"), "{twin}");
+        }
+        for other in ["X-Tenants", "XXTenant", "X-Tenan", "Y-Tenant", ""] {
+            assert!(!are_twins(other.as_bytes(), b"x-tenant"), "{other}");
+        }
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! Bodies on the way out: each piece in the framing of the side it goes to, without copying it.
 
+use crate::field::Fields;
 use crate::framing::Body;
-use crate::{Trailers, onward};
+use crate::onward::{self, Withheld};
+use crate::{Edits, Trailers};
 
 /// Bytes of the line before a chunk: 16 digits and CRLF.
 const SIZE_LINE_BYTES: usize = 18;
@@ -10,6 +12,7 @@ const SIZE_LINE_BYTES: usize = 18;
 #[derive(Debug)]
 pub struct BodyEncoder {
     body: Body,
+    withheld: Withheld,
 }
 
 /// The body is not what its head said. What was written so far cannot be taken back: the connection is to be closed.
@@ -53,21 +56,13 @@ impl Frame<'_> {
 }
 
 impl BodyEncoder {
-    /// An encoder for a body with this framing.
-    pub(crate) fn new(body: Body) -> Self {
-        Self { body }
-    }
-
-    /// Writes the field that announces the framing.
-    pub(crate) fn write_framing(&self, out: &mut Vec<u8>) {
-        match self.body {
-            Body::Length(length) => {
-                let mut digits = [0; DECIMAL_DIGITS];
-                onward::write_field(b"Content-Length", decimal(length, &mut digits), out);
-            }
-            Body::Chunked => onward::write_line(&[b"Transfer-Encoding: chunked"], out),
-            Body::None | Body::UntilClose => {}
-        }
+    /// An encoder for a body with this framing, behind a head with these fields.
+    pub(crate) fn new(body: Body, fields: Fields<'_>, edits: &Edits<'_>) -> Self {
+        let withheld = match body {
+            Body::Chunked => Withheld::of(fields, edits),
+            Body::None | Body::Length(_) | Body::UntilClose => Withheld::default(),
+        };
+        Self { body, withheld }
     }
 
     /// The next piece, framed. An empty piece yields nothing to write: as a chunk it would end the body.
@@ -85,7 +80,8 @@ impl BodyEncoder {
         }
     }
 
-    /// Writes the end of the body. Trailers are lost where there are no chunks to carry them.
+    /// Writes the end of the body. Trailers are lost where there are no chunks to carry them, and where the head's field of
+    /// that name would not have been passed on.
     pub fn end(self, trailers: Option<Trailers<'_>>, out: &mut Vec<u8>) -> Result<(), EncodeError> {
         match self.body {
             Body::Length(missing @ 1..) => return Err(EncodeError::TooShort { missing }),
@@ -93,11 +89,24 @@ impl BodyEncoder {
             Body::Chunked => {}
         }
         onward::write_line(&[b"0"], out);
-        for field in trailers.iter().flat_map(Trailers::iter) {
+        let passed_on = trailers.iter().flat_map(Trailers::iter).filter(|trailer| !self.withheld.holds(trailer));
+        for field in passed_on {
             onward::write_field(field.name(), field.value(), out);
         }
         onward::write_line(&[], out);
         Ok(())
+    }
+}
+
+/// Writes the field that announces the framing.
+pub(crate) fn write_framing(body: Body, out: &mut Vec<u8>) {
+    match body {
+        Body::Length(length) => {
+            let mut digits = [0; DECIMAL_DIGITS];
+            onward::write_field(b"Content-Length", decimal(length, &mut digits), out);
+        }
+        Body::Chunked => onward::write_line(&[b"Transfer-Encoding: chunked"], out),
+        Body::None | Body::UntilClose => {}
     }
 }
 
@@ -132,6 +141,11 @@ fn decimal(mut number: u64, digits: &mut [u8; DECIMAL_DIGITS]) -> &[u8] {
 mod tests {
     use super::{BodyEncoder, EncodeError, decimal};
     use crate::Body;
+    use crate::onward::Withheld;
+
+    fn encoder(body: Body) -> BodyEncoder {
+        BodyEncoder { body, withheld: Withheld::default() }
+    }
 
     fn framed(encoder: &mut BodyEncoder, data: &[u8]) -> Result<Vec<u8>, EncodeError> {
         encoder.frame(data).map(|frame| frame.parts().concat())
@@ -139,7 +153,7 @@ mod tests {
 
     #[test]
     fn chunks_have_their_size_in_front() {
-        let mut encoder = BodyEncoder::new(Body::Chunked);
+        let mut encoder = encoder(Body::Chunked);
         assert_eq!(framed(&mut encoder, &[b'a'; 26]), Ok(b"1a\r\naaaaaaaaaaaaaaaaaaaaaaaaaa\r\n".to_vec()));
         assert_eq!(framed(&mut encoder, b""), Ok(Vec::new()));
         let mut out = Vec::new();
@@ -148,7 +162,7 @@ mod tests {
 
     #[test]
     fn a_length_is_kept_exactly() {
-        let mut encoder = BodyEncoder::new(Body::Length(3));
+        let mut encoder = encoder(Body::Length(3));
         assert_eq!(framed(&mut encoder, b"ab"), Ok(b"ab".to_vec()));
         assert_eq!(framed(&mut encoder, b"cd"), Err(EncodeError::TooLong));
         assert_eq!(encoder.end(None, &mut Vec::new()), Err(EncodeError::TooShort { missing: 1 }));
@@ -156,7 +170,7 @@ mod tests {
 
     #[test]
     fn a_message_without_body_takes_none() {
-        let mut encoder = BodyEncoder::new(Body::None);
+        let mut encoder = encoder(Body::None);
         assert_eq!(framed(&mut encoder, b"a"), Err(EncodeError::TooLong));
         assert_eq!(encoder.end(None, &mut Vec::new()), Ok(()));
     }

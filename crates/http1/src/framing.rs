@@ -35,7 +35,7 @@ pub(crate) struct ResponseFraming {
     pub(crate) body: Body,
     /// The length that is passed on with a response to HEAD or a 304, which have no body themselves.
     pub(crate) length_without_body: Option<u64>,
-    /// Whether the upstream announced a body where there can be none: what follows may be anything.
+    /// Whether the upstream announced a body behind a final response that can have none: what follows may be anything.
     pub(crate) contradicts: bool,
 }
 
@@ -49,6 +49,8 @@ pub(crate) fn of_response(
     let declared = declared(controls, version)?;
     let announced = !matches!(declared, Declared::Nothing | Declared::Length(0));
     let (body, length_without_body, contradicts) = match (declared, status) {
+        // The next response is read from what follows, so that must not be what the upstream takes for a body.
+        (_, 100..=199) if announced => return Err(Refusal::InterimWithBody),
         (_, 100..=199 | 204) => (Body::None, None, announced),
         (Declared::Length(length), 304) => (Body::None, Some(length), false),
         (_, 304) => (Body::None, None, announced),

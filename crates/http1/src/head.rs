@@ -72,12 +72,7 @@ pub(crate) fn read_fields<'b>(
     let mut controls = Controls::default();
     for field in cut {
         let name = field.name.as_bytes();
-        if name.len() > usize::from(limits.field_name_bytes) {
-            return Err(Refusal::FieldNameTooLong);
-        }
-        if field.value.len() > usize::from(limits.field_value_bytes) {
-            return Err(Refusal::FieldValueTooLong);
-        }
+        limits.check_field(name, field.value)?;
         let role = Role::of(name);
         match role {
             Role::EndToEnd | Role::HopByHop => {}

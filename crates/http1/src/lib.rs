@@ -41,7 +41,7 @@ pub use framing::Body;
 pub use head::Version;
 pub use host::Host;
 pub use limits::Limits;
-pub use onward::Edits;
+pub use onward::{Edits, Withheld};
 pub use refusal::Refusal;
 pub use request::{Asked, RequestHead, RequestParser};
 pub use response::{ResponseHead, ResponseParser};

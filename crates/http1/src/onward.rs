@@ -1,19 +1,49 @@
-//! What a head is like when it is passed on.
+//! What a head is like when it is passed on, and which trailers go with its body.
 
 use crate::field::{Field, Fields, Role, Span};
+use crate::persistence;
 
-/// Changes to the fields on the way.
+/// Changes to the fields on the way, and to the trailers: what is set or dropped in the head does not come in behind the body.
+///
+/// A name stands for its twins too: a server that hands fields to programs as variables takes `X_Tenant` for `X-Tenant`.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Edits<'a> {
     /// Fields to add, in place of those of the same name.
     pub set: &'a [Field<'a>],
+    /// Fields to add beside those of the same name: for those that are lists, such as `Vary`.
+    pub add: &'a [Field<'a>],
     /// Names of fields to drop.
     pub remove: &'a [&'a [u8]],
 }
 
 impl Edits<'_> {
     fn drop(&self, field: &Field<'_>) -> bool {
-        self.set.iter().any(|set| field.is(set.name())) || self.remove.iter().any(|name| field.is(name))
+        self.names().any(|name| field.is_twin_of(name))
+    }
+
+    /// Of the fields that are not passed on as they came.
+    fn names(&self) -> impl Iterator<Item = &[u8]> {
+        self.set.iter().map(Field::name).chain(self.remove.iter().copied())
+    }
+}
+
+/// Trailers that are not passed on: the head decides, and is out of sight when they come.
+#[derive(Debug, Default)]
+pub struct Withheld {
+    /// Their names, with a line feed between them.
+    names: Vec<u8>,
+}
+
+impl Withheld {
+    /// Those that the edits of the head are about, and those that its `Connection` names (RFC 9110, 7.6.1).
+    pub(crate) fn of(fields: Fields<'_>, edits: &Edits<'_>) -> Self {
+        let names: Vec<&[u8]> = edits.names().chain(persistence::named(fields)).collect();
+        Self { names: names.join(&b'\n') }
+    }
+
+    /// Whether this trailer is one of them.
+    pub fn holds(&self, trailer: &Field<'_>) -> bool {
+        self.names.split(|byte| *byte == b'\n').any(|name| trailer.is_twin_of(name))
     }
 }
 
@@ -24,12 +54,12 @@ fn kept<'a>(fields: Fields<'a>, edits: &Edits<'a>) -> impl Iterator<Item = (Span
     end_to_end.map(move |span| (*span, span.of(fields.head))).filter(move |(_, field)| !edits.drop(field))
 }
 
-/// The fields that are passed on, then those that are set.
+/// The fields that are passed on, then those that are set or added.
 pub(crate) fn fields<'a>(fields: Fields<'a>, edits: &Edits<'a>) -> impl Iterator<Item = Field<'a>> + use<'a> {
-    kept(fields, edits).map(|(_, field)| field).chain(edits.set.iter().copied())
+    kept(fields, edits).map(|(_, field)| field).chain(edits.set.iter().chain(edits.add).copied())
 }
 
-/// Writes the fields that are passed on, then those that are set.
+/// Writes the fields that are passed on, then those that are set or added.
 pub(crate) fn write_fields(fields: Fields<'_>, edits: &Edits<'_>, out: &mut Vec<u8>) {
     for (span, field) in kept(fields, edits) {
         match span.line(fields.head) {
@@ -37,7 +67,7 @@ pub(crate) fn write_fields(fields: Fields<'_>, edits: &Edits<'_>, out: &mut Vec<
             None => write_field(field.name(), field.value(), out),
         }
     }
-    edits.set.iter().for_each(|field| write_field(field.name(), field.value(), out));
+    edits.set.iter().chain(edits.add).for_each(|field| write_field(field.name(), field.value(), out));
 }
 
 /// Writes one field.

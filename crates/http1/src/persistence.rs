@@ -1,6 +1,6 @@
 //! What `Connection` says: whether the connection goes on, and which fields are meant for it alone (RFC 9110, 7.6.1).
 
-use crate::field::{Role, Span, is_token};
+use crate::field::{Fields, Role, Span, is_token};
 use crate::head::Controls;
 use crate::limits::CONNECTION_OPTIONS_MAX;
 use crate::{Refusal, Version};
@@ -14,6 +14,13 @@ pub(crate) struct Options {
 }
 
 impl Options {
+    fn add(&mut self, option: &[u8]) {
+        let is = |known: &[u8]| option.eq_ignore_ascii_case(known);
+        self.close |= is(b"close");
+        self.keep_alive |= is(b"keep-alive");
+        self.upgrade |= is(b"upgrade");
+    }
+
     /// Whether the connection may carry another message after this one (RFC 9112, 9.3).
     pub(crate) fn keep_alive(self, version: Version) -> bool {
         match version {
@@ -34,36 +41,41 @@ pub(crate) fn read(head: &[u8], controls: &Controls<'_>, spans: &mut [Span]) -> 
         if spans[index].role != Role::Connection {
             continue;
         }
-        for option in spans[index].of(head).value().split(|byte| *byte == b',') {
+        for option in listed(spans[index].of(head).value()) {
             count += 1;
             if count > CONNECTION_OPTIONS_MAX {
                 return Err(Refusal::TooManyConnectionOptions);
             }
-            take(option.trim_ascii(), &mut options, head, spans)?;
+            take(option, &mut options, head, spans)?;
         }
     }
     Ok(options)
 }
 
+/// Every option of a head, among them the names of fields that are meant for its connection alone, trailers included.
+pub(crate) fn named(fields: Fields<'_>) -> impl Iterator<Item = &[u8]> {
+    let connection = fields.spans.iter().filter(|span| span.role == Role::Connection);
+    connection.flat_map(move |span| listed(span.of(fields.head).value()))
+}
+
+/// The elements of a list, empty ones included.
+fn listed(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii)
+}
+
 fn take(option: &[u8], options: &mut Options, head: &[u8], spans: &mut [Span]) -> Result<(), Refusal> {
-    let is = |known: &[u8]| option.eq_ignore_ascii_case(known);
     if option.is_empty() {
         return Ok(());
     }
-    if is(b"keep-alive") {
-        options.keep_alive = true;
-    } else if is(b"close") {
-        options.close = true;
-    } else if is(b"upgrade") {
-        options.upgrade = true;
-    } else if !is_token(option) {
+    if !is_token(option) {
         return Err(Refusal::BadConnectionOption);
-    } else if matches!(Role::of(option), Role::Host | Role::ContentLength | Role::TransferEncoding) {
-        return Err(Refusal::ConnectionNamesFraming);
-    } else {
-        let named = |span: &&mut Span| span.role == Role::EndToEnd && span.of(head).is(option);
-        spans.iter_mut().filter(named).for_each(|span| span.role = Role::HopByHop);
     }
+    if matches!(Role::of(option), Role::Host | Role::ContentLength | Role::TransferEncoding) {
+        return Err(Refusal::ConnectionNamesFraming);
+    }
+    options.add(option);
+    let named = |span: &&mut Span| span.role == Role::EndToEnd && span.of(head).is_twin_of(option);
+    spans.iter_mut().filter(named).for_each(|span| span.role = Role::HopByHop);
     Ok(())
 }
 

@@ -57,6 +57,7 @@ refusals! {
     // The first line of a response.
     BadStatusLine, "bad_status_line", 502, "the first line is not version, a status from 100 to 599 and a reason";
     TooManyInterimResponses, "too_many_interim_responses", 502, "more than eight interim responses precede the final one";
+    InterimWithBody, "interim_with_body", 502, "a response from 100 to 199 announces a body, which it cannot have";
     UnexpectedSwitch, "unexpected_switch", 502, "the upstream switches protocols, and nobody asked it to";
 
     // Fields.
@@ -69,7 +70,7 @@ refusals! {
     SpaceBeforeColon, "space_before_colon", 400, "white space stands between a field's name and its colon";
     BadFieldName, "bad_field_name", 400, "a field's name is not a token";
     ControlInFieldValue, "control_in_field_value", 400, "a control byte stands in a field's value";
-    DisguisedFramingField, "disguised_framing_field", 400, "a field is Content-Length or Transfer-Encoding spelt with an underscore, which some servers take for it";
+    DisguisedFramingField, "disguised_framing_field", 400, "a field is Content-Length or Transfer-Encoding spelt with an underscore or another sign, which some servers take for it";
 
     // Fields about the connection and the host.
     BadConnectionOption, "bad_connection_option", 400, "an option of Connection is not a token";
@@ -95,7 +96,7 @@ refusals! {
     BadChunkSize, "bad_chunk_size", 400, "a chunk's size is not hexadecimal digits alone";
     ChunkSizeTooLong, "chunk_size_too_long", 400, "a chunk's size has more than 15 digits";
     BadChunkExtension, "bad_chunk_extension", 400, "a control byte or one beyond ASCII stands in a chunk extension";
-    ChunkExtensionTooLong, "chunk_extension_too_long", 400, "a chunk extension is longer than allowed";
+    ChunkExtensionTooLong, "chunk_extension_too_long", 400, "a chunk extension is longer than allowed, or all of them together are";
     BadChunkEnd, "bad_chunk_end", 400, "a chunk's data is not followed by CRLF";
     TrailersTooLarge, "trailers_too_large", 431, "the trailer section is longer than allowed";
     TooManyTrailers, "too_many_trailers", 431, "the trailer section has more fields than allowed";

@@ -1,7 +1,7 @@
 //! Requests: read from a client, passed on to an upstream.
 
 use crate::field::{Fields, Span, is_token};
-use crate::frame::BodyEncoder;
+use crate::frame::{self, BodyEncoder};
 use crate::framing::{self, Body};
 use crate::head::{self, Controls, Version};
 use crate::limits::{EMPTY_LINES_MAX, METHOD_BYTES_MAX};
@@ -234,10 +234,9 @@ impl<'a> RequestHead<'a> {
         if let Some(protocol) = self.upgrade {
             onward::write_line(&[b"Connection: upgrade\r\nUpgrade: ", protocol], out);
         }
-        let encoder = BodyEncoder::new(self.body);
-        encoder.write_framing(out);
+        frame::write_framing(self.body, out);
         onward::write_line(&[], out);
-        encoder
+        BodyEncoder::new(self.body, self.fields, &onward.edits)
     }
 }
 
@@ -248,6 +247,6 @@ pub struct Onward<'a> {
     pub target: Target<'a>,
     /// The host: the client's, or the upstream's own.
     pub host: Host<'a>,
-    /// Changes to its fields.
+    /// Changes to its fields and its trailers.
     pub edits: Edits<'a>,
 }

@@ -3,11 +3,11 @@
 use memchr::memchr;
 
 use crate::field::{Field, Fields, Span};
-use crate::frame::BodyEncoder;
+use crate::frame::{self, BodyEncoder};
 use crate::framing::{self, Body, ResponseFraming};
 use crate::head::{self, Version};
 use crate::limits::INTERIM_RESPONSES_MAX;
-use crate::onward::{self, Edits};
+use crate::onward::{self, Edits, Withheld};
 use crate::request::Asked;
 use crate::scan::Scanner;
 use crate::{Limits, Refusal, diagnosis, persistence};
@@ -149,6 +149,15 @@ impl<'a> ResponseHead<'a> {
         self.reusable
     }
 
+    /// The same head for a body that is sent in another length than it says, or than it would say to HEAD.
+    pub fn of_unknown_length(self) -> Self {
+        let body = match self.framing.body {
+            Body::Length(_) => Body::UntilClose,
+            body => body,
+        };
+        Self { framing: ResponseFraming { body, length_without_body: None, ..self.framing }, ..self }
+    }
+
     /// The reason phrase, perhaps empty. One beyond ASCII, whose encoding nobody knows, is left out.
     pub fn reason(&self) -> &'a [u8] {
         let line = memchr(b'\r', self.fields.head).map_or(self.fields.head, |end| &self.fields.head[..end]);
@@ -173,11 +182,16 @@ impl<'a> ResponseHead<'a> {
         onward::fields(self.fields, edits)
     }
 
+    /// The trailers that do not go to such a client.
+    pub fn withheld(&self, edits: &Edits<'_>) -> Withheld {
+        Withheld::of(self.fields, edits)
+    }
+
     /// Writes the head as the client gets it, and says how to go on. An interim response to HTTP/1.0 is not written.
     pub fn forward(&self, onward: &Onward<'_>, out: &mut Vec<u8>) -> Forwarded {
         let body = self.body_for(onward.asked.version);
         let forwarded = Forwarded {
-            body: BodyEncoder::new(body),
+            body: BodyEncoder::new(body, self.fields, &onward.edits),
             keep_alive: onward.asked.keep_alive && !onward.close && body != Body::UntilClose,
         };
         if self.kind == Kind::Interim && onward.asked.version == Version::Http10 {
@@ -191,10 +205,7 @@ impl<'a> ResponseHead<'a> {
         if let Some(protocol) = self.protocol.filter(|_| self.kind == Kind::Switch) {
             onward::write_line(&[b"Connection: upgrade\r\nUpgrade: ", protocol], out);
         }
-        match self.framing.length_without_body {
-            Some(length) => BodyEncoder::new(Body::Length(length)).write_framing(out),
-            None => forwarded.body.write_framing(out),
-        }
+        frame::write_framing(self.framing.length_without_body.map_or(body, Body::Length), out);
         onward::write_line(&[], out);
         forwarded
     }
@@ -230,7 +241,7 @@ pub struct Onward<'a> {
     pub asked: Asked,
     /// Whether the client's connection is to end all the same.
     pub close: bool,
-    /// Changes to the fields.
+    /// Changes to its fields and its trailers.
     pub edits: Edits<'a>,
 }
 

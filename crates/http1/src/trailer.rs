@@ -1,6 +1,6 @@
 //! Trailers: the fields behind the last chunk.
 
-use crate::field::{Field, Role};
+use crate::field::{Field, Role, are_twins};
 use crate::limits::FIELD_SLOTS;
 use crate::{Limits, Refusal, diagnosis};
 
@@ -14,10 +14,13 @@ const FORBIDDEN: &[&str] = &[
     "max-forwards",
     "origin",
     "referer",
-    "x-forwarded-for",
-    "x-forwarded-host",
-    "x-forwarded-proto",
+    "true-client-ip",
+    "x-client-ip",
     "x-real-ip",
+    "x-tenant",
+    // Under which name the request is followed.
+    "traceparent",
+    "x-request-id",
     // How the request is to be answered.
     "cache-control",
     "if-match",
@@ -43,6 +46,9 @@ const FORBIDDEN: &[&str] = &[
     "trailer",
 ];
 
+/// What the names of a whole family of [`FORBIDDEN`] fields begin with: one for each thing that a proxy says of the client.
+const FORWARDED: &[u8] = b"x-forwarded-";
+
 /// A checked trailer section, as a view of the buffer it was read from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Trailers<'a>(&'a [u8]);
@@ -54,10 +60,13 @@ impl<'a> Trailers<'a> {
         let slots = &mut slots[..usize::from(limits.trailers)];
         httparse::parse_headers(section, slots).map_err(|error| diagnosis::of_trailers(section, error))?;
         let trailers = Self(section);
-        match trailers.iter().any(|field| is_forbidden(&field)) {
-            true => Err(Refusal::ForbiddenTrailer),
-            false => Ok(trailers),
+        for field in trailers.iter() {
+            limits.check_field(field.name(), field.value())?;
+            if is_forbidden(&field) {
+                return Err(Refusal::ForbiddenTrailer);
+            }
         }
+        Ok(trailers)
     }
 
     /// Its fields.
@@ -70,5 +79,7 @@ impl<'a> Trailers<'a> {
 }
 
 fn is_forbidden(field: &Field<'_>) -> bool {
-    Role::of(field.name()) != Role::EndToEnd || FORBIDDEN.iter().any(|name| field.is(name.as_bytes()))
+    Role::of(field.name()) != Role::EndToEnd
+        || field.name().get(..FORWARDED.len()).is_some_and(|start| are_twins(start, FORWARDED))
+        || FORBIDDEN.iter().any(|name| field.is_twin_of(name.as_bytes()))
 }

@@ -346,3 +346,33 @@ fn colour_is_only_where_it_is_asked_for() {
     assert!(!world.run(&["check"]).out.contains('\u{1b}'));
     assert!(world.run(&["check", "--color", "always"]).out.contains('\u{1b}'));
 }
+
+#[test]
+fn looking_for_secrets_makes_nothing() {
+    let world = World::new("nosecrets").with("mainstay.yaml", GOOD);
+    let list = world.run(&["secret", "list"]);
+    let none = "there are no secrets, since FOLDER/.mainstay is not there yet; `mainstay secret set NAME` makes one\n";
+    assert_eq!((list.code, list.err.as_str()), (Some(0), none));
+    assert_eq!(world.run(&["secret", "list", "--output", "json"]).out, "[]\n");
+    for action in ["get", "remove"] {
+        let ran = world.run(&["secret", action, "KEY"]);
+        let told = "error: there is no secret KEY: FOLDER/.mainstay is not there yet\n\
+                    hint: `mainstay secret set` makes it, and so does `mainstay up`\n";
+        assert_eq!((ran.code, ran.err.as_str()), (Some(1), told), "{action}");
+    }
+    let left: Vec<_> = std::fs::read_dir(&world.folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["mainstay.yaml"]);
+}
+
+#[test]
+fn an_empty_secret_is_refused_however_it_comes() {
+    let world = World::new("emptysecret").with("mainstay.yaml", GOOD).with("secrets.env", "KEY=x\nEMPTY=\n");
+    let rule = "the value is empty: a secret that has none is left out, or removed with `mainstay secret remove`";
+    let set = world.run(&["secret", "set", "EMPTY"]);
+    assert_eq!((set.code, set.err), (Some(1), format!("error: {rule}\n")));
+    let import = world.run(&["secret", "import", "secrets.env"]);
+    assert_eq!(import.code, Some(1));
+    assert!(import.err.contains(&format!("line 2: {rule}\n")), "{}", import.err);
+    let list = world.run(&["secret", "list"]);
+    assert!(list.err.starts_with("there are no secrets"), "{}", list.err);
+}

@@ -27,7 +27,10 @@ impl fmt::Display for Holder {
     }
 }
 
-/// The name of something secret. Printed as `JWT_KEY`, `db/operator`, `db/owner` or `db/service/api`;
+/// What [`SecretPath::LocalAuthority`] is printed as; `local` is no holder.
+const LOCAL_AUTHORITY: &str = "authority/local";
+
+/// The name of something secret. Printed as `JWT_KEY`, `db/operator`, `db/owner`, `db/service/api` or `authority/local`;
 /// no name holds a `/`, so the form reads back unambiguously.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -36,6 +39,8 @@ pub enum SecretPath {
     Named(SecretName),
     /// The password of a login to a resource.
     Credential(ResourceName, Holder),
+    /// The authority that certifies hosts for development, with its key.
+    LocalAuthority,
 }
 
 impl fmt::Display for SecretPath {
@@ -43,6 +48,7 @@ impl fmt::Display for SecretPath {
         match self {
             SecretPath::Named(name) => f.write_str(name.as_str()),
             SecretPath::Credential(resource, holder) => write!(f, "{resource}/{holder}"),
+            SecretPath::LocalAuthority => f.write_str(LOCAL_AUTHORITY),
         }
     }
 }
@@ -58,6 +64,7 @@ impl FromStr for SecretPath {
     fn from_str(text: &str) -> Result<Self, SecretPathError> {
         let parts: Vec<&str> = text.split('/').collect();
         let path = match parts.as_slice() {
+            _ if text == LOCAL_AUTHORITY => Some(SecretPath::LocalAuthority),
             [name] => name.parse().ok().map(SecretPath::Named),
             [resource, "operator"] => resource.parse().ok().map(|r| SecretPath::Credential(r, Holder::Operator)),
             [resource, "owner"] => resource.parse().ok().map(|r| SecretPath::Credential(r, Holder::Owner)),
@@ -97,7 +104,7 @@ mod tests {
 
     #[test]
     fn paths_read_and_print() {
-        for text in ["JWT_KEY", "db/operator", "order-db/owner", "db/service/api"] {
+        for text in ["JWT_KEY", "db/operator", "order-db/owner", "db/service/api", "authority/local"] {
             assert_eq!(text.parse::<SecretPath>().unwrap().to_string(), text);
         }
         for bad in ["", "db/", "db/api", "db/service/", "db/service/api/x", "a-b", "/owner"] {

@@ -191,6 +191,16 @@ pub enum Happening {
         /// In the place of which service.
         service: ServiceName,
     },
+    /// A restart's time was over before it had come to every replica.
+    RestartGivenUp {
+        /// Of which service.
+        service: ServiceName,
+    },
+    /// A one-off command had not begun, and nobody waited for it any more.
+    RunGivenUp {
+        /// The unit under which it would have run.
+        unit: UnitId,
+    },
     /// Runs of a schedule did not happen, because the node was down or the last run was still going.
     RunsMissed {
         /// Of which service.

@@ -66,6 +66,8 @@ pub struct Running {
     pub edge: Option<Edge>,
     /// How those of them stand that are to stay up and are not, or not as they were asked for.
     pub conditions: BTreeMap<Subject, Condition>,
+    /// What of both is held.
+    pub held: BTreeSet<Subject>,
     /// Whether no node looks after them.
     pub unattended: bool,
 }
@@ -73,6 +75,25 @@ pub struct Running {
 impl Running {
     fn is_gone(&self, subject: &Subject) -> bool {
         self.conditions.get(subject) == Some(&Condition::Gone)
+    }
+
+    /// Whether it is held, and is so still once this was done: nothing new of it is started then.
+    pub(crate) fn stays_held(&self, subject: &Subject, action: Action) -> bool {
+        matches!(action, Action::Keep | Action::Retry | Action::Change) && self.held.contains(subject)
+    }
+
+    /// What happens to a subject as it stands, for which something is planned as if it were up: there is nothing
+    /// to replace or to change of what is down, and no reason to leave what failed waiting.
+    fn as_it_stands(&self, subject: &Subject, planned: Action) -> Action {
+        match (planned, self.conditions.get(subject)) {
+            (Action::Keep | Action::Replace | Action::Change, Some(it))
+                if it.is_down() && !self.stays_held(subject, planned) =>
+            {
+                Action::Start
+            }
+            (Action::Keep, Some(Condition::Failing(_))) => Action::Retry,
+            _ => planned,
+        }
     }
 }
 
@@ -180,6 +201,11 @@ impl ChangePlan {
         self.steps.iter().any(|step| step.action != Action::Keep)
     }
 
+    /// Whether something that is kept is still on its way to what was applied.
+    pub fn is_under_way(&self) -> bool {
+        self.steps.iter().any(|step| step.notes.iter().any(|note| matches!(note, Note::StillUnderWay(_))))
+    }
+
     /// Whether the plan is refused.
     pub fn is_refused(&self) -> bool {
         !self.refusals.is_empty()
@@ -201,7 +227,8 @@ pub fn decide(desired: &Desired, running: &Running) -> ChangePlan {
     if running.unattended && steps.iter().any(|step| step.action == Action::Keep) {
         warnings.push(Warning::NoNode);
     }
-    warnings.extend(held_back(&steps, running).cloned().map(Warning::Held));
+    let stays_held = |step: &&Step| running.stays_held(&step.subject, step.action);
+    warnings.extend(steps.iter().filter(stays_held).map(|step| Warning::Held(step.subject.clone())));
     refusals.extend(refused.into_iter().cloned().map(Refusal::Contradiction));
     warnings.extend(warned.into_iter().cloned().map(Warning::Contradiction));
     ChangePlan {
@@ -220,18 +247,18 @@ pub fn decide(desired: &Desired, running: &Running) -> ChangePlan {
 fn resource_step(name: &ResourceName, wanted: &Resource, running: &Running) -> Step {
     let subject = Subject::Resource(name.clone());
     let condition = running.conditions.get(&subject);
-    let Some(running) = running.resources.get(name) else {
+    let Some(kept) = running.resources.get(name) else {
         return Step { subject, action: Action::Create, notes: note::of_resource(wanted, None) };
     };
-    let described = note::of_resource(wanted, running.version);
-    if !running.runs {
-        let folder = running.folder.clone();
+    let described = note::of_resource(wanted, kept.version);
+    if !kept.runs {
+        let folder = kept.folder.clone();
         let notes = described.into_iter().chain([Note::TakesDataBack { folder }]).collect();
         return Step { subject, action: Action::Create, notes };
     }
-    let differences = note::of_resource_change(&running.resource, wanted);
+    let differences = note::of_resource_change(&kept.resource, wanted);
     let planned = if differences.is_empty() { Action::Keep } else { Action::Change };
-    let action = under(condition, planned);
+    let action = running.as_it_stands(&subject, planned);
     let restarts = (action == Action::Change).then_some(Note::ResourceRestarts);
     let notes = described.into_iter().chain(differences).chain(restarts).chain(note::of_condition(action, condition));
     Step { subject, action, notes: notes.collect() }
@@ -255,7 +282,7 @@ fn service_step(name: &ServiceName, wanted: &Service, desired: &Desired, running
         ),
         (Some(kept), _) => (Action::Keep, Some(Note::Release(kept.release))),
     };
-    let action = under(condition, planned);
+    let action = running.as_it_stands(&subject, planned);
     let mut notes: Vec<Note> = head.into_iter().collect();
     if planned != Action::Change {
         notes.push(shape);
@@ -269,25 +296,15 @@ fn service_step(name: &ServiceName, wanted: &Service, desired: &Desired, running
             port_fixed: wanted.rollout != rollout::strategy(wanted),
         });
     }
-    notes.extend(note::of_condition(action, condition));
-    notes.extend(release.into_iter().flat_map(|(_, content)| note::of_content(content)));
-    Step { subject, action, notes }
-}
-
-/// What happens to a subject in its condition, for which something is planned as if it were up: there is nothing
-/// to replace or to change of what is down, and no reason to leave what failed waiting.
-fn under(condition: Option<&Condition>, planned: Action) -> Action {
-    match (planned, condition) {
-        (Action::Keep | Action::Replace | Action::Change, Some(it)) if it.is_down() => Action::Start,
-        (Action::Keep, Some(Condition::Failing(_))) => Action::Retry,
-        _ => planned,
+    if kept.is_some() && release.is_none() {
+        notes.push(Note::Undecided);
     }
-}
-
-/// What is kept though it is held: carrying the plan out starts nothing of it.
-fn held_back<'a>(steps: &'a [Step], running: &Running) -> impl Iterator<Item = &'a Subject> {
-    let kept = steps.iter().filter(|step| step.action == Action::Keep).map(|step| &step.subject);
-    kept.filter(|subject| running.conditions.get(*subject) == Some(&Condition::Held))
+    notes.extend(note::of_condition(action, condition));
+    if action != Action::Keep {
+        notes.extend(release.into_iter().flat_map(|(_, content)| note::of_content(content)));
+        notes.extend(release.and_then(|(decision, content)| note::of_programs(decision, content)));
+    }
+    Step { subject, action, notes }
 }
 
 fn differs_in_shape(running: &RunningService, wanted: &Service, count: u32) -> bool {

@@ -119,7 +119,8 @@ impl World<'_> {
             flaws.push(Flaw::WrongStart(subject()));
         }
         let down = self.running.conditions.get(&step.subject).is_some_and(Condition::is_down);
-        if (wanted && runs && down) != (step.action == Action::Start) {
+        let starts = wanted && runs && down && !self.running.stays_held(&step.subject, step.action);
+        if starts != (step.action == Action::Start) {
             flaws.push(Flaw::LeftDown(subject()));
         }
         if step.notes.is_empty() && step.action != Action::Keep {

@@ -216,6 +216,11 @@ impl Program {
 }
 
 impl Change {
+    /// Whether another program than before may run, rather than another text of the same one.
+    pub const fn is_of_other_program(&self) -> bool {
+        matches!(self, Change::Program | Change::ProgramPath | Change::CommandLine | Change::Hook)
+    }
+
     /// What differs between two programs that are not the same.
     fn of_program(old: &Program, new: &Program) -> Self {
         match (old, new) {

@@ -101,11 +101,11 @@ pub enum Life {
 /// One unit as the decision sees it: what is wanted of it beside what is observed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Standing {
-    /// What is wanted; nothing when it is to go, or is held.
+    /// What is wanted, or was last of one that is held; nothing when it is to go, or is left alone.
     pub wanted: Option<Unit>,
-    /// Whether it is held: it cannot be told how it is to run, so what there is of it is neither started nor
-    /// stopped. Nothing is wanted of it meanwhile.
-    pub held: bool,
+    /// Whether it is held and how it was last wanted is not known, so that what there is of it is neither started
+    /// nor stopped. Nothing is wanted of it meanwhile.
+    pub left_alone: bool,
     /// What is observed.
     pub observed: Observed,
 }

@@ -71,14 +71,30 @@ pub struct HookApart {
 }
 
 /// The values behind a release's names. Nothing here is ever printed or stored.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Values {
     /// The variables with which the service reaches its resources.
     pub connections: BTreeMap<VariableName, EnvironmentValue>,
     /// The same for its hook, which owns what is in them.
     pub owner_connections: BTreeMap<VariableName, EnvironmentValue>,
-    /// The secrets, each in the release's version of it.
-    pub secrets: BTreeMap<SecretName, EnvironmentValue>,
+    /// The secrets.
+    pub secrets: Secrets,
+}
+
+/// The values of all secrets of a release, each in the release's version of it.
+#[derive(Debug, Clone)]
+pub struct Secrets(BTreeMap<SecretName, EnvironmentValue>);
+
+impl Secrets {
+    /// Those of a release, when `value` has every one of them.
+    pub fn of<E>(
+        release: &Record,
+        mut value: impl FnMut(&SecretName, u32) -> Result<EnvironmentValue, E>,
+    ) -> Result<Self, E> {
+        let secrets = release.content.secrets.iter();
+        let values = secrets.map(|(secret, version)| Ok((secret.clone(), value(secret, *version)?)));
+        values.collect::<Result<_, E>>().map(Self)
+    }
 }
 
 /// Where things of one service are.
@@ -115,22 +131,9 @@ pub enum LimitsBy<'a> {
     Without,
 }
 
-/// A release cannot be turned into units.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum CarryError {
-    /// A secret of the release has no value here.
-    #[error("the value of secret {secret} in version {version} is not there")]
-    Secret {
-        /// Which secret.
-        secret: SecretName,
-        /// Which version.
-        version: u32,
-    },
-}
-
 impl Carriage<'_> {
     /// A replica of the release.
-    pub fn replica<Task>(&self, number: ReplicaNumber) -> Result<Wanted<Task>, CarryError> {
+    pub fn replica<Task>(&self, number: ReplicaNumber) -> Wanted<Task> {
         let content = &self.release.content;
         let id = UnitId::Replica(self.release.service.clone(), self.release.number, number);
         let ready = match (&content.health.ready, content.listen.listens()) {
@@ -139,7 +142,7 @@ impl Carriage<'_> {
             (None, false) => None,
         };
         let live = content.health.live.as_ref().map(question);
-        let environment = self.environment(&self.values.connections, Some(number), &self.place.home)?;
+        let environment = self.environment(&self.values.connections, Some(number), &self.place.home);
         let unit = Unit {
             requires: self.requirements(),
             ready: ready.is_some().then_some(READY),
@@ -152,34 +155,34 @@ impl Carriage<'_> {
             Listen::Fixed(port) => PortChoice::Fixed(port),
         };
         let launch = self.launch(&unit, &content.command, environment);
-        Ok(Wanted { unit, launch, port, ready, live, prepare: None, complete: None })
+        Wanted { unit, launch, port, ready, live, prepare: None, complete: None }
     }
 
     /// What runs once before the release's replicas start, if anything does. It stays wanted for as long
     /// as they are, because they require its success. A failure is tried again: a resource that was out of
     /// reach for a moment must not need a person.
-    pub fn hook<Task>(&self) -> Result<Option<Wanted<Task>>, CarryError> {
-        let Some(command) = &self.release.content.hook else { return Ok(None) };
+    pub fn hook<Task>(&self) -> Option<Wanted<Task>> {
+        let command = self.release.content.hook.as_ref()?;
         let mut unit = self.unit(self.hook_id(), Life::Once { retry: true });
         unit.requires = self.resources().collect();
         let (user, home) = match &self.hook {
             Some(apart) => (Some(apart.user), &apart.home),
             None => (self.user, &self.place.home),
         };
-        let environment = self.environment(&self.values.owner_connections, None, home)?;
+        let environment = self.environment(&self.values.owner_connections, None, home);
         let launch = Launch { user, ..self.launch(&unit, command, environment) };
-        Ok(Some(bare(unit, launch)))
+        Some(bare(unit, launch))
     }
 
     /// A run of the release: of its own command by a schedule, or of another one by hand.
-    pub fn run<Task>(&self, number: RunNumber, other: Option<&Command>) -> Result<Wanted<Task>, CarryError> {
+    pub fn run<Task>(&self, number: RunNumber, other: Option<&Command>) -> Wanted<Task> {
         let command = other.unwrap_or(&self.release.content.command);
         let id = UnitId::Run(self.release.service.clone(), self.release.number, number);
         let mut unit = self.unit(id, Life::Once { retry: false });
         unit.requires = self.requirements();
-        let environment = self.environment(&self.values.connections, None, &self.place.home)?;
+        let environment = self.environment(&self.values.connections, None, &self.place.home);
         let launch = self.launch(&unit, command, environment);
-        Ok(bare(unit, launch))
+        bare(unit, launch)
     }
 
     /// The folders of the release's volumes, with the variable that tells each.

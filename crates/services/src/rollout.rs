@@ -65,7 +65,7 @@ mod tests {
         UnitStatus {
             unit: id.parse().unwrap(),
             wanted,
-            held: false,
+            left_alone: false,
             state,
             since: NOW - Duration::from_secs(40),
             digest: None,
@@ -113,10 +113,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_held_is_not_on_its_way_out() {
-        let held = UnitStatus { held: true, ..unit("api.1.1", UnitState::Waiting, false) };
+    fn what_is_left_alone_is_not_on_its_way_out() {
+        let alone = UnitStatus { left_alone: true, ..unit("api.1.1", UnitState::Waiting, false) };
         let expected = Observed { release: ReleaseNumber(1), number: ReplicaNumber(1), state: State::Starting };
-        assert_eq!(observe(&"api".parse().unwrap(), &[held]), Some(vec![expected]));
+        assert_eq!(observe(&"api".parse().unwrap(), &[alone]), Some(vec![expected]));
     }
 
     #[test]

@@ -49,8 +49,7 @@ pub enum Report {
         /// The digest the unit was started with.
         digest: Digest,
         /// The folder of units that it was started in: the socket of a copied folder may lead to the original's
-        /// shim. Older shims do not say.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        /// shim. Absent where the shim could not tell: the node does not take it for its unit's then.
         home: Option<FolderIdentity>,
         /// The child; absent when it could not be started or has ended.
         child: Option<ProcessIdentity>,

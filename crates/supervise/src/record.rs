@@ -3,7 +3,7 @@
 //!
 //! Start reading at [`Record`]. The file is one JSON object, replaced whole; `format` is [`FORMAT`]. Beside
 //! it the unit's shim writes `exit.json`, an [`ExitReport`], when its child has
-//! ended. Format 2 added `home`.
+//! ended.
 //!
 //! The order of writing is what makes any death of the node harmless:
 //!
@@ -27,7 +27,7 @@ use sys::FolderIdentity;
 use crate::protocol::ExitReport;
 
 /// The version of the format that this module writes.
-pub const FORMAT: u32 = 2;
+pub const FORMAT: u32 = 1;
 /// The record's file name within the unit's folder.
 pub const RECORD_FILE: &str = "unit.json";
 /// The file that a shim writes when its child has ended.
@@ -120,8 +120,7 @@ pub struct Record {
     /// The boot in which all of this was so. In another boot nothing of it runs and no time in it counts.
     pub boot: BootId,
     /// The folder of units in which all of this was so. In a copy of it the record tells of the original's
-    /// processes, and nothing of it counts. Format 1 does not say.
-    #[serde(default)]
+    /// processes, and nothing of it counts. Absent where the folder could not be told: then nothing counts either.
     pub home: Option<FolderIdentity>,
     /// How far its last start came.
     pub stage: Stage,
@@ -187,7 +186,7 @@ impl Record {
     pub fn origin(&self, here: &Here) -> Origin {
         if self.boot != here.boot {
             Origin::OtherBoot
-        } else if self.home.is_some() && self.home != here.home {
+        } else if self.home.is_none() || self.home != here.home {
             Origin::OtherFolder
         } else {
             Origin::Here
@@ -218,9 +217,8 @@ impl Record {
 mod tests {
     use super::*;
 
-    /// Records as each format writes them. A release that can no longer read one loses track of running units.
-    const FIRST: &str = include_str!("../tests/record/format-1.json");
-    const GOLDEN: &str = include_str!("../tests/record/format-2.json");
+    /// A record as each format writes it. A release that can no longer read one loses track of running units.
+    const GOLDEN: &str = include_str!("../tests/record/format-1.json");
 
     #[test]
     fn the_present_format_reads_and_prints_the_same() {
@@ -232,9 +230,16 @@ mod tests {
     }
 
     #[test]
-    fn the_first_format_says_all_but_the_folder() {
-        let present = Record::decode(GOLDEN.as_bytes()).unwrap();
-        assert_eq!(Record::decode(FIRST.as_bytes()).unwrap(), Record { format: 1, home: None, ..present });
+    fn a_record_counts_in_its_own_folder_and_boot_only() {
+        let record = Record::decode(GOLDEN.as_bytes()).unwrap();
+        let nowhere = Record { home: None, ..record.clone() };
+        let here = Here { boot: record.boot.clone(), home: record.home };
+        assert_eq!(record.origin(&here), Origin::Here);
+        assert_eq!(nowhere.origin(&here), Origin::OtherFolder);
+        assert_eq!(nowhere.origin(&Here { home: None, ..here.clone() }), Origin::OtherFolder);
+        let copy = FolderIdentity { device: 2049, inode: 132 };
+        assert_eq!(record.origin(&Here { home: Some(copy), ..here.clone() }), Origin::OtherFolder);
+        assert_eq!(record.origin(&Here { boot: BootId("next".to_owned()), ..here }), Origin::OtherBoot);
     }
 
     #[test]
@@ -246,8 +251,8 @@ mod tests {
     #[test]
     fn damage_and_newer_formats_are_told_apart() {
         let told = |text: &str| Record::decode(text.as_bytes()).unwrap_err().to_string();
-        let newer = GOLDEN.replacen(r#""format":2"#, r#""format":3"#, 1);
-        assert_eq!(told(&newer), "the record has format 3, this release reads up to 2: run the newer release again");
+        let newer = GOLDEN.replacen(r#""format":1"#, r#""format":2"#, 1);
+        assert_eq!(told(&newer), "the record has format 2, this release reads up to 1: run the newer release again");
         for text in ["", "{", "null", r#"{"format":1}"#, &GOLDEN[..GOLDEN.len() / 2]] {
             assert_eq!(told(text), "the record is damaged", "{text}");
         }

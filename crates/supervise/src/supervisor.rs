@@ -125,7 +125,7 @@ where
         self.told = true;
         let now = self.system.now().steady;
         for (id, entry) in &mut self.units {
-            entry.standing.held = false;
+            entry.standing.left_alone = false;
             if !held.contains(id) {
                 entry.standing.wanted = None;
                 entry.wanted = None;
@@ -133,11 +133,11 @@ where
         }
         for id in held {
             let entry = self.units.entry(id.clone()).or_insert_with(|| Entry::unread(now));
-            entry.standing.held = entry.wanted.is_none();
+            entry.standing.left_alone = entry.wanted.is_none();
         }
         for unit in wanted {
             let entry = self.units.entry(unit.unit.id.clone()).or_insert_with(|| Entry::unread(now));
-            entry.standing.held = false;
+            entry.standing.left_alone = false;
             entry.standing.wanted = Some(unit.unit.clone());
             entry.wanted = Some(unit);
             entry.distrust_damage();

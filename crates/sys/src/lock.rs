@@ -6,9 +6,10 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use model::Pid;
 use rustix::fs::{FlockOperation, flock};
 
 /// A lock held.
@@ -50,7 +51,7 @@ impl Lock {
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {}
             Err(rustix::io::Errno::WOULDBLOCK) => {
-                return Err(LockError::Held { folder: folder.to_owned(), holder: holder(&file) });
+                return Err(LockError::Held { folder: folder.to_owned(), holder: written_holder(&file) });
             }
             Err(error) => return Err(unusable(error.into())),
         }
@@ -62,7 +63,25 @@ impl Lock {
     }
 }
 
-fn holder(file: &File) -> String {
+/// The process that holds the lock of this name in a folder now, where the kernel tells (proc_locks(5)). Looking takes
+/// nothing: whoever wants the lock meanwhile gets it.
+pub fn holder(folder: &Path, name: &str) -> Option<Pid> {
+    let file = std::fs::metadata(folder.join(name)).ok()?.ino();
+    let locks = std::fs::read_to_string("/proc/locks").ok()?;
+    locks.lines().find_map(|line| held_by(line, file))
+}
+
+/// The process of one line of `/proc/locks`, if that is a flock(2) which is held on the file of this number. The
+/// device is not compared: some file systems show another one than stat(2) does.
+fn held_by(line: &str, inode: u64) -> Option<Pid> {
+    let fields: Vec<&str> = line.split_ascii_whitespace().collect();
+    // One that waits for it has an arrow in the second field.
+    let [_, "FLOCK", _, "WRITE", pid, file, ..] = fields.as_slice() else { return None };
+    let (_, number) = file.rsplit_once(':')?;
+    (number.parse() == Ok(inode)).then(|| pid.parse().ok().map(Pid))?
+}
+
+fn written_holder(file: &File) -> String {
     let mut text = String::new();
     match file.take(16).read_to_string(&mut text) {
         Ok(count) if count > 0 => text.trim().to_owned(),
@@ -81,13 +100,30 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_lock_is_told_from_other_kinds_and_from_who_waits_for_it() {
+        let held = "3: FLOCK  ADVISORY  WRITE 27891 fe:00:10215522 0 EOF";
+        assert_eq!(held_by(held, 10_215_522), Some(Pid(27_891)));
+        assert_eq!(held_by(held, 215_522), None);
+        for other in [
+            "3: -> FLOCK  ADVISORY  WRITE 27891 fe:00:10215522 0 EOF",
+            "1: OFDLCK ADVISORY  WRITE -1 fe:00:10215522 0 EOF",
+            "1: POSIX  ADVISORY  WRITE 7 fe:00:10215522 0 EOF",
+            "",
+        ] {
+            assert_eq!(held_by(other, 10_215_522), None, "{other}");
+        }
+    }
+
+    #[test]
     fn a_second_holder_is_told_who_has_it() {
         let folder = std::env::temp_dir().join(format!("mainstay-lock-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         let held = Lock::take(&folder, "lock").unwrap();
         let error = Lock::take(&folder, "lock").unwrap_err();
         assert_eq!(error.to_string(), format!("{} is in use by process {}", folder.display(), std::process::id()));
+        assert_eq!(holder(&folder, "lock"), Some(Pid(std::process::id())));
         drop(held);
+        assert_eq!(holder(&folder, "lock"), None);
         drop(Lock::take(&folder, "lock").unwrap());
         std::fs::remove_dir_all(&folder).unwrap();
     }

@@ -197,17 +197,15 @@ mod tests {
     fn names_values_comments_and_quotes() {
         check(
             "\u{feff}# a comment\r\n\r\nA=1\nexport B = two words # why\n  C='it is $5 # here' # comment\n\
-             D=\"line\\nbreak \\\"x\\\" \\$5\"\nE=\nF=pa#ss\nexported=yes\nG='a=b'\nH=#nothing\n",
+             D=\"line\\nbreak \\\"x\\\" \\$5\"\nF=pa#ss\nexported=yes\nG='a=b'\n",
             &expect![[r#"
                 A = "1"
                 B = "two words"
                 C = "it is $5 # here"
                 D = "line\nbreak \"x\" $5"
-                E = ""
                 F = "pa#ss"
                 exported = "yes"
                 G = "a=b"
-                H = ""
             "#]],
         );
     }
@@ -216,7 +214,7 @@ mod tests {
     fn every_problem_is_told_and_no_value_is_shown() {
         check(
             "A=ok\nmissing hunter2\n2B=hunter2\nA=hunter2\nC=\"hunter2\nD='hunter2\nE='x' hunter2\nF=$hunter2\n\
-             G=\"${hunter2}\"\nH=\"\\q\"\nI=a\0b\nhunter2-x=1",
+             G=\"${hunter2}\"\nH=\"\\q\"\nI=a\0b\nhunter2-x=1\nE2=\nE3=''\nE4=#nothing",
             &expect![[r#"
                 line 2: expected NAME=value
                 line 3: the name before '=' is not one: '?' cannot stand here: a variable's name is letters, digits and '_', and does not start with a digit
@@ -229,6 +227,9 @@ mod tests {
                 line 10: a backslash in double quotes stands before n, r, t, ", \ or $: use single quotes
                 line 11: the value holds a NUL byte, which no environment variable can carry
                 line 12: the name before '=' is not one: '?' cannot stand here: a variable's name is letters, digits and '_', and does not start with a digit
+                line 13: the value is empty: a secret that has none is left out, or removed with `mainstay secret remove`
+                line 14: the value is empty: a secret that has none is left out, or removed with `mainstay secret remove`
+                line 15: the value is empty: a secret that has none is left out, or removed with `mainstay secret remove`
             "#]],
         );
     }

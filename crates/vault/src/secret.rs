@@ -23,14 +23,25 @@ pub enum SecretValueError {
         /// Bytes allowed.
         max: usize,
     },
+    /// There is no value.
+    #[error("the value is empty: a secret that has none is left out, or removed with `mainstay secret remove`")]
+    Empty,
     /// The value holds a NUL byte.
     #[error("the value holds a NUL byte, which no environment variable can carry")]
     Nul,
 }
 
 impl SecretValue {
-    /// A value from its text.
+    /// A value from a person's text.
     pub fn new(text: String) -> Result<Self, SecretValueError> {
+        match text.is_empty() {
+            true => Err(SecretValueError::Empty),
+            false => Self::stored(text),
+        }
+    }
+
+    /// A value as it is stored: an empty one may have been, and is still read.
+    pub(crate) fn stored(text: String) -> Result<Self, SecretValueError> {
         let text = Zeroizing::new(text);
         match text.len() {
             found if found > VALUE_BYTES_MAX => Err(SecretValueError::TooLong { found, max: VALUE_BYTES_MAX }),
@@ -69,6 +80,8 @@ mod tests {
 
     #[test]
     fn what_no_variable_can_carry_is_refused() {
+        assert_eq!(SecretValue::new(String::new()).err(), Some(SecretValueError::Empty));
+        assert_eq!(SecretValue::stored(String::new()).unwrap().expose(), "");
         assert_eq!(SecretValue::new("a\0b".to_owned()).err(), Some(SecretValueError::Nul));
         let long = SecretValue::new("x".repeat(VALUE_BYTES_MAX + 1)).err();
         assert_eq!(long, Some(SecretValueError::TooLong { found: 65_537, max: 65_536 }));

@@ -283,7 +283,7 @@ impl Vault {
             .decrypt_with(&Zeroizing::new(*data_key), binding(Purpose::Value), &record.value)
             .map_err(damaged)?;
         let text = std::str::from_utf8(&value).map_err(|_| ReadError::Damaged { what: "a value's text" })?;
-        SecretValue::new(text.to_owned()).map_err(|_| ReadError::Damaged { what: "a value" })
+        SecretValue::stored(text.to_owned()).map_err(|_| ReadError::Damaged { what: "a value" })
     }
 
     /// Runs one change in one transaction: afterwards all of it stands, sealed, or none.

@@ -4,6 +4,7 @@
 //! operates this. The tenant is the first label of the host. Start reading at [`routes`].
 
 mod authentication;
+mod client;
 mod digest;
 mod health;
 mod input;
@@ -29,17 +30,19 @@ use axum::response::Response;
 use axum::routing::{get, post, put};
 use axum::{Router, serve};
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::cache::changes::{self, Change, Watchers};
 use crate::cache::jobs::{self, Job};
-use crate::cache::{self, Cache, answers};
-use crate::database::Database;
+use crate::cache::{self, Cache, answers, sessions};
+use crate::database::{Database, Scope};
 use crate::password::Passwords;
 use crate::photos::Photos;
 use crate::tenant::TenantId;
 use crate::token::Tokens;
+use crate::viewer::Account;
 use crate::{Failure, settings, stopping, with_causes};
 
 use metrics::Metrics;
@@ -55,6 +58,8 @@ struct App {
     database: Database,
     cache: Cache,
     photos: Photos,
+    /// Places of photos that are being taken.
+    uploads: Arc<Semaphore>,
     passwords: Passwords,
     tokens: Tokens,
     /// The domain below which each tenant has a host.
@@ -62,6 +67,8 @@ struct App {
     watchers: Arc<Watchers>,
     /// Open WebSockets, to be waited for at the end.
     live: TaskTracker,
+    /// The same, by viewer.
+    places: live::Places,
     metrics: Metrics,
     stopping: CancellationToken,
 }
@@ -74,11 +81,13 @@ pub(crate) async fn run() -> Result<(), Failure> {
         database: Database::new(&settings::db_url()?)?,
         cache,
         photos: Photos::open(settings::photos()?)?,
+        uploads: photos::places(),
         passwords: Passwords::new().await?,
         tokens: Tokens::new(&settings::jwt_key()?),
         domain: settings::domain()?,
         watchers: Arc::default(),
         live: TaskTracker::new(),
+        places: live::Places::default(),
         metrics: Metrics::default(),
         stopping: stopping()?,
     });
@@ -109,11 +118,12 @@ fn routes(app: &Arc<App>) -> Router {
     let people = Router::new()
         .route("/people", get(people::list).post(people::add))
         .route("/people/{id}", get(people::one).patch(people::change).delete(people::remove))
-        .route("/people/{id}/password", put(password::change))
+        .route("/people/{id}/password", put(password::set))
         .route("/departments", get(people::departments))
         .route("/digest", get(digest::latest))
         .route("/live", get(live::watch));
     let access = Router::new()
+        .route("/password", put(password::change))
         .route("/session", get(session::current).post(session::begin).delete(session::end))
         .route("/token", post(session::token))
         .route("/tenant", get(tenants::current))
@@ -146,6 +156,14 @@ async fn kept_by_nobody(mut response: Response) -> Response {
 }
 
 impl App {
+    /// Commits a change after which somebody has to log in anew. Their sessions end before it, so that none outlives it
+    /// when Redis is away; and after it, for whoever logged in meanwhile as what they were.
+    async fn commit_and_log_out(&self, scope: Scope<'_>, account: &Account) -> Result<(), Problem> {
+        sessions::end_all(&self.cache, account).await?;
+        scope.commit().await?;
+        Ok(sessions::end_all(&self.cache, account).await?)
+    }
+
     /// Tells everybody that a tenant's people have changed. The change is stored already: when Redis is away, kept
     /// answers stay wrong until they expire, within a minute.
     async fn announce(&self, tenant: &TenantId, change: &Change) {

@@ -14,6 +14,7 @@ pub(crate) mod super_admins;
 pub(crate) mod tenants;
 pub(crate) mod unused_photos;
 
+use std::error::Error as _;
 use std::time::Duration;
 
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime, Transaction};
@@ -42,13 +43,56 @@ pub(crate) enum Error {
     Statement(#[from] tokio_postgres::Error),
 }
 
+/// What an error says to who asked for something.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Meaning {
+    /// The server is away, busy or about to end: later it may be done.
+    Unavailable,
+    /// It was asked for with a value that cannot be.
+    ImpossibleValue,
+    /// A mistake of ours.
+    Unforeseen,
+}
+
 impl Error {
+    /// What this says to who asked for something.
+    pub(crate) fn meaning(&self) -> Meaning {
+        match self {
+            Self::Connection(_) => Meaning::Unavailable,
+            Self::Statement(error) => meaning_of_statement(error),
+            Self::Url(_) | Self::Build(_) => Meaning::Unforeseen,
+        }
+    }
+
     /// Whether a statement was refused because of this constraint.
     pub(crate) fn is_of_constraint(&self, name: &str) -> bool {
         match self {
             Self::Statement(error) => error.as_db_error().and_then(|error| error.constraint()) == Some(name),
             Self::Url(_) | Self::Build(_) | Self::Connection(_) => false,
         }
+    }
+}
+
+fn meaning_of_statement(error: &tokio_postgres::Error) -> Meaning {
+    let lost = |error: &tokio_postgres::Error| {
+        error.is_closed() || error.source().is_some_and(|source| source.is::<std::io::Error>())
+    };
+    match error.code() {
+        Some(state) => meaning_of_state(state.code()),
+        None if lost(error) => Meaning::Unavailable,
+        None => Meaning::Unforeseen,
+    }
+}
+
+/// What an SQLSTATE says. Its first two characters are its class.
+fn meaning_of_state(state: &str) -> Meaning {
+    match state.get(..2) {
+        // Connection, conflict with another transaction, lack of resources, operator, system.
+        Some("08" | "40" | "53" | "57" | "58") => Meaning::Unavailable,
+        // A server that is, or was until now, another's standby.
+        _ if state == "25006" => Meaning::Unavailable,
+        Some("22") => Meaning::ImpossibleValue,
+        _ => Meaning::Unforeseen,
     }
 }
 
@@ -132,5 +176,24 @@ impl Scope<'_> {
     async fn execute(&self, sql: &str, parameters: Parameters<'_>) -> Result<u64, Error> {
         let statement = self.0.prepare_cached(sql).await?;
         Ok(self.0.execute(&statement, parameters).await?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Meaning, meaning_of_state};
+
+    #[test]
+    fn what_the_server_says_is_laid_at_the_right_door() {
+        for state in ["08006", "40P01", "53300", "57014", "57P01", "58030", "25006"] {
+            assert_eq!(meaning_of_state(state), Meaning::Unavailable, "{state}");
+        }
+        // A character that PostgreSQL does not store, and a date before its first.
+        for state in ["22021", "22008"] {
+            assert_eq!(meaning_of_state(state), Meaning::ImpossibleValue, "{state}");
+        }
+        for state in ["23505", "25P02", "42501", "42703", "XX000", ""] {
+            assert_eq!(meaning_of_state(state), Meaning::Unforeseen, "{state}");
+        }
     }
 }

@@ -1,11 +1,13 @@
 //! The Company Directory: who works here, for many companies at once. `directory serve`, `work`, `migrate`, `digest`,
-//! `seed`.
+//! `admin`, `company`, `seed`.
 //!
 //! Start reading at [`api`] for what a browser asks, at [`database`] for how companies are kept apart, at [`worker`]
 //! for what happens after an answer. What the program needs to know comes from environment variables, one function
 //! each in [`settings`].
 
+mod admin;
 mod api;
+mod company;
 mod digest;
 mod migrate;
 mod seed;
@@ -32,7 +34,7 @@ use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-const USAGE: &str = "usage: directory serve | work | migrate | digest | seed";
+const USAGE: &str = "usage: directory serve | work | migrate | digest | admin EMAIL | company ID NAME | seed";
 
 /// Why a command ended without doing its work.
 #[derive(Debug, thiserror::Error)]
@@ -55,22 +57,29 @@ enum Failure {
     Serve { port: u16, source: std::io::Error },
     #[error("requests were still open {} s after the signal to stop, and were cut off", api::DRAIN.as_secs())]
     Late,
-    #[error("the test people are never made in production: their password is public")]
-    SeedInProduction,
+    #[error("test people are made only where MAINSTAY_ENVIRONMENT is one of {}: their password is public", settings::SEEDED.join(", "))]
+    SeedElsewhere,
+    #[error("{name} is not as it should be: {wanted}")]
+    Argument { name: &'static str, wanted: String },
+    #[error("cannot read a password")]
+    ReadPassword(#[source] std::io::Error),
     #[error("{USAGE}")]
     Usage,
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let command = std::env::args().nth(1);
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     logging::start();
-    let outcome = match command.as_deref() {
-        Some("serve") => api::run().await,
-        Some("work") => worker::run().await,
-        Some("migrate") => migrate::run().await,
-        Some("digest") => digest::run().await,
-        Some("seed") => seed::run().await,
+    let outcome = match arguments[..] {
+        ["serve"] => api::run().await,
+        ["work"] => worker::run().await,
+        ["migrate"] => migrate::run().await,
+        ["digest"] => digest::run().await,
+        ["admin", email] => admin::run(email).await,
+        ["company", id, name] => company::run(id, name).await,
+        ["seed"] => seed::run().await,
         _ => Err(Failure::Usage),
     };
     match outcome {

@@ -1,6 +1,6 @@
 //! Who may do what. Pure: the API asks here, and the frontend shows what the API answers.
 
-use crate::person::{Field, Person, Role};
+use crate::person::{Field, Person, PersonId, Role};
 use crate::viewer::{Viewer, Who};
 
 /// How somebody can be reached is their own business.
@@ -47,6 +47,11 @@ pub(crate) fn may_remove(viewer: &Viewer, person: &Person) -> bool {
     viewer.role >= Role::Admin && !viewer.is(person.summary.id)
 }
 
+/// Whether the viewer may give a person a password without showing the present one.
+pub(crate) fn may_set_password(viewer: &Viewer, person: PersonId) -> bool {
+    viewer.role >= Role::Admin && !viewer.is(person)
+}
+
 /// Whether the viewer may see and add tenants.
 pub(crate) fn may_run_tenants(viewer: &Viewer) -> bool {
     viewer.role == Role::SuperAdmin
@@ -54,7 +59,7 @@ pub(crate) fn may_run_tenants(viewer: &Viewer) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{ALL, OF_REPORTS, OWN, OWN_OF_ADMIN, editable, may_remove};
+    use super::{ALL, OF_REPORTS, OWN, OWN_OF_ADMIN, editable, may_remove, may_set_password};
     use crate::person::{Field, Person, PersonId, Role, Summary};
     use crate::viewer::{Viewer, Who};
 
@@ -112,6 +117,14 @@ mod tests {
         assert!(!may_remove(&viewer(7, Role::Admin), &person(7, None)));
         assert!(may_remove(&viewer(7, Role::Admin), &person(8, None)));
         assert!(!may_remove(&viewer(7, Role::Manager), &person(8, Some(7))));
+    }
+
+    #[test]
+    fn a_password_is_set_by_an_admin_and_never_ones_own() {
+        assert!(may_set_password(&viewer(7, Role::Admin), PersonId(8)));
+        assert!(may_set_password(&viewer(7, Role::SuperAdmin), PersonId(7)));
+        assert!(!may_set_password(&viewer(7, Role::Admin), PersonId(7)));
+        assert!(!may_set_password(&viewer(7, Role::Manager), PersonId(8)));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Bytes;
+use image::Limits;
 use object_store::aws::AmazonS3Builder;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
@@ -25,6 +26,15 @@ const REGION: &str = "us-east-1";
 
 /// The widest and highest photo, in pixels. What it takes to read one is bounded by it.
 pub(crate) const SIDE_MAX: u32 = 6000;
+
+/// What reading a photo may take, with so many bytes of memory.
+pub(crate) fn limits(memory: u64) -> Limits {
+    let mut limits = Limits::default();
+    limits.max_image_width = Some(SIDE_MAX);
+    limits.max_image_height = Some(SIDE_MAX);
+    limits.max_alloc = Some(memory);
+    limits
+}
 
 /// The photo store did not do what was asked.
 #[derive(Debug, thiserror::Error)]

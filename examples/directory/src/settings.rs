@@ -8,6 +8,9 @@ use crate::photos::Place;
 /// The shortest `JWT_KEY`, in bytes: as long as the signature it makes.
 const JWT_KEY_MIN: usize = 32;
 
+/// The environments that have test people. Any other one may have real ones, whatever it is called.
+pub(crate) const SEEDED: [&str; 3] = ["development", "bench", "test"];
+
 /// A variable is not as it should be.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
@@ -64,9 +67,9 @@ pub(crate) fn unit() -> String {
     text("MAINSTAY_UNIT").unwrap_or_else(|_| format!("process-{}", std::process::id()))
 }
 
-/// Whether this is where real people's data is.
-pub(crate) fn in_production() -> bool {
-    text("MAINSTAY_ENVIRONMENT").is_ok_and(|environment| environment == "production")
+/// Whether test people may be made here.
+pub(crate) fn may_seed() -> bool {
+    text("MAINSTAY_ENVIRONMENT").is_ok_and(|environment| SEEDED.contains(&environment.as_str()))
 }
 
 fn text(name: &'static str) -> Result<String, Error> {

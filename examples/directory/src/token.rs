@@ -57,9 +57,10 @@ impl Tokens {
         encode(&Header::new(Algorithm::HS256), &claims, &self.sign)
     }
 
-    /// Whom a token was issued to, if we signed it and it is still good.
-    pub(crate) fn viewer(&self, token: &str) -> Option<Viewer> {
-        Some(decode::<Claims>(token, &self.read, &self.validation).ok()?.claims.viewer)
+    /// Whom a token was issued to and until when it is good, if we signed it and it still is.
+    pub(crate) fn read(&self, token: &str) -> Option<(Viewer, Timestamp)> {
+        let Claims { viewer, exp, .. } = decode(token, &self.read, &self.validation).ok()?.claims;
+        Some((viewer, Timestamp::from_second(exp).ok()?))
     }
 }
 
@@ -83,20 +84,21 @@ mod tests {
     #[test]
     fn a_token_names_its_viewer_until_it_expires() {
         let tokens = Tokens::new(KEY);
-        let fresh = tokens.issue(viewer(), Timestamp::now()).unwrap();
-        assert_eq!(tokens.viewer(&fresh).unwrap().who, Who::Person(PersonId(7)));
+        let now = Timestamp::from_second(Timestamp::now().as_second()).unwrap();
+        let fresh = tokens.issue(viewer(), now).unwrap();
+        assert_eq!(tokens.read(&fresh).unwrap(), (viewer(), now + 15.minutes()));
         let old = tokens.issue(viewer(), Timestamp::now() - 16.minutes()).unwrap();
-        assert!(tokens.viewer(&old).is_none());
+        assert!(tokens.read(&old).is_none());
     }
 
     #[test]
     fn a_token_of_another_key_or_without_signature_is_none() {
         let tokens = Tokens::new(KEY);
         let foreign = Tokens::new(&KEY.replace('0', "x")).issue(viewer(), Timestamp::now()).unwrap();
-        assert!(tokens.viewer(&foreign).is_none());
+        assert!(tokens.read(&foreign).is_none());
         let own = tokens.issue(viewer(), Timestamp::now()).unwrap();
         let claims = own.split('.').nth(1).unwrap();
         let unsigned = format!("{}.{claims}.", BASE64_URL_SAFE_NO_PAD.encode(r#"{"alg":"none","typ":"JWT"}"#));
-        assert!(tokens.viewer(&unsigned).is_none());
+        assert!(tokens.read(&unsigned).is_none());
     }
 }

@@ -13,6 +13,8 @@ const SHORT_MAX: usize = 100;
 const ABOUT_MAX: usize = 1000;
 /// The longest mail address, in characters: what SMTP can carry.
 const EMAIL_MAX: usize = 254;
+/// The longest search, in characters.
+const SEARCH_MAX: usize = 100;
 /// The shortest password, in characters.
 const PASSWORD_MIN: usize = 10;
 /// The longest password, in characters: hashing takes longer with each.
@@ -98,8 +100,11 @@ impl ChangesDraft {
         named.into_iter().filter_map(|(field, there)| there.then_some(field)).collect()
     }
 
-    /// The changes, if all of them can be made.
+    /// The changes, if there are any and all of them can be made.
     pub(crate) fn check(self) -> Result<Changes, FieldErrors> {
+        if self.fields().is_empty() {
+            return Err(FieldErrors::one("version", "comes with at least one field to change"));
+        }
         let mut errors = FieldErrors::default();
         let mut optional = |field, value: Option<String>, check: fn(&str) -> Result<String, String>| {
             value.and_then(|text| take(&mut errors, field, check(&text)))
@@ -199,8 +204,27 @@ impl NewPersonDraft {
 }
 
 /// A tenant's name.
-pub(crate) fn tenant_name(text: &str) -> Result<String, FieldErrors> {
-    required(text).map_err(|message| FieldErrors::one("name", message))
+pub(crate) fn tenant_name(text: &str) -> Result<String, String> {
+    required(text)
+}
+
+/// A mail address to log in by. Whether it is anybody's is not for here to say.
+pub(crate) fn login_email(text: &str) -> Result<String, FieldErrors> {
+    let email = line(text, EMAIL_MAX).map_err(|message| FieldErrors::one("email", message))?;
+    Ok(email.to_lowercase())
+}
+
+/// The words of a search, in lower case.
+pub(crate) fn search(text: &str) -> Result<Vec<String>, FieldErrors> {
+    let words: Vec<String> = text.split_whitespace().map(str::to_lowercase).collect();
+    line(&words.join(" "), SEARCH_MAX).map_err(|message| FieldErrors::one("search", message))?;
+    Ok(words)
+}
+
+/// A department that is asked for; empty for all of them.
+pub(crate) fn department(text: &str) -> Result<Option<String>, FieldErrors> {
+    let name = short(text).map_err(|message| FieldErrors::one("department", message))?;
+    Ok(Some(name).filter(|name| !name.is_empty()))
 }
 
 /// A password that somebody chooses.
@@ -256,7 +280,7 @@ fn about(text: &str) -> Result<String, String> {
 }
 
 /// A mail address in lower case. Whether it exists only a mail to it would show.
-fn email(text: &str) -> Result<String, String> {
+pub(crate) fn email(text: &str) -> Result<String, String> {
     let text = line(text, EMAIL_MAX)?.to_lowercase();
     let fits = text.split_once('@').is_some_and(|(local, host)| {
         let labels = host.split('.').all(|label| !label.is_empty());
@@ -313,7 +337,13 @@ mod tests {
     #[test]
     fn no_manager_is_not_the_same_as_no_word_of_one() {
         assert_eq!(changes(r#"{"version":1,"manager":null}"#).unwrap().manager, Some(None));
-        assert_eq!(changes(r#"{"version":1}"#).unwrap().manager, None);
+        assert_eq!(changes(r#"{"version":1,"name":"Ada"}"#).unwrap().manager, None);
+    }
+
+    #[test]
+    fn nothing_to_change_is_no_change() {
+        let told = changes(r#"{"version":1}"#).unwrap_err();
+        assert_eq!(told, "{\"version\": \"comes with at least one field to change\"}");
     }
 
     #[test]

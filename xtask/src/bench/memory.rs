@@ -65,3 +65,22 @@ pub(super) fn of_process(pid: u32) -> Memory {
     let kib = |key: &str| kib(key).unwrap_or(0);
     Memory { rss_kib: kib("Rss:"), pss_kib: kib("Pss:"), own_kib: kib("Private_Clean:") + kib("Private_Dirty:") }
 }
+
+/// From here on the peak is what comes now (proc(5), `clear_refs`).
+pub(super) fn forget_peak(pid: u32) {
+    // Where it is not ours to reset, the peak is that of its whole life: too high, never too low.
+    drop(fs::write(format!("/proc/{pid}/clear_refs"), "5"));
+}
+
+/// The largest resident set of a process; nothing when it is gone.
+pub(super) fn peak_kib(pid: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0)
+}
+
+/// The children of a process.
+pub(super) fn children(pid: u32) -> Vec<u32> {
+    let text = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    text.split_whitespace().filter_map(|child| child.parse().ok()).collect()
+}

@@ -120,7 +120,7 @@ fn mainstay(binary: &Path, folder: &Path) -> Result<Figures, Error> {
     figures
 }
 
-fn is_root() -> bool {
+pub(super) fn is_root() -> bool {
     let id = Command::new("id").arg("-u").output();
     id.is_ok_and(|output| output.stdout == b"0\n")
 }

@@ -15,6 +15,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("plan", &["model"]),
     ("http1", &[]),
     ("edge", &["http1", "model", "sys"]),
+    ("objects", &["model", "sys"]),
     ("sys", &["model"]),
     ("supervise", &["model", "plan", "sys"]),
     ("services", &["model", "plan", "sys", "supervise"]),

@@ -33,9 +33,28 @@ pub(super) fn cron(text: &str) -> Result<(), Complaint> {
     let mut options = cronexpr::ParseOptions::default();
     options.fallback_timezone_option = cronexpr::FallbackTimezoneOption::UTC;
     match cronexpr::parse_crontab_with(text, options) {
-        Ok(_) => Ok(()),
+        Ok(crontab) if comes(&crontab) => Ok(()),
+        Ok(_) => Err(Complaint::new(RuleId::ImpossibleSchedule, format!("{text:?} never comes"))
+            .hint("no month that it names has a day that it names: choose other days or months")),
         Err(error) => complain(format!("{text:?} is not a schedule: {}", last_line(&error))),
     }
+}
+
+/// Starts of the looks that [`comes`] takes. Each look is over four years, and days of the week fall on the same days
+/// of the year again after 28.
+const CALENDAR_CYCLE: [&str; 7] = [
+    "2000-01-01T00:00:00Z",
+    "2004-01-01T00:00:00Z",
+    "2008-01-01T00:00:00Z",
+    "2012-01-01T00:00:00Z",
+    "2016-01-01T00:00:00Z",
+    "2020-01-01T00:00:00Z",
+    "2024-01-01T00:00:00Z",
+];
+
+/// Whether there is any day on which a schedule runs.
+fn comes(crontab: &cronexpr::Crontab) -> bool {
+    CALENDAR_CYCLE.iter().any(|start| crontab.find_next(*start).is_ok())
 }
 
 /// The parser's own drawing of the place is left out: the problem marks it already.

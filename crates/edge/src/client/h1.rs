@@ -10,7 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::buffer::Buffer;
 use crate::exchange::{Arrived, Client, ClientError};
-use crate::serve::Additions;
+use crate::serve::{Added, Additions};
 
 /// One request of a connection, and its response.
 pub(crate) struct H1Client<'c, S> {
@@ -135,9 +135,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client for H1Client<'_, S> {
         Poll::Pending
     }
 
-    fn start(&mut self, head: &ResponseHead<'_>) -> Result<(), ClientError> {
-        let set = if head.kind() == Kind::Final { self.additions.for_response(head) } else { Vec::new() };
-        let edits = Edits { set: &set, remove: &[] };
+    fn start(&mut self, head: &ResponseHead<'_>, edits: &Edits<'_>) -> Result<(), ClientError> {
+        let added = match head.kind() {
+            Kind::Final => self.additions.for_response(head, edits),
+            Kind::Interim | Kind::Switch => Added::default(),
+        };
+        let edits = Edits { set: &added.set, add: &added.add, remove: edits.remove };
         let forwarded = head.forward(&Onward { asked: self.asked, close: (self.ends)(), edits }, self.response.out);
         if head.kind() == Kind::Final {
             self.response.encoder = Some(forwarded.body);

@@ -11,7 +11,7 @@ use h2::server::SendResponse;
 use h2::{Reason, RecvStream, SendStream};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use http1::response::Kind;
-use http1::{Body, BodyEncoder, Edits, EncodeError, Limits, Refusal, ResponseHead, Trailers};
+use http1::{Body, BodyEncoder, Edits, EncodeError, Limits, Refusal, ResponseHead, Trailers, Withheld};
 
 use crate::exchange::{Arrived, Client, ClientError};
 use crate::serve::Additions;
@@ -32,8 +32,8 @@ pub(crate) struct H2Client<'c> {
 enum Sending {
     /// Its head is not sent.
     Awaited,
-    /// Its body is. `left` is what its head announced and was not sent.
-    Body { stream: SendStream<Bytes>, left: Option<u64> },
+    /// Its body is. `left` is what its head announced and was not sent, `withheld` what does not come behind it.
+    Body { stream: SendStream<Bytes>, left: Option<u64>, withheld: Withheld },
     /// It is through.
     Ended,
 }
@@ -107,7 +107,7 @@ impl Client for H2Client<'_> {
         reset.map(drop)
     }
 
-    fn start(&mut self, head: &ResponseHead<'_>) -> Result<(), ClientError> {
+    fn start(&mut self, head: &ResponseHead<'_>, edits: &Edits<'_>) -> Result<(), ClientError> {
         let mut response = Response::new(());
         *response.status_mut() = StatusCode::from_u16(head.status()).map_err(|_| ClientError::Gone)?;
         match head.kind() {
@@ -116,13 +116,14 @@ impl Client for H2Client<'_> {
                 self.respond.send_informational(response).map_err(|_| ClientError::Gone)
             }
             Kind::Final => {
-                let set = self.additions.for_response(head);
-                *response.headers_mut() = fields(head, &Edits { set: &set, remove: &[] });
+                let added = self.additions.for_response(head, edits);
+                let edits = Edits { set: &added.set, add: &added.add, remove: edits.remove };
+                *response.headers_mut() = fields(head, &edits);
                 let bodiless = matches!(head.body(), Body::None | Body::Length(0));
                 let stream = self.respond.send_response(response, bodiless).map_err(|_| ClientError::Gone)?;
                 self.response = match bodiless {
                     true => Sending::Ended,
-                    false => Sending::Body { stream, left: head.length() },
+                    false => Sending::Body { stream, left: head.length(), withheld: head.withheld(&edits) },
                 };
                 Ok(())
             }
@@ -132,7 +133,7 @@ impl Client for H2Client<'_> {
     }
 
     fn poll_send(&mut self, context: &mut Context<'_>, data: &[u8]) -> Poll<Result<usize, ClientError>> {
-        let Sending::Body { stream, left } = &mut self.response else { return Poll::Ready(Ok(data.len())) };
+        let Sending::Body { stream, left, .. } = &mut self.response else { return Poll::Ready(Ok(data.len())) };
         stream.reserve_capacity(data.len());
         while stream.capacity() == 0 {
             match ready!(stream.poll_capacity(context)) {
@@ -156,12 +157,15 @@ impl Client for H2Client<'_> {
     }
 
     fn finish(&mut self, trailers: Option<Trailers<'_>>) -> Result<(), ClientError> {
-        let Sending::Body { stream, left } = &mut self.response else { return Ok(()) };
+        let Sending::Body { stream, left, withheld } = &mut self.response else { return Ok(()) };
         if let Some(missing @ 1..) = *left {
             return Err(ClientError::Response(EncodeError::TooShort { missing }));
         }
         let ended = match trailers {
-            Some(trailers) => stream.send_trailers(header_map(trailers.iter(), None)),
+            Some(trailers) => {
+                let passed = trailers.iter().filter(|trailer| !withheld.holds(trailer));
+                stream.send_trailers(header_map(passed, None))
+            }
             None => stream.send_data(Bytes::new(), true),
         };
         self.response = Sending::Ended;

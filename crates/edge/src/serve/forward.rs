@@ -75,7 +75,6 @@ pub(crate) async fn forward<C: Client>(
         let mut exchange = Exchange::new(&mut upstream, forwarding.asked, outgoing, forwarding.deadline);
         let outcome = forwarding.deadline.limit(forwarding.timeout, exchange.run(client)).await;
         let (status, request_whole) = (exchange.status, exchange.request_is_whole());
-        record.sent = exchange.sent;
         outgoing = exchange.into_outgoing();
         if let Some(status) = status {
             record.status = status;
@@ -130,6 +129,7 @@ fn next(outcome: &Result<Result<End, Failure>, Late>, status: Option<u16>, reque
         }
         Ok(Err(Failure::Client(ClientError::Gone | ClientError::Refused(_)))) => Step::End(Forwarded::Gone),
         Ok(Err(Failure::Client(ClientError::Response(_)))) => Step::End(Forwarded::Cut(Reason::UpstreamMalformed)),
+        Ok(Err(Failure::Client(ClientError::Coding(_)))) => Step::End(Forwarded::Cut(Reason::Internal)),
         Ok(Err(Failure::Upstream { reason, nothing_said: true })) if again => Step::Again(*reason),
         Ok(Err(Failure::Upstream { reason, .. })) => fail(*reason),
         Err(Late) if request_whole => fail(Reason::UpstreamTimeout),

@@ -6,11 +6,12 @@ use std::time::Duration;
 use http1::{Limits, RequestParser};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 
-use super::forward::{Forwarded, forward};
+use super::forward::Forwarded;
 use super::origin::Origin;
 use super::prepare::{From, Prepared};
 use super::record::Record;
 use super::respond::{Additions, Own};
+use super::tunnel;
 use super::{HEAD_TIME_MAX, IDLE_TIME_MAX, LINGER_BYTES_MAX, LINGER_TIME_MAX, REQUESTS_MAX, STALL_TIME_MAX};
 use crate::answer::Reason;
 use crate::buffer::Buffer;
@@ -18,7 +19,6 @@ use crate::client::h1::H1Client;
 use crate::deadline::Deadline;
 use crate::exchange::Outgoing;
 use crate::live::Live;
-use crate::upstream::Upstream;
 use crate::worker::Worker;
 
 /// A client's connection, and what is kept from one of its requests to the next.
@@ -174,7 +174,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
         };
         let onward = std::mem::take(&mut prepared.onward);
         let outgoing = Outgoing::new(onward, prepared.incoming.decoder.is_finished());
-        let forwarding = prepared.forwarding(route, live, self.worker, &self.deadline);
+        let carrying = prepared.carrying(route, live, self.worker, &self.deadline);
+        // Nobody reads what is sent to a folder.
+        let unread = carrying.is_of_folder() && prepared.unread;
+        let ends = &|| unread || ends();
         let mut client = H1Client::new(
             &mut self.stream,
             &mut self.input,
@@ -184,15 +187,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
             &prepared.additions,
             ends,
         );
-        let (forwarded, mut onward) = forward(&forwarding, &mut client, outgoing, record).await;
+        let (forwarded, mut onward) = carrying.carry(&mut client, outgoing, record).await;
         let keep_alive = client.keeps_alive();
         onward.clear();
         self.onward = onward;
         match forwarded {
             Forwarded::Through { request_read } if keep_alive && request_read => Passed::Through(Next::Request),
             Forwarded::Through { .. } => Passed::Through(Next::Linger),
-            Forwarded::Switched(upstream) => {
-                self.tunnel(upstream).await;
+            Forwarded::Switched(mut upstream) => {
+                let service = (&mut upstream.stream, &mut upstream.input);
+                // Whichever side breaks off, the other is told by the end of its connection.
+                drop(tunnel::carry((&mut self.stream, &mut self.input), service).await);
                 Passed::Through(Next::Close)
             }
             Forwarded::Gone => {
@@ -224,20 +229,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
             self.stream.flush().await
         };
         matches!(self.deadline.limit(STALL_TIME_MAX, sending).await, Ok(Ok(())))
-    }
-
-    /// Carries bytes both ways until both sides have ended.
-    async fn tunnel(&mut self, mut upstream: Upstream) {
-        let early = async {
-            self.stream.write_all(upstream.input.bytes()).await?;
-            self.stream.flush().await?;
-            upstream.stream.write_all(self.input.bytes()).await
-        };
-        if early.await.is_ok() {
-            self.input.consume(usize::MAX);
-            // Whichever side breaks off, the other is told by the end of its connection.
-            drop(tokio::io::copy_bidirectional(&mut self.stream, &mut upstream.stream).await);
-        }
     }
 
     /// Ends the connection in a way that lets the client read the answer: bytes that arrive for a closed socket would

@@ -16,7 +16,7 @@ use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
 use http1::{Limits, RequestParser};
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::forward::{Forwarded, forward};
+use super::forward::Forwarded;
 use super::origin::Origin;
 use super::prepare::{From, Prepared};
 use super::progress::{Progress, Watched};
@@ -249,10 +249,10 @@ impl Stream<'_> {
             return Some(Reason::NoRoute);
         };
         let outgoing = Outgoing::new(std::mem::take(&mut prepared.onward), prepared.incoming.encoder.is_none());
-        let forwarding = prepared.forwarding(route, self.live, &self.front.worker, self.deadline);
+        let carrying = prepared.carrying(route, self.live, &self.front.worker, self.deadline);
         let encoder = prepared.incoming.encoder.take();
         let mut client = H2Client::new(body, encoder, prepared.body_max, &mut self.respond, &prepared.additions);
-        let (forwarded, onward) = forward(&forwarding, &mut client, outgoing, record).await;
+        let (forwarded, onward) = carrying.carry(&mut client, outgoing, record).await;
         prepared.onward = onward;
         match forwarded {
             Forwarded::Through { .. } => None,

@@ -3,6 +3,7 @@
 pub(crate) mod h1;
 pub(crate) mod h2;
 
+mod carry;
 mod forward;
 mod origin;
 mod prepare;
@@ -10,12 +11,14 @@ mod progress;
 mod record;
 mod respond;
 mod translate;
+mod tunnel;
 
 use std::time::Duration;
 
+pub(crate) use forward::Forwarded;
 pub(crate) use origin::Origin;
 pub(crate) use record::Record;
-pub(crate) use respond::{Additions, Own};
+pub(crate) use respond::{Added, Additions, Own};
 
 /// How long a new connection may take for its first head.
 pub(crate) const HEAD_TIME_MAX: Duration = Duration::from_secs(15);

@@ -3,23 +3,23 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use crate::tls::Identity;
+use crate::tls::Certified;
 
 /// The other end of a connection, and what secures it.
 pub(crate) struct Origin {
     pub(crate) peer: SocketAddr,
     /// What the edge has shown to be; nothing on a connection without TLS.
-    pub(crate) identity: Option<Arc<Identity>>,
+    pub(crate) certified: Option<Arc<Certified>>,
 }
 
 impl Origin {
     /// Of a connection without TLS.
     pub(crate) fn plain(peer: SocketAddr) -> Self {
-        Self { peer, identity: None }
+        Self { peer, certified: None }
     }
 
     /// Whether it is secured by TLS.
     pub(crate) fn is_secure(&self) -> bool {
-        self.identity.is_some()
+        self.certified.is_some()
     }
 }

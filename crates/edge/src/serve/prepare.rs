@@ -7,6 +7,7 @@ use std::time::Duration;
 use http1::{Asked, Body, BodyDecoder, BodyEncoder, Edits, Field, Limits, Refusal, RequestHead, Target};
 
 use super::BODY_BYTES_MAX;
+use super::carry::Carrying;
 use super::forward::Forwarding;
 use super::origin::Origin;
 use super::record::Record;
@@ -15,7 +16,9 @@ use crate::answer::Reason;
 use crate::client::h1::Incoming;
 use crate::deadline::Deadline;
 use crate::decide::{self, Request, Verdict};
+use crate::folder::{self, Conditions, Wanted};
 use crate::live::Live;
+use crate::policy::encoding::Preference;
 use crate::policy::forwarded;
 use crate::settings::{Client, Route};
 use crate::table::RouteIndex;
@@ -29,6 +32,10 @@ pub(super) struct Prepared {
     pub(super) additions: Additions,
     pub(super) asked: Asked,
     pub(super) incoming: Incoming,
+    /// What is asked of a folder, where the route leads to one.
+    pub(super) wanted: Option<Wanted>,
+    /// The codings that the answer may be compressed in.
+    pub(super) codings: Preference,
     /// The largest body that is taken.
     pub(super) body_max: u64,
     /// Whether a body comes behind the head.
@@ -64,7 +71,7 @@ impl From<'_> {
         let client = decide::client(self.live, self.origin.peer.ip(), chain.into_iter());
         let (method, path) = (text(head.method()), text(head.target().path()));
         let request =
-            Request { method, host: host.name(), path, field: &first, identity: self.origin.identity.as_deref() };
+            Request { method, host: host.name(), path, field: &first, certified: self.origin.certified.as_deref() };
         let mut decision = decide::decide(self.live, client, request, self.began);
         let trace = Trace::of(first(b"traceparent"), &|| self.worker.draw());
         record.client = client.address;
@@ -84,8 +91,10 @@ impl From<'_> {
             decision.verdict = Verdict::Refuse(Reason::Refused(refusal));
             BodyDecoder::new(Body::None, Limits::default(), 0).map_err(Reason::Refused)
         })?;
+        let folder = route.filter(|_| decision.verdict == Verdict::Pass).and_then(|route| self.live.folder(&route.to));
+        let wanted = folder.map(|_| wanted(head, &decision.path));
         let encoder = match decision.verdict {
-            Verdict::Pass => {
+            Verdict::Pass if wanted.is_none() => {
                 let passing =
                     Passing { client, host, path: &decision.path, secure: self.origin.is_secure(), trace: &trace };
                 Some(passing.write(head, record, &mut onward)?).filter(|_| !decoder.is_finished())
@@ -100,6 +109,8 @@ impl From<'_> {
             asked: head.asked(),
             unread: !matches!(head.body(), Body::None | Body::Length(0)),
             incoming: Incoming { decoder, encoder },
+            codings: codings(head, wanted.is_some()),
+            wanted,
             body_max,
             onward,
             accept: first(b"accept").map(str::to_owned),
@@ -129,22 +140,23 @@ impl Prepared {
         }
     }
 
-    /// How it is passed on by a route.
-    pub(super) fn forwarding<'f>(
-        &self,
+    /// How it gets to its answer by a route. To be asked once.
+    pub(super) fn carrying<'f>(
+        &mut self,
         route: &Route,
         live: &'f Live,
         worker: &'f Worker,
         deadline: &'f Deadline,
-    ) -> Forwarding<'f> {
-        Forwarding {
+    ) -> Carrying<'f> {
+        let forwarding = Forwarding {
             worker,
             deadline,
             pool: live.pool(&route.to),
             asked: self.asked,
             timeout: route.timeout.duration(),
             idempotent: self.idempotent,
-        }
+        };
+        Carrying { forwarding, folder: live.folder(&route.to).zip(self.wanted.take()), codings: self.codings }
     }
 
     /// The edge's answer for a reason, which is noted.
@@ -178,7 +190,7 @@ impl Passing<'_> {
             Some(text) => Target::parse(text.as_bytes()).map_err(Reason::Refused)?,
             None => head.target(),
         };
-        let edits = Edits { set: &set, remove: forwarded::CLAIMS };
+        let edits = Edits { set: &set, add: &[], remove: forwarded::CLAIMS };
         Ok(head.forward(&http1::request::Onward { target, host: self.host, edits }, onward))
     }
 }
@@ -191,6 +203,44 @@ fn text(bytes: &[u8]) -> &str {
 /// The first value of a field.
 fn first<'h>(head: &RequestHead<'h>, name: &[u8]) -> Option<&'h str> {
     head.fields().iter().find(|field| field.is(name)).map(|field| text(field.value()))
+}
+
+/// All values of a field that is a list.
+fn list(head: &RequestHead<'_>, name: &[u8]) -> Option<String> {
+    let values: Vec<&str> = head.fields().values(name).map(text).collect();
+    (!values.is_empty()).then(|| values.join(", "))
+}
+
+/// What a request asks of a folder.
+fn wanted(head: &RequestHead<'_>, path: &str) -> Wanted {
+    let value = |name: &[u8]| first(head, name).map(str::to_owned);
+    let conditions = Conditions {
+        if_match: list(head, b"if-match"),
+        if_unmodified_since: value(b"if-unmodified-since"),
+        if_none_match: list(head, b"if-none-match"),
+        if_modified_since: value(b"if-modified-since"),
+        range: value(b"range"),
+        if_range: value(b"if-range"),
+    };
+    Wanted {
+        path: path.to_owned(),
+        query: head.target().query().map(|query| text(query).to_owned()),
+        conditions,
+        takes_page: folder::takes_page(list(head, b"accept").as_deref()),
+    }
+}
+
+/// The codings that an answer may be compressed in. None where that could tell another site a secret: the length of a
+/// compressed answer shows whether a guess that came with the request stands in it (BREACH, 2013). That needs a page of
+/// another site which makes a browser ask with the user's credentials, and browsers say so (`Sec-Fetch-Site`). Hosts of two
+/// tenants are other sites to each other here, though browsers call them one. The files of a folder hold no secret.
+fn codings(head: &RequestHead<'_>, of_folder: bool) -> Preference {
+    let foreign = first(head, b"sec-fetch-site").is_some_and(|site| matches!(site, "cross-site" | "same-site"));
+    let credentials = || [&b"cookie"[..], b"authorization"].iter().any(|name| first(head, name).is_some());
+    match foreign && !of_folder && credentials() {
+        true => Preference::default(),
+        false => Preference::of(list(head, b"accept-encoding").as_deref()),
+    }
 }
 
 /// The target with the normal path, where that differs from what was sent.

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use http1::{Field, ResponseHead};
+use http1::{Edits, Field, ResponseHead};
 
 use crate::answer::{self, Reason};
 use crate::policy::security_headers;
@@ -18,10 +18,15 @@ pub(crate) struct Additions {
 }
 
 impl Additions {
-    /// The fields to set on a response of a service.
-    pub(crate) fn for_response<'a>(&'a self, head: &'a ResponseHead<'_>) -> Vec<Field<'a>> {
+    /// The fields that a final response gets besides those that `edits` gives it. One that is a list is added beside what
+    /// is said, since others may have put something into it.
+    pub(crate) fn for_response<'a>(&'a self, head: &'a ResponseHead<'_>, edits: &Edits<'a>) -> Added<'a> {
         let said = |name: &str| head.fields().iter().any(|field| field.is(name.as_bytes()));
-        self.all(said).filter_map(|(name, value)| Field::new(name.as_bytes(), value.as_bytes()).ok()).collect()
+        let own = self.all(said).filter_map(|(name, value)| Field::new(name.as_bytes(), value.as_bytes()).ok());
+        let (mut add, mut set): (Vec<_>, Vec<_>) = own.partition(|field| field.is(b"vary"));
+        set.extend_from_slice(edits.set);
+        add.extend_from_slice(edits.add);
+        Added { set, add }
     }
 
     fn all<'a>(&'a self, said: impl Fn(&str) -> bool + 'a) -> impl Iterator<Item = (&'a str, &'a str)> + 'a {
@@ -30,6 +35,13 @@ impl Additions {
         let missing = strict.filter(move |(name, _)| !said(name));
         own.chain(missing.map(|(name, value)| -> (&'a str, &'a str) { (name, value) }))
     }
+}
+
+/// Fields of one response: in place of others, and beside them.
+#[derive(Debug, Default)]
+pub(crate) struct Added<'a> {
+    pub(crate) set: Vec<Field<'a>>,
+    pub(crate) add: Vec<Field<'a>>,
 }
 
 /// An answer of the edge itself.

@@ -113,6 +113,7 @@ impl Bench {
     pub(crate) fn connect_securely(&self, config: &Arc<ClientConfig>, name: &str) -> Client<Secure> {
         let stream = TcpStream::connect(self.secure).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_nodelay(true).unwrap();
         let name = name.to_owned().try_into().unwrap();
         let session = ClientConnection::new(Arc::clone(config), name).unwrap();
         Client { reader: BufReader::new(StreamOwned::new(session, stream)) }
@@ -258,16 +259,23 @@ impl<S: Read + Write> Client<S> {
     fn chunks(&mut self) -> Vec<u8> {
         let mut body = Vec::new();
         loop {
-            let mut line = String::new();
-            self.reader.read_line(&mut line).unwrap();
-            let size = usize::from_str_radix(line.trim(), 16).unwrap();
-            let mut chunk = vec![0; size + 2];
-            self.reader.read_exact(&mut chunk).unwrap();
-            body.extend_from_slice(&chunk[..size]);
-            if size == 0 {
+            let chunk = self.chunk();
+            if chunk.is_empty() {
                 return body;
             }
+            body.extend(chunk);
         }
+    }
+
+    /// The next chunk; the last one is empty.
+    pub(crate) fn chunk(&mut self) -> Vec<u8> {
+        let mut line = String::new();
+        self.reader.read_line(&mut line).unwrap();
+        let size = usize::from_str_radix(line.trim(), 16).unwrap();
+        let mut chunk = vec![0; size + 2];
+        self.reader.read_exact(&mut chunk).unwrap();
+        chunk.truncate(size);
+        chunk
     }
 
     /// Whether the edge has ended the connection.

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use rustls::version;
 
-use crate::bench::{Authority, Bench, PATIENCE, Secure, echo};
+use crate::bench::{Authority, Bench, PATIENCE, Secure, echo, service};
 
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
@@ -357,6 +357,33 @@ fn every_case_ends_as_it_should() {
         assert_eq!(bench.connect().get("/").status, 200, "after {what}");
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn a_client_that_takes_back_whatever_it_asks_is_sent_away() {
+    let authority = Authority::new();
+    let silent = service(|mut peer| while peer.request().is_some() {});
+    let mut bench = Bench::new(&[silent]);
+    bench.certify(&authority, &[&["acme.test"]]);
+    let mut wire = Wire::new(&bench, &authority);
+    let ended = (0..2000_u32).map(|number| number * 2 + 1).find_map(|stream| {
+        wire.send(&frame(HEADERS, WHOLE, stream, &with(&[])));
+        wire.send(&frame(PING, 0, 0, &[0; 8]));
+        // With the answer to the ping, the request has been taken up.
+        loop {
+            match wire.frame() {
+                Some((PING, _, _, _)) => break,
+                Some((GOAWAY, _, _, payload)) => return Some((stream, Ended(number(&payload[4..])))),
+                Some(_) => {}
+                None => return Some((stream, Broken)),
+            }
+        }
+        wire.send(&frame(RST_STREAM, 0, stream, &[0, 0, 0, 8]));
+        None
+    });
+    let (stream, seen) = ended.unwrap();
+    assert_eq!(seen, Ended(ENHANCE_YOUR_CALM));
+    assert!(stream > 2 * 150, "a page that is left takes back this much at once: {stream}");
 }
 
 #[test]

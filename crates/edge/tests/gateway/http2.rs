@@ -1,6 +1,7 @@
 //! HTTP/2 as a client of another making sees it: the `h2` crate's.
 
 use std::future::Future;
+use std::io::{Read, Write};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -14,6 +15,7 @@ use tokio_rustls::TlsConnector;
 
 use crate::bench::{Authority, Bench, PATIENCE, POLL, echo, fixed, service, until};
 use crate::bodies::mirror;
+use crate::folder::Files;
 
 /// An edge before these endpoints that is known as `acme.test`, and its authority.
 fn secured(endpoints: &[std::net::SocketAddr]) -> (Bench, Authority) {
@@ -132,6 +134,35 @@ fn a_request_arrives_as_one_of_http_1_does() {
 }
 
 #[test]
+fn a_folder_answers_and_answers_are_compressed_as_over_http_1() {
+    let (mut bench, authority) = secured(&[]);
+    let page = "page ".repeat(100_000);
+    let files = Files::new(&[("a.html", page.as_bytes()), ("docs/index.html", b"docs")]);
+    bench.apply(|settings| settings.folders = [("web".parse().unwrap(), files.folder(false))].into());
+    run(async {
+        let mut requests = connect(&bench, &authority).await;
+        let coded = ask(&mut requests, request(Method::GET, "/a.html").header("accept-encoding", "gzip, br")).await;
+        assert_eq!((coded.field("content-encoding"), coded.field("content-length")), (Some("gzip"), None));
+        let mut decoded = String::new();
+        flate2::read::GzDecoder::new(coded.body.as_slice()).read_to_string(&mut decoded).unwrap();
+        assert!(decoded == page, "{} bytes came back", decoded.len());
+        let plain = ask(&mut requests, request(Method::GET, "/a.html")).await;
+        assert!(plain.text() == page && plain.field("content-length") == Some("500000"));
+        let part = ask(&mut requests, request(Method::GET, "/a.html").header("range", "bytes=5-8")).await;
+        assert_eq!((part.status, part.text()), (StatusCode::PARTIAL_CONTENT, "page"));
+        let tag = plain.field("etag").unwrap();
+        let known = ask(&mut requests, request(Method::GET, "/a.html").header("if-none-match", tag)).await;
+        assert_eq!((known.status, known.text()), (StatusCode::NOT_MODIFIED, ""));
+        let head = ask(&mut requests, request(Method::HEAD, "/a.html")).await;
+        assert_eq!((head.field("content-length"), head.text()), (Some("500000"), ""));
+        let slash = ask(&mut requests, request(Method::GET, "/docs")).await;
+        assert_eq!(slash.field("location"), Some("/docs/"));
+        let missing = ask(&mut requests, request(Method::GET, "/none")).await;
+        assert_eq!((missing.status, missing.text().contains("no_file")), (StatusCode::NOT_FOUND, true));
+    });
+}
+
+#[test]
 fn bodies_come_back_as_they_were_sent() {
     let (bench, authority) = secured(&[service(mirror)]);
     run(async {
@@ -156,7 +187,8 @@ fn trailers_pass_both_ways_and_a_body_without_length_goes_in_chunks() {
             assert_ne!(std::io::BufRead::read_line(&mut peer.reader, &mut said).unwrap(), 0, "{said}");
         }
         assert!(said.contains("Transfer-Encoding: chunked\r\n"), "{said}");
-        peer.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\ngrpc-status: 0\r\n\r\n");
+        peer.send("HTTP/1.1 200 OK\r\nConnection: x-hop\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n");
+        peer.send("0\r\ngrpc-status: 0\r\nX-Hop: 1\r\n\r\n");
     });
     let (bench, authority) = secured(&[chunked]);
     run(async {
@@ -165,8 +197,9 @@ fn trailers_pass_both_ways_and_a_body_without_length_goes_in_chunks() {
         send(&mut stream, b"hello\r\n", false).await;
         stream.send_trailers(HeaderMap::from_iter([("x-sum".parse().unwrap(), "7".parse().unwrap())])).unwrap();
         let answer = answer(response).await.unwrap();
-        let trailers = answer.trailers.as_ref().and_then(|trailers| trailers.get("grpc-status"));
-        assert_eq!((answer.text(), trailers.map(|value| value.as_bytes())), ("ok", Some(&b"0"[..])));
+        let trailers = answer.trailers.as_ref().unwrap();
+        let trailer = |name| trailers.get(name).map(|value| value.as_bytes());
+        assert_eq!((answer.text(), trailer("grpc-status"), trailer("x-hop")), ("ok", Some(&b"0"[..]), None));
     });
 }
 
@@ -204,6 +237,20 @@ fn answers_of_every_shape_are_whole() {
             assert_eq!(answer.field(name), None, "{name} in the answer to {said:?}");
         }
     }
+}
+
+#[test]
+fn interim_responses_are_passed_on() {
+    let hinting = fixed("HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n");
+    let (bench, authority) = secured(&[hinting]);
+    run(async {
+        let mut requests = connect(&bench, &authority).await;
+        let (mut response, _) = requests.send_request(request(Method::GET, "/").body(()).unwrap(), true).unwrap();
+        let hint = std::future::poll_fn(|context| response.poll_informational(context)).await.unwrap().unwrap();
+        let link = hint.headers().get("link").map(|value| value.as_bytes());
+        assert_eq!((hint.status().as_u16(), link), (103, Some(&b"</a.css>"[..])));
+        assert_eq!(answer(response).await.unwrap().status, 204);
+    });
 }
 
 #[test]
@@ -317,18 +364,19 @@ fn bodies_that_nobody_takes_hold_up_only_their_own_streams() {
 
 #[test]
 fn a_client_that_takes_no_data_fills_no_memory_and_holds_up_nobody() {
-    let sent = Arc::new(std::sync::atomic::AtomicUsize::new(0));
-    let counted = Arc::clone(&sent);
+    let (filled, fills) = std::sync::mpsc::channel();
     let endless = service(move |mut peer| {
+        // So long nothing is taken once every buffer on the way is full.
+        peer.reader.get_ref().set_write_timeout(Some(std::time::Duration::from_secs(1))).unwrap();
         while let Some(head) = peer.request() {
             if !head.contains("/endless") {
                 peer.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
                 continue;
             }
             peer.send("HTTP/1.1 200 OK\r\n\r\n");
-            while std::io::Write::write_all(peer.reader.get_mut(), &[0; 65_536]).is_ok() {
-                counted.fetch_add(65_536, std::sync::atomic::Ordering::SeqCst);
-            }
+            let taken = (0..10_000).take_while(|_| peer.reader.get_mut().write_all(&[0; 65_536]).is_ok());
+            filled.send(taken.count()).unwrap();
+            std::thread::park();
         }
     });
     let (bench, authority) = secured(&[endless]);
@@ -337,17 +385,8 @@ fn a_client_that_takes_no_data_fills_no_memory_and_holds_up_nobody() {
         let (response, _) = requests.send_request(request(Method::GET, "/endless").body(()).unwrap(), true).unwrap();
         // The client's window is a mebibyte, and it takes nothing off it.
         let unread = response.await.unwrap();
-        let mut before = usize::MAX;
-        // Whatever is between the service and here fills up, and then the service waits.
-        loop {
-            tokio::time::sleep(std::time::Duration::from_millis(200)).await;
-            let now = sent.load(std::sync::atomic::Ordering::SeqCst);
-            if now == before {
-                break;
-            }
-            before = now;
-        }
-        assert!(before < 16 << 20, "{before} bytes went nowhere");
+        let taken = tokio::task::spawn_blocking(move || fills.recv_timeout(PATIENCE).unwrap()).await.unwrap();
+        assert!(taken < 256, "{taken} times 64 KiB went nowhere");
         assert_eq!(ask(&mut requests, request(Method::GET, "/")).await.text(), "ok");
         drop(unread);
     });

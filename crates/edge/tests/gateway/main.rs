@@ -9,8 +9,10 @@
 mod bench;
 
 mod bodies;
+mod compression;
 mod drain;
 mod failures;
+mod folder;
 mod frames;
 mod http2;
 mod limits;

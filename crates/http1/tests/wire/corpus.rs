@@ -140,12 +140,13 @@ fn difference(side: Side, message: &Message, plain: &Plain, rest: &[u8]) -> Opti
     };
     let until_close = plain.values("transfer-encoding").is_empty() && plain.values("content-length").is_empty();
     let lost_trailers = matches!(side, Side::Upstream(_)) && until_close;
+    let named = named_by_connection(message);
     let differences = [
         (!start, "the first line"),
         (plain.fields.iter().any(|(name, _)| OF_ONE_HOP.contains(&&*name.to_lowercase())), "a field of one hop"),
-        (passed_on(&plain.fields, &[]) != passed_on(&message.fields, &named_by_connection(message)), "the fields"),
+        (passed_on(&plain.fields, &[]) != passed_on(&message.fields, &named), "the fields"),
         (plain.body != message.body, "the body"),
-        (plain.trailers != message.trailers && !lost_trailers, "the trailers"),
+        (plain.trailers != passed_on(&message.trailers, &named) && !lost_trailers, "the trailers"),
         (!rest.is_empty(), "the end"),
     ];
     let different = differences.iter().find(|(differs, _)| *differs)?;
@@ -154,7 +155,7 @@ fn difference(side: Side, message: &Message, plain: &Plain, rest: &[u8]) -> Opti
 
 /// Fields that never reach the other side.
 const OF_ONE_HOP: &[&str] =
-    &["http2-settings", "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection", "te"];
+    &["http2-settings", "keep-alive", "proxy", "proxy-authenticate", "proxy-authorization", "proxy-connection", "te"];
 
 /// Fields that the codec writes itself or never passes on.
 const NOT_PASSED_ON: &[&str] = &[
@@ -164,6 +165,7 @@ const NOT_PASSED_ON: &[&str] = &[
     "host",
     "http2-settings",
     "keep-alive",
+    "proxy",
     "proxy-authenticate",
     "proxy-authorization",
     "proxy-connection",
@@ -176,13 +178,17 @@ fn named_by_connection(message: &Message) -> Vec<String> {
     let connection = message.fields.iter().filter(|(name, _)| name.eq_ignore_ascii_case("connection"));
     connection
         .flat_map(|(_, value)| {
-            String::from_utf8_lossy(value).to_lowercase().split(',').map(str::to_owned).collect::<Vec<_>>()
+            String::from_utf8_lossy(value).split(',').map(|option| variable(option.trim())).collect::<Vec<_>>()
         })
-        .map(|option| option.trim().to_owned())
         .collect()
 }
 
+/// What CGI makes of a name: those that become one are dropped together.
+fn variable(name: &str) -> String {
+    name.to_uppercase().replace(|c: char| !c.is_ascii_alphanumeric(), "_")
+}
+
 fn passed_on(fields: &[(String, Vec<u8>)], named: &[String]) -> Vec<(String, Vec<u8>)> {
-    let passed = |name: &str| !NOT_PASSED_ON.contains(&name) && !named.iter().any(|option| option == name);
-    fields.iter().filter(|(name, _)| passed(&name.to_lowercase())).cloned().collect()
+    let passed = |name: &str| !NOT_PASSED_ON.contains(&&*name.to_lowercase()) && !named.contains(&variable(name));
+    fields.iter().filter(|(name, _)| passed(name)).cloned().collect()
 }

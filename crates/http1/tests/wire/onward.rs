@@ -3,8 +3,8 @@
 use http1::request::Onward as RequestOnward;
 use http1::response::Onward as ResponseOnward;
 use http1::{
-    Asked, Body, BodyDecoder, Edits, Field, Host, Limits, Piece, Refusal, RequestParser, ResponseParser, Target,
-    Version,
+    Asked, Body, BodyDecoder, BodyEncoder, Edits, Field, Host, Limits, Piece, Refusal, RequestParser, ResponseParser,
+    Target, Version,
 };
 
 /// What an HTTP/1.1 client asked that keeps its connection.
@@ -38,7 +38,7 @@ fn a_set_field_stands_in_place_of_the_clients() {
     let sent = "GET / HTTP/1.1\r\nX-Forwarded-For: 1\r\nHost: a\r\nA:b\r\nx-forwarded-for: 2\r\n\r\n";
     let set = [field("X-Forwarded-For", "192.0.2.1"), field("X-Request-Id", "7")];
     assert_eq!(
-        request(sent, None, None, Edits { set: &set, remove: &[] }),
+        request(sent, None, None, Edits { set: &set, ..Edits::default() }),
         "GET / HTTP/1.1\r\nHost: a\r\nA: b\r\nX-Forwarded-For: 192.0.2.1\r\nX-Request-Id: 7\r\n\r\n"
     );
 }
@@ -47,9 +47,59 @@ fn a_set_field_stands_in_place_of_the_clients() {
 fn a_removed_field_is_gone_and_its_neighbours_stay() {
     let sent = "GET / HTTP/1.1\r\nHost: a\r\nAuthorization: x\r\nAuthorization-Info: y\r\nAUTHORIZATION: z\r\n\r\n";
     assert_eq!(
-        request(sent, None, None, Edits { set: &[], remove: &[b"authorization"] }),
+        request(sent, None, None, Edits { remove: &[b"authorization"], ..Edits::default() }),
         "GET / HTTP/1.1\r\nHost: a\r\nAuthorization-Info: y\r\n\r\n"
     );
+}
+
+#[test]
+fn what_a_server_could_take_for_a_set_or_removed_field_is_gone_too() {
+    let sent =
+        "GET / HTTP/1.1\r\nHost: a\r\nX_Forwarded_For: 1\r\nX-Forwarded_For: 2\r\nx.tenant: b\r\nX_Tenants: c\r\n\r\n";
+    let set = [field("X-Forwarded-For", "192.0.2.1")];
+    assert_eq!(
+        request(sent, None, None, Edits { set: &set, remove: &[b"x-tenant"], ..Edits::default() }),
+        "GET / HTTP/1.1\r\nHost: a\r\nX_Tenants: c\r\nX-Forwarded-For: 192.0.2.1\r\n\r\n"
+    );
+}
+
+#[test]
+fn connection_names_no_set_field_away() {
+    let sent = "GET / HTTP/1.1\r\nHost: a\r\nConnection: x-forwarded-for\r\nX-Forwarded-For: 1\r\n\r\n";
+    let set = [field("X-Forwarded-For", "192.0.2.1")];
+    assert_eq!(
+        request(sent, None, None, Edits { set: &set, ..Edits::default() }),
+        "GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 192.0.2.1\r\n\r\n"
+    );
+}
+
+/// What ends a body of chunks, given a trailer section.
+fn end(encoder: BodyEncoder, section: &[u8]) -> String {
+    let mut decoder = BodyDecoder::new(Body::Chunked, Limits::default(), 0).unwrap();
+    let last = [b"0\r\n", section].concat();
+    let Piece::Trailers(trailers) = decoder.decode(&last).unwrap().piece else { panic!("no trailers") };
+    let mut out = Vec::new();
+    encoder.end(Some(trailers), &mut out).unwrap();
+    String::from_utf8(out).unwrap()
+}
+
+#[test]
+fn what_is_not_passed_on_in_a_head_is_not_passed_on_behind_its_body() {
+    let set = [field("X-Set", "1")];
+    let edits = Edits { set: &set, remove: &[b"x-removed"], ..Edits::default() };
+    let section = b"X-Set: 2\r\nx_removed: 3\r\nX-Hop: 4\r\nX-Kept: 5\r\n\r\n";
+
+    let sent = b"POST / HTTP/1.1\r\nHost: a\r\nConnection: x-hop\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let mut requests = RequestParser::new(Limits::default());
+    let head = requests.parse(sent).unwrap().unwrap();
+    let onward = RequestOnward { target: head.target(), host: head.host().unwrap(), edits };
+    assert_eq!(end(head.forward(&onward, &mut Vec::new()), section), "0\r\nX-Kept: 5\r\n\r\n");
+
+    let sent = b"HTTP/1.1 200 OK\r\nConnection: x-hop\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let mut responses = ResponseParser::new(Limits::default());
+    let head = responses.parse(sent, ASKED).unwrap().unwrap();
+    let forwarded = head.forward(&ResponseOnward { asked: ASKED, close: false, edits }, &mut Vec::new());
+    assert_eq!(end(forwarded.body, section), "0\r\nX-Kept: 5\r\n\r\n");
 }
 
 #[test]
@@ -141,6 +191,34 @@ fn limits_are_those_that_were_given() {
 }
 
 #[test]
+fn limits_of_fields_are_those_of_trailers_too() {
+    let limits = Limits { field_name_bytes: 5, field_value_bytes: 6, ..Limits::default() };
+    let refused = |section: &[u8]| {
+        BodyDecoder::new(Body::Chunked, limits, 0).unwrap().decode(section).map(|decoded| decoded.consumed)
+    };
+    assert_eq!(refused(b"0\r\nnames:  123456 \r\n\r\n"), Ok(22));
+    assert_eq!(refused(b"0\r\nnamess:\r\n\r\n"), Err(Refusal::FieldNameTooLong));
+    assert_eq!(refused(b"0\r\nname: 1234567\r\n\r\n"), Err(Refusal::FieldValueTooLong));
+}
+
+#[test]
+fn extensions_of_chunks_may_be_as_long_as_their_data() {
+    let chunk = |data: usize| format!("{data:x};{}\r\n{}\r\n", "e".repeat(100), "d".repeat(data)).into_bytes();
+    let read = |chunk: Vec<u8>| {
+        let mut body = BodyDecoder::new(Body::Chunked, Limits::default(), u64::MAX).unwrap();
+        (0..1000).try_for_each(|_| {
+            let mut rest = &chunk[..];
+            while !rest.is_empty() {
+                rest = &rest[body.decode(rest)?.consumed..];
+            }
+            Ok(())
+        })
+    };
+    assert_eq!(read(chunk(101)), Ok(()));
+    assert_eq!(read(chunk(50)), Err(Refusal::ChunkExtensionTooLong));
+}
+
+#[test]
 fn a_body_is_refused_where_it_goes_beyond_what_is_allowed() {
     let announced = BodyDecoder::new(Body::Length(4), Limits::default(), 3);
     assert_eq!(announced.map(|_| ()), Err(Refusal::BodyTooLarge));
@@ -157,4 +235,30 @@ fn values_of_one_name_are_found_in_their_order() {
     let mut parser = RequestParser::new(Limits::default());
     let head = parser.parse(b"GET / HTTP/1.1\r\nHost: a\r\nA: 1\r\nB: 2\r\na: 3\r\n\r\n").unwrap().unwrap();
     assert_eq!(head.fields().values(b"A").collect::<Vec<_>>(), [b"1", b"3"]);
+}
+
+#[test]
+fn an_added_field_stands_beside_those_of_its_name() {
+    let sent = "GET / HTTP/1.1\r\nHost: a\r\nAccept: b\r\n\r\n";
+    assert_eq!(
+        request(sent, None, None, Edits { add: &[field("Accept", "c")], ..Edits::default() }),
+        "GET / HTTP/1.1\r\nHost: a\r\nAccept: b\r\nAccept: c\r\n\r\n"
+    );
+}
+
+#[test]
+fn a_length_that_will_not_hold_is_not_said() {
+    for (sent, head, expected) in [
+        ("Content-Length: 7", false, "Transfer-Encoding: chunked\r\n"),
+        ("Transfer-Encoding: chunked", false, "Transfer-Encoding: chunked\r\n"),
+        ("Content-Length: 7", true, ""),
+    ] {
+        let sent = format!("HTTP/1.1 200 OK\r\n{sent}\r\n\r\n");
+        let asked = Asked { head, ..ASKED };
+        let mut parser = ResponseParser::new(Limits::default());
+        let head = parser.parse(sent.as_bytes(), asked).unwrap().unwrap().of_unknown_length();
+        let mut out = Vec::new();
+        head.forward(&ResponseOnward { asked, close: false, edits: Edits::default() }, &mut out);
+        assert_eq!(String::from_utf8(out).unwrap(), format!("HTTP/1.1 200 OK\r\n{expected}\r\n"), "{sent}");
+    }
 }

@@ -84,6 +84,8 @@ pub(crate) struct StatusBody {
     pub(crate) environment: EnvironmentName,
     /// Whether everything that is wanted runs and is ready.
     pub(crate) settled: bool,
+    /// Whether all of it is being stopped.
+    pub(crate) stopping: bool,
     /// The node.
     pub(crate) node: NodeBody,
     /// Every process of the platform itself: the node and the shims.
@@ -168,8 +170,9 @@ pub(crate) struct ServiceBody {
     /// Its name.
     #[schemars(with = "String")]
     pub(crate) name: ServiceName,
-    /// `ready`, `starting`, `changing`, `blocked` (the new release fails, the old one runs on), `held` (it cannot be
-    /// told how it is to run, so nothing new of it is started), `degraded`, `failing` or `scheduled`.
+    /// `ready`, `starting`, `changing`, `going back` (changing to what an older release was), `restarting`, `blocked`
+    /// (the new release fails, the old one runs on), `held` (it cannot be told how it is to run, so nothing new of it
+    /// is started), `degraded`, `failing`, `scheduled`, `stopping` or `stopped`.
     pub(crate) state: String,
     /// The release that is wanted.
     #[schemars(with = "u32")]
@@ -178,8 +181,12 @@ pub(crate) struct ServiceBody {
     pub(crate) digest: String,
     /// How many replicas are wanted.
     pub(crate) wanted: u32,
-    /// How many are ready.
+    /// How many of that release are ready.
     pub(crate) ready: u32,
+    /// How many of any release are ready: while one takes the place of another, these serve.
+    pub(crate) serving: u32,
+    /// Where the change to that release stands, as a sentence; absent when there is none.
+    pub(crate) change: Option<String>,
     /// The replicas, and the runs that are going on.
     pub(crate) replicas: Vec<ReplicaBody>,
     /// When a scheduled service runs next.
@@ -259,6 +266,23 @@ pub(crate) struct ObjectiveBody {
     pub(crate) reason: String,
 }
 
+/// Why the stack is to stop, where no person wants it stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum DownCause {
+    /// The file that the node was started for was refused, and nothing runs.
+    FileRefused,
+}
+
+impl DownCause {
+    /// As a query holds it.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            DownCause::FileRefused => "file_refused",
+        }
+    }
+}
+
 /// One command to run once in the place of a service.
 #[derive(Debug, Clone, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 pub(crate) struct RunBody {
@@ -282,9 +306,8 @@ pub(crate) struct RunStateBody {
     pub(crate) unit: UnitId,
     /// Whether it has ended.
     pub(crate) ended: bool,
-    /// Whether it has not begun, because of what `text` says.
-    #[serde(default)]
-    pub(crate) waits: bool,
+    /// What keeps it from beginning; absent once it has begun. The same text while that is the same.
+    pub(crate) waits_for: Option<String>,
     /// Its exit code; absent while it runs and when a signal ended it.
     pub(crate) code: Option<i32>,
     /// The signal that ended it, if one did: 9 too when it passed its memory limit.

@@ -17,10 +17,10 @@ use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 
 use super::bodies::{
-    AcceptedBody, ErrorBody, ErrorKind, FileBody, PlanBody, RunAcceptedBody, RunBody, RunStateBody, SecretBody,
-    SecretImportBody, SecretValueBody, StatusBody,
+    AcceptedBody, DownCause, ErrorBody, ErrorKind, FileBody, PlanBody, RunAcceptedBody, RunBody, RunStateBody,
+    SecretBody, SecretImportBody, SecretValueBody, StatusBody,
 };
-use model::{SecretName, ServiceName, UnitId};
+use model::{SecretName, ServiceName, Span, UnitId};
 
 /// How long connecting may take.
 const CONNECT_TIME_MAX: Duration = Duration::from_secs(5);
@@ -130,13 +130,15 @@ impl Client {
     }
 
     /// Stops everything, then the node.
-    pub(crate) async fn down(&self) -> Result<AcceptedBody, ClientError> {
-        self.ask(Question::bare(Method::POST, "/v1/down")).await
+    pub(crate) async fn down(&self, because: Option<DownCause>) -> Result<AcceptedBody, ClientError> {
+        let because: Vec<_> = because.into_iter().map(|cause| ("because", cause.as_str().to_owned())).collect();
+        self.ask(Question::bare(Method::POST, &format!("/v1/down{}", query(&because)))).await
     }
 
-    /// Restarts a service's replicas.
-    pub(crate) async fn restart(&self, service: &ServiceName) -> Result<AcceptedBody, ClientError> {
-        self.ask(Question::bare(Method::POST, &format!("/v1/services/{service}/restart"))).await
+    /// Restarts a service's replicas, those whose turn comes within a time.
+    pub(crate) async fn restart(&self, service: &ServiceName, within: Span) -> Result<AcceptedBody, ClientError> {
+        let within = query(&[("within", within.to_string())]);
+        self.ask(Question::bare(Method::POST, &format!("/v1/services/{service}/restart{within}"))).await
     }
 
     /// Runs a command once.

@@ -86,6 +86,18 @@ const SECRET: Parameter = Parameter { name: "name", in_path: true, kind: "string
 const UNIT: Parameter = Parameter { name: "unit", in_path: true, kind: "string", about: "The run's unit." };
 const VERSION: Parameter =
     Parameter { name: "version", in_path: false, kind: "integer", about: "Which version; the newest when absent." };
+const BECAUSE: Parameter = Parameter {
+    name: "because",
+    in_path: false,
+    kind: "string",
+    about: "`file_refused` where no person wants it, but the node was started for a file that is refused.",
+};
+const WITHIN: Parameter = Parameter {
+    name: "within",
+    in_path: false,
+    kind: "string",
+    about: "After how long (90s) the replicas whose turn has not come are left as they are; 60s when absent.",
+};
 const OF: Parameter = Parameter {
     name: "of",
     in_path: false,
@@ -170,7 +182,7 @@ fn stack() -> Vec<Endpoint> {
             path: "/v1/down",
             name: "down",
             about: "Stops every service and resource, then the node. Data stays.",
-            parameters: &[],
+            parameters: &[BECAUSE],
             body: None,
             answer: json::<AcceptedBody>(),
             route: post(handlers::down),
@@ -185,7 +197,7 @@ fn services() -> Vec<Endpoint> {
             path: "/v1/services/{name}/restart",
             name: "restart",
             about: "Restarts the replicas of a service, one after the other.",
-            parameters: &[SERVICE],
+            parameters: &[SERVICE, WITHIN],
             body: None,
             answer: json::<AcceptedBody>(),
             route: post(handlers::restart),
@@ -194,7 +206,8 @@ fn services() -> Vec<Endpoint> {
             verb: Verb::Post,
             path: "/v1/services/{name}/runs",
             name: "run",
-            about: "Runs a command once with a service's environment, user and limits.",
+            about: "Runs a command once with a service's environment, user and limits. One that cannot begin yet waits \
+                    while somebody asks how it stands at least every 5 seconds.",
             parameters: &[SERVICE],
             body: Some(shape::<RunBody>),
             answer: json::<RunAcceptedBody>(),

@@ -9,13 +9,13 @@ use axum::http::Request;
 use axum::response::Response;
 use axum::{Json, http};
 use model::cause::chain;
-use model::{Actor, EntryId, SecretName, ServiceName, UnitId};
+use model::{Actor, EntryId, SecretName, ServiceName, Span, UnitId};
 use sys::tasks::blocking;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
 use super::bodies::{
-    AcceptedBody, ErrorBody, ErrorKind, EventBody, PlanBody, RunAcceptedBody, RunBody, RunStateBody, SecretBody,
-    SecretValueBody, StatusBody,
+    AcceptedBody, DownCause, ErrorBody, ErrorKind, EventBody, PlanBody, RunAcceptedBody, RunBody, RunStateBody,
+    SecretBody, SecretValueBody, StatusBody,
 };
 use super::journal::{self, EventsQuery};
 use super::logs::{self, LogsQuery, Selection};
@@ -78,16 +78,33 @@ pub(crate) async fn apply(
     ask(&shared.calls, actor, |answer| Ask::Apply(file, answer)).await.map(Json)
 }
 
-pub(crate) async fn down(State(shared): State<Shared>, Extension(actor): Extension<Actor>) -> Reply<AcceptedBody> {
-    ask(&shared.calls, actor, Ask::Down).await.map(Json)
+/// Why everything is to stop.
+#[derive(serde::Deserialize)]
+pub(crate) struct DownQuery {
+    because: Option<DownCause>,
+}
+
+pub(crate) async fn down(
+    State(shared): State<Shared>,
+    Extension(actor): Extension<Actor>,
+    Asked(query): Asked<DownQuery>,
+) -> Reply<AcceptedBody> {
+    ask(&shared.calls, actor, |answer| Ask::Down(query.because, answer)).await.map(Json)
+}
+
+/// How long a restart may take.
+#[derive(serde::Deserialize)]
+pub(crate) struct RestartQuery {
+    within: Option<Span>,
 }
 
 pub(crate) async fn restart(
     State(shared): State<Shared>,
     Extension(actor): Extension<Actor>,
     Named(service): Named<ServiceName>,
+    Asked(query): Asked<RestartQuery>,
 ) -> Reply<AcceptedBody> {
-    ask(&shared.calls, actor, |answer| Ask::Restart(service, answer)).await.map(Json)
+    ask(&shared.calls, actor, |answer| Ask::Restart(service, query.within, answer)).await.map(Json)
 }
 
 pub(crate) async fn run(

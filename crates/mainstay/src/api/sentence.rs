@@ -41,6 +41,8 @@ pub(crate) fn sentence(entry: &Entry) -> String {
         Happening::SecretRemoved { secret } => format!("secret {secret} was removed"),
         Happening::RestartRequested { service } => format!("a restart of {service} was asked for"),
         Happening::RunRequested { service } => format!("a command in the place of {service} was asked for"),
+        Happening::RestartGivenUp { service } => format!("the restart of {service} did not come to every replica"),
+        Happening::RunGivenUp { unit } => format!("{unit} was given up before it began"),
         Happening::RunsMissed { service, count: missed } => {
             format!("{service} missed {}", human::count(count(*missed), "scheduled run"))
         }

@@ -85,7 +85,7 @@ fn agreeable(call: Call) {
     let given = match call.what {
         Ask::Status(answer) => answer.send(Ok(status())).is_ok(),
         Ask::Plan(_, answer) => answer.send(Err(refused())).is_ok(),
-        Ask::Apply(_, answer) | Ask::Down(answer) | Ask::Restart(_, answer) => answer.send(accepted()).is_ok(),
+        Ask::Apply(_, answer) | Ask::Down(_, answer) | Ask::Restart(_, _, answer) => answer.send(accepted()).is_ok(),
         Ask::Run(service, _, answer) => {
             let unit = format!("{service}.1.run.1").parse().unwrap();
             answer.send(Ok(RunAcceptedBody { unit })).is_ok()
@@ -133,7 +133,7 @@ fn who_asks_is_who_the_kernel_says() {
         seen.lock().unwrap().push(call.actor.clone());
         agreeable(call);
     };
-    world.run(node, async || world.client().down().await.unwrap());
+    world.run(node, async || world.client().down(None).await.unwrap());
     let own = rustix::process::geteuid().as_raw();
     assert_eq!(*actors.lock().unwrap(), [model::Actor::Local { uid: own }]);
 }

@@ -4,15 +4,16 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use super::failure::{Exit, Failure};
-use super::node::{self, Purpose, START_TIME_MAX};
+use super::node::{self, START_TIME_MAX};
 use super::session::Session;
 use super::wait::LOOK_EVERY;
 use crate::api::bodies::StatusBody;
 use crate::api::client::{Client, ClientError};
+use crate::node::down_request::Purpose;
 use crate::node::layout::Layout;
 use crate::terminal::progress::Progress;
 use crate::terminal::{Terminal, human};
-use sys::process::Seen;
+use sys::process::unit::Census;
 
 /// Stops every service and resource, then the node; data stays
 ///
@@ -32,19 +33,16 @@ const NODES_MAX: u32 = 3;
 pub(crate) async fn run(_: &Arguments, session: &Session) -> Result<ExitCode, Failure> {
     let client = session.client()?;
     let layout = session.layout()?;
-    if !client.is_served().await? && !something_is_left(&layout)? {
+    if is_over(&client, &layout).await? {
         session.terminal.note("nothing runs, and no node does");
         return Ok(ExitCode::SUCCESS);
     }
     for _ in 0..NODES_MAX {
-        ask(session, &client).await?;
-        let node = node::process(&layout);
-        watch(&client, &session.terminal).await?;
-        if let Some(node) = node {
-            until_gone(&layout, &node).await?;
+        if ask(session, &client).await? {
+            watch(&client, &session.terminal).await?;
         }
-        // A node that was killed in the middle of it leaves what it had not stopped yet.
-        if !something_is_left(&layout)? {
+        // A node that was killed in the middle of it leaves what it had not stopped yet, and another may be there.
+        if is_over(&client, &layout).await? {
             session.terminal.note("everything is stopped");
             return Ok(ExitCode::SUCCESS);
         }
@@ -53,50 +51,64 @@ pub(crate) async fn run(_: &Arguments, session: &Session) -> Result<ExitCode, Fa
         .with_hint("`mainstay events` says what they did last"))
 }
 
-/// Asks the node for the end; where it was killed, one is started for that.
-async fn ask(session: &Session, client: &Client) -> Result<(), Failure> {
-    if client.is_served().await? {
-        return match client.down().await {
-            // It was killed this moment; what it left is looked for.
-            Err(ClientError::BrokenOff(_) | ClientError::NoNode { .. }) => Ok(()),
-            asked => Ok(asked.map(drop)?),
-        };
-    }
-    session.terminal.note("the node was killed: one is started to stop what it left");
-    node::detach(session, client, Purpose::Stop, START_TIME_MAX).await
+/// Whether there is no node and nothing of one that was killed.
+async fn is_over(client: &Client, layout: &Layout) -> Result<bool, Failure> {
+    Ok(!answers_by_now(client, layout).await? && !something_is_left(layout)?)
 }
 
-/// Whether a node of this state directory that was killed left a socket or anything that lives.
-fn something_is_left(layout: &Layout) -> Result<bool, Failure> {
-    let units = layout.units();
-    let names = sys::files::names(&units).map_err(|error| Failure::of(&error))?;
-    let lives = |name: &String| !sys::process::unit::members(&units.join(name), None).is_empty();
-    Ok(layout.control_socket().exists() || names.iter().any(lives))
-}
-
-/// Waits until the node, which answers no more, has ended, so that whatever comes next finds nothing of it.
-async fn until_gone(layout: &Layout, node: &Seen) -> Result<(), Failure> {
+/// Whether a node answers, once one that holds the state directory has had the time to begin, or to end.
+async fn answers_by_now(client: &Client, layout: &Layout) -> Result<bool, Failure> {
     let begun = sys::clock::now().steady;
-    while node::process(layout).is_some_and(|now| now.started == node.started) {
+    loop {
+        if client.is_served().await? {
+            return Ok(true);
+        }
+        let Some(holder) = node::holder(layout) else { return Ok(false) };
         if sys::clock::now().steady.saturating_sub(begun) >= START_TIME_MAX {
-            return Err(Failure::new(format!(
-                "everything is stopped, but the node, process {}, does not end",
-                node.pid
-            ))
-            .with_hint("`mainstay events` says what it did last"));
+            let (pid, state) = (holder.pid, layout.state().display());
+            return Err(Failure::new(format!("process {pid} holds {state} and does not answer"))
+                .with_exit(Exit::NotReady)
+                .with_hint(format!("end it with `kill -9 {pid}` and say `mainstay down` again")));
         }
         tokio::time::sleep(LOOK_EVERY / 10).await;
     }
-    Ok(())
 }
 
-/// Waits until the node has ended, showing what still runs.
+/// Sees to it that a node is at it: asks the one that is there, and starts one where it was killed. False where that one
+/// was killed this moment, so that what it left has to be looked for.
+async fn ask(session: &Session, client: &Client) -> Result<bool, Failure> {
+    if !client.is_served().await? {
+        session.terminal.note("the node was killed: one is started to stop what it left");
+        node::detach(session, client, Purpose::Stop, START_TIME_MAX).await?;
+    }
+    if client.status().await.is_ok_and(|status| status.stopping) {
+        return Ok(true);
+    }
+    match client.down(None).await {
+        Err(ClientError::BrokenOff(_) | ClientError::NoNode { .. }) => Ok(false),
+        asked => Ok(asked.map(|_| true)?),
+    }
+}
+
+/// Whether a node of this state directory, or of one that was removed from its place, was killed and left a socket or
+/// anything that lives.
+fn something_is_left(layout: &Layout) -> Result<bool, Failure> {
+    let units = layout.units();
+    let names = sys::files::names(&units).map_err(|error| Failure::of(&error))?;
+    let census = Census::take();
+    let lives = |name: &String| !census.members(&units.join(name)).is_empty();
+    Ok(layout.control_socket().exists() || names.iter().any(lives) || !census.orphans(&units).is_empty())
+}
+
+/// Waits until the node has ended, showing what still runs. One that took over from it has to be asked anew.
 pub(crate) async fn watch(client: &Client, terminal: &Terminal) -> Result<(), Failure> {
     let begun = sys::clock::now().steady;
     let mut progress = Progress::new(terminal);
+    let mut node = None;
     loop {
         let elapsed = sys::clock::now().steady.saturating_sub(begun);
         let running = match client.status().await {
+            Ok(status) if *node.get_or_insert(status.node.pid) != status.node.pid => return Ok(()),
             Ok(status) => running(&status),
             Err(ClientError::NoNode { .. } | ClientError::BrokenOff(_)) if !listens(client).await => return Ok(()),
             // A node on its way out may be too busy for one answer.

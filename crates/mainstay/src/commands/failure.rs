@@ -21,6 +21,8 @@ pub(crate) enum Exit {
     NotReady,
     /// No node runs.
     NoNode,
+    /// Another process has the state directory.
+    InUse,
     /// There is no such command to run, by the number that shells have for it.
     NoCommand,
 }
@@ -33,6 +35,7 @@ impl Exit {
             Exit::Usage => 2,
             Exit::NotReady => 3,
             Exit::NoNode => 4,
+            Exit::InUse => 5,
             Exit::NoCommand => 127,
         }
     }

@@ -60,8 +60,9 @@ Exit codes:
   0  done
   1  refused or failed; the reason is on standard error
   2  the command line cannot be understood
-  3  not ready within the time given
+  3  not everything is ready: within the time given, or for `status` now
   4  no node runs for this stack
+  5  another process has the state directory
 `mainstay run` ends with the exit code of the command it ran.";
 
 /// What every command understands.

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::Duration;
 
-use model::Pid;
+use sys::lock::LockError;
 use sys::process::Seen;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
@@ -18,9 +18,10 @@ use super::wait::LOOK_EVERY;
 use crate::api::client::Client;
 use crate::api::server;
 use crate::node::call::CALLS_WAITING_MAX;
+use crate::node::down_request::Purpose;
 use crate::node::layout::Layout;
-use crate::node::store::LOCK;
-use crate::node::{Ended, Node, Wish};
+use crate::node::store::{LOCK, StoreError};
+use crate::node::{Ended, Node, StartError, Wish};
 use crate::terminal::progress::Progress;
 
 /// Runs the node of a state directory until it is told to end
@@ -29,15 +30,19 @@ pub(crate) struct Arguments {
     /// Takes over what runs only to stop it.
     #[arg(long)]
     down: bool,
+    /// Takes over what runs to be given a file.
+    #[arg(long, conflicts_with = "down")]
+    up: bool,
 }
 
-/// What a node is started for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Purpose {
-    /// To run the stack.
-    Run,
-    /// To stop what a node before it left running.
-    Stop,
+impl Arguments {
+    fn purpose(&self) -> Purpose {
+        match (self.up, self.down) {
+            (true, _) => Purpose::Apply,
+            (false, true) => Purpose::Stop,
+            (false, false) => Purpose::GoOn,
+        }
+    }
 }
 
 /// How long a node that was just started may take until it answers.
@@ -52,8 +57,8 @@ const LOG_SHOWN_MAX: u64 = 4 << 10;
 pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<ExitCode, Failure> {
     // Fails only where this process leads a group already, as under a service manager, and needs no new one.
     let _leads_already = rustix::process::setsid().is_err();
-    let (wish, wished) = watch::channel(if arguments.down { Wish::Down } else { Wish::Run });
-    let mut node = std::pin::pin!(serve(session, wished));
+    let (wish, wished) = watch::channel(Wish::Run);
+    let mut node = std::pin::pin!(serve(session, arguments.purpose(), wished));
     tokio::select! {
         ended = &mut node => return ended.map(|_| ExitCode::SUCCESS),
         asked = asked_to_end() => drop(asked?),
@@ -85,9 +90,9 @@ pub(crate) async fn asked_to_end() -> Result<Asked, Failure> {
 }
 
 /// The node of this session's state directory, in this process, with its control API.
-pub(crate) async fn serve(session: &Session, wish: watch::Receiver<Wish>) -> Result<Ended, Failure> {
+pub(crate) async fn serve(session: &Session, purpose: Purpose, wish: watch::Receiver<Wish>) -> Result<Ended, Failure> {
     let layout = session.layout()?;
-    let node = Node::start(layout.clone(), layout.tag(), &session.around).map_err(|error| Failure::of(&error))?;
+    let node = Node::start(layout.clone(), layout.tag(), &session.around, purpose).map_err(cannot_start)?;
     let socket = layout.control_socket();
     let listener = server::bind(&socket)
         .map_err(|error| Failure::doing(format!("cannot listen on {}", socket.display()), &error))?;
@@ -114,8 +119,17 @@ pub(crate) async fn serve(session: &Session, wish: watch::Receiver<Wish>) -> Res
     ended.map_err(|error| Failure::doing(format!("cannot remove {}", socket.display()), &error))
 }
 
-/// Starts a node beside this process and waits until it answers. One that is to stop what runs may be done before
-/// it could.
+#[expect(clippy::needless_pass_by_value, reason = "it is what an error is turned into")]
+fn cannot_start(error: StartError) -> Failure {
+    let failure = Failure::of(&error);
+    match error {
+        StartError::Store(StoreError::Lock(LockError::Held { .. })) => failure.with_exit(Exit::InUse),
+        _ => failure,
+    }
+}
+
+/// Starts a node beside this process and waits until it answers, or another that was quicker does. One that is to stop
+/// what runs may be done before it could.
 pub(crate) async fn detach(
     session: &Session,
     client: &Client,
@@ -130,7 +144,7 @@ pub(crate) async fn detach(
     let mut progress = Progress::new(&session.terminal);
     loop {
         let answers = match purpose {
-            Purpose::Run => client.is_served().await?,
+            Purpose::GoOn | Purpose::Apply => client.is_served().await?,
             // One that has nothing left to stop may end in the middle of its answer.
             Purpose::Stop => client.is_served().await.unwrap_or(false),
         };
@@ -139,15 +153,19 @@ pub(crate) async fn detach(
         }
         let ended = node.try_wait().map_err(|error| Failure::doing("cannot watch the node", &error))?;
         if let Some(status) = ended {
-            if purpose == Purpose::Stop && status.success() {
-                return Ok(());
-            }
-            // Somebody else's was quicker, and is about to answer.
-            if purpose == Purpose::Stop || process(&layout).is_none() {
-                return Err(Failure {
-                    problems: last_words(&log),
-                    ..Failure::new(format!("the node ended: {status}"))
-                });
+            let was_late = status.code() == Some(Exit::InUse.code().into());
+            match holder(&layout) {
+                Some(_) if was_late => {}
+                // Done, killed, or late: its caller looks what there is left to stop.
+                _ if purpose == Purpose::Stop && (status.success() || status.code().is_none() || was_late) => {
+                    return Ok(());
+                }
+                _ => {
+                    return Err(Failure {
+                        problems: last_words(&log),
+                        ..Failure::new(format!("the node ended: {status}"))
+                    });
+                }
             }
         }
         let elapsed = sys::clock::now().steady.saturating_sub(begun);
@@ -159,10 +177,9 @@ pub(crate) async fn detach(
     }
 }
 
-/// The process that holds the state directory, by what it left in the lock file.
-pub(crate) fn process(layout: &Layout) -> Option<Seen> {
-    let number = std::fs::read_to_string(layout.state().join(LOCK)).ok()?;
-    sys::process::look(Pid(number.trim().parse().ok()?)).filter(|seen| !seen.zombie)
+/// The process that holds the state directory.
+pub(crate) fn holder(layout: &Layout) -> Option<Seen> {
+    sys::process::look(sys::lock::holder(layout.state(), LOCK)?).filter(|seen| !seen.zombie)
 }
 
 /// Waits until the node in this process answers.
@@ -187,7 +204,11 @@ fn start(session: &Session, purpose: Purpose, log: &Path) -> Result<Child, Failu
     let program = std::env::current_exe().map_err(cannot)?;
     Command::new(program)
         .arg("node")
-        .args((purpose == Purpose::Stop).then_some("--down"))
+        .args(match purpose {
+            Purpose::GoOn => None,
+            Purpose::Apply => Some("--up"),
+            Purpose::Stop => Some("--down"),
+        })
         .args(session.same_place()?)
         .current_dir("/")
         .stdin(Stdio::null())

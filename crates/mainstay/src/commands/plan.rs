@@ -1,6 +1,6 @@
 //! `mainstay plan`: what `up` would do, in words.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::DirBuilder;
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::fs::DirBuilderExt;
@@ -10,6 +10,7 @@ use std::process::ExitCode;
 use model::{Port, UnitId};
 use plan::change::Presence;
 use supervise::record::{RECORD_FILE, Record, Stage};
+use sys::process::unit::Census;
 
 use super::check;
 use super::failure::{Exit, Failure};
@@ -57,7 +58,7 @@ fn without_node(file: &FileBody, session: &Session) -> Result<PlanBody, Failure>
         true => considered(file, layout, session),
         false => {
             let passing = Passing::new()?;
-            considered(file, passing.layout(session), session)
+            considered(file, passing.layout(session)?, session)
         }
     }
 }
@@ -74,6 +75,8 @@ fn considered(file: &FileBody, layout: Layout, session: &Session) -> Result<Plan
         vault: &store.vault,
         programs: Programs::Current,
         units: &units,
+        // Only a node finds out what it cannot run.
+        held: &BTreeSet::new(),
         unattended: true,
         free_port: &mut free_port,
     };
@@ -84,9 +87,10 @@ fn considered(file: &FileBody, layout: Layout, session: &Session) -> Result<Plan
 fn left(layout: &Layout) -> Result<BTreeMap<UnitId, Presence>, Failure> {
     let names = sys::files::names(&layout.units()).map_err(|error| Failure::of(&error))?;
     let units = names.iter().filter_map(|name| name.parse::<UnitId>().ok());
+    let census = Census::take();
     let found = units.filter_map(|unit| {
         let folder = layout.units().join(unit.to_string());
-        let lives = !sys::process::unit::members(&folder, None).is_empty();
+        let lives = !census.members(&folder).is_empty();
         lives.then(|| (unit, if was_stopping(&folder) { Presence::Stopping } else { Presence::Up }))
     });
     Ok(found.collect())
@@ -116,9 +120,10 @@ impl Passing {
         Ok(Self { folder })
     }
 
-    fn layout(&self, session: &Session) -> Layout {
+    fn layout(&self, session: &Session) -> Result<Layout, Failure> {
         let around = Surroundings { root: false, runtime_dir: Some(self.folder.clone()), ..session.around.clone() };
-        Layout::new(&self.folder.join("state"), "plan", &around, Some(&self.folder.join("key")))
+        let layout = Layout::new(&self.folder.join("state"), "plan", &around, Some(&self.folder.join("key")));
+        layout.map_err(|error| Failure::of(&error))
     }
 }
 

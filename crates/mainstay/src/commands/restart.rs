@@ -15,7 +15,7 @@ use crate::api::bodies::StatusBody;
 pub(crate) struct Arguments {
     /// The service.
     service: ServiceName,
-    /// How long to wait until everything is ready again.
+    /// How long to wait until everything is ready again; replicas whose turn has not come by then are left as they are.
     #[arg(long, value_name = "DURATION", default_value = "60s")]
     wait: Span,
 }
@@ -23,7 +23,7 @@ pub(crate) struct Arguments {
 /// Asks for the restart and waits until it is done.
 pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<ExitCode, Failure> {
     let client = session.client()?;
-    let accepted = client.restart(&arguments.service).await?;
+    let accepted = client.restart(&arguments.service, arguments.wait).await?;
     if session.terminal.is_json() {
         session.terminal.print_json(&accepted)?;
     }
@@ -43,7 +43,7 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit
                 .collect(),
             ..Failure::new(format!("{} is not ready again after {}", arguments.service, arguments.wait))
                 .with_exit(Exit::NotReady)
-                .with_hint("`mainstay status` shows how it goes on")
+                .with_hint("what was not restarted by then is left as it is: `mainstay events` says which")
         }),
     }
 }

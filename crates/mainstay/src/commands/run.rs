@@ -17,10 +17,10 @@ use crate::terminal::Terminal;
 
 /// Runs a command once with a service's environment, user and limits
 ///
-/// The command runs on the node and goes on when this program is interrupted, also when it had not begun yet
-/// because what it needs was not ready. Its output is shown here and
-/// kept in the logs; it has no standard input. This program ends with its exit code: 128 and the signal's number
-/// when a signal ended it, 127 when there is no such command.
+/// The command runs on the node and goes on when this program is interrupted. One that has not begun, because what
+/// it needs is not ready, begins only while this program waits for it. Its output is shown here and kept in the logs;
+/// it has no standard input. This program ends with its exit code: 128 and the signal's number when a signal ended
+/// it, 127 when there is no such command.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     /// The service in whose place it runs.
@@ -65,17 +65,29 @@ async fn watched(client: &Client, unit: &UnitId, terminal: &Terminal) -> Result<
 
 /// Waits until a run has ended; what it waits for before it begins is said, each thing once.
 async fn ended(client: &Client, unit: &UnitId, terminal: &Terminal) -> Result<RunStateBody, ClientError> {
-    let mut said = None;
+    let mut told = Told::default();
     loop {
         let state = client.run_state(unit).await?;
         if state.ended {
             return Ok(state);
         }
-        if state.waits && said.as_ref() != Some(&state.text) {
-            terminal.note(&format!("{unit} {}", state.text));
-            said = Some(state.text);
+        if let Some(text) = told.news(state) {
+            terminal.note(&text);
         }
         tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+/// What was last said to keep a run from beginning.
+#[derive(Default)]
+struct Told(Option<String>);
+
+impl Told {
+    /// What is to be said of a run that has not begun, unless it was.
+    fn news(&mut self, state: RunStateBody) -> Option<String> {
+        let reason = state.waits_for.filter(|reason| self.0.as_ref() != Some(reason))?;
+        self.0 = Some(reason);
+        Some(format!("{} has not begun: {}", state.unit, state.text))
     }
 }
 
@@ -141,7 +153,7 @@ mod tests {
     fn it_ends_as_a_shell_would() {
         let ended = |code, signal| {
             let unit = "api.3.run.1".parse().unwrap();
-            super::code(&RunStateBody { unit, ended: true, waits: false, code, signal, text: String::new() })
+            super::code(&RunStateBody { unit, ended: true, waits_for: None, code, signal, text: String::new() })
         };
         assert_eq!(ended(Some(0), None), 0);
         assert_eq!(ended(Some(3), None), 3);
@@ -150,6 +162,21 @@ mod tests {
         assert_eq!(ended(None, None), 1);
         assert_eq!(ended(Some(-1), None), 1);
         assert_eq!(ended(None, Some(i32::MAX)), 1);
+    }
+
+    #[test]
+    fn each_thing_that_a_run_waits_for_is_said_once() {
+        let mut told = Told::default();
+        let mut news = |waits_for: Option<&str>, text: &str| {
+            let unit = "api.3.run.1".parse().unwrap();
+            let (waits_for, text) = (waits_for.map(str::to_owned), text.to_owned());
+            told.news(RunStateBody { unit, ended: false, waits_for, code: None, signal: None, text })
+        };
+        let said = |text: &str| Some(format!("api.3.run.1 has not begun: {text}"));
+        assert_eq!(news(Some("no space"), "no space; tried again in 2s"), said("no space; tried again in 2s"));
+        assert_eq!(news(Some("no space"), "no space; tried again in 1s"), None);
+        assert_eq!(news(Some("waits for db"), "waits for db"), said("waits for db"));
+        assert_eq!(news(None, "running"), None);
     }
 
     #[test]

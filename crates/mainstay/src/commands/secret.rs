@@ -72,41 +72,68 @@ const TEXT_BYTES_MAX: u64 = 1 << 20;
 
 /// Carries out one action.
 pub(crate) async fn run(arguments: Arguments, session: &Session) -> Result<ExitCode, Failure> {
-    let mut access = Access::open(session).await?;
     let terminal = &session.terminal;
     match arguments.action {
         Action::Set { name, value: Some(_) } => return Err(on_the_command_line(&name)),
         Action::Set { name, value: None } => {
             let value = read_value(&name)?;
-            access.set(&name, &value).await?;
+            Access::open(session).await?.set(&name, &value).await?;
             tell_set(&[name], session)?;
         }
-        Action::List => list(&access.list().await?, terminal)?,
-        Action::Get { name, version } => match access.get(&name, version).await {
-            Ok(value) => get(&value, terminal)?,
-            Err(failure) => return Err(explained(failure, &name, &mut access, session).await),
-        },
+        Action::List => list(Access::of_what_is_there(session).await?, session).await?,
+        Action::Get { name, version } => {
+            let mut access = there(&name, session).await?;
+            match access.get(&name, version).await {
+                Ok(value) => get(&value, terminal)?,
+                Err(failure) => {
+                    let exists = access.list().await.map_or(true, |listed| listed.iter().any(|it| it.name == name));
+                    return Err(if exists { failure } else { explained(failure, &name, session) });
+                }
+            }
+        }
         Action::Remove { name } => {
-            access.remove(&name).await?;
+            there(&name, session).await?.remove(&name).await?;
             terminal.note(&format!("{name} and all its versions are removed"));
         }
         Action::Import { source } => {
             let text = read_import(&session.folder().join(&source), source.as_os_str() == "-")?;
-            tell_set(&access.import(&text).await?, session)?;
+            tell_set(&Access::open(session).await?.import(&text).await?, session)?;
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn list(secrets: &[SecretBody], terminal: &Terminal) -> Result<(), Failure> {
+/// The way to a secret that is to be there.
+async fn there(name: &SecretName, session: &Session) -> Result<Access, Failure> {
+    match Access::of_what_is_there(session).await? {
+        Some(access) => Ok(access),
+        None => {
+            let state = session.state()?;
+            let failure = Failure::new(format!("there is no secret {name}: {} is not there yet", state.display()))
+                .with_hint("`mainstay secret set` makes it, and so does `mainstay up`");
+            Err(explained(failure, name, session))
+        }
+    }
+}
+
+async fn list(access: Option<Access>, session: &Session) -> Result<(), Failure> {
+    let terminal = &session.terminal;
+    let why_none = match &access {
+        Some(_) => String::new(),
+        None => format!(", since {} is not there yet", session.state()?.display()),
+    };
+    let secrets = match access {
+        Some(mut access) => access.list().await?,
+        None => Vec::new(),
+    };
     if terminal.is_json() {
         return Ok(terminal.print_json(&secrets)?);
     }
     if secrets.is_empty() {
-        terminal.note("there are no secrets; `mainstay secret set NAME` makes one");
+        terminal.note(&format!("there are no secrets{why_none}; `mainstay secret set NAME` makes one"));
         return Ok(());
     }
-    Ok(terminal.print(&listing(secrets, sys::clock::now().wall, terminal))?)
+    Ok(terminal.print(&listing(&secrets, sys::clock::now().wall, terminal))?)
 }
 
 fn listing(secrets: &[SecretBody], now: model::Timestamp, terminal: &Terminal) -> String {
@@ -174,11 +201,10 @@ fn declared(session: &Session) -> Option<BTreeMap<SecretName, SecretSource>> {
     judged.accepted.map(|(stack, _)| stack.secrets)
 }
 
-/// Why there is no value: of a generated secret that was not made yet, what makes it.
-async fn explained(failure: Failure, name: &SecretName, access: &mut Access, session: &Session) -> Failure {
+/// Why there is no such secret: of a generated one that was not made yet, what makes it.
+fn explained(failure: Failure, name: &SecretName, session: &Session) -> Failure {
     let generated = declared(session).is_some_and(|it| matches!(it.get(name), Some(SecretSource::Generate { .. })));
-    let exists = access.list().await.map_or(true, |listed| listed.iter().any(|secret| secret.name == *name));
-    match generated && !exists {
+    match generated {
         true => Failure::new(format!("{name} has no value yet")).with_hint("the next `mainstay up` makes it"),
         false => failure,
     }
@@ -199,10 +225,6 @@ fn read_value(name: &SecretName) -> Result<SecretValueBody, Failure> {
     let line_end = if text.ends_with("\r\n") { 2 } else { usize::from(text.ends_with('\n')) };
     let length = text.len() - line_end;
     text.truncate(length);
-    if text.is_empty() {
-        return Err(Failure::new(format!("the value for {name} is empty"))
-            .with_hint("`mainstay secret remove` removes a secret"));
-    }
     Ok(SecretValueBody { value: std::mem::take(&mut *text) })
 }
 

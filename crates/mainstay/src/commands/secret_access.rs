@@ -37,6 +37,15 @@ impl Access {
         Ok(Access::Files(Box::new(Files::open(session)?)))
     }
 
+    /// The way to what is there: none before anything was kept. To look makes nothing, neither a state directory nor
+    /// a key.
+    pub(crate) async fn of_what_is_there(session: &Session) -> Result<Option<Self>, Failure> {
+        match session.client()?.is_served().await? || session.layout()?.holds_records() {
+            true => Self::open(session).await.map(Some),
+            false => Ok(None),
+        }
+    }
+
     /// The secrets without their values.
     pub(crate) async fn list(&mut self) -> Result<Vec<SecretBody>, Failure> {
         match self {

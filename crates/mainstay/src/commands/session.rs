@@ -115,7 +115,7 @@ impl Session {
     pub(crate) fn layout(&self) -> Result<Layout, Failure> {
         let state = self.state()?;
         let key = self.globals.key_file.as_ref().map(|path| self.folder.join(path));
-        Ok(Layout::new(&state, &tag(&state), &self.around, key.as_deref()))
+        Layout::new(&state, &tag(&state), &self.around, key.as_deref()).map_err(|error| Failure::of(&error))
     }
 
     /// A client of this session's node.

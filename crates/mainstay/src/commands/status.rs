@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use super::failure::Failure;
+use super::failure::{Exit, Failure};
 use super::session::Session;
 use crate::api::bodies::{ReplicaBody, ResourceBody, ServiceBody, StatusBody, UnitBody};
 use crate::terminal::table::{Align, Cell, Table};
@@ -11,6 +11,8 @@ use crate::terminal::{Terminal, Tone, human, tone_of_state};
 use model::{ByteSize, Timestamp};
 
 /// Shows how the stack is: services, resources, objectives, problems
+///
+/// Ends with 3 when not everything is up, also while it is only on its way there, and with 4 when no node runs.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {}
 
@@ -21,7 +23,12 @@ pub(crate) async fn run(_: &Arguments, session: &Session) -> Result<ExitCode, Fa
         true => session.terminal.print_json(&status)?,
         false => session.terminal.print(&text(&status, &session.terminal))?,
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(ExitCode::from(exit(&status).map_or(0, Exit::code)))
+}
+
+/// How the command ends for a script that asks whether everything is up, as `systemctl status` does.
+fn exit(status: &StatusBody) -> Option<Exit> {
+    (!status.settled).then_some(Exit::NotReady)
 }
 
 /// The status as a person reads it, 80 columns wide where names allow.
@@ -40,6 +47,7 @@ pub(crate) fn text(status: &StatusBody, terminal: &Terminal) -> String {
 
 fn headline(status: &StatusBody, terminal: &Terminal) -> String {
     let (tone, state) = match (status.settled, status.problems.is_empty()) {
+        _ if status.stopping => (Tone::Caution, "being stopped"),
         (true, true) => (Tone::Good, "everything is up"),
         (true, false) => (Tone::Caution, "everything is up, with problems"),
         (false, _) => (Tone::Caution, "not everything is up"),
@@ -100,11 +108,11 @@ fn edge(status: &StatusBody) -> Table {
 /// How far notes stand in: below the second letter of what they are about.
 const NOTE_INDENT: usize = 4;
 
-/// How the service is, with the count of ready replicas where there can be several states.
-fn state_of_service(service: &ServiceBody) -> String {
-    match service.wanted {
-        0 => service.state.clone(),
-        wanted => format!("{} {}/{wanted}", service.state, service.ready),
+/// How the service is, with how many of the replicas that it is to have serve, whichever release they are of.
+pub(crate) fn state_of_service(service: &ServiceBody) -> String {
+    match (service.wanted, &*service.state) {
+        (0, state) | (_, state @ ("stopping" | "stopped")) => state.to_owned(),
+        (wanted, state) => format!("{state} {}/{wanted}", service.serving.min(wanted)),
     }
 }
 
@@ -115,7 +123,7 @@ fn about_service(service: &ServiceBody, at: Timestamp) -> Vec<String> {
         let (failed, p95) = (it.failed * 100.0, human::span(Duration::from_secs_f64(it.p95_ms / 1000.0)));
         format!("{:.1} requests/s, {failed:.2}% failed, 95% within {p95}", it.per_second)
     });
-    next.into_iter().chain(last).chain(requests).collect()
+    service.change.clone().into_iter().chain(next).chain(last).chain(requests).collect()
 }
 
 /// A replica under its service's name needs no more than the rest of its id.
@@ -250,6 +258,32 @@ mod tests {
                 isolation: by user: each service has its own
             "#]],
         );
+    }
+
+    #[test]
+    fn what_changes_or_stops_is_no_outage() {
+        let changing = include_str!("samples/status-changing.json");
+        check(
+            changing,
+            expect![[r#"
+            guestbook (production): not everything is up
+
+            SERVICE  STATE
+            web      going back 2/2
+                to release 1, as release 3: 0 of 2 replicas replaced
+            worker   stopping
+
+            node 0.1.0, pid 4100, up 900 ms
+            state: /srv/guestbook/.mainstay
+            isolation: by user: each service has its own
+        "#]],
+        );
+        let mut status: StatusBody = serde_json::from_str(changing).unwrap();
+        assert_eq!(exit(&status), Some(Exit::NotReady));
+        status.stopping = true;
+        assert_eq!(headline(&status, &Terminal::plain()), "guestbook (production): being stopped\n");
+        status.settled = true;
+        assert_eq!(exit(&status), None);
     }
 
     #[test]

@@ -12,12 +12,14 @@ use tokio::sync::watch;
 use super::check;
 use super::down;
 use super::failure::{Exit, Failure};
-use super::node::{self, Asked, Purpose, START_TIME_MAX, asked_to_end};
+use super::node::{self, Asked, START_TIME_MAX, asked_to_end};
 use super::plan;
 use super::session::Session;
+use super::status::state_of_service;
 use super::wait::{LOOK_EVERY, Missing, Waited, not_ready, until_settled};
-use crate::api::bodies::{FileBody, StatusBody};
+use crate::api::bodies::{DownCause, FileBody, StatusBody};
 use crate::api::client::Client;
+use crate::node::down_request::Purpose;
 use crate::node::{Ended, Wish};
 use crate::terminal::changes::Changes;
 use crate::terminal::table::{Align, Cell, Table};
@@ -44,11 +46,13 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit
     let file = session.file()?;
     check::accepted(&file, session)?;
     let body = session.file_body(&file)?;
+    // Which sockets are those of a directory is known once it is there.
+    session.layout()?.make_state().map_err(|error| Failure::of(&error))?;
     let client = session.client()?;
     let started = !client.is_served().await?;
     match (started, arguments.detach || arguments.wait.is_some()) {
         (false, _) => {}
-        (true, true) => node::detach(session, &client, Purpose::Run, START_TIME_MAX).await?,
+        (true, true) => node::detach(session, &client, Purpose::Apply, START_TIME_MAX).await?,
         (true, false) => return foreground(&body, session).await,
     }
     let changed = match apply(&client, &body, &session.terminal).await {
@@ -70,7 +74,7 @@ async fn end_idle_node(client: &Client, terminal: &Terminal, failure: Failure) -
         return failure;
     }
     let ended = async {
-        client.down().await?;
+        client.down(Some(DownCause::FileRefused)).await?;
         down::watch(client, terminal).await
     };
     match ended.await {
@@ -127,10 +131,7 @@ fn summary(status: &StatusBody, took: Option<Duration>, terminal: &Terminal) -> 
     }
     for service in &status.services {
         let addresses: Vec<String> = service.replicas.iter().filter_map(|it| it.unit.address.clone()).collect();
-        let state = match service.wanted {
-            0 => service.state.clone(),
-            wanted => format!("{} {}/{wanted}", service.state, service.ready),
-        };
+        let state = state_of_service(service);
         table.row(vec![service.name.as_str().into(), state.into(), Cell::from(addresses.join(" "))]);
     }
     let good = terminal.paint_note(Tone::Good, &format!("{} ({}) is up{took}", status.stack, status.environment));
@@ -147,7 +148,7 @@ fn summary(status: &StatusBody, took: Option<Duration>, terminal: &Terminal) -> 
 async fn foreground(file: &FileBody, session: &Session) -> Result<ExitCode, Failure> {
     let client = session.client()?;
     let (wish, wished) = watch::channel(Wish::Run);
-    let mut node = std::pin::pin!(node::serve(session, wished));
+    let mut node = std::pin::pin!(node::serve(session, Purpose::Apply, wished));
     let asked = tokio::select! {
         ended = &mut node => return ended.map(|_| ExitCode::SUCCESS),
         Err(failure) = attend(&client, file, &session.terminal) => {

@@ -85,8 +85,8 @@ pub(crate) fn not_ready(status: &StatusBody) -> Vec<Missing> {
         let late = service.replicas.iter().filter(|replica| replica.unit.state != "ready");
         Missing {
             name: service.name.to_string(),
-            state: format!("{}, {} of {} ready", service.state, service.ready, service.wanted),
-            why: late.filter_map(|replica| why(&replica.id, &replica.unit)).collect(),
+            state: format!("{}, {} of {} ready", service.state, service.serving.min(service.wanted), service.wanted),
+            why: service.change.clone().into_iter().chain(late.filter_map(|it| why(&it.id, &it.unit))).collect(),
         }
     });
     resources.chain(services).collect()

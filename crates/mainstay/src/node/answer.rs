@@ -3,16 +3,17 @@
 //! Every mutating call is journaled with its actor before it is carried out; a journal that cannot be
 //! written refuses it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use model::cause::chain;
 use model::stack::CommandLine;
-use model::{Actor, ByteSize, EntryId, ExitStatus, Happening, ServiceName, UnitId};
+use model::{Actor, ByteSize, EntryId, Exit, ExitStatus, Happening, ServiceName, Span, UnitId};
 use plan::change::Presence;
 use plan::release::Command;
 use services::artefact;
 use supervise::control_group;
 use supervise::supervisor::{State, UnitStatus};
+use sys::Now;
 use tokio::sync::oneshot;
 
 use super::Node;
@@ -20,11 +21,11 @@ use super::call::{Ask, Call};
 use super::carry::programs_user;
 use super::consider::{Against, Considered, Programs, consider};
 use super::jobs::exit_of;
-use super::status::{self, Memory, Sources, state_word, waiting_text};
+use super::status::{self, Memory, Sources, state_word};
 use super::troubles::About;
 use crate::api::bodies::{
-    AcceptedBody, ErrorBody, ErrorKind, FactBody, FileBody, NodeBody, PlanBody, RunAcceptedBody, RunStateBody,
-    StatusBody, StepBody,
+    AcceptedBody, DownCause, ErrorBody, ErrorKind, FactBody, FileBody, NodeBody, PlanBody, RunAcceptedBody,
+    RunStateBody, StatusBody, StepBody,
 };
 
 pub(super) type Reply<T> = Result<T, ErrorBody>;
@@ -38,15 +39,37 @@ fn may_be_there(state: State) -> bool {
     matches!(state, State::Finding | State::Stopping)
 }
 
-/// How a unit stands, if something of it is there, may be, or is to be.
+/// How a unit stands, if something of it is there, may be, or is to be. Nothing starts a unit that is left alone.
 fn presence(unit: &UnitStatus, leaves: bool) -> Option<Presence> {
     match unit.state {
         state if !(unit.stays() || unit.pid.is_some() || may_be_there(state)) => None,
+        State::Waiting if unit.left_alone => None,
         _ if leaves => Some(Presence::Stopping),
         State::BackingOff | State::CrashLoop => Some(Presence::Failing),
-        State::Waiting if unit.held => Some(Presence::Held),
-        _ => Some(Presence::Up),
+        State::Waiting
+        | State::Preparing
+        | State::Launching
+        | State::Starting
+        | State::Completing
+        | State::Stopping
+        | State::Clearing => Some(Presence::UnderWay),
+        // What a node that was just started has not found out yet runs, as far as is known.
+        State::Finding | State::Ready | State::Unready | State::Succeeded | State::Failed | State::Down => {
+            Some(Presence::Up)
+        }
     }
+}
+
+/// How a run ended.
+fn ending_text(exit: &Exit, unit: Option<&UnitStatus>) -> String {
+    let why = unit.filter(|_| exit.status == ExitStatus::NotStarted).and_then(|unit| unit.last_failure.as_ref());
+    why.map_or_else(|| exit.status.to_string(), |failure| failure.what.to_string())
+}
+
+/// How a run stands that has not ended.
+fn going_text(unit: Option<&UnitStatus>, now: Now) -> String {
+    let note = unit.and_then(|unit| status::note(unit, now));
+    note.unwrap_or_else(|| state_word(unit.map_or(State::Waiting, |unit| unit.state)).to_owned())
 }
 
 fn send<T>(answer: oneshot::Sender<Reply<T>>, reply: Reply<T>) {
@@ -69,8 +92,8 @@ impl Node {
                 }
                 send(answer, applied);
             }
-            Ask::Down(answer) => send(answer, self.down(&actor)),
-            Ask::Restart(service, answer) => send(answer, self.restart(&actor, &service)),
+            Ask::Down(cause, answer) => send(answer, self.down(&actor, cause)),
+            Ask::Restart(service, within, answer) => send(answer, self.restart(&actor, &service, within)),
             Ask::Run(service, words, answer) => send(answer, self.run_once(&actor, &service, words)),
             Ask::RunState(unit, answer) => send(answer, self.run_state(&unit)),
             Ask::Secrets(answer) => send(answer, self.secrets()),
@@ -111,6 +134,7 @@ impl Node {
             stack: &current.stack,
             derived,
             units: &units,
+            stopping: self.stopping,
             now: self.now(),
             releases: &self.release_views(&units),
             edge: &self.edge,
@@ -132,14 +156,13 @@ impl Node {
     fn problems(&self) -> Vec<String> {
         let listing = self.supervisor.listing_trouble().map(ToString::to_string);
         let journal = self.journal_trouble.as_ref().map(|why| format!("the journal cannot be written: {why}"));
-        let stopping = self.stopping.then(|| "the stack is being stopped".to_owned());
         let first = [listing, journal].into_iter().flatten();
         // A probe or a preparation that says no is told with its unit; what is left here is a defect.
         let broken = self.tasks.list().into_iter().filter_map(|task| {
             let error = task.error?;
             Some(format!("the task \"{}\" of {}, begun at {}, broke: {error}", task.name, task.owner, task.since))
         });
-        first.chain(self.troubles.texts()).chain(broken).chain(stopping).collect()
+        first.chain(self.troubles.texts()).chain(broken).collect()
     }
 
     fn memory(&self, whose: &Memory<'_>, listing: &[sys::process::Seen]) -> Option<ByteSize> {
@@ -170,6 +193,8 @@ impl Node {
 
     pub(super) fn consider(&mut self, file: &FileBody, programs: Programs) -> Reply<Considered> {
         let units = self.presences();
+        // Nothing goes on of what is being stopped.
+        let held = if self.stopping { BTreeSet::new() } else { self.troubles.held().cloned().collect() };
         let mut free_port = || self.supervisor.free_port();
         consider(
             file,
@@ -180,6 +205,7 @@ impl Node {
                 vault: &self.store.vault,
                 programs,
                 units: &units,
+                held: &held,
                 unattended: false,
                 free_port: &mut free_port,
             },
@@ -196,13 +222,21 @@ impl Node {
         Ok(plan)
     }
 
-    fn down(&mut self, actor: &Actor) -> Reply<AcceptedBody> {
-        let entry = self.tell(actor, Happening::DownRequested, "a person asked for it")?;
-        self.stop_everything();
+    fn down(&mut self, actor: &Actor, cause: Option<DownCause>) -> Reply<AcceptedBody> {
+        let reason = match cause {
+            Some(DownCause::FileRefused) => "the file that the node was started for was refused, and nothing else runs",
+            None => "a person asked for it",
+        };
+        let entry = self.tell(actor, Happening::DownRequested, reason)?;
+        match cause {
+            // Nobody wants it stopped at the next start.
+            Some(DownCause::FileRefused) => self.stop_everything(),
+            None => self.stop_for_good(),
+        }
         Ok(AcceptedBody { entry })
     }
 
-    fn restart(&mut self, actor: &Actor, service: &ServiceName) -> Reply<AcceptedBody> {
+    fn restart(&mut self, actor: &Actor, service: &ServiceName, within: Option<Span>) -> Reply<AcceptedBody> {
         self.while_running()?;
         if self.known(service)?.schedule.is_some() {
             return Err(ErrorBody::new(
@@ -214,8 +248,7 @@ impl Node {
         self.unless_held(service)?;
         let what = Happening::RestartRequested { service: service.clone() };
         let entry = self.tell(actor, what, "a person asked for it")?;
-        let replicas = self.applied.rollouts.get(service).cloned().unwrap_or_default();
-        self.restarts.insert(service.clone(), replicas);
+        self.begin_restart(service, within);
         Ok(AcceptedBody { entry })
     }
 
@@ -258,7 +291,8 @@ impl Node {
         Ok(RunAcceptedBody { unit })
     }
 
-    fn run_state(&self, unit: &UnitId) -> Reply<RunStateBody> {
+    fn run_state(&mut self, unit: &UnitId) -> Reply<RunStateBody> {
+        self.note_asked_after(unit);
         let run = self.applied.runs.get(unit);
         let run = run.ok_or_else(|| ErrorBody::new(ErrorKind::NotFound, format!("there is no run {unit}")))?;
         let found = self.supervisor.snapshot().into_iter().find(|it| it.unit == *unit);
@@ -269,20 +303,15 @@ impl Node {
             Some(ExitStatus::OutOfMemory) => (None, Some(model::SIGKILL)),
             Some(ExitStatus::NotStarted | ExitStatus::Unknown) | None => (None, None),
         };
-        let text = match (&exit, &found) {
-            (Some(exit), Some(unit)) if exit.status == ExitStatus::NotStarted => {
-                let why = unit.last_failure.as_ref().map(|failure| failure.what.to_string());
-                why.unwrap_or_else(|| exit.status.to_string())
-            }
-            (Some(exit), _) => exit.status.to_string(),
-            (None, Some(unit)) => match &unit.waiting {
-                Some(waiting) if unit.pid.is_none() => waiting_text(waiting, self.now()),
-                _ => state_word(unit.state).to_owned(),
-            },
-            (None, None) => "waiting".to_owned(),
+        let text = match &exit {
+            Some(exit) => ending_text(exit, found.as_ref()),
+            None => going_text(found.as_ref(), self.now()),
         };
-        let waits = exit.is_none() && found.is_some_and(|unit| unit.waiting.is_some() && unit.pid.is_none());
-        Ok(RunStateBody { unit: unit.clone(), ended: exit.is_some(), waits, code, signal, text })
+        let waits_for = match &exit {
+            Some(_) => None,
+            None => found.as_ref().and_then(|unit| status::before_first_start(unit, self.now())),
+        };
+        Ok(RunStateBody { unit: unit.clone(), ended: exit.is_some(), waits_for, code, signal, text })
     }
 }
 

@@ -3,13 +3,14 @@
 //! Start reading at [`Applied`]. One change of the records holds everything that an application of a file
 //! changes, so a node that dies in between has applied it wholly or not at all.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use model::stack::Resource;
 use model::{
-    Digest, Exit, Port, ReleaseNumber, ReplicaNumber, ResourceName, RunNumber, SecretName, ServiceName, Stack,
-    Timestamp, UnitId,
+    ByteSize, Digest, Exit, Port, ReleaseNumber, ReplicaNumber, ResourceName, RunNumber, SecretName, ServiceName,
+    Stack, Timestamp, UnitId,
 };
 use plan::release::Command;
 use services::user::Owner;
@@ -18,8 +19,10 @@ use sys::records::{Change, Records, RecordsError, Stored};
 
 /// Releases of a service that are kept, the running ones among them.
 pub(crate) const RELEASES_KEPT: usize = 10;
-/// Ended runs of a service that are kept.
-pub(crate) const RUNS_KEPT: usize = 200;
+/// Ended runs of a service that are kept, unless their output is too much.
+const RUNS_KEPT: usize = 200;
+/// Output of a service's ended runs that is kept: as much as ten runs can have whose logs are full.
+const RUN_OUTPUT_MAX: ByteSize = ByteSize::mebibytes(600);
 /// The only key of kinds that have one record.
 const ONLY: &str = "";
 
@@ -74,12 +77,28 @@ pub(crate) struct KnownResource {
 /// One run of a service's release.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Run {
-    /// The command, when it is not the release's own.
+    /// Whether a person asked for it; a schedule did otherwise.
+    pub(crate) by_hand: bool,
+    /// The command, when it is not the release's own, until the run has ended: passwords may have been typed in it.
     pub(crate) command: Option<Command>,
     /// When it was asked for.
     pub(crate) asked: Timestamp,
     /// How it ended, once it has.
     pub(crate) ended: Option<Exit>,
+    /// How much of its output was kept when it ended.
+    pub(crate) output: ByteSize,
+}
+
+impl Run {
+    /// A run that begins.
+    pub(crate) fn begin(command: Option<Command>, asked: Timestamp) -> Self {
+        Self { by_hand: command.is_some(), command, asked, ended: None, output: ByteSize::default() }
+    }
+
+    /// The run once it has ended this way, with this much output.
+    pub(crate) fn end(&self, exit: Exit, output: ByteSize) -> Self {
+        Self { command: None, ended: Some(exit), output, ..self.clone() }
+    }
 }
 
 #[derive(serde::Serialize, serde::Deserialize)]
@@ -144,6 +163,12 @@ impl Applied {
         self.releases.get(service)?.last()
     }
 
+    /// The newest of the older releases of a service that a release is the same as: it goes back to that.
+    pub(crate) fn same_before(&self, release: &release::Record) -> Option<ReleaseNumber> {
+        let older = self.releases.get(&release.service)?.iter().rev().filter(|it| it.number < release.number);
+        older.into_iter().find(|it| it.content == release.content).map(|it| it.number)
+    }
+
     /// Where a service's runs stand.
     pub(crate) fn job(&self, service: &ServiceName, now: Timestamp) -> job::Record {
         self.jobs.get(service).cloned().unwrap_or_else(|| job::Record::new(service.clone(), now))
@@ -181,6 +206,20 @@ impl Applied {
             }
             UnitId::Run(..) => self.runs.contains_key(unit),
         }
+    }
+
+    /// The ended runs of a service that are no longer kept once this one has ended too, the newest first.
+    pub(crate) fn runs_to_drop(&self, unit: &UnitId, ended: &Run) -> Vec<UnitId> {
+        let is_before = |it: &(&UnitId, &Run)| it.0.service() == unit.service() && it.1.ended.is_some();
+        let mut before: Vec<(&UnitId, &Run)> = self.runs.iter().filter(is_before).collect();
+        before.sort_by_key(|(unit, _)| Reverse(run_number(unit)));
+        // The one that ends now stays whatever its number: somebody may be about to ask how it ended.
+        let mut output = ended.output;
+        let is_kept = |(newer, (_, run)): &(usize, (&UnitId, &Run))| {
+            output = output.saturating_add(run.output);
+            *newer < RUNS_KEPT && output <= RUN_OUTPUT_MAX
+        };
+        (1..).zip(before).skip_while(is_kept).map(|(_, (unit, _))| unit.clone()).collect()
     }
 
     /// The runs of a service that go on.
@@ -224,18 +263,25 @@ pub(crate) fn save_rollout(
     records.put(service.as_str(), &RolloutRow(replicas.clone()))
 }
 
-/// Writes where a service's runs stand together with a run.
-pub(crate) fn save_job(
-    records: &Records,
-    job: &job::Record,
-    run: Option<(&UnitId, &Run)>,
-    dropped: &[UnitId],
-) -> Result<(), RecordsError> {
+/// Writes where a service's runs stand together with a run that begins.
+pub(crate) fn save_job(records: &Records, job: &job::Record, run: Option<&(UnitId, Run)>) -> Result<(), RecordsError> {
     let mut change = Change::default();
     change.put(job.service.as_str(), &JobRow(job.clone()));
     if let Some((unit, run)) = run {
         change.put(&unit.to_string(), run);
     }
+    records.change(change)
+}
+
+/// Writes that a run ended, in the place of those that are no longer kept.
+pub(crate) fn save_ended(
+    records: &Records,
+    unit: &UnitId,
+    ended: &Run,
+    dropped: &[UnitId],
+) -> Result<(), RecordsError> {
+    let mut change = Change::default();
+    change.put(&unit.to_string(), ended);
     for unit in dropped {
         change.remove::<Run>(&unit.to_string());
     }
@@ -271,6 +317,43 @@ mod tests {
         Command { line, program: Program::Frozen { digest: Digest([byte; 32]), name: "api".to_owned() } }
     }
 
+    fn ended(run: Run, output: ByteSize) -> Run {
+        run.end(Exit { at: Timestamp::from_millis(1), status: model::ExitStatus::Code(0) }, output)
+    }
+
+    /// The numbers of the runs that go when run `last` of a service ends, each of its runs having this much output.
+    fn dropped(last: u32, output: ByteSize) -> Vec<u32> {
+        let unit = |number: u32| UnitId::Run("api".parse().unwrap(), ReleaseNumber(2), RunNumber(number));
+        let run = ended(Run::begin(None, Timestamp::from_millis(0)), output);
+        let runs = (1..last).map(|number| (unit(number), run.clone()));
+        let applied = Applied { runs: runs.collect(), ..Applied::default() };
+        let dropped = applied.runs_to_drop(&unit(last), &run);
+        dropped.iter().filter_map(|unit| Some(run_number(unit)?.0)).collect()
+    }
+
+    #[test]
+    fn two_hundred_ended_runs_of_a_service_are_kept() {
+        assert_eq!(dropped(200, ByteSize::mebibytes(1)), [0; 0]);
+        assert_eq!(dropped(202, ByteSize::mebibytes(1)), [2, 1]);
+    }
+
+    #[test]
+    fn so_many_runs_are_kept_that_their_output_is_not_too_much() {
+        assert_eq!(dropped(10, ByteSize::mebibytes(60)), [0; 0]);
+        assert_eq!(dropped(12, ByteSize::mebibytes(60)), [2, 1]);
+        assert_eq!(dropped(2, ByteSize::mebibytes(601)), [1], "the last one stays in any case");
+    }
+
+    #[test]
+    fn neither_runs_that_go_on_nor_those_of_others_make_room() {
+        let mut applied = applied();
+        let full = ended(Run::begin(None, Timestamp::from_millis(0)), ByteSize::mebibytes(600));
+        assert_eq!(applied.runs_to_drop(&"web.1.run.1".parse().unwrap(), &full), []);
+        applied.runs.insert("api.2.run.5".parse().unwrap(), full.clone());
+        let dropped = applied.runs_to_drop(&"api.2.run.8".parse().unwrap(), &full);
+        assert_eq!(dropped, ["api.2.run.5".parse().unwrap()]);
+    }
+
     /// Release 2 receives KEY and runs as a replica; release 1 receives OLD; a run by hand of another program goes
     /// on, and one has ended.
     fn applied() -> Applied {
@@ -293,16 +376,12 @@ mod tests {
                 timezone: TimeZoneName::utc(),
             },
         };
-        let run = |program: u8, ended: bool| Run {
-            command: Some(command(program)),
-            asked: Timestamp::from_millis(0),
-            ended: ended.then(|| Exit { at: Timestamp::from_millis(1), status: model::ExitStatus::Code(0) }),
-        };
+        let run = |program: u8| Run::begin(Some(command(program)), Timestamp::from_millis(0));
+        let ended = ended(run(6), ByteSize::default());
         Applied {
             releases: [("api".parse().unwrap(), vec![release(1, "OLD"), release(2, "KEY")])].into(),
             rollouts: [("api".parse().unwrap(), [(ReleaseNumber(2), ReplicaNumber(1))].into())].into(),
-            runs: [("api.2.run.7".parse().unwrap(), run(7, false)), ("api.2.run.6".parse().unwrap(), run(6, true))]
-                .into(),
+            runs: [("api.2.run.7".parse().unwrap(), run(7)), ("api.2.run.6".parse().unwrap(), ended)].into(),
             ..Applied::default()
         }
     }
@@ -320,8 +399,29 @@ mod tests {
     }
 
     #[test]
+    fn a_release_that_is_as_an_older_one_goes_back_to_it() {
+        let mut applied = applied();
+        let releases = applied.releases.get_mut(&"api".parse().unwrap()).unwrap();
+        let mut third = releases[0].clone();
+        third.number = ReleaseNumber(3);
+        releases.push(third.clone());
+        assert_eq!(applied.same_before(&third), Some(ReleaseNumber(1)));
+        let second = applied.releases.values().next().unwrap()[1].clone();
+        assert_eq!(applied.same_before(&second), None);
+    }
+
+    #[test]
     fn programs_stay_for_releases_and_for_runs_that_go_on() {
         assert_eq!(applied().artefacts(), [1, 2, 7].map(|byte| Digest([byte; 32])).into());
+    }
+
+    #[test]
+    fn a_run_that_has_ended_keeps_no_words_and_who_asked_for_it() {
+        let runs = applied().runs;
+        let kept = |unit: &str| serde_json::to_string(&runs[&unit.parse().unwrap()]).unwrap();
+        assert!(kept("api.2.run.7").contains("./api"));
+        assert!(!kept("api.2.run.6").contains("./api"), "{}", kept("api.2.run.6"));
+        assert!(runs[&"api.2.run.6".parse().unwrap()].by_hand);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use model::stack::SecretSource;
 use model::{Actor, Happening, ReleaseNumber, ServiceName, Stack, Timestamp, UnitId};
 use plan::release::Decision;
 use services::release::Record as Release;
-use services::user::{Exhausted, Owner, allocate};
+use services::user::Owner;
 use services::{artefact, volume};
 use supervise::supervisor::Notice;
 
@@ -20,34 +20,12 @@ use super::answer::{Reply, internal};
 use super::applied::{self, Applied, Current, KnownResource, RELEASES_KEPT};
 use super::consider::{Considered, Programs, credential_paths};
 use super::troubles::About;
-use super::uid_registry::{self, RegistryError};
+use super::uid_registry::{self, UserIdError};
 use super::{Node, carry};
 use crate::api::bodies::{AcceptedBody, ErrorBody, ErrorKind, FileBody};
 
 /// Random bytes of a generated password.
 const PASSWORD_BYTES: u32 = 24;
-
-/// A service or resource cannot be given a user id.
-#[derive(Debug, thiserror::Error)]
-enum UserIdError {
-    /// There is none left.
-    #[error(transparent)]
-    Exhausted(#[from] Exhausted),
-    /// It cannot be told which ones others have.
-    #[error(transparent)]
-    Registry(#[from] RegistryError),
-    /// Two state directories gave it out. What runs as it could look into the other's services.
-    #[error(
-        "user id {uid} of {owner} is given to another stack of this machine too, which was made where this one was \
-         before it was moved: keep only one of the two state directories"
-    )]
-    Shared {
-        /// Who has it here.
-        owner: Owner,
-        /// The user id.
-        uid: u32,
-    },
-}
 
 impl Node {
     /// Applies a file: everything that can fail comes first, then one change of the records.
@@ -115,7 +93,7 @@ impl Node {
     fn next_applied(&self, found: &Considered, at: Timestamp) -> Reply<Applied> {
         let mut next = self.applied.clone();
         if self.machine.root {
-            next.users = self.user_ids(found).map_err(|error| internal(&error))?;
+            next.users = self.user_ids(found)?;
         }
         next.resources.values_mut().for_each(|known| known.wanted = false);
         for (name, (port, server)) in &found.servers {
@@ -153,24 +131,31 @@ impl Node {
     }
 
     /// A user id for each service and resource, which no account and no other stack of this machine has.
-    fn user_ids(&self, found: &Considered) -> Result<BTreeMap<Owner, u32>, UserIdError> {
+    fn user_ids(&self, found: &Considered) -> Reply<BTreeMap<Owner, u32>> {
         let services = found.stack.services.keys().cloned().map(Owner::Service);
         let hooks = found.stack.services.iter().filter(|(_, service)| service.release_run.is_some());
         let resources = found.stack.resources.keys().cloned().map(Owner::Resource);
+        let hooks = hooks.map(|(name, _)| Owner::Hook(name.clone()));
         let edge = found.stack.edge.is_some().then_some(Owner::Edge);
-        let owners: Vec<Owner> =
-            services.chain(hooks.map(|(name, _)| Owner::Hook(name.clone()))).chain(resources).chain(edge).collect();
-        let mut allocated = BTreeMap::new();
-        let folder = Path::new(uid_registry::FOLDER);
-        uid_registry::reserve::<UserIdError>(folder, self.store.layout.state(), |others| {
-            if let Some((owner, uid)) = self.applied.users.iter().find(|(_, uid)| others.contains(uid)) {
-                return Err(UserIdError::Shared { owner: owner.clone(), uid: *uid });
-            }
-            let avoid = others.union(&self.machine.taken_uids()).copied().collect();
-            allocated = allocate(&self.applied.users, owners, &avoid)?;
-            Ok(allocated.values().copied().collect())
-        })?;
-        Ok(allocated)
+        let owners = services.chain(hooks).chain(resources).chain(edge);
+        self.give_out_user_ids(owners).map_err(|error| match error {
+            UserIdError::Exhausted(_) | UserIdError::Shared { .. } => ErrorBody::new(ErrorKind::Refused, chain(&error)),
+            _ => internal(&error),
+        })
+    }
+
+    /// Makes sure that the user ids of what was applied last are this state directory's, before anything runs as them: one
+    /// that comes back from a backup may find them given to another stack.
+    pub(super) fn claim_user_ids(&self) -> Result<(), UserIdError> {
+        match self.machine.root && !self.applied.users.is_empty() {
+            true => self.give_out_user_ids([]).map(drop),
+            false => Ok(()),
+        }
+    }
+
+    fn give_out_user_ids(&self, owners: impl IntoIterator<Item = Owner>) -> Result<BTreeMap<Owner, u32>, UserIdError> {
+        let (folder, state) = (Path::new(uid_registry::FOLDER), self.store.layout.state());
+        uid_registry::give_out(folder, state, &self.applied.users, owners, &self.machine.taken_uids())
     }
 
     /// Whether a service ran by the very schedule before that a stack gives it.

@@ -3,12 +3,12 @@
 //! The node's loop owns everything; a caller sends a [`Call`] over a bounded channel and waits for the
 //! answer. Reading logs and journal pages needs no owner and goes to the files directly.
 
-use model::{Actor, EntryId, SecretName, ServiceName, UnitId};
+use model::{Actor, EntryId, SecretName, ServiceName, Span, UnitId};
 use tokio::sync::oneshot;
 
 use crate::api::bodies::{
-    AcceptedBody, ErrorBody, FileBody, PlanBody, RunAcceptedBody, RunStateBody, SecretBody, SecretImportBody,
-    SecretValueBody, StatusBody,
+    AcceptedBody, DownCause, ErrorBody, FileBody, PlanBody, RunAcceptedBody, RunStateBody, SecretBody,
+    SecretImportBody, SecretValueBody, StatusBody,
 };
 
 /// How many calls may wait for the node; more are answered with `busy`.
@@ -33,10 +33,10 @@ pub(crate) enum Ask {
     Plan(FileBody, Answer<PlanBody>),
     /// Applies a file.
     Apply(FileBody, Answer<AcceptedBody>),
-    /// Stops everything, then the node.
-    Down(Answer<AcceptedBody>),
-    /// Restarts a service's replicas, one after the other.
-    Restart(ServiceName, Answer<AcceptedBody>),
+    /// Stops everything, then the node; why, where no person wants it.
+    Down(Option<DownCause>, Answer<AcceptedBody>),
+    /// Restarts a service's replicas, one after the other, within a time.
+    Restart(ServiceName, Option<Span>, Answer<AcceptedBody>),
     /// Runs a command once in the place of a service.
     Run(ServiceName, Vec<String>, Answer<RunAcceptedBody>),
     /// How a run stands.

@@ -14,7 +14,7 @@ use plan::change::Subject;
 use plan::rollout::{self, Stage as RolloutStage};
 use plan::traffic::{self, Reach, Withdrawals};
 use resources::{Password, Passwords};
-use services::process::{self, Carriage, HookApart, LimitsBy, Values};
+use services::process::{self, Carriage, HookApart, LimitsBy, Secrets, Values};
 use services::release::Record as Release;
 use services::user::Owner;
 use supervise::control_group::Support;
@@ -120,9 +120,6 @@ pub(crate) enum Unseen {
     /// There is nobody to run a service as.
     #[error(transparent)]
     User(#[from] services::user::UserError),
-    /// A release cannot be turned into units.
-    #[error(transparent)]
-    Release(#[from] process::CarryError),
 }
 
 /// What is to run now.
@@ -207,8 +204,8 @@ impl Carrier<'_> {
         for number in numbers {
             let Some(release) = self.scene.applied.release(self.name, number) else { continue };
             let needed = needed.remove(&number).unwrap_or_else(|| self.needed(release));
-            match needed.and_then(|needed| self.units(release, &needed, &replicas)) {
-                Ok(units) => look.wanted.extend(units),
+            match needed {
+                Ok(needed) => look.wanted.extend(self.units(release, &needed, &replicas)),
                 Err(why) => look.hold(Subject::Service(self.name.clone()), self.ids(release, &replicas), why),
             }
         }
@@ -275,18 +272,18 @@ impl Carrier<'_> {
         release: &Release,
         needed: &Needed,
         replicas: &BTreeSet<(ReleaseNumber, ReplicaNumber)>,
-    ) -> Result<Vec<Wanted<Task>>, Unseen> {
+    ) -> Vec<Wanted<Task>> {
         let place = service_place(self.scene.machine, self.scene.layout, self.name);
         let carriage = self.carriage(release, needed, &place);
-        let mut units: Vec<Wanted<Task>> = carriage.hook()?.into_iter().collect();
+        let mut units: Vec<Wanted<Task>> = carriage.hook().into_iter().collect();
         for (_, number) in replicas.iter().filter(|(of, _)| *of == release.number) {
-            units.push(carriage.replica(*number)?);
+            units.push(carriage.replica(*number));
         }
         for (unit, run) in self.runs().filter(|(unit, _)| unit.release() == Some(release.number)) {
             let Some(number) = run_number(unit) else { continue };
-            units.push(carriage.run(number, run.command.as_ref())?);
+            units.push(carriage.run(number, run.command.as_ref()));
         }
-        Ok(units)
+        units
     }
 
     /// The units that [`Carrier::units`] makes, by name.
@@ -324,7 +321,7 @@ impl Carrier<'_> {
 
     /// The values behind the names of a release.
     fn values(&self, release: &Release) -> Result<Values, Unseen> {
-        let mut values = Values::default();
+        let (mut connections, mut owner_connections) = (BTreeMap::new(), BTreeMap::new());
         for resource in release.content.connections.keys() {
             // An older release may use what is no longer there; its replicas are on their way out.
             let known = (self.scene.servers.get(resource), self.scene.applied.resources.get(resource));
@@ -337,17 +334,21 @@ impl Carrier<'_> {
             };
             let own = Holder::Service(self.name.clone());
             let variables = |holder| server.connection(known.port, holder, passwords);
-            values.connections.extend(variables(&own).unwrap_or_default());
+            connections.extend(variables(&own).unwrap_or_default());
             let owner = variables(&Holder::Owner).or_else(|| variables(&own));
-            values.owner_connections.extend(owner.unwrap_or_default());
+            owner_connections.extend(owner.unwrap_or_default());
         }
-        for (secret, version) in &release.content.secrets {
-            let (path, version) = (SecretPath::Named(secret.clone()), SecretVersion(*version));
-            let found = self.scene.vault.get(&path, Some(version)).map_err(|source| Unseen::Vault { path, source })?;
-            let (_, value) = found.ok_or_else(|| Unseen::NoSecret { secret: secret.clone(), version })?;
-            values.secrets.insert(secret.clone(), EnvironmentValue(value.into_exposed()));
+        let secrets = Secrets::of(release, |secret, version| self.secret(secret, SecretVersion(version)))?;
+        Ok(Values { connections, owner_connections, secrets })
+    }
+
+    fn secret(&self, secret: &SecretName, version: SecretVersion) -> Result<EnvironmentValue, Unseen> {
+        let path = SecretPath::Named(secret.clone());
+        match self.scene.vault.get(&path, Some(version)) {
+            Ok(Some((_, value))) => Ok(EnvironmentValue(value.into_exposed())),
+            Ok(None) => Err(Unseen::NoSecret { secret: secret.clone(), version }),
+            Err(source) => Err(Unseen::Vault { path, source }),
         }
-        Ok(values)
     }
 }
 

@@ -11,7 +11,7 @@ use model::cause::chain;
 use model::credential::{Holder, SecretPath};
 use model::stack::{CommandLine, SecretSource};
 use model::{Port, ResourceName, SecretName, ServiceName, Stack, UnitId};
-use plan::change::{ChangePlan, Desired, Presence, Running, RunningResource, RunningService, conditions};
+use plan::change::{ChangePlan, Desired, Presence, Running, RunningResource, RunningService, Subject, conditions};
 use plan::objectives::{Derived, derive};
 use plan::release::{Command, ConnectionIdentity, Content, Decision, Program, decide};
 use services::artefact::{self, Found, Search};
@@ -58,6 +58,8 @@ pub(crate) struct Against<'a> {
     pub(crate) programs: Programs,
     /// The units of which something is there, and how they stand.
     pub(crate) units: &'a BTreeMap<UnitId, Presence>,
+    /// What the node holds.
+    pub(crate) held: &'a BTreeSet<Subject>,
     /// Whether no node looks after them.
     pub(crate) unattended: bool,
     /// Gives a port on which nothing listens.
@@ -334,7 +336,7 @@ fn running(against: &Against<'_>) -> Running {
     let (services, resources) = (services.collect(), resources.collect());
     let edge = applied.current.as_ref().and_then(|current| current.stack.edge.clone());
     let conditions = conditions(&services, &resources, edge.as_ref(), against.units);
-    Running { services, resources, edge, conditions, unattended: against.unattended }
+    Running { services, resources, edge, conditions, held: against.held.clone(), unattended: against.unattended }
 }
 
 /// The passwords of a resource's logins, made where they are missing.

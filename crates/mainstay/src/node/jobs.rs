@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use model::cause::chain;
 use model::stack::Schedule;
-use model::{Exit, ExitStatus, Happening, ServiceName, TimeZoneName, Timestamp, UnitId};
+use model::{ByteSize, Exit, ExitStatus, Happening, ServiceName, TimeZoneName, Timestamp, UnitId};
 use plan::release::Command;
 use supervise::record::FailureKind;
 use supervise::supervisor::{ForgetError, Notice, State, UnitStatus};
 use sys::Now;
 
-use super::applied::{self, RUNS_KEPT, Run, run_number};
+use super::applied::{self, Run, run_number};
 use super::troubles::About;
 use super::{Node, PERIOD};
 
@@ -100,21 +100,15 @@ impl Node {
 
     fn new_run(&self, name: &ServiceName, number: model::RunNumber, command: Option<Command>) -> Option<(UnitId, Run)> {
         let release = self.applied.wanted_release(name)?.number;
-        let run = Run { command, asked: self.now().wall, ended: None };
+        let run = Run::begin(command, self.now().wall);
         Some((UnitId::Run(name.clone(), release, number), run))
     }
 
     /// Writes down where the schedule stands and the new run; only then does either count.
     fn save_run(&mut self, job: services::job::Record, run: Option<(UnitId, Run)>) -> bool {
         let about = About::Runs(job.service.clone());
-        let old = self.runs_to_drop(&job.service);
-        let row = run.as_ref().map(|(unit, run)| (unit, run));
-        match applied::save_job(&self.store.records, &job, row, &old) {
+        match applied::save_job(&self.store.records, &job, run.as_ref()) {
             Ok(()) => {
-                for unit in old {
-                    self.applied.runs.remove(&unit);
-                    self.forget(&unit);
-                }
                 self.applied.runs.extend(run);
                 self.applied.jobs.insert(job.service.clone(), job);
                 self.seen = None;
@@ -126,20 +120,6 @@ impl Node {
                 false
             }
         }
-    }
-
-    /// The ended runs of a service beyond those that are kept, the oldest.
-    fn runs_to_drop(&self, service: &ServiceName) -> Vec<UnitId> {
-        let mut ended: Vec<&UnitId> = self
-            .applied
-            .runs
-            .iter()
-            .filter(|(unit, run)| unit.service() == Some(service) && run.ended.is_some())
-            .map(|(unit, _)| unit)
-            .collect();
-        ended.sort_by_key(|unit| run_number(unit));
-        let over = ended.len().saturating_sub(RUNS_KEPT);
-        ended.into_iter().take(over).cloned().collect()
     }
 
     /// Removes the folder and the logs of a unit that is history.
@@ -158,25 +138,40 @@ impl Node {
     /// Notes the runs that have ended.
     pub(super) fn end_runs(&mut self, units: &[UnitStatus]) {
         for unit in units {
-            let Some(run) = self.applied.runs.get(&unit.unit).filter(|run| run.ended.is_none()) else { continue };
+            if self.applied.runs.get(&unit.unit).is_none_or(|run| run.ended.is_some()) {
+                continue;
+            }
             let Some(exit) = exit_of(unit, self.now()) else { continue };
-            let Some(service) = unit.unit.service() else { continue };
-            let ended = Run { ended: Some(exit), ..run.clone() };
-            let job = self.applied.job(service, self.now().wall);
-            match applied::save_job(&self.store.records, &job, Some((&unit.unit, &ended)), &[]) {
-                Ok(()) => drop(self.applied.runs.insert(unit.unit.clone(), ended)),
-                Err(error) => {
-                    self.troubles.note(About::Runs(service.clone()), chain(&error));
-                    self.look_at = Some(self.now().steady.saturating_add(PERIOD));
-                }
+            if !self.end_run(&unit.unit, exit) {
+                self.look_at = Some(self.now().steady.saturating_add(PERIOD));
             }
         }
     }
 
+    /// Writes down that a run ended; only then does it count, and what it leaves no room for goes.
+    pub(super) fn end_run(&mut self, unit: &UnitId, exit: Exit) -> bool {
+        let Some((service, run)) = unit.service().zip(self.applied.runs.get(unit)) else { return false };
+        let output = supervise::log::size(&self.store.layout.log(unit)).unwrap_or_else(|error| {
+            self.troubles.note(About::Remains, format!("cannot tell how much {unit} wrote: {}", chain(&error)));
+            ByteSize::default()
+        });
+        let ended = run.end(exit, output);
+        let dropped = self.applied.runs_to_drop(unit, &ended);
+        if let Err(error) = applied::save_ended(&self.store.records, unit, &ended, &dropped) {
+            self.troubles.note(About::Runs(service.clone()), chain(&error));
+            return false;
+        }
+        self.applied.runs.insert(unit.clone(), ended);
+        for unit in dropped {
+            self.applied.runs.remove(&unit);
+            self.forget(&unit);
+        }
+        true
+    }
+
     /// The last run that the schedule of a service began, if it failed.
     pub(super) fn failed_run(&self, service: &ServiceName) -> Option<String> {
-        let runs =
-            self.applied.runs.iter().filter(|(unit, run)| unit.service() == Some(service) && run.command.is_none());
+        let runs = self.applied.runs.iter().filter(|(unit, run)| unit.service() == Some(service) && !run.by_hand);
         let (unit, run) = runs.filter(|(_, run)| run.ended.is_some()).max_by_key(|(unit, _)| run_number(unit))?;
         let exit = run.ended.as_ref().filter(|exit| !exit.status.is_success())?;
         Some(format!("{unit} {} at {}", exit.status, exit.at))

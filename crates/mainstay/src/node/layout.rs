@@ -3,10 +3,12 @@
 //! ```text
 //! STATE/                 mode 0711: services pass through to what is theirs, and list nothing
 //!   lock                 held by the one node of this directory
+//!   .gitignore           keeps all of this out of the project's history
 //!   key                  a link to the vault's key, so that a moved project keeps it
 //!   runtime              a link to RUNTIME, so that it is found from other surroundings too
 //!   node.log             what a detached node had to say
-//!   state.redb           the applied file, releases, ports, user ids, schedules; which directory this is
+//!   state.redb           the applied file, releases, ports, user ids, schedules; which directory this is; that it is
+//!                        to stop
 //!   vault.redb           secrets, each encrypted with its own key
 //!   journal/             who did what, when and why
 //!   units/ID/            one folder per supervised unit: record, lock, socket and exit of its shim
@@ -29,6 +31,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use model::{ResourceName, ServiceName, UnitId};
+use sys::FileTrouble;
 
 use super::place::StatePlace;
 
@@ -56,6 +59,14 @@ pub(crate) enum LayoutError {
     /// A file of the layout could not be written.
     #[error(transparent)]
     File(#[from] sys::FileError),
+    /// A link is there and does not say where it leads. What it leads to must not be taken for missing.
+    #[error("cannot read the link {}: see that it is a link, and that the folders above it may be entered", path.display())]
+    Link {
+        /// The link.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
     /// The state directory was copied. What its records name is the original's: its processes, its sockets.
     #[error(
         "{} is a copy of {}, whose processes and sockets it names: remove the copy to begin anew there, or name another \
@@ -117,14 +128,18 @@ const CONTROL_SOCKET: &str = "control.sock";
 const GITIGNORE: &str = ".gitignore";
 /// What a state directory holds first, whichever command makes it.
 const FIRST_FILES: [&str; 2] = ["lock", "node.log"];
-/// Runtime folders and keys of the same tag, of state directories that were at the same path one after the other
-/// and are still there under other names.
+/// Runtime folders and keys of the same tag, of state directories that were at the same path one after the other.
 const SAME_TAG_MAX: u32 = 100;
 
 impl Layout {
     /// The layout of a state directory. `tag` is a short text that tells this directory from every other
     /// one of the machine; `key_file` overrides where the vault's key lives.
-    pub(crate) fn new(state: &Path, tag: &str, around: &Surroundings, key_file: Option<&Path>) -> Self {
+    pub(crate) fn new(
+        state: &Path,
+        tag: &str,
+        around: &Surroundings,
+        key_file: Option<&Path>,
+    ) -> Result<Self, LayoutError> {
         let runtime = match (&around.runtime_dir, around.root) {
             (_, true) => PathBuf::from("/run/mainstay"),
             (Some(folder), false) => folder.join("mainstay"),
@@ -138,10 +153,10 @@ impl Layout {
         };
         // Whoever made the state directory may have had other surroundings (cron, sudo); its sockets are there. A
         // project that is moved keeps them, and its key, whose names come from where the project was.
-        let linked = std::fs::read_link(state.join(RUNTIME_LINK)).ok();
+        let linked = read_link(&state.join(RUNTIME_LINK))?;
         let of_tag = same_tags(tag).map(|tag| runtime.join(tag));
         let own_runtime = linked.into_iter().chain(of_tag).find(|folder| !is_anothers(folder, state));
-        let linked_key = std::fs::read_link(state.join(KEY_LINK)).ok();
+        let linked_key = read_link(&state.join(KEY_LINK))?;
         let own_key = key_file.is_none() && linked_key.is_none();
         let key = key_file.map(Path::to_owned).or(linked_key);
         // Whose key is there already is not known: it may still be needed, so a new vault does not share it.
@@ -149,12 +164,12 @@ impl Layout {
         let new_key =
             || same_tags(tag).map(|tag| keys.join(format!("{tag}.key"))).find(|key| has_vault || !key.exists());
         let first_key = || keys.join(format!("{tag}.key"));
-        Self {
+        Ok(Self {
             state: state.to_owned(),
             key: key.or_else(new_key).unwrap_or_else(first_key),
             runtime: own_runtime.unwrap_or_else(|| runtime.join(tag)),
             keys: own_key.then_some(keys),
-        }
+        })
     }
 
     /// Makes the state directory alone: all that may be done without holding its lock.
@@ -163,6 +178,11 @@ impl Layout {
             true => Err(LayoutError::Occupied { path: self.state.clone() }),
             false => make_folder(&self.state, PASSABLE),
         }
+    }
+
+    /// Whether anything was ever kept in the state directory.
+    pub(crate) fn holds_records(&self) -> bool {
+        self.records().exists() || vault::Vault::exists(&self.state)
     }
 
     /// Refuses a state directory whose records are those of another one that is still there. Its caller holds the
@@ -203,13 +223,17 @@ impl Layout {
         self.link(KEY_LINK, &self.key)
     }
 
-    /// The state directory usually lies in the project: secrets and data in it are not for its history.
+    /// The state directory usually lies in the project: secrets and data in it are not for its history. A full disk
+    /// does not keep a node from starting for this: the next one with space does it.
     fn keep_out_of_git(&self) -> Result<(), LayoutError> {
         let path = self.state.join(GITIGNORE);
-        if sys::files::read(&path)?.is_none() {
-            sys::files::replace(&path, b"*\n")?;
+        if sys::files::read(&path)?.is_some() {
+            return Ok(());
         }
-        Ok(())
+        match sys::files::replace(&path, b"*\n") {
+            Err(error) if error.trouble != FileTrouble::NoSpace => Err(error.into()),
+            _ => Ok(()),
+        }
     }
 
     /// Makes the runtime folder this state directory's, for all who look from either side.
@@ -314,6 +338,15 @@ impl Layout {
     }
 }
 
+/// Where a link leads; `None` when there is none.
+fn read_link(path: &Path) -> Result<Option<PathBuf>, LayoutError> {
+    match std::fs::read_link(path) {
+        Ok(target) => Ok(Some(target)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(LayoutError::Link { path: path.to_owned(), source }),
+    }
+}
+
 /// The names that state directories with this tag may use, in the order in which they are tried.
 fn same_tags(tag: &str) -> impl Iterator<Item = String> {
     (1..=SAME_TAG_MAX).map(move |number| match number {
@@ -322,9 +355,9 @@ fn same_tags(tag: &str) -> impl Iterator<Item = String> {
     })
 }
 
-/// Whether a runtime folder belongs to another state directory that is still there.
+/// Whether a runtime folder belongs to another state directory.
 fn is_anothers(runtime: &Path, state: &Path) -> bool {
-    StatePlace::owner_of(runtime).is_some_and(|owner| owner.other_than(state).is_some())
+    StatePlace::owner_of(runtime).is_some_and(|owner| owner.is_anothers(state))
 }
 
 /// Makes a folder and its parents; an existing one of ours gets the mode it should have.
@@ -353,6 +386,10 @@ mod tests {
         }
 
         fn layout(&self, state: &str, key: Option<&Path>) -> Layout {
+            self.found(state, key).unwrap()
+        }
+
+        fn found(&self, state: &str, key: Option<&Path>) -> Result<Layout, LayoutError> {
             let around = Surroundings {
                 uid: rustix::process::getuid().as_raw(),
                 runtime_dir: Some(self.0.join("run")),
@@ -397,6 +434,31 @@ mod tests {
     }
 
     #[test]
+    fn a_state_directory_stays_out_of_the_projects_history_as_its_owner_says() {
+        let ground = Ground::new("git");
+        let layout = ground.made("a", None);
+        let path = ground.0.join("a/.gitignore");
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "*\n");
+        std::fs::write(&path, "!journal\n").unwrap();
+        layout.make().unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "!journal\n");
+    }
+
+    #[test]
+    fn a_full_disk_leaves_the_directory_without_what_keeps_it_out_of_the_projects_history() {
+        let ground = Ground::new("full");
+        let layout = ground.made("a", None);
+        let path = ground.0.join("a/.gitignore");
+        std::fs::remove_file(&path).unwrap();
+        // Where the file is written before it is renamed.
+        std::os::unix::fs::symlink("/dev/full", ground.0.join("a/.new-.gitignore")).unwrap();
+        layout.make().unwrap();
+        assert!(!path.exists());
+        layout.make().unwrap();
+        assert!(path.exists());
+    }
+
+    #[test]
     fn a_folder_of_other_things_is_left_alone() {
         let ground = Ground::new("occupied");
         std::fs::create_dir(ground.0.join("a")).unwrap();
@@ -404,6 +466,23 @@ mod tests {
         std::fs::set_permissions(ground.0.join("a"), std::fs::Permissions::from_mode(0o755)).unwrap();
         assert!(matches!(ground.layout("a", None).make(), Err(LayoutError::Occupied { .. })));
         assert_eq!(ground.mode("a"), 0o755);
+    }
+
+    #[test]
+    fn a_link_that_cannot_be_read_is_not_taken_for_none() {
+        let ground = Ground::new("link");
+        ground.made("a", None);
+        for name in [RUNTIME_LINK, KEY_LINK] {
+            let link = ground.0.join("a").join(name);
+            let target = std::fs::read_link(&link).unwrap();
+            std::fs::remove_file(&link).unwrap();
+            std::fs::write(&link, "").unwrap();
+            let error = ground.found("a", None).unwrap_err();
+            assert!(matches!(&error, LayoutError::Link { path, .. } if *path == link), "{error}");
+            std::fs::remove_file(&link).unwrap();
+            std::os::unix::fs::symlink(target, &link).unwrap();
+        }
+        assert!(ground.found("a", None).is_ok());
     }
 
     #[test]
@@ -429,6 +508,18 @@ mod tests {
         let (b, a) = (ground.0.join("b"), ground.0.join("a"));
         assert!(error.starts_with(&format!("{} is a copy of {}, ", b.display(), a.display())), "{error}");
         ground.layout("a", None).refuse_copy(Some(&recorded)).unwrap();
+    }
+
+    #[test]
+    fn a_copy_where_the_original_was_uses_no_socket_of_it() {
+        let ground = Ground::new("replaced");
+        let original = ground.made("a", None);
+        std::fs::rename(ground.0.join("a"), ground.0.join("b")).unwrap();
+        std::fs::create_dir(ground.0.join("a")).unwrap();
+        std::os::unix::fs::symlink(ground.0.join("run/mainstay/a"), ground.0.join("a/runtime")).unwrap();
+        let copy = ground.layout("a", None);
+        assert_eq!(copy.control_socket(), ground.0.join("run/mainstay/a-2/control.sock"));
+        assert_eq!(ground.layout("b", None).control_socket(), original.control_socket());
     }
 
     #[test]

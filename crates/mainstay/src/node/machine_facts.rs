@@ -39,7 +39,7 @@ pub(crate) struct MachineFacts {
 }
 
 impl MachineFacts {
-    /// Looks. Runs programs and reads files: blocks for some milliseconds.
+    /// Looks. Runs programs and reads files: blocks as [`Software::discover`] does.
     pub(crate) fn find(around: &Surroundings) -> Result<Self, MachineError> {
         Ok(Self {
             capacity: capacity()?,
@@ -53,7 +53,7 @@ impl MachineFacts {
         })
     }
 
-    /// Looks for the software of data services again. Runs programs: blocks for some milliseconds.
+    /// Looks for the software of data services again: blocks as [`Software::discover`] does.
     pub(crate) fn find_software(&mut self) {
         self.software = Software::discover(&self.search_path);
     }

@@ -13,11 +13,13 @@ mod apply;
 pub(crate) mod carry;
 mod causes;
 pub(crate) mod consider;
+pub(crate) mod down_request;
 pub(crate) mod edge;
 pub(crate) mod jobs;
 pub(crate) mod layout;
 mod look;
 pub(crate) mod machine_facts;
+mod pending;
 mod place;
 mod secret_changes;
 pub(crate) mod secrets;
@@ -31,12 +33,10 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use model::cause::chain;
-use model::{
-    Actor, EntryId, Happening, ReleaseNumber, ReplicaNumber, ResourceName, SecretName, ServiceName, Timestamp, UnitId,
-};
+use model::{Actor, EntryId, Happening, ResourceName, SecretName, ServiceName, Timestamp, UnitId};
 use plan::change::{Presence, Subject};
 use plan::objectives::{Derived, derive};
-use plan::traffic::{self, Withdrawals};
+use plan::traffic::Withdrawals;
 use supervise::supervisor::{Notice, State, Supervisor, UnitStatus};
 use sys::machine::{Machine, Work};
 use sys::process::child::ShimCommand;
@@ -47,11 +47,13 @@ use tokio::sync::{mpsc, watch};
 use self::server::{Server, Task};
 use applied::Applied;
 use call::Call;
+use down_request::{DownRequest, Purpose};
 use edge::Edge;
 use edge::link::{self, Heard};
 use jobs::Upcoming;
 use layout::{Layout, Surroundings};
 use machine_facts::MachineFacts;
+use pending::Restart;
 use status::ReleaseView;
 use store::{Store, StoreError};
 use troubles::{About, Troubles};
@@ -81,6 +83,9 @@ pub(crate) enum StartError {
     /// What the machine has to give cannot be told.
     #[error(transparent)]
     Machine(#[from] crate::machine::MachineError),
+    /// Its user ids are not to be had.
+    #[error(transparent)]
+    UserIds(#[from] uid_registry::UserIdError),
     /// The node's memory cannot be kept from other processes.
     #[error("cannot keep the node's memory from other processes")]
     Memory(#[source] std::io::Error),
@@ -119,8 +124,10 @@ pub(crate) struct Node {
     servers: BTreeMap<ResourceName, Server>,
     /// Resources of the stack that this machine has no server for any more, and why.
     unserved: BTreeMap<ResourceName, String>,
-    /// Replicas that are still to be restarted, by service.
-    restarts: BTreeMap<ServiceName, BTreeSet<(ReleaseNumber, ReplicaNumber)>>,
+    /// The restarts that are under way.
+    restarts: BTreeMap<ServiceName, Restart>,
+    /// Of each run by hand that has not begun, when somebody last asked after it, in steady time.
+    asked_after: BTreeMap<UnitId, Duration>,
     /// Replicas that are to be restarted once the edge sends nothing to them any more, and since when.
     withdrawn: Withdrawals,
     /// Replicas that are to go, and since when.
@@ -141,6 +148,7 @@ pub(crate) struct Node {
     backlog: VecDeque<Notice>,
     journal_trouble: Option<String>,
     stopping: bool,
+    purpose: Purpose,
     /// Until when nothing is started of what was applied before: whoever starts a node brings a file, and what
     /// is not running any more is not to run again before that is applied.
     awaits_file_until: Option<Duration>,
@@ -149,8 +157,14 @@ pub(crate) struct Node {
 }
 
 impl Node {
-    /// Opens the state directory, takes over what runs, and goes on with what was applied last.
-    pub(crate) fn start(layout: Layout, tag: String, around: &Surroundings) -> Result<Self, StartError> {
+    /// Opens the state directory, takes over what runs, and goes on with what was applied last, or with the stop that
+    /// was asked for since.
+    pub(crate) fn start(
+        layout: Layout,
+        tag: String,
+        around: &Surroundings,
+        purpose: Purpose,
+    ) -> Result<Self, StartError> {
         sys::process::guard_memory().map_err(StartError::Memory)?;
         let store = Store::open(layout)?;
         let machine = MachineFacts::find(around)?;
@@ -185,6 +199,7 @@ impl Node {
             withdrawals: Withdrawals::default(),
             edge,
             heard,
+            asked_after: BTreeMap::new(),
             seen: None,
             told: Default::default(),
             changes: BTreeMap::new(),
@@ -194,16 +209,23 @@ impl Node {
             backlog: VecDeque::new(),
             journal_trouble: None,
             stopping: false,
+            purpose,
             awaits_file_until: Some(now.steady.saturating_add(AWAIT_FILE)),
             started: now.steady,
             pid,
         };
+        let orphans = sys::process::unit::kill_orphans(&node.store.layout.units());
         node.supervisor.adopt();
         // Their shims have not answered yet: these are the ones that were running when they were last recorded.
         let adopted = node.supervisor.snapshot().iter().filter(|unit| unit.shim.is_some()).count();
+        if adopted == 0 {
+            // What runs already is taken over whatever its ids: nobody else would see to it.
+            node.claim_user_ids()?;
+        }
         let what = Happening::NodeStarted { adopted };
-        node.store.tell(now.wall, &Actor::Node, what, "", Vec::new())?;
+        node.store.tell(now.wall, &Actor::Node, what, orphans_text(orphans), Vec::new())?;
         node.resume();
+        node.heed_down_request()?;
         Ok(node)
     }
 
@@ -221,12 +243,10 @@ impl Node {
 
     /// Runs until it is asked to end.
     pub(crate) async fn run(mut self, mut calls: mpsc::Receiver<Call>, mut wish: watch::Receiver<Wish>) -> Ended {
-        if *wish.borrow() == Wish::Down {
-            self.go_down();
-        }
         loop {
             self.turn();
             if self.stopping && self.supervisor.is_down() {
+                self.note_down_done();
                 self.say_goodbye("everything is stopped");
                 // What cannot be removed is in nobody's way: each start makes its folders anew.
                 drop(self.store.layout.clear_sockets());
@@ -237,7 +257,7 @@ impl Node {
                 biased;
                 asked = asked_for(&mut wish, self.stopping) => match asked {
                     Wish::Run => {}
-                    Wish::Down => self.go_down(),
+                    Wish::Down => self.go_down("somebody asked for it"),
                     Wish::Leave => {
                         self.say_goodbye("the node was asked to end; what runs goes on");
                         return Ended::LeftRunning;
@@ -264,7 +284,7 @@ impl Node {
     /// After everything that happened: schedules, what is to run now, and the journal.
     fn turn(&mut self) {
         if !self.stopping && !self.is_awaiting_file() {
-            self.restart_next();
+            self.go_on_with_pending();
             // What is held is known before a run is begun.
             self.look();
             self.start_due_runs();
@@ -321,45 +341,6 @@ impl Node {
         }
     }
 
-    /// Restarts those of the replicas that were withdrawn for it to which nothing is sent any more.
-    fn restart_withdrawn(&mut self) {
-        if self.withdrawn.is_empty() {
-            return;
-        }
-        let (reach, now) = (self.reach(&self.supervisor.snapshot()), self.now().steady);
-        let withdrawn = traffic::withdraw(self.withdrawn.keys().cloned(), &self.withdrawn, &reach, now);
-        for unit in withdrawn.since.keys().filter(|unit| !withdrawn.kept.contains(*unit)) {
-            // One that is not wanted any more needs no restart.
-            let _gone = self.supervisor.restart(unit).is_err();
-            self.withdrawn.remove(unit);
-        }
-    }
-
-    /// Withdraws the next of the replicas whose restart was asked for, once the others are ready.
-    fn restart_next(&mut self) {
-        self.restart_withdrawn();
-        if self.restarts.is_empty() || !self.withdrawn.is_empty() {
-            return;
-        }
-        let units = self.supervisor.snapshot();
-        let mut next = Vec::new();
-        for (service, pending) in &mut self.restarts {
-            let Some(observed) = services::rollout::observe(service, &units) else { continue };
-            pending
-                .retain(|(release, number)| observed.iter().any(|it| it.release == *release && it.number == *number));
-            if let Some(key) = plan::rollout::next_restart(pending, &observed) {
-                pending.remove(&key);
-                next.push(UnitId::Replica(service.clone(), key.0, key.1));
-            }
-        }
-        self.restarts.retain(|_, pending| !pending.is_empty());
-        let now = self.now().steady;
-        self.withdrawn.extend(next.into_iter().map(|unit| (unit, now)));
-        // The edge is told at once; without one nothing has to be waited for.
-        self.seen = None;
-        self.restart_withdrawn();
-    }
-
     /// Takes the supervisor's notices and writes them, and those that the journal could not take before.
     fn journal_notices(&mut self) {
         let (notices, lost) = self.supervisor.take_notices();
@@ -394,14 +375,41 @@ impl Node {
             (lost > 0).then(|| format!("{lost} journal entries were lost while it could not be written"));
     }
 
-    fn go_down(&mut self) {
+    /// Goes on with a stop that an earlier node did not bring to its end.
+    fn heed_down_request(&mut self) -> Result<(), StartError> {
+        let (boot, now) = (self.supervisor.system().boot(), self.now().steady);
+        let recorded = DownRequest::recorded(&self.store.records)?;
+        if DownRequest::stands(recorded.as_ref(), self.purpose, &boot, now) {
+            self.go_down("it was asked for before, and the node that was asked did not live to its end");
+        } else if self.purpose == Purpose::Apply && recorded.is_some() {
+            DownRequest::withdraw(&self.store.records)?;
+        }
+        Ok(())
+    }
+
+    fn go_down(&mut self, reason: &str) {
         if self.stopping {
             return;
         }
-        let what = Happening::DownRequested;
-        let reason = "somebody asked for it".to_owned();
+        let (what, reason) = (Happening::DownRequested, reason.to_owned());
         self.backlog.push_back(Notice { at: self.now().wall, what, reason, evidence: Vec::new() });
+        self.stop_for_good();
+    }
+
+    /// Stops everything, also where this node does not live to its end.
+    fn stop_for_good(&mut self) {
+        let noted = DownRequest::note(&self.store.records, &self.supervisor.system().boot());
+        if let Err(error) = noted {
+            // On a full disk everything is to stop all the same.
+            self.troubles.note(About::Down, chain(&error));
+        }
         self.stop_everything();
+    }
+
+    fn note_down_done(&self) {
+        let (boot, now) = (self.supervisor.system().boot(), self.now().steady);
+        // Where it cannot be written, the next node has it to do once more: nothing runs then, and it ends at once.
+        drop(DownRequest::note_done(&self.store.records, self.purpose, &boot, now));
     }
 
     fn stop_everything(&mut self) {
@@ -419,7 +427,8 @@ impl Node {
 
     fn until_next(&self) -> Duration {
         let now = self.now();
-        let due = [self.supervisor.wake_at(), self.look_at, self.awaits_file_until].into_iter().flatten().min();
+        let due = [self.supervisor.wake_at(), self.look_at, self.awaits_file_until, self.gives_up_at()];
+        let due = due.into_iter().flatten().min();
         let steady = due.map_or(PERIOD, |at| at.saturating_sub(now.steady));
         let run = self.upcoming.values().map(|it| it.look_at).min().map_or(PERIOD, |at| at.since(now.wall));
         steady.min(run).min(PERIOD)
@@ -441,8 +450,9 @@ impl Node {
             ReleaseView {
                 release: release.map(|release| release.number),
                 digest: release.map(|release| services::release::digest(&release.content).short()).unwrap_or_default(),
+                again: release.and_then(|release| self.applied.same_before(release)),
                 change: self.changes.get(name).cloned(),
-                restarting: self.restarts.contains_key(name),
+                restarting: self.is_restarting(name),
                 held: self.hold_of(name).is_some(),
                 next_run: self.upcoming.get(name).and_then(|it| it.run_at),
                 last_run: self.last_run(name, units),
@@ -460,5 +470,15 @@ async fn asked_for(wish: &mut watch::Receiver<Wish>, stopping: bool) -> Wish {
     match wish.wait_for(|wish| *wish != under_way && *wish != Wish::Run).await {
         Ok(wish) => *wish,
         Err(_) => Wish::Leave,
+    }
+}
+
+/// What became of the processes of a removed state directory, for the journal.
+fn orphans_text(killed: usize) -> String {
+    match killed {
+        0 => String::new(),
+        killed => {
+            format!("of a state directory that was here and was removed, {killed} processes still ran, and were killed")
+        }
     }
 }

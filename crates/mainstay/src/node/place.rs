@@ -40,6 +40,16 @@ impl StatePlace {
         (is_there && FolderIdentity::of(state) != Some(self.identity)).then_some(named)
     }
 
+    /// Whether the directory at `state` is another than the one that this names, wherever that is now: one that was
+    /// moved while it ran still uses what is its own. Before there is one at `state`, that is another's whose
+    /// directory is still where this says.
+    pub(crate) fn is_anothers(&self, state: &Path) -> bool {
+        match FolderIdentity::of(state) {
+            Some(identity) => identity != self.identity,
+            None => self.other_than(state).is_some(),
+        }
+    }
+
     /// Whose a runtime folder is. One that says nothing readable is nobody's.
     pub(crate) fn owner_of(runtime: &Path) -> Option<Self> {
         serde_json::from_slice(&sys::files::read(&runtime.join(OWNER)).ok()??).ok()

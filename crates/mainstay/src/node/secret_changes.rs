@@ -134,7 +134,7 @@ impl Store {
         // A resource's password is nobody's to ask for, and not told of.
         let names = match path {
             SecretPath::Named(name) => vec![name.clone()],
-            SecretPath::Credential(..) => Vec::new(),
+            SecretPath::Credential(..) | SecretPath::LocalAuthority => Vec::new(),
         };
         let reason = "the file asks for a generated value".to_owned();
         let intent = Intent { at, actor: Actor::Node, reason, deed: Deed::Set, names };
@@ -241,7 +241,7 @@ mod tests {
                 ..Surroundings::default()
             };
             let layout = Layout::new(&self.0.join("state"), "test", &around, Some(&self.0.join("key")));
-            Store::open(layout).unwrap()
+            Store::open(layout.unwrap()).unwrap()
         }
     }
 

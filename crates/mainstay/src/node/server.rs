@@ -29,7 +29,7 @@ pub(crate) struct Software {
 }
 
 impl Software {
-    /// Looks for it. Runs programs: blocks for some milliseconds.
+    /// Looks for it. Runs programs: blocks for some milliseconds, and for a few seconds where one of them hangs.
     pub(crate) fn discover(search_path: &[PathBuf]) -> Self {
         Self { postgres: resources::postgres::discover(search_path), redis: resources::redis::discover(search_path) }
     }

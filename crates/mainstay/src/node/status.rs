@@ -27,6 +27,8 @@ pub(crate) struct Sources<'a> {
     pub(crate) derived: &'a Derived,
     /// How each unit stands.
     pub(crate) units: &'a [UnitStatus],
+    /// Whether all of them are being stopped.
+    pub(crate) stopping: bool,
     /// When this is.
     pub(crate) now: Now,
     /// The release that each service is to run.
@@ -58,6 +60,8 @@ pub(crate) struct ReleaseView {
     pub(crate) release: Option<ReleaseNumber>,
     /// Its digest, shortened.
     pub(crate) digest: String,
+    /// The older release that it is the same as.
+    pub(crate) again: Option<ReleaseNumber>,
     /// What the change to it waits for or is blocked by, when it is not done.
     pub(crate) change: Option<String>,
     /// Whether replicas are still to be restarted.
@@ -81,10 +85,12 @@ pub(crate) fn body(from: Sources<'_>) -> StatusBody {
     let serves = edge.unit.as_ref().is_none_or(|unit| done(&unit.state) && edge.applied);
     let settled =
         serves && services.iter().all(|it| done(&it.state)) && resources.iter().all(|it| done(&it.unit.state));
+    let blocked = services.iter().filter(|it| it.state == "blocked").map(|it| &it.name);
+    let blocked = blocked.filter_map(|name| Some(format!("{name}: {}", from.releases.get(name)?.change.as_ref()?)));
     let mut problems = from.problems.clone();
     problems.extend(edge_problem(&from));
     problems.extend(from.units.iter().filter_map(|unit| unit_problem(unit, from.now)));
-    problems.extend(from.releases.iter().filter_map(|(name, view)| Some(format!("{name}: {}", view.change.as_ref()?))));
+    problems.extend(blocked);
     problems.extend(from.releases.values().filter_map(|view| view.failed_run.clone()));
     let shims = from.units.iter().filter_map(|unit| {
         let pid = unit.shim?;
@@ -97,6 +103,7 @@ pub(crate) fn body(from: Sources<'_>) -> StatusBody {
         stack: from.stack.name.clone(),
         environment: from.stack.environment.clone(),
         settled,
+        stopping: from.stopping,
         processes: std::iter::once(node).chain(shims).collect(),
         edge,
         services,
@@ -113,22 +120,47 @@ fn service(from: &Sources<'_>, name: &ServiceName) -> ServiceBody {
         from.units.iter().filter(|it| it.unit.service() == Some(name) && it.state != State::Down).collect();
     let wanted = from.derived.replicas.get(name).copied().unwrap_or(0);
     let release = view.release.unwrap_or(ReleaseNumber(0));
-    let is_ready = |unit: &&&UnitStatus| {
-        matches!(&unit.unit, UnitId::Replica(_, of, _) if *of == release) && unit.state == State::Ready
+    let ready_of = |wanted: &dyn Fn(ReleaseNumber) -> bool| {
+        let is_ready = |unit: &&&UnitStatus| {
+            matches!(&unit.unit, UnitId::Replica(_, of, _) if wanted(*of)) && unit.state == State::Ready
+        };
+        u32::try_from(units.iter().filter(is_ready).count()).unwrap_or(u32::MAX)
     };
-    let ready = u32::try_from(units.iter().filter(is_ready).count()).unwrap_or(u32::MAX);
+    let ready = ready_of(&|of| of == release);
     let scheduled = from.stack.services.get(name).is_some_and(|service| service.schedule.is_some());
+    let state = match from.stopping {
+        true => stopping_state(&units),
+        false => service_state(scheduled, wanted, ready, &view, &units),
+    };
     ServiceBody {
         name: name.clone(),
-        state: service_state(scheduled, wanted, ready, &view, &units).to_owned(),
+        state: state.to_owned(),
         release,
-        digest: view.digest,
         wanted,
         ready,
+        serving: ready_of(&|_| true),
+        change: change_text(state, release, &view),
+        digest: view.digest,
         replicas: units.iter().filter_map(|unit| replica(from, unit)).collect(),
         next_run: view.next_run,
         last_run: view.last_run,
         traffic: from.edge.window().of(name, from.now.steady).map(traffic),
+    }
+}
+
+/// How a service is when all of the stack is being stopped.
+fn stopping_state(units: &[&UnitStatus]) -> &'static str {
+    let lives = |unit: &&UnitStatus| unit.pid.is_some() || matches!(unit.state, State::Stopping | State::Finding);
+    if units.iter().any(lives) { "stopping" } else { "stopped" }
+}
+
+/// To which release a service changes, and where that stands.
+fn change_text(state: &str, release: ReleaseNumber, view: &ReleaseView) -> Option<String> {
+    let stage = view.change.as_deref().unwrap_or("the last old replicas stop");
+    match (state, view.again) {
+        ("going back", Some(again)) => Some(format!("to release {again}, as release {release}: {stage}")),
+        ("changing" | "blocked", _) => Some(format!("to release {release}: {stage}")),
+        _ => None,
     }
 }
 
@@ -141,7 +173,9 @@ fn service_state(scheduled: bool, wanted: u32, ready: u32, view: &ReleaseView, u
         () if scheduled => "scheduled",
         () if any(&[State::CrashLoop, State::Failed]) && old_runs => "blocked",
         () if any(&[State::CrashLoop, State::Failed]) => "failing",
-        () if old_runs || view.change.is_some() || view.restarting => "changing",
+        () if (old_runs || view.change.is_some()) && view.again.is_some() => "going back",
+        () if old_runs || view.change.is_some() => "changing",
+        () if view.restarting => "restarting",
         () if ready == wanted => "ready",
         () if any(&[State::BackingOff, State::Unready]) => "degraded",
         () => "starting",
@@ -167,7 +201,7 @@ fn resource(from: &Sources<'_>, name: &ResourceName) -> ResourceBody {
         name: name.clone(),
         kind: from.stack.resources.get(name).map_or("", |resource| resource.kind()).to_owned(),
         version: from.versions.get(name).cloned(),
-        unit: unit.map_or_else(absent_unit, |unit| unit_body(from, unit)),
+        unit: unit.map_or_else(|| absent_unit(from.stopping), |unit| unit_body(from, unit)),
     }
 }
 
@@ -177,7 +211,7 @@ fn edge(from: &Sources<'_>) -> EdgeBody {
     let url = |scheme: &str, port: Option<Port>| Some(format!("{scheme}://localhost:{}/", port?));
     EdgeBody {
         listeners: [url("https", edge.listen.https), url("http", edge.listen.http)].into_iter().flatten().collect(),
-        unit: Some(unit.map_or_else(absent_unit, |unit| unit_body(from, unit))),
+        unit: Some(unit.map_or_else(|| absent_unit(from.stopping), |unit| unit_body(from, unit))),
         applied: from.edge.standing() == EdgeState::Applied,
         connections: from.edge.window().connections(),
     }
@@ -205,9 +239,9 @@ fn traffic(traffic: Traffic) -> TrafficBody {
     TrafficBody { per_second: traffic.per_second, failed: traffic.failed, p95_ms: traffic.p95.as_secs_f64() * 1000.0 }
 }
 
-fn absent_unit() -> UnitBody {
+fn absent_unit(stopping: bool) -> UnitBody {
     UnitBody {
-        state: "waiting".to_owned(),
+        state: state_word(if stopping { State::Down } else { State::Waiting }).to_owned(),
         since: None,
         pid: None,
         address: None,
@@ -259,18 +293,34 @@ pub(crate) fn state_word(state: State) -> &'static str {
 }
 
 /// What a unit that is not as wanted waits for, or why it last failed.
-fn note(unit: &UnitStatus, now: Now) -> Option<String> {
-    let trouble = unit.trouble.as_ref().map(|(what, _)| what.clone());
+pub(super) fn note(unit: &UnitStatus, now: Now) -> Option<String> {
+    let wrong = wrong(unit, now);
     if matches!(unit.state, State::Ready | State::Succeeded) {
-        return trouble;
+        return wrong;
     }
     let waiting = unit.waiting.as_ref().map(|waiting| waiting_text(waiting, now));
-    let failure =
-        unit.last_failure.as_ref().filter(|_| tells_of_now(unit, now)).map(|failure| failure.what.to_string());
-    match (trouble.or(failure), waiting) {
+    match (wrong, waiting) {
         (Some(what), Some(waiting)) if says_when(unit.waiting.as_ref()) => Some(format!("{what}; {waiting}")),
         (what, waiting) => what.or(waiting),
     }
+}
+
+/// What the machine refuses of a unit, or why it last failed where that says how it stands now.
+fn wrong(unit: &UnitStatus, now: Now) -> Option<String> {
+    let trouble = unit.trouble.as_ref().map(|(what, _)| what.clone());
+    let failure = || unit.last_failure.as_ref().filter(|_| tells_of_now(unit, now));
+    trouble.or_else(|| failure().map(|failure| failure.what.to_string()))
+}
+
+/// What keeps a unit from its first start; nothing once it was started. It is the same text for as long as that is
+/// the same, however long it still waits.
+pub(super) fn before_first_start(unit: &UnitStatus, now: Now) -> Option<String> {
+    if unit.state != State::Waiting || unit.started.is_some() {
+        return None;
+    }
+    let waiting = unit.waiting.as_ref()?;
+    let awaited = || (!says_when(Some(waiting))).then(|| waiting_text(waiting, now));
+    Some(wrong(unit, now).or_else(awaited).unwrap_or_else(|| state_word(unit.state).to_owned()))
 }
 
 /// Whether the last failure says how a unit stands now, rather than what is behind it.
@@ -290,7 +340,7 @@ fn says_when(waiting: Option<&WaitingOn>) -> bool {
     matches!(waiting, Some(WaitingOn::BackOff { .. } | WaitingOn::Trouble(_)))
 }
 
-pub(super) fn waiting_text(waiting: &WaitingOn, now: Now) -> String {
+fn waiting_text(waiting: &WaitingOn, now: Now) -> String {
     let left = |until: &Duration| Span::secs(until.saturating_sub(now.steady).as_secs() + 1);
     match waiting {
         WaitingOn::Requirement(Requirement::Resource(name)) => format!("waits for {name} to serve"),
@@ -343,5 +393,61 @@ fn objective(promise: &plan::objectives::Promise) -> ObjectiveBody {
         promise: promise.stated.clone(),
         verdict: verdict.to_owned(),
         reason: reason.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use model::Timestamp;
+
+    use super::*;
+
+    const REFUSED: &str = "cannot write unit.json: no space left on the device";
+
+    fn at(steady: u64) -> Now {
+        Now { steady: Duration::from_secs(steady), wall: Timestamp::from_millis(0) }
+    }
+
+    /// A run whose next step the machine refuses until 500 seconds.
+    fn refused(state: State, started: Option<Duration>) -> UnitStatus {
+        UnitStatus {
+            unit: "web.1.run.1".parse().unwrap(),
+            wanted: true,
+            left_alone: false,
+            state,
+            since: Duration::ZERO,
+            digest: None,
+            pid: None,
+            shim: None,
+            address: None,
+            started,
+            restarts: 0,
+            last_failure: None,
+            waiting: Some(WaitingOn::Trouble(Duration::from_secs(500))),
+            trouble: Some((REFUSED.to_owned(), 1)),
+        }
+    }
+
+    #[test]
+    fn what_keeps_a_run_from_its_start_is_the_same_while_time_goes_by() {
+        let run = refused(State::Waiting, None);
+        assert_eq!(note(&run, at(490)), Some(format!("{REFUSED}; tried again in 11s")));
+        assert_eq!(note(&run, at(495)), Some(format!("{REFUSED}; tried again in 6s")));
+        for now in [490, 495] {
+            assert_eq!(before_first_start(&run, at(now)).as_deref(), Some(REFUSED));
+        }
+        let waiting = Some(WaitingOn::Requirement(Requirement::Service("base".parse().unwrap())));
+        let needs = UnitStatus { waiting, trouble: None, ..run };
+        assert_eq!(before_first_start(&needs, at(490)), Some("waits for base to be ready".to_owned()));
+    }
+
+    #[test]
+    fn nothing_keeps_a_run_from_its_start_that_was_started() {
+        let ended = refused(State::Clearing, Some(Duration::from_secs(400)));
+        assert_eq!(before_first_start(&ended, at(490)), None);
+        assert_eq!(note(&ended, at(490)), Some(format!("{REFUSED}; tried again in 11s")));
+        assert_eq!(before_first_start(&refused(State::Waiting, ended.started), at(490)), None);
+        let unread = refused(State::Finding, None);
+        assert_eq!(before_first_start(&unread, at(490)), None, "whether it was started is not known yet");
     }
 }

@@ -12,6 +12,8 @@ use plan::change::Subject;
 pub(crate) enum About {
     /// What is to run now cannot be written down.
     Look,
+    /// That everything is to stop cannot be written down.
+    Down,
     /// It cannot be told how a part of the stack is to run.
     Hold(Subject),
     /// The schedule of a service, or a run of it.
@@ -50,6 +52,14 @@ impl Troubles {
         self.0.extend(holds.into_iter().map(held));
     }
 
+    /// All that is held.
+    pub(crate) fn held(&self) -> impl Iterator<Item = &Subject> {
+        self.0.keys().filter_map(|about| match about {
+            About::Hold(subject) => Some(subject),
+            About::Look | About::Down | About::Runs(_) | About::NewSecret | About::Remains => None,
+        })
+    }
+
     /// What is said about one thing.
     pub(crate) fn of(&self, about: &About) -> Option<&str> {
         self.0.get(about).map(String::as_str)
@@ -59,7 +69,7 @@ impl Troubles {
     pub(crate) fn keep(&mut self, is_known: impl Fn(&ServiceName) -> bool) {
         self.0.retain(|about, _| match about {
             About::Runs(service) => is_known(service),
-            About::Look | About::Hold(_) | About::NewSecret | About::Remains => true,
+            About::Look | About::Down | About::Hold(_) | About::NewSecret | About::Remains => true,
         });
     }
 
@@ -92,7 +102,8 @@ mod tests {
         troubles.note_holds([(web.clone(), "KEY is gone".to_owned())]);
         let told = "service web is held, so what runs of it goes on as it was last told, and nothing new of it is \
                     started: KEY is gone";
-        assert_eq!(troubles.of(&About::Hold(web)), Some(told));
+        assert_eq!(troubles.of(&About::Hold(web.clone())), Some(told));
+        assert_eq!(troubles.held().collect::<Vec<_>>(), [&web]);
         troubles.note_holds([]);
         assert_eq!(troubles.texts().collect::<Vec<_>>(), ["blind"]);
     }

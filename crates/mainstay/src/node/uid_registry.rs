@@ -1,6 +1,6 @@
 //! Which user ids the state directories of this machine have given out, so that no two stacks share one.
 //!
-//! Start reading at [`reserve`]. The registry is one file beside root's vault keys, `users.json`, changed
+//! Start reading at [`give_out`]. The registry is one file beside root's vault keys, `users.json`, changed
 //! under a lock: `{"format":1,"states":{"/srv/shop/.mainstay":[60706,60707]}}`. A state directory that no
 //! longer exists gives its ids back.
 
@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use services::user::{Exhausted, Owner, allocate};
 use sys::lock::{Lock, LockError};
 
 /// The folder of the registry; only root's nodes have users of their own to give.
@@ -19,10 +20,28 @@ const FORMAT: u32 = 1;
 const TRIES_MAX: u32 = 100;
 const TRY_EVERY: Duration = Duration::from_millis(20);
 
-/// The registry cannot be used.
+/// The services and resources of a stack cannot be given user ids.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum RegistryError {
-    /// It cannot be read or written.
+pub(crate) enum UserIdError {
+    /// None is left.
+    #[error(transparent)]
+    Exhausted(#[from] Exhausted),
+    /// Another state directory has it. What runs as it could look into the services of both.
+    #[error(
+        "{owner} has user id {uid}, which the stack in {} was given while this state directory was not here: nothing is \
+         changed. Where that stack is not needed any more, run `mainstay down --state {}`, remove {} and try again; \
+         where it is, bring this one up on another machine",
+        other.display(), other.display(), other.display()
+    )]
+    Shared {
+        /// Who has it here.
+        owner: Owner,
+        /// The user id.
+        uid: u32,
+        /// The other state directory.
+        other: PathBuf,
+    },
+    /// The registry cannot be read or written.
     #[error(transparent)]
     File(#[from] sys::FileError),
     /// Its folder cannot be made.
@@ -50,35 +69,49 @@ struct Registry {
     states: BTreeMap<PathBuf, BTreeSet<u32>>,
 }
 
-/// Lets `choose` give out ids, told which ones others have, and notes those it answers with for `state`.
-/// `folder` is [`FOLDER`] but in tests.
-pub(crate) fn reserve<E: From<RegistryError>>(
+/// Gives each of `wanted` a user id that no account and no other state directory has, and notes those of `state`. Whoever
+/// is `known` there keeps its own. `folder` is [`FOLDER`] but in tests.
+pub(crate) fn give_out(
     folder: &Path,
     state: &Path,
-    choose: impl FnOnce(&BTreeSet<u32>) -> Result<BTreeSet<u32>, E>,
-) -> Result<(), E> {
-    std::fs::create_dir_all(folder).map_err(|source| RegistryError::Folder { path: folder.to_owned(), source })?;
-    let held = take_lock(folder).map_err(RegistryError::Lock)?;
+    known: &BTreeMap<Owner, u32>,
+    wanted: impl IntoIterator<Item = Owner>,
+    accounts: &BTreeSet<u32>,
+) -> Result<BTreeMap<Owner, u32>, UserIdError> {
+    std::fs::create_dir_all(folder).map_err(|source| UserIdError::Folder { path: folder.to_owned(), source })?;
+    let held = take_lock(folder)?;
     let path = folder.join(FILE);
     let mut registry = read(&path)?;
     registry.states.retain(|other, _| other == state || other.exists());
-    let others = registry.states.iter().filter(|(other, _)| *other != state).flat_map(|(_, ids)| ids).copied();
-    let chosen = choose(&others.collect())?;
-    if registry.states.insert(state.to_owned(), chosen.clone()) != Some(chosen) {
-        let bytes = serde_json::to_vec(&registry).map_err(|_| RegistryError::Damaged { path: path.clone() })?;
-        sys::files::replace(&path, &bytes).map_err(RegistryError::File)?;
+    let others = registry.of_others(state);
+    if let Some((owner, uid, other)) = known.iter().find_map(|(owner, uid)| Some((owner, uid, others.get(uid)?))) {
+        return Err(UserIdError::Shared { owner: owner.clone(), uid: *uid, other: other.clone() });
+    }
+    let given = allocate(known, wanted, &others.keys().chain(accounts).copied().collect())?;
+    let ids: BTreeSet<u32> = given.values().copied().collect();
+    if registry.states.insert(state.to_owned(), ids.clone()) != Some(ids) {
+        let bytes = serde_json::to_vec(&registry).map_err(|_| UserIdError::Damaged { path: path.clone() })?;
+        sys::files::replace(&path, &bytes)?;
     }
     drop(held);
-    Ok(())
+    Ok(given)
 }
 
-fn read(path: &Path) -> Result<Registry, RegistryError> {
+impl Registry {
+    /// The ids that other state directories have, with theirs.
+    fn of_others(&self, state: &Path) -> BTreeMap<u32, PathBuf> {
+        let others = self.states.iter().filter(|(other, _)| *other != state);
+        others.flat_map(|(other, ids)| ids.iter().map(|id| (*id, other.clone()))).collect()
+    }
+}
+
+fn read(path: &Path) -> Result<Registry, UserIdError> {
     let Some(bytes) = sys::files::read(path)? else {
         return Ok(Registry { format: FORMAT, states: BTreeMap::new() });
     };
     match serde_json::from_slice::<Registry>(&bytes) {
         Ok(registry) if registry.format == FORMAT => Ok(registry),
-        _ => Err(RegistryError::Damaged { path: path.to_owned() }),
+        _ => Err(UserIdError::Damaged { path: path.to_owned() }),
     }
 }
 
@@ -94,34 +127,92 @@ fn take_lock(folder: &Path) -> Result<Lock, LockError> {
 
 #[cfg(test)]
 mod tests {
+    use services::user::UID_FIRST;
+
     use super::*;
 
-    fn ids(numbers: &[u32]) -> BTreeSet<u32> {
-        numbers.iter().copied().collect()
+    /// Two state directories and a registry.
+    struct Ground(PathBuf);
+
+    impl Ground {
+        fn new(name: &str) -> Self {
+            let ground = Self(std::env::temp_dir().join(format!("mainstay-uids-{name}-{}", std::process::id())));
+            ["a", "b"].into_iter().for_each(|state| ground.make(state));
+            ground
+        }
+
+        fn make(&self, state: &str) {
+            std::fs::create_dir_all(self.0.join(state)).unwrap();
+        }
+
+        fn remove(&self, state: &str) {
+            std::fs::remove_dir(self.0.join(state)).unwrap();
+        }
+
+        /// Gives ids to these owners of a state directory that knows some already, where an account has the first id.
+        fn give(
+            &self,
+            state: &str,
+            known: &BTreeMap<Owner, u32>,
+            wanted: &[&str],
+        ) -> Result<BTreeMap<Owner, u32>, UserIdError> {
+            let wanted = wanted.iter().map(|owner| owner.parse().unwrap());
+            give_out(&self.0, &self.0.join(state), known, wanted, &[UID_FIRST].into())
+        }
     }
 
-    fn check(folder: &Path, state: &Path, others: &[u32], chosen: &[u32]) {
-        let result = reserve::<RegistryError>(folder, state, |found| {
-            assert_eq!(*found, ids(others));
-            Ok(ids(chosen))
-        });
-        assert!(result.is_ok(), "{result:?}");
+    impl Drop for Ground {
+        fn drop(&mut self) {
+            std::fs::remove_dir_all(&self.0).unwrap();
+        }
+    }
+
+    fn ids(given: &BTreeMap<Owner, u32>) -> Vec<u32> {
+        given.values().map(|uid| uid - UID_FIRST).collect()
     }
 
     #[test]
-    fn stacks_see_what_others_have_and_gone_ones_give_back() {
-        let root = std::env::temp_dir().join(format!("mainstay-uids-{}", std::process::id()));
-        let (first, second) = (root.join("a/.mainstay"), root.join("b/.mainstay"));
-        std::fs::create_dir_all(&first).unwrap();
-        std::fs::create_dir_all(&second).unwrap();
-        check(&root, &first, &[], &[1, 2]);
-        check(&root, &second, &[1, 2], &[3]);
-        check(&root, &first, &[3], &[1, 2, 4]);
-        std::fs::remove_dir_all(&second).unwrap();
-        check(&root, &first, &[], &[1, 2, 4]);
-        std::fs::write(root.join(FILE), "{}").unwrap();
-        let refused = reserve::<RegistryError>(&root, &first, |_| Ok(ids(&[])));
-        assert!(matches!(refused, Err(RegistryError::Damaged { .. })), "{refused:?}");
-        std::fs::remove_dir_all(&root).unwrap();
+    fn stacks_share_no_id_and_gone_ones_give_theirs_back() {
+        let ground = Ground::new("stacks");
+        let first = ground.give("a", &BTreeMap::new(), &["service/api", "resource/db"]).unwrap();
+        assert_eq!(ids(&first), [1, 2]);
+        assert_eq!(ids(&ground.give("b", &BTreeMap::new(), &["service/api"]).unwrap()), [3]);
+        let first = ground.give("a", &first, &["service/api", "service/web", "resource/db"]).unwrap();
+        assert_eq!(ids(&first), [1, 4, 2]);
+        ground.remove("b");
+        assert_eq!(ids(&ground.give("a", &first, &["service/zip"]).unwrap()), [1, 4, 3, 2]);
+    }
+
+    #[test]
+    fn a_restored_directory_whose_ids_another_stack_has_is_refused_until_that_is_gone() {
+        let ground = Ground::new("restored");
+        let first = ground.give("a", &BTreeMap::new(), &["resource/db", "service/api"]).unwrap();
+        ground.remove("a");
+        let second = ground.give("b", &BTreeMap::new(), &["service/web"]).unwrap();
+        assert_eq!(ids(&second), [1]);
+        ground.make("a");
+        let refused = ground.give("a", &first, &["resource/db", "service/api"]).unwrap_err().to_string();
+        let other = ground.0.join("b").display().to_string();
+        assert_eq!(
+            refused,
+            format!(
+                "resource/db has user id 60707, which the stack in {other} was given while this state directory was not \
+                 here: nothing is changed. Where that stack is not needed any more, run `mainstay down --state {other}`, \
+                 remove {other} and try again; where it is, bring this one up on another machine"
+            )
+        );
+        // Refused, it holds no id that the other could be given.
+        assert_eq!(ids(&ground.give("b", &second, &["service/zip"]).unwrap()), [1, 2]);
+        ground.remove("b");
+        assert_eq!(ground.give("a", &first, &["resource/db", "service/api"]).unwrap(), first);
+    }
+
+    #[test]
+    fn a_damaged_registry_is_not_written_over() {
+        let ground = Ground::new("damaged");
+        std::fs::write(ground.0.join(FILE), "{}").unwrap();
+        let refused = ground.give("a", &BTreeMap::new(), &["service/api"]);
+        assert!(matches!(refused, Err(UserIdError::Damaged { .. })), "{refused:?}");
+        assert_eq!(std::fs::read_to_string(ground.0.join(FILE)).unwrap(), "{}");
     }
 }

@@ -6,6 +6,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
+use std::process::Child;
 use std::time::Duration;
 
 use crate::processes;
@@ -101,6 +102,14 @@ fn refused_files() -> [(String, &'static str); 2] {
     [(file("absent"), "bin/absent"), (secret, "secret KEY")]
 }
 
+/// Why the stack was last asked to stop, by the journal.
+fn why_down(world: &World) -> String {
+    let events = world.done(&["events", "--output", "json"]).out;
+    let entries = events.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["entry"].clone());
+    let last = entries.rev().find(|entry| entry["what"]["kind"] == "down_requested").unwrap();
+    last["reason"].as_str().unwrap().to_owned()
+}
+
 #[test]
 fn after_down_a_refused_file_starts_nothing() {
     let (world, marks) = stopped("refused-after-down");
@@ -113,6 +122,7 @@ fn after_down_a_refused_file_starts_nothing() {
             assert_eq!(marks.starts("old"), 1, "{command:?}\n{}", world.events());
             world.is_down();
         }
+        assert_eq!(why_down(&world), "the file that the node was started for was refused, and nothing else runs");
     }
     world.write(&file("new"));
     world.up();
@@ -158,6 +168,9 @@ fn what_is_being_stopped_is_planned_as_a_start() {
     stopping(&world);
     let planned = "will start\n  web  release 1, 1 replica\n       it is being stopped; it starts once that is done\n";
     assert!(plan(&world).contains(planned), "{}", plan(&world));
+    let status = world.status().unwrap();
+    let told = (&status["stopping"], &status["services"][0]["state"], &status["problems"]);
+    assert_eq!(told, (&true.into(), &"stopping".into(), &serde_json::json!([])), "{status:#}");
     let refused = world.run(&["up", "--detach"]);
     assert_eq!(refused.code, Some(1), "{refused:?}");
     let told = "error: the stack is being stopped\nhint: `mainstay down` waits until that is done; `mainstay up` then";
@@ -183,18 +196,27 @@ fn what_is_being_stopped_is_planned_as_a_start() {
     world.is_down();
 }
 
-#[test]
-fn down_ends_with_everything_also_where_its_node_is_killed() {
-    let slow = file("slow").replace("bin/slow", "bin/slow, health: { drain: 100s }");
-    let world = World::new("down-without-node", &slow);
+/// A stack whose only service stops once the mark `end` is left.
+fn slow_to_stop(name: &str) -> (World, Marks) {
+    let world = World::new(name, &file("slow").replace("bin/slow", "bin/slow, health: { drain: 100s }"));
     let marks = Marks::of(&world);
     marks.program(&world, "slow", "trap '' TERM\nuntil rm $MARKS/end 2>/dev/null; do sleep 0.05; done");
+    (world, marks)
+}
+
+#[test]
+fn down_ends_with_everything_also_where_its_nodes_are_killed() {
+    let (world, marks) = slow_to_stop("down-without-node");
     world.up();
-    let (node, service) = (world.node().unwrap(), world.child("web.1.1"));
+    let service = world.child("web.1.1");
     let down = world.begin(&["down"]);
     stopping(&world);
-    processes::kill(&node);
-    world.wait_for("another node", || world.node().filter(|now| now.pid != node.pid));
+    for _ in 0..2 {
+        let node = world.node().unwrap();
+        processes::kill(&node);
+        world.wait_for("another node", || world.node().filter(|now| now.pid != node.pid));
+        stopping(&world);
+    }
     assert!(processes::look(service.pid).is_some(), "the service was to take its time");
     marks.leave("end");
     let ran = ended(down);
@@ -202,6 +224,93 @@ fn down_ends_with_everything_also_where_its_node_is_killed() {
     assert!(ran.err.ends_with("everything is stopped\n"), "{}", ran.err);
     assert_eq!(processes::look(service.pid), None);
     world.is_down();
+}
+
+/// What a service manager runs: the node, started again after it was killed.
+fn kept_node(world: &World) -> Child {
+    let node = world.begin(&["node"]);
+    world.wait_for("the node", || world.node().filter(|now| now.pid == node.id()));
+    node
+}
+
+/// A stack that a service manager's node runs, whose `down` was begun when that node was killed.
+fn killed_while_stopping(name: &str) -> (World, Marks, Child) {
+    let (world, marks) = slow_to_stop(name);
+    world.up();
+    processes::kill(&world.node().unwrap());
+    world.wait_for("the node to be gone", || world.node().is_none().then_some(()));
+    let node = kept_node(&world);
+    let down = world.begin(&["down"]);
+    stopping(&world);
+    processes::kill(&world.node().unwrap());
+    assert_eq!(ended(node).code, None);
+    (world, marks, down)
+}
+
+#[test]
+fn a_node_that_is_started_after_its_down_was_cut_off_goes_on_with_it() {
+    let (world, marks, mut down) = killed_while_stopping("down-cut-off");
+    down.kill().unwrap();
+    ended(down);
+    if let Some(node) = world.node() {
+        processes::kill(&node);
+        world.wait_for("the node to be gone", || world.node().is_none().then_some(()));
+    }
+    let node = kept_node(&world);
+    stopping(&world);
+    marks.leave("end");
+    assert_eq!(ended(node).code, Some(0));
+    world.is_down();
+    assert_eq!(marks.starts("slow"), 1);
+}
+
+#[test]
+fn a_node_that_is_started_while_another_stops_everything_says_that_it_is_late() {
+    let (world, marks, down) = killed_while_stopping("down-taken-over");
+    stopping(&world);
+    let late = world.run(&["node"]);
+    assert_eq!(late.code, Some(5), "{late:?}");
+    assert!(late.err.contains("is in use by process"), "{}", late.err);
+    marks.leave("end");
+    assert_eq!(ended(down).code, Some(0));
+    world.is_down();
+    assert_eq!(marks.starts("slow"), 1);
+}
+
+#[test]
+fn a_node_that_is_started_again_after_everything_was_stopped_starts_nothing_the_first_time() {
+    let (world, marks, down) = killed_while_stopping("down-done");
+    stopping(&world);
+    marks.leave("end");
+    assert_eq!(ended(down).code, Some(0));
+    let late = world.run(&["node"]);
+    assert_eq!(late.code, Some(0), "{late:?}");
+    world.is_down();
+    assert_eq!(marks.starts("slow"), 1);
+    // That was the restart; this is a person.
+    let node = kept_node(&world);
+    world.wait_for("the service", || (marks.starts("slow") == 2).then_some(()));
+    let down = world.begin(&["down"]);
+    stopping(&world);
+    marks.leave("end");
+    assert_eq!((ended(down).code, ended(node).code), (Some(0), Some(0)));
+    world.is_down();
+}
+
+#[test]
+fn down_waits_for_a_node_that_has_begun_and_does_not_answer_yet() {
+    let world = World::new("down-at-start", &file("old"));
+    let marks = Marks::of(&world);
+    marks.program(&world, "old", FOREVER);
+    world.up();
+    world.down();
+    let node = world.begin(&["node"]);
+    world.wait_for("the lock to be taken", || world.node().filter(|now| now.pid == node.id()));
+    let ran = world.done(&["down"]);
+    assert!(ran.err.ends_with("everything is stopped\n"), "{}", ran.err);
+    assert_eq!(ended(node).code, Some(0));
+    world.is_down();
+    assert_eq!(marks.starts("old"), 1);
 }
 
 /// Waits until the service is being stopped.
@@ -280,5 +389,77 @@ fn a_job_is_not_restarted() {
                 hint: `mainstay run` starts a command in its place now\n";
     assert_eq!(ran.err, told);
     assert_eq!((world.newest_entry(), marks.starts("old")), (before, 0), "{}", world.events());
+    world.down();
+}
+
+#[test]
+fn a_run_that_nobody_waits_for_does_not_begin() {
+    let file = "stack: runs\nservices:\n  base: { run: bin/base, health: { ready: { command: bin/is-ready } } }\n  \
+                web: { run: bin/web, needs: [base] }\n";
+    let world = World::new("given-up", file);
+    let marks = Marks::of(&world);
+    marks.program(&world, "base", FOREVER);
+    marks.program(&world, "is-ready", "test -e $MARKS/ready");
+    marks.program(&world, "web", FOREVER);
+    marks.program(&world, "once", "");
+    world.done(&["up", "--detach"]);
+    let before = world.newest_entry();
+    let begin = |times: usize| {
+        let run = world.begin(&["run", "web", "--", "bin/once"]);
+        let is_asked = |it: &&String| *it == "a command in the place of web was asked for";
+        let asked = || (world.events_after(before).iter().filter(is_asked).count() == times).then_some(());
+        world.wait_for("the run to be asked for", asked);
+        run
+    };
+    let mut left = begin(1);
+    left.kill().unwrap();
+    ended(left);
+    let is_given_up = || world.events_after(before).contains(&"web.1.run.1 was given up before it began".to_owned());
+    world.wait_for("the run to be given up", || is_given_up().then_some(()));
+    let waited_for = begin(2);
+    marks.leave("ready");
+    assert_eq!(ended(waited_for).code, Some(0), "{}", world.events());
+    assert_eq!(marks.starts("once"), 1, "the run that was given up began all the same");
+    world.down();
+}
+
+#[test]
+fn a_run_that_the_machine_refuses_says_why_once_and_begins_when_it_is_mended() {
+    let file = "stack: runs\nservices:\n  web: { run: bin/web }\n";
+    let world = World::new("refused-run", file);
+    let marks = Marks::of(&world);
+    marks.program(&world, "web", FOREVER);
+    marks.program(&world, "once", "exit 3");
+    world.up();
+    // Nothing can be written to the folder of the run.
+    let folder = world.state.join("units/web.1.run.1");
+    std::os::unix::fs::symlink("nowhere", &folder).unwrap();
+    let run = world.begin(&["run", "web", "--", "bin/once"]);
+    world.wait_for("the start to be refused", || {
+        let status = world.status()?;
+        status["problems"].to_string().contains("web.1.run.1: waiting: cannot write").then_some(())
+    });
+    fs::remove_file(&folder).unwrap();
+    let ran = ended(run);
+    assert_eq!((ran.code, marks.starts("once")), (Some(3), 1), "{ran:?}");
+    assert_eq!(ran.err.matches("web.1.run.1 has not begun: cannot write ").count(), 1, "{ran:?}");
+    world.down();
+}
+
+#[test]
+fn a_restart_whose_time_is_over_is_given_up() {
+    let file = "stack: restarts\nservices:\n  web: { run: bin/slow, replicas: 2, health: { drain: 5s } }\n";
+    let world = World::new("late-restart", file);
+    let marks = Marks::of(&world);
+    marks.program(&world, "slow", "trap '' TERM\nwhile :; do sleep 0.05; done");
+    let before = world.up();
+    let entry = world.newest_entry();
+    // The first replica takes longer to stop than the restart may take.
+    assert_eq!(world.run(&["restart", "web", "--wait", "2s"]).code, Some(3));
+    let given_up = "the restart of web did not come to every replica".to_owned();
+    world.wait_for("it to be given up", || world.events_after(entry).contains(&given_up).then_some(()));
+    let after = world.up();
+    assert_ne!(pid_of(&after, "web.1.1"), pid_of(&before, "web.1.1"));
+    assert_eq!(pid_of(&after, "web.1.2"), pid_of(&before, "web.1.2"), "{}", world.events());
     world.down();
 }

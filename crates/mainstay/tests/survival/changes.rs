@@ -36,8 +36,18 @@ fn a_changed_file_is_rolled_out_with_a_replica_ready_at_every_moment() {
     let world = World::new("rolling", FILE);
     let before = world.up();
     world.write(&FILE.replace("COLOUR: blue", "COLOUR: green"));
-    let (ran, looks, failures) = watching(&world, || world.done(&["up", "--wait", "100s"]));
+    let ((ran, planned), looks, failures) = watching(&world, || {
+        let begun = world.done(&["up", "--detach"]);
+        let planned = world.done(&["plan"]).out;
+        world.done(&["up", "--wait", "100s"]);
+        (begun, planned)
+    });
     assert!(ran.out.contains("web"), "{}", ran.out);
+    assert!(planned.contains("still starting or being replaced: web.1.1, web.1.2"), "{planned}");
+    assert!(
+        planned.ends_with("\nNothing new to do: what is still under way leads to what the file says.\n"),
+        "{planned}"
+    );
     let after = world.status().unwrap();
     assert!(looks > 0);
     assert_eq!(failures, 0, "of {looks} looks; {}", world.events());
@@ -64,6 +74,16 @@ fn a_release_that_does_not_start_leaves_the_old_one_serving() {
     assert!(held["problems"].to_string().contains("web"), "{held:#}");
     assert_eq!(pid_of(&before, "web.1.2"), pid_of(&held, "web.1.2"));
     world.write(FILE);
+    world.done(&["up", "--detach"]);
+    let back = world.status().unwrap();
+    let web = &back["services"][0];
+    assert_eq!(
+        (&web["state"], &web["ready"], &web["serving"]),
+        (&"going back".into(), &0.into(), &2.into()),
+        "{web:#}"
+    );
+    assert!(web["change"].as_str().unwrap().starts_with("to release 1, as release 3: "), "{web:#}");
+    assert_eq!(world.run(&["status"]).code, Some(3));
     let after = world.up();
     let (web, replicas) = (&after["services"][0], after["services"][0]["replicas"].as_array().unwrap());
     assert!(replicas.len() == 2 && replicas.iter().all(|it| it["release"] == web["release"]), "{web:#}");

@@ -93,6 +93,41 @@ fn a_copy_that_forgot_what_it_is_harms_nothing_either() {
 }
 
 #[test]
+fn a_copy_at_the_place_of_an_original_that_was_moved_harms_nothing_either() {
+    let world = World::new("replaced", FILE);
+    world.up();
+    let node = world.node().unwrap();
+    let supervised: Vec<Process> =
+        processes::shims(&world.state).into_values().chain(running(&world).into_values()).collect();
+    assert_eq!(supervised.len(), 10, "{supervised:?}");
+    let sockets = world.sockets();
+    let moved = world.folder.join("elsewhere");
+    fs::rename(&world.state, &moved).unwrap();
+    assert!(Command::new("cp").arg("-a").arg(&moved).arg(&world.state).status().unwrap().success());
+    let ends = |process: &Process| processes::look(process.pid).is_none_or(|now| now.started != process.started);
+    let in_the_copy = |command: &[&str], node: &[Process]| {
+        let ran = world.run(command);
+        println!("  {command:?} in the copy: {:?} {}", ran.code, ran.err.trim());
+        let ended: Vec<&Process> = supervised.iter().chain(node).filter(|it| ends(it)).collect();
+        assert!(ended.is_empty(), "{command:?} ended {ended:?}");
+        assert_eq!(sockets.iter().filter(|path| !path.exists()).collect::<Vec<_>>(), Vec::<&PathBuf>::new());
+        ran
+    };
+    // The original's node is not asked: it would stop the original, and give its secrets away.
+    assert_eq!(in_the_copy(&["status"], std::slice::from_ref(&node)).code, Some(4));
+    in_the_copy(&["down"], std::slice::from_ref(&node));
+    processes::kill(&node);
+    world.wait_for("the node to be gone", || ends(&node).then_some(()));
+    in_the_copy(&["up", "--wait", "5s"], &[]);
+    assert_eq!(in_the_copy(&["down"], &[]).code, Some(0));
+    fs::remove_dir_all(&world.state).unwrap();
+    fs::rename(&moved, &world.state).unwrap();
+    world.up();
+    assert_eq!(supervised.iter().filter(|it| ends(it)).collect::<Vec<_>>(), Vec::<&Process>::new());
+    world.down();
+}
+
+#[test]
 fn a_moved_state_directory_keeps_its_data_and_its_key() {
     let mut world = World::new("moved", FILE);
     without_key_file(&world, &["up", "--wait", "100s"]);
@@ -115,4 +150,26 @@ fn without_key_file(world: &World, arguments: &[&str]) -> String {
     let ran = Ran::from(world.command(arguments).env_remove("MAINSTAY_KEY_FILE").output().unwrap());
     assert_eq!(ran.code, Some(0), "{arguments:?}: {ran:?}");
     ran.out
+}
+
+#[test]
+fn what_a_removed_state_directory_ran_is_ended_by_the_next_one() {
+    let world = World::new("removed-running", "stack: removed\nservices:\n  web: { run: sleep 600, replicas: 2 }\n");
+    world.up();
+    let shims = |world: &World| -> Vec<Process> { processes::shims(&world.state).into_values().collect() };
+    let supervised: Vec<Process> = shims(&world).into_iter().chain(running(&world).into_values()).collect();
+    assert_eq!(supervised.len(), 4, "{supervised:?}");
+    let node = world.node().unwrap();
+    processes::kill(&node);
+    world.wait_for("the node to be gone", || processes::look(node.pid).is_none().then_some(()));
+    fs::remove_dir_all(&world.state).unwrap();
+    // Of the next stack there is one replica only.
+    world.write("stack: removed\nservices:\n  web: { run: sleep 600 }\n");
+    world.up();
+    let lives = |process: &Process| processes::look(process.pid).is_some_and(|now| now.started == process.started);
+    world.wait_for("the old ones to be gone", || (!supervised.iter().any(lives)).then_some(()));
+    assert_eq!(shims(&world).len(), 1);
+    // The killed node's socket stays: that its directory was removed and not moved is nothing that it can tell.
+    world.done(&["down"]);
+    assert_eq!(world.processes(), []);
 }

@@ -156,6 +156,8 @@ resources:
     node_without_file(&world);
     told(&world, &format!("cache {HELD}: "));
     told(&world, &format!("web {HELD}: it uses cache, which is held"));
+    let planned = world.run(&["plan"]).out;
+    assert!(planned.contains("- cache is held: what runs of it goes on as it was last told"), "{planned}");
     let again = || world.status().filter(|status| service(status, "other")["state"] == "ready");
     let (status, _) = world.wait_for("the other service", again);
     for unit in ["cache", "web.1.1"] {

@@ -162,8 +162,13 @@ impl World {
         });
         assert!(left.is_empty(), "left running: {left:#?}\n{}", self.events());
         assert_eq!(self.run(&["status"]).code, Some(4));
-        let sockets = sockets(self.socket.parent().unwrap()).into_iter().chain(sockets(&self.state));
+        let sockets = self.sockets().into_iter().chain(sockets(&self.state));
         assert_eq!(sockets.collect::<Vec<_>>(), Vec::<PathBuf>::new());
+    }
+
+    /// The control socket and those of its data services.
+    pub(crate) fn sockets(&self) -> Vec<PathBuf> {
+        sockets(self.socket.parent().unwrap())
     }
 
     /// How the stack is; `None` where no node answers.

@@ -2,7 +2,7 @@
 
 use model::edge::{Edge, Ports, Route};
 
-use super::{Action, Note, Running, Step, Subject, note, under};
+use super::{Action, Note, Running, Step, Subject, note};
 
 /// What happens to the edge; `None` where there is none and is to be none.
 pub(super) fn step(wanted: Option<&Edge>, running: &Running) -> Option<Step> {
@@ -17,7 +17,7 @@ pub(super) fn step(wanted: Option<&Edge>, running: &Running) -> Option<Step> {
             notes => (Action::Change, summary(wanted).into_iter().chain(notes).collect()),
         },
     };
-    let action = if planned == Action::Remove { planned } else { under(condition, planned) };
+    let action = running.as_it_stands(&subject, planned);
     let notes = notes.into_iter().chain(note::of_condition(action, condition)).collect();
     Some(Step { subject, action, notes })
 }

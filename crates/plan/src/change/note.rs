@@ -9,7 +9,7 @@ use model::{Network, ReleaseNumber, ResourceName, ServiceName, TimeZoneName, Uni
 
 use super::edge::{ports_text, route_text};
 use super::{Action, Condition, RunningService};
-use crate::release::{Change, Command, Content, InPlace, Program};
+use crate::release::{Change, Command, Content, Decision, InPlace, Program};
 
 /// One thing to know about a step.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,13 +61,8 @@ pub enum Note {
     AsRoot,
     /// What it may take.
     Limited(Limits),
-    /// Its program is not copied.
-    InPlace {
-        /// The first word of the command.
-        program: String,
-        /// Why.
-        why: InPlace,
-    },
+    /// These of its programs, by the first words of their commands, are not copied, each for its reason.
+    InPlace(Vec<(String, InPlace)>),
     /// What a resource is.
     Kind {
         /// PostgreSQL, Redis…
@@ -141,6 +136,10 @@ pub enum Note {
     StillStopping,
     /// These failed, and are tried again at once.
     TriedAgain(Vec<UnitId>),
+    /// These are on their way up or out, as was applied before.
+    StillUnderWay(Vec<UnitId>),
+    /// What it is to run cannot be told for now.
+    Undecided,
 }
 
 /// What a resource is and how it is sized.
@@ -214,6 +213,7 @@ pub(super) fn of_condition(action: Action, condition: Option<&Condition>) -> Opt
     match (action, condition) {
         (Action::Start, Some(Condition::Stopping)) => Some(Note::StillStopping),
         (Action::Retry, Some(Condition::Failing(units))) => Some(Note::TriedAgain(units.clone())),
+        (Action::Keep, Some(Condition::UnderWay(units))) => Some(Note::StillUnderWay(units.clone())),
         _ => None,
     }
 }
@@ -230,19 +230,22 @@ pub(super) fn of_start(service: &Service) -> Vec<Note> {
 pub(super) fn of_content(content: &Content) -> Vec<Note> {
     let root = content.user.as_deref() == Some("root");
     let limits = content.limits != Limits::default();
-    let hook = content.hook.as_ref().filter(|hook| hook.program != content.command.program);
-    let in_place = [Some(&content.command), hook].into_iter().flatten().filter_map(in_place);
-    root.then_some(Note::AsRoot)
-        .into_iter()
-        .chain(limits.then_some(Note::Limited(content.limits)))
-        .chain(in_place)
-        .collect()
+    root.then_some(Note::AsRoot).into_iter().chain(limits.then_some(Note::Limited(content.limits))).collect()
 }
 
-fn in_place(command: &Command) -> Option<Note> {
+/// Which programs of a release are not copied, where that is news: with the first release and with other programs.
+pub(super) fn of_programs(decision: &Decision, content: &Content) -> Option<Note> {
+    let Decision::Make { changes, .. } = decision else { return None };
+    let is_news = changes.is_empty() || changes.iter().any(Change::is_of_other_program);
+    let hook = content.hook.as_ref().filter(|hook| hook.program != content.command.program);
+    let in_place: Vec<_> = [Some(&content.command), hook].into_iter().flatten().filter_map(in_place).collect();
+    (is_news && !in_place.is_empty()).then_some(Note::InPlace(in_place))
+}
+
+fn in_place(command: &Command) -> Option<(String, InPlace)> {
     match &command.program {
         Program::Frozen { .. } => None,
-        Program::InPlace { why, .. } => Some(Note::InPlace { program: command.line.program().to_owned(), why: *why }),
+        Program::InPlace { why, .. } => Some((command.line.program().to_owned(), *why)),
     }
 }
 
@@ -274,10 +277,11 @@ impl fmt::Display for Note {
             ),
             Note::AsRoot => f.write_str("runs as root: it can read and change everything on this machine"),
             Note::Limited(limits) => write!(f, "at most {} per replica", limits_text(limits)),
-            Note::InPlace { program, why } => write!(
-                f,
-                "{program} is not copied: {why}. What changes in the project folder is used from the next restart on"
-            ),
+            Note::InPlace(programs) => {
+                let programs: Vec<String> = programs.iter().map(|(name, why)| format!("{name} ({why})")).collect();
+                let programs = listed(&programs);
+                write!(f, "not copied, so each restart uses it as it is then: {programs}")
+            }
             Note::Kind { name, version: Some(version) } => write!(f, "{name} {version}"),
             Note::Kind { name, version: None } => f.write_str(name),
             Note::SizedTo(size) => f.write_str(size),
@@ -310,6 +314,12 @@ impl fmt::Display for Note {
             Note::EdgeStops(ports) => write!(f, "it stops: nothing listens on {} any more", ports_text(*ports)),
             Note::StillStopping => f.write_str("it is being stopped; it starts once that is done"),
             Note::TriedAgain(units) => write!(f, "waiting after a failure, and tried at once: {}", listed(units)),
+            Note::StillUnderWay(units) => {
+                write!(f, "still starting or being replaced: {}", listed(units))
+            }
+            Note::Undecided => {
+                f.write_str("whether a new release takes its place is known once what is refused below is mended")
+            }
         }
     }
 }

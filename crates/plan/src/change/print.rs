@@ -45,6 +45,9 @@ impl fmt::Display for ChangePlan {
             (false, false, false) if self.warnings.iter().any(|it| matches!(it, Warning::Held(_))) => {
                 writeln!(f, "\nEverything is as the file says, except what is held.")
             }
+            (false, false, false) if self.is_under_way() => {
+                writeln!(f, "\nNothing new to do: what is still under way leads to what the file says.")
+            }
             (false, false, false) => writeln!(f, "\nNothing to do: everything is as the file says."),
         }
     }
@@ -55,9 +58,6 @@ fn write_step(f: &mut fmt::Formatter<'_>, step: &Step, width: usize) -> fmt::Res
     let notes: Vec<String> = step.notes.iter().map(ToString::to_string).collect();
     let (summary, rest) = notes.split_at(notes.len().min(2));
     writeln!(f, "  {:width$}  {}", step.subject.name(), summary.join(", "))?;
-    if step.action == Action::Keep {
-        return Ok(());
-    }
     rest.iter().try_for_each(|note| writeln!(f, "  {:width$}  {note}", ""))
 }
 

@@ -82,7 +82,7 @@ pub enum Warning {
     },
     /// What is kept has no node that looks after it.
     NoNode,
-    /// It is kept and held, and what does not run of it is not started.
+    /// It is held and stays so: nothing new of it is started.
     Held(Subject),
 }
 

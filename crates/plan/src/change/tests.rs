@@ -7,10 +7,13 @@ use model::{ReleaseNumber, Stack};
 use proptest::prelude::{Strategy, prop, proptest};
 use proptest::prop_assert_eq;
 
-use super::{Abilities, ChangePlan, Condition, Desired, Running, RunningResource, RunningService, Subject, decide};
+use super::{
+    Abilities, Action, ChangePlan, Condition, Desired, Running, RunningResource, RunningService, Step, Subject,
+    Warning, decide, note,
+};
 use crate::lint::lint;
 use crate::objectives::derive;
-use crate::release::{self, InPlace, Program};
+use crate::release::{self, Change, InPlace, Program};
 use crate::sample::{content, machine, stack};
 
 const SHOP: &str = "
@@ -365,20 +368,89 @@ fn a_resource_that_comes_back_finds_its_data() {
 }
 
 #[test]
-fn a_program_that_is_not_copied_is_said() {
-    let after = stack("service api");
+fn a_program_that_is_not_copied_is_said_where_it_is_news() {
+    let program = |path: &str, why| Program::InPlace { path: path.into(), why, digest: None };
     let in_place = |it: &mut release::Content| {
-        it.command.program =
-            Program::InPlace { path: "/usr/bin/python3".into(), why: InPlace::Installed, digest: None };
+        it.command.program = program("/usr/bin/python3", InPlace::Installed);
+        it.hook.as_mut().unwrap().program = program("/srv/shop/migrate", InPlace::Script);
     };
-    let plan = plan_with(&stack(""), &Running::default(), &after, &able(), in_place);
+    let after = stack("service api release=./migrate");
+    let first = plan_with(&stack(""), &Running::default(), &after, &able(), in_place);
     expect![[r#"
         Plan for shop (production)
 
         will create
           api  release 1, 1 replica
-               ./server is not copied: it is installed on this machine. What changes in the project folder is used from the next restart on
-    "#]].assert_eq(&plan.to_string());
+               runs `./migrate` once for this release, before its replicas start
+               not copied, so each restart uses it as it is then: ./server (it is installed on this machine), ./migrate (it is a script that finds its other files by where it lies)
+    "#]].assert_eq(&first.to_string());
+    let decision = |changes| release::Decision::Make { number: ReleaseNumber(4), changes };
+    let mut wanted = content(after.services.values().next().unwrap());
+    in_place(&mut wanted);
+    for (changes, is_news) in
+        [(vec![], true), (vec![Change::CommandLine], true), (vec![Change::Script, Change::Limits], false)]
+    {
+        assert_eq!(note::of_programs(&decision(changes.clone()), &wanted).is_some(), is_news, "{changes:?}");
+    }
+}
+
+#[test]
+fn what_is_still_under_way_is_not_called_done() {
+    let shop = stack("service api replicas=2\nservice web\nresource db postgres");
+    let under_way = |units: &[&str]| Condition::UnderWay(units.iter().map(|unit| unit.parse().unwrap()).collect());
+    let conditions =
+        [(service("api"), under_way(&["api.2.1", "api.3.2"])), (resource("db"), under_way(&["db"]))].into();
+    let rolling = Running { conditions, ..running(&shop) };
+    let same = plan(&shop, &rolling, &shop, &able());
+    assert!(!same.changes_anything());
+    expect![[r#"
+        Plan for shop (production)
+
+        will keep
+          db   PostgreSQL 15, sized to 256MiB of memory
+               still starting or being replaced: db
+          api  release 3, 2 replicas
+               still starting or being replaced: api.2.1, api.3.2
+          web  release 3, 1 replica
+
+        reserved of the server (limits of services, memory of resources)
+          256MiB of 8GiB memory
+
+        Nothing new to do: what is still under way leads to what the file says.
+    "#]]
+    .assert_eq(&same.to_string());
+}
+
+#[test]
+fn a_service_whose_change_a_refusal_hides_is_not_called_unchanged() {
+    let shop = stack("service api secrets=KEY\nservice web replicas=1\nsecret KEY");
+    let derived = derive(&shop, machine());
+    let unset = [("KEY".parse().unwrap())].into();
+    let abilities = able();
+    // Without the secret nothing could be released, so nothing was decided.
+    let desired = Desired {
+        stack: &shop,
+        applied: Some(&shop),
+        derived: &derived,
+        releases: &BTreeMap::new(),
+        unset_secrets: &unset,
+        abilities: &abilities,
+    };
+    expect![[r#"
+        Plan for shop (production)
+
+        will keep
+          api  release 3, 1 replica
+               whether a new release takes its place is known once what is refused below is mended
+          web  release 3, 1 replica
+               whether a new release takes its place is known once what is refused below is mended
+
+        this cannot be carried out
+          - secret KEY, which api is to receive, has no value: run `mainstay secret set KEY`
+
+        Nothing is changed until that is mended.
+    "#]]
+    .assert_eq(&decide(&desired, &running(&shop)).to_string());
 }
 
 #[test]
@@ -685,9 +757,13 @@ fn what_no_node_looks_after_is_said() {
 
 #[test]
 fn what_is_held_is_not_called_as_the_file_says() {
-    let shop = stack("service api\nservice web\nservice worker");
-    let conditions = [(service("api"), Condition::Held), (service("worker"), Condition::Held)].into();
-    let held = Running { conditions, ..running(&shop) };
+    let shop = stack("service api\nservice job schedule=0_2_*_*_*\nservice web\nservice worker");
+    let failing = Condition::Failing(vec!["worker.3.1".parse().unwrap()]);
+    let held = Running {
+        conditions: [(service("api"), Condition::Gone)].into(),
+        held: [service("api"), service("job"), service("worker")].into(),
+        ..running(&shop)
+    };
     let same = plan(&shop, &held, &shop, &able());
     assert!(!same.changes_anything());
     expect![[r#"
@@ -695,15 +771,33 @@ fn what_is_held_is_not_called_as_the_file_says() {
 
         will keep
           api     release 3, 1 replica
+          job     release 3, runs at "0 2 * * *" (UTC)
           web     release 3, 1 replica
           worker  release 3, 1 replica
 
         attention
           - api is held: what runs of it goes on as it was last told, and nothing new of it is started; `mainstay status` says why
+          - job is held: what runs of it goes on as it was last told, and nothing new of it is started; `mainstay status` says why
           - worker is held: what runs of it goes on as it was last told, and nothing new of it is started; `mainstay status` says why
 
         Everything is as the file says, except what is held.
     "#]].assert_eq(&same.to_string());
-    let mended = stack("service api memory=64MiB\nservice web\nservice worker memory=64MiB");
-    assert_eq!(plan(&shop, &held, &mended, &able()).warnings, [], "what is replaced is not held any more");
+    let mended =
+        stack("service api memory=64MiB\nservice job schedule=0_3_*_*_*\nservice web\nservice worker replicas=2");
+    let failing = Running { conditions: [(service("worker"), failing)].into(), ..held.clone() };
+    let does = |running: &Running, file: &Stack| -> Vec<(String, Action, bool)> {
+        let plan = plan(&shop, running, file, &able());
+        let warns = |step: &Step| plan.warnings.contains(&Warning::Held(step.subject.clone()));
+        plan.steps.iter().map(|step| (step.subject.name().to_owned(), step.action, warns(step))).collect()
+    };
+    let step = |name: &str, action, warns| (name.to_owned(), action, warns);
+    let expected = [
+        // A new release can be told again.
+        step("api", Action::Start, false),
+        step("job", Action::Change, true),
+        step("web", Action::Keep, false),
+        step("worker", Action::Change, true),
+    ];
+    assert_eq!(does(&held, &mended), expected);
+    assert_eq!(does(&failing, &shop)[3], step("worker", Action::Retry, true));
 }

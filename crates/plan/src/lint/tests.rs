@@ -150,7 +150,10 @@ fn starts_are_of_what_is_down() {
     let mut plan = decide(&desired, &running);
     assert_eq!(lint(&plan, &shop, &running), []);
     plan.steps[0].action = Action::Keep;
-    assert_eq!(lint(&plan, &shop, &running), [Flaw::LeftDown(resource(&"db".parse().unwrap()))]);
+    let db = resource(&"db".parse().unwrap());
+    assert_eq!(lint(&plan, &shop, &running), [Flaw::LeftDown(db.clone())]);
+    running.held.insert(db);
+    assert_eq!(lint(&plan, &shop, &running), [], "what is held and kept is not started");
 }
 
 #[test]

@@ -191,7 +191,7 @@ impl<E: AsRef<Standing>> View<'_, E> {
             return match self.saving(observed) {
                 Saving::Due => Turn::Act(Action::Save),
                 Saving::At(at) => Turn::Wait(WaitingOn::Trouble(at), Some(at)),
-                Saving::Done if standing.held => Turn::Wait(WaitingOn::Hold, None),
+                Saving::Done if standing.left_alone => Turn::Wait(WaitingOn::Hold, None),
                 Saving::Done => Turn::Act(Action::Drop),
             };
         };
@@ -367,7 +367,7 @@ impl<E: AsRef<Standing>> View<'_, E> {
 
     fn stop_reason(&self, standing: &Standing) -> Option<StopReason> {
         let observed = &standing.observed;
-        if !self.circumstances.told || standing.held {
+        if !self.circumstances.told || standing.left_alone {
             return None;
         }
         match (&standing.wanted, &observed.running) {

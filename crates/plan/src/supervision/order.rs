@@ -57,5 +57,5 @@ pub fn deadlocked<E: AsRef<Standing>>(units: &BTreeMap<UnitId, E>) -> bool {
 
 /// Whether a unit is not wanted and something of it may still be there.
 fn going(standing: &Standing) -> bool {
-    standing.wanted.is_none() && !standing.held && standing.observed.phase != Phase::Down
+    standing.wanted.is_none() && !standing.left_alone && standing.observed.phase != Phase::Down
 }

@@ -41,7 +41,7 @@ fn unit(id: &str, digest: u8) -> Unit {
 fn down(unit: &Unit) -> Standing {
     let mut observed = Observed::unread(NOW);
     observed.enter(Phase::Down, NOW);
-    Standing { wanted: Some(unit.clone()), held: false, observed }
+    Standing { wanted: Some(unit.clone()), left_alone: false, observed }
 }
 
 /// Up since 100 seconds, ready, and not asked again for five.
@@ -278,22 +278,22 @@ fn what_is_forgiven_starts_at_once_and_what_gave_up_does_not() {
 }
 
 #[test]
-fn what_is_held_is_neither_started_nor_stopped() {
-    let held = |standing: Standing| Standing { wanted: None, held: true, ..standing };
-    let mut ended = held(down(&unit("api.1.1", 1)));
+fn what_is_left_alone_is_neither_started_nor_stopped() {
+    let alone = |standing: Standing| Standing { wanted: None, left_alone: true, ..standing };
+    let mut ended = alone(down(&unit("api.1.1", 1)));
     ended.observed.running = Some(unit("api.1.1", 1));
     check(&[ended], &expect!["api.1.1 waits: Hold"]);
-    let mut asked = held(up(&unit("api.1.1", 1)));
+    let mut asked = alone(up(&unit("api.1.1", 1)));
     asked.observed.stop_due = Some(StopReason::Asked);
     check(&[asked], &expect![""]);
 }
 
 #[test]
-fn what_is_held_keeps_nothing_that_it_needs_from_stopping() {
+fn what_is_left_alone_keeps_nothing_that_it_needs_from_stopping() {
     let mut api = unit("api.1.1", 1);
     api.requires = [Requirement::Resource("db".parse().unwrap())].into();
-    let held = Standing { wanted: None, held: true, ..up(&api) };
-    check(&[held, Standing { wanted: None, ..up(&unit("db", 1)) }], &expect!["db: Stop(Unwanted)"]);
+    let alone = Standing { wanted: None, left_alone: true, ..up(&api) };
+    check(&[alone, Standing { wanted: None, ..up(&unit("db", 1)) }], &expect!["db: Stop(Unwanted)"]);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::path::Path;
 use model::{ReplicaNumber, VariableName};
 use supervise::launch::{EnvironmentValue, PORT_MARK};
 
-use super::{Carriage, CarryError};
+use super::Carriage;
 
 /// The locale that every unit is told: UTF-8 without a country's customs.
 const LANG: &str = "C.UTF-8";
@@ -20,7 +20,7 @@ impl Carriage<'_> {
         connections: &BTreeMap<VariableName, EnvironmentValue>,
         replica: Option<ReplicaNumber>,
         home: &Path,
-    ) -> Result<BTreeMap<String, EnvironmentValue>, CarryError> {
+    ) -> BTreeMap<String, EnvironmentValue> {
         let content = &self.release.content;
         let mut all: BTreeMap<String, EnvironmentValue> = BTreeMap::new();
         let plain = |name: &str, value: &str| (name.to_owned(), EnvironmentValue::from(value.to_owned()));
@@ -34,11 +34,7 @@ impl Carriage<'_> {
             all.extend([plain("PORT", PORT_MARK)]);
         }
         all.extend(connections.iter().map(|(name, value)| (name.to_string(), value.clone())));
-        for (secret, version) in &content.secrets {
-            let value = self.values.secrets.get(secret);
-            let missing = || CarryError::Secret { secret: secret.clone(), version: *version };
-            all.insert(secret.to_string(), value.ok_or_else(missing)?.clone());
-        }
+        all.extend(self.values.secrets.0.iter().map(|(secret, value)| (secret.to_string(), value.clone())));
         all.extend(self.volumes().map(|(name, folder)| plain(name.as_str(), &folder.to_string_lossy())));
         all.extend(content.env.iter().map(|(name, value)| plain(name.as_str(), value)));
         all.extend([
@@ -48,6 +44,6 @@ impl Carriage<'_> {
             plain("MAINSTAY_RELEASE", &self.release.number.to_string()),
         ]);
         all.extend(replica.map(|number| plain("MAINSTAY_REPLICA", &number.to_string())));
-        Ok(all)
+        all
     }
 }

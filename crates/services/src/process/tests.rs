@@ -46,7 +46,15 @@ fn values() -> Values {
     Values {
         connections: [variable("DB_URL", "postgres://api@db")].into(),
         owner_connections: [variable("DB_URL", "postgres://owner@db")].into(),
-        secrets: [("KEY".parse().unwrap(), EnvironmentValue::from("s3cret".to_owned()))].into(),
+        secrets: Secrets::of(&record(), secret).unwrap(),
+    }
+}
+
+/// The vault of these tests.
+fn secret(name: &SecretName, version: u32) -> Result<EnvironmentValue, String> {
+    match (name.as_str(), version) {
+        ("KEY", 2) => Ok(EnvironmentValue::from("s3cret".to_owned())),
+        _ => Err(format!("version {version} of {name} is gone")),
     }
 }
 
@@ -110,7 +118,7 @@ fn check(make: impl FnOnce(&Carriage) -> Wanted<()>, expected: &Expect) {
 #[test]
 fn a_replica() {
     check(
-        |it| it.replica(ReplicaNumber(2)).unwrap(),
+        |it| it.replica(ReplicaNumber(2)),
         &expect![[r#"
         api.3.2 as 60706:60706
         in /srv/shop: /state/artefacts/abababababababababababababababababababababababababababababababab/api serve --verbose
@@ -141,7 +149,7 @@ fn a_replica() {
 #[test]
 fn a_hook_owns_what_it_migrates() {
     check(
-        |it| it.hook().unwrap().unwrap(),
+        |it| it.hook().unwrap(),
         &expect![[r#"
         api.3.release as 60706:60707
         in /srv/shop: /state/artefacts/abababababababababababababababababababababababababababababababab/api migrate
@@ -170,7 +178,7 @@ fn a_hook_owns_what_it_migrates() {
 #[test]
 fn a_run_of_the_schedule_and_one_by_hand() {
     check(
-        |it| it.run(RunNumber(17), None).unwrap(),
+        |it| it.run(RunNumber(17), None),
         &expect![[r#"
         api.3.run.17 as 60706:60706
         in /srv/shop: /state/artefacts/abababababababababababababababababababababababababababababababab/api serve --verbose
@@ -196,7 +204,7 @@ fn a_run_of_the_schedule_and_one_by_hand() {
     );
     let program = Program::InPlace { path: "/usr/bin/psql".into(), why: InPlace::Installed, digest: None };
     let other = Command { line: line("psql -c x"), program };
-    let found = with(&record(), LimitsBy::Without, |it| it.run::<()>(RunNumber(18), Some(&other)).unwrap());
+    let found = with(&record(), LimitsBy::Without, |it| it.run::<()>(RunNumber(18), Some(&other)));
     assert_eq!(found.launch.program.to_str(), Some("/usr/bin/psql"));
     assert_eq!(found.launch.arguments, ["-c", "x"]);
 }
@@ -205,7 +213,7 @@ fn a_run_of_the_schedule_and_one_by_hand() {
 fn without_checks_a_port_is_enough_and_without_a_port_running_is() {
     let mut record = record();
     record.content.health = Health { ready: None, live: None, drain: Span::secs(5) };
-    let replica = |record: &Record| with(record, LimitsBy::Without, |it| it.replica::<()>(ReplicaNumber(1)).unwrap());
+    let replica = |record: &Record| with(record, LimitsBy::Without, |it| it.replica::<()>(ReplicaNumber(1)));
     let chosen = replica(&record);
     assert_eq!((chosen.ready, chosen.unit.ready, chosen.live), (Some(Question::Connect), Some(READY), None));
     let port = Port::new(8080).unwrap();
@@ -219,22 +227,23 @@ fn without_checks_a_port_is_enough_and_without_a_port_running_is() {
 
 #[test]
 fn advisory_goes_without_limits_and_nothing_else_does() {
-    let without = with(&record(), LimitsBy::Without, |it| it.replica::<()>(ReplicaNumber(1)).unwrap()).launch;
+    let without = with(&record(), LimitsBy::Without, |it| it.replica::<()>(ReplicaNumber(1))).launch;
     assert_eq!((without.limits, without.control_group), (Limits::default(), None));
     let support = Support::Unavailable { reason: "none".to_owned() };
     let limits = LimitsBy::Groups { support: &support, tag: "k3j" };
-    let refused = with(&record(), limits, |it| it.replica::<()>(ReplicaNumber(1)).unwrap()).launch;
+    let refused = with(&record(), limits, |it| it.replica::<()>(ReplicaNumber(1))).launch;
     assert_eq!((refused.limits.memory, refused.control_group), (Some(ByteSize::mebibytes(64)), None));
 }
 
 #[test]
-fn a_missing_secret_is_an_error_and_no_value_is_shown() {
+fn a_release_is_carried_with_all_of_its_secrets_or_not_at_all() {
     let mut record = record();
     record.content.secrets.insert("OTHER".parse().unwrap(), 7);
-    let error = with(&record, LimitsBy::Without, |it| it.replica::<()>(ReplicaNumber(1)).unwrap_err());
-    assert_eq!(error.to_string(), "the value of secret OTHER in version 7 is not there");
-    let shown = with(&self::record(), LimitsBy::Without, |it| {
-        format!("{it:?} {:?}", it.replica::<()>(ReplicaNumber(1)).unwrap())
-    });
+    assert_eq!(Secrets::of(&record, secret).unwrap_err(), "version 7 of OTHER is gone");
+}
+
+#[test]
+fn no_secret_is_shown() {
+    let shown = with(&record(), LimitsBy::Without, |it| format!("{it:?} {:?}", it.replica::<()>(ReplicaNumber(1))));
     assert!(!shown.contains("s3cret"), "{shown}");
 }

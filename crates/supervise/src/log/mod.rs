@@ -16,7 +16,7 @@ pub mod writer;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use model::{Timestamp, UnitId};
+use model::{ByteSize, Timestamp, UnitId};
 
 /// Longest line in bytes; a longer one is split into pieces, all but the last marked as cut.
 pub const LINE_BYTES_MAX: usize = 16 << 10;
@@ -88,9 +88,33 @@ pub fn units(folder: &Path) -> io::Result<Vec<UnitId>> {
     Ok(units.into_iter().collect())
 }
 
+/// How much is kept of the units that have files in a folder; nothing when there is no such folder.
+pub fn size(folder: &Path) -> io::Result<ByteSize> {
+    let entries = match std::fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(ByteSize::default()),
+        other => other?,
+    };
+    let mut size = ByteSize::default();
+    for entry in entries {
+        size = size.saturating_add(ByteSize::bytes(entry?.metadata()?.len()));
+    }
+    Ok(size)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_size_of_a_log_is_that_of_all_its_files() {
+        let folder = std::env::temp_dir().join(format!("mainstay-log-size-{}", std::process::id()));
+        assert_eq!(size(&folder).unwrap(), ByteSize::default());
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join("api.3.run.1.000001.log"), [b'x'; 100]).unwrap();
+        std::fs::write(folder.join("api.3.run.1.000002.log"), [b'x'; 20]).unwrap();
+        assert_eq!(size(&folder).unwrap(), ByteSize::bytes(120));
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
 
     #[test]
     fn names_read_back() {

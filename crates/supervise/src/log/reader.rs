@@ -1,16 +1,21 @@
 //! The node's side of logs: the files of several units, merged by time, from a moment on, filtered, and
 //! followed while they are written.
 //!
-//! Start reading at [`Reader::next`]. Invariant: one line of each unit is in memory at a time; whatever
-//! does not read as a line (a torn one, a file removed by rotation) is passed over, never an error.
+//! Start reading at [`Reader::next`]. Invariants: one line of each unit is in memory at a time, and at most
+//! [`OPEN_FILES_MAX`] files are open, however many units there are; whatever does not read as a line (a torn one, a file
+//! removed by rotation) is passed over, never an error.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader};
+use std::io::{self, BufRead, BufReader, Seek, SeekFrom};
 use std::path::PathBuf;
 
 use model::{Timestamp, UnitId};
 
 use super::{LINE_BYTES_MAX, Line, file_path, numbers};
+
+/// Files that one reader has open at a time. A node serves several readers, and the limit of what a process may have
+/// open is 1024 on many machines.
+pub const OPEN_FILES_MAX: usize = 8;
 
 /// What is wanted of the logs.
 #[derive(Debug, Clone, Default)]
@@ -49,8 +54,7 @@ impl Reader {
         }
     }
 
-    /// Lets go of the units whose logs are not there any more, and of their open files: whoever follows for weeks
-    /// meets many units.
+    /// Lets go of the units whose logs are not there any more: whoever follows for weeks meets many units.
     pub fn keep(&mut self, is_there: impl Fn(&UnitId) -> bool) {
         self.cursors.retain(|cursor| is_there(&cursor.unit));
     }
@@ -60,17 +64,42 @@ impl Reader {
     #[expect(clippy::should_implement_trait, reason = "it can fail, and goes on after None")]
     pub fn next(&mut self) -> io::Result<Option<Line>> {
         loop {
-            for cursor in &mut self.cursors {
-                cursor.fill()?;
+            // A unit that had nothing more when it was last looked at has nothing earlier than that. The second look is
+            // at those that had nothing when a line of another was printed, a moment ago.
+            for _ in 0..2 {
+                self.fill(self.earliest())?;
             }
-            let earliest = self
-                .cursors
-                .iter_mut()
-                .filter(|cursor| cursor.line.is_some())
-                .min_by_key(|cursor| cursor.line.as_ref().map(|line| line.at));
-            let Some(line) = earliest.and_then(|cursor| cursor.line.take()) else { return Ok(None) };
+            let next = self.cursors.iter_mut().filter(|it| it.line.is_some()).min_by_key(|it| it.line_at());
+            let Some(line) = next.and_then(|cursor| cursor.line.take()) else {
+                self.cursors.iter_mut().for_each(|cursor| cursor.looked = None);
+                return Ok(None);
+            };
             if self.query.wants(&line) {
                 return Ok(Some(line));
+            }
+        }
+    }
+
+    fn earliest(&self) -> Option<Timestamp> {
+        self.cursors.iter().filter_map(Cursor::line_at).min()
+    }
+
+    /// Reads on in each unit that may have a line before this moment.
+    fn fill(&mut self, earliest: Option<Timestamp>) -> io::Result<()> {
+        for place in 0..self.cursors.len() {
+            let Some(cursor) = self.cursors.get_mut(place).filter(|it| it.may_have_before(earliest)) else { continue };
+            cursor.fill()?;
+            self.close_the_last_needed();
+        }
+        Ok(())
+    }
+
+    /// Closes the file that is needed last, where too many are open.
+    fn close_the_last_needed(&mut self) {
+        if self.cursors.iter().filter(|cursor| cursor.file.is_some()).count() > OPEN_FILES_MAX {
+            let open = self.cursors.iter_mut().filter(|cursor| cursor.file.is_some());
+            if let Some(cursor) = open.max_by_key(|cursor| cursor.line_at()) {
+                cursor.file = None;
             }
         }
     }
@@ -81,9 +110,20 @@ impl Reader {
 struct Cursor {
     unit: UnitId,
     folder: PathBuf,
-    open: Option<(u32, BufReader<File>)>,
+    /// The file that is read, and how far; absent before the first one was found.
+    place: Option<Place>,
+    /// That file from there on; absent where it was closed meanwhile.
+    file: Option<BufReader<File>>,
     partial: Vec<u8>,
     line: Option<Line>,
+    /// When it was last seen that there is nothing more.
+    looked: Option<Timestamp>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    number: u32,
+    read: u64,
 }
 
 /// A line with everything escaped, and room for the other keys.
@@ -91,60 +131,80 @@ const JSON_BYTES_MAX: usize = LINE_BYTES_MAX * 6 + 512;
 
 impl Cursor {
     fn new(unit: UnitId, folder: PathBuf) -> Self {
-        Self { unit, folder, open: None, partial: Vec::new(), line: None }
+        Self { unit, folder, place: None, file: None, partial: Vec::new(), line: None, looked: None }
     }
 
+    fn line_at(&self) -> Option<Timestamp> {
+        self.line.as_ref().map(|line| line.at)
+    }
+
+    /// Whether a look at its files may find a line before this moment, or any where there is none.
+    fn may_have_before(&self, moment: Option<Timestamp>) -> bool {
+        self.line.is_none() && self.looked.is_none_or(|looked| moment.is_some_and(|moment| moment >= looked))
+    }
+
+    /// Reads on to the next line, or to the end for now. There the file is closed: most units have ended.
     fn fill(&mut self) -> io::Result<()> {
+        let now = sys::clock::now().wall;
         while self.line.is_none() {
-            if self.open.is_none() && !self.open_next(None)? {
+            if !self.read_on()? && !self.go_to_next_file()? {
+                self.looked = Some(now);
+                self.file = None;
                 return Ok(());
-            }
-            let Some((number, file)) = &mut self.open else { return Ok(()) };
-            let number = *number;
-            let available = file.fill_buf()?;
-            if available.is_empty() {
-                // The end, or the end for now: only a file that has a successor is never written again.
-                if !self.open_next(Some(number))? {
-                    return Ok(());
-                }
-                continue;
-            }
-            let (taken, whole) = match available.iter().position(|byte| *byte == b'\n') {
-                Some(end) => (end + 1, true),
-                None => (available.len(), false),
-            };
-            if self.partial.len() + taken <= JSON_BYTES_MAX {
-                self.partial.extend_from_slice(&available[..taken]);
-            }
-            file.consume(taken);
-            if whole {
-                self.line = serde_json::from_slice(&self.partial).ok();
-                self.partial.clear();
             }
         }
         Ok(())
     }
 
-    /// Opens the file after `number`, or the first; false when there is none.
-    fn open_next(&mut self, number: Option<u32>) -> io::Result<bool> {
-        let next = numbers(&self.folder, &self.unit)?.into_iter().find(|found| number.is_none_or(|old| *found > old));
-        let Some(next) = next else { return Ok(false) };
-        if let (Some(_), Some((_, file))) = (number, &mut self.open)
-            && !file.fill_buf()?.is_empty()
-        {
+    /// Takes in what is there of the file up to the end of a line; false at its end, or where there is no file.
+    fn read_on(&mut self) -> io::Result<bool> {
+        self.open()?;
+        let (Some(place), Some(file)) = (&mut self.place, &mut self.file) else { return Ok(false) };
+        let available = file.fill_buf()?;
+        let (taken, whole) = match available.iter().position(|byte| *byte == b'\n') {
+            Some(end) => (end + 1, true),
+            None => (available.len(), false),
+        };
+        if self.partial.len() + taken <= JSON_BYTES_MAX {
+            self.partial.extend_from_slice(&available[..taken]);
+        }
+        file.consume(taken);
+        place.read = place.read.saturating_add(u64::try_from(taken).unwrap_or(u64::MAX));
+        if whole {
+            self.line = serde_json::from_slice(&self.partial).ok();
+            self.partial.clear();
+        }
+        Ok(taken > 0)
+    }
+
+    /// Opens its file where it was left; nothing where rotation has removed it.
+    fn open(&mut self) -> io::Result<()> {
+        let (None, Some(place)) = (&self.file, self.place) else { return Ok(()) };
+        match File::open(file_path(&self.folder, &self.unit, place.number)) {
+            Ok(mut file) => {
+                file.seek(SeekFrom::Start(place.read))?;
+                self.file = Some(BufReader::new(file));
+                Ok(())
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Goes to the file after its own, or to the first; false when there is none. Only a file that has a successor is
+    /// never written again.
+    fn go_to_next_file(&mut self) -> io::Result<bool> {
+        let old = self.place.map(|place| place.number);
+        let next = numbers(&self.folder, &self.unit)?.into_iter().find(|found| old.is_none_or(|old| *found > old));
+        let Some(number) = next else { return Ok(false) };
+        if self.read_on()? {
             // Written to between the look at its end and the look at its successor.
             return Ok(true);
         }
-        match File::open(file_path(&self.folder, &self.unit, next)) {
-            Ok(file) => {
-                self.partial.clear();
-                self.open = Some((next, BufReader::new(file)));
-                Ok(true)
-            }
-            // Removed by rotation in between: the next look finds a later one.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => self.open_next(Some(next)),
-            Err(error) => Err(error),
-        }
+        self.partial.clear();
+        self.file = None;
+        self.place = Some(Place { number, read: 0 });
+        Ok(true)
     }
 }
 
@@ -191,10 +251,35 @@ mod tests {
         assert_eq!(drain(&mut all), ["api.3.1 seven", "api.3.1 eight"]);
         assert_eq!(super::super::units(&folder).unwrap().len(), 2);
 
+        assert_eq!(all.cursors.iter().filter(|cursor| cursor.file.is_some()).count(), 0, "what has ended is closed");
         all.keep(|unit| unit.service().is_none());
         write("api.3.1.000003.log", &json(9, "api.3.1", "nine"));
         write("db.000003.log", &json(9, "db", "later"));
         assert_eq!(drain(&mut all), ["db later"]);
+        fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn many_units_are_merged_with_few_open_files() {
+        const UNITS: u32 = 20;
+        let folder = std::env::temp_dir().join(format!("mainstay-many-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let unit = |number: u32| format!("job.1.run.{number}");
+        for number in 1..=UNITS {
+            let text = json(number, &unit(number), "first") + &json(number + UNITS, &unit(number), "second");
+            fs::write(folder.join(format!("{}.000001.log", unit(number))), text).unwrap();
+        }
+        let logs = (1..=UNITS).map(|number| (unit(number).parse().unwrap(), folder.clone()));
+        let mut reader = Reader::new(logs, Query::default());
+        let open = |reader: &Reader| reader.cursors.iter().filter(|cursor| cursor.file.is_some()).count();
+        let mut found = Vec::new();
+        while let Some(line) = reader.next().unwrap() {
+            assert!(open(&reader) <= OPEN_FILES_MAX, "{}", open(&reader));
+            found.push(format!("{} {}", line.unit, line.line));
+        }
+        let all = |text: &'static str| (1..=UNITS).map(move |number| format!("{} {text}", unit(number)));
+        assert_eq!(found, all("first").chain(all("second")).collect::<Vec<_>>());
+        assert_eq!(open(&reader), 0);
         fs::remove_dir_all(&folder).unwrap();
     }
 }

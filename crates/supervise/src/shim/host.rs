@@ -19,7 +19,7 @@ use sys::FolderIdentity;
 use sys::listeners::handover::{self, Giver};
 use sys::lock::Lock;
 use sys::process::reap::{CHILD_ENDED, Signals, collect};
-use sys::process::unit::{GROUPS_FILE, OwnShim, home, kill_members, note_groups};
+use sys::process::unit::{GROUPS_FILE, OwnShim, home, kill_own_members, note_groups};
 
 use super::clients::Clients;
 use super::commands::Commands;
@@ -240,7 +240,7 @@ impl Host {
         self.killed |= reach == Reach::Everything;
         let group = self.child_group;
         let own = OwnShim { pid: Pid(std::process::id()), home: self.home };
-        kill_members(&self.folder, Some(own), |seen| match reach {
+        kill_own_members(&self.folder, own, |seen| match reach {
             Reach::Everything => true,
             Reach::Strays => Some(seen.group) != group,
         })

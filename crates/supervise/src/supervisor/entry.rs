@@ -73,7 +73,7 @@ impl<Task> AsRef<Standing> for Entry<Task> {
 impl<Task> Entry<Task> {
     pub(super) fn unread(now: Duration) -> Self {
         Self {
-            standing: Standing { wanted: None, held: false, observed: Observed::unread(now) },
+            standing: Standing { wanted: None, left_alone: false, observed: Observed::unread(now) },
             wanted: None,
             shim: None,
             child: None,

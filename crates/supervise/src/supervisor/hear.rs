@@ -50,7 +50,7 @@ where
     fn told(&mut self, unit: &UnitId, connection: ConnectionId, report: Report) {
         match report {
             Report::Hello { version, unit: named, digest, home, child, exit, .. } => {
-                let of_this_folder = home.is_none() || home == self.here().home;
+                let of_this_folder = home.is_some() && home == self.here().home;
                 let known = version <= VERSION && named == *unit && of_this_folder;
                 match (known, exit, child) {
                     (false, ..) => self.disown(unit, connection),

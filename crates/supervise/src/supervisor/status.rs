@@ -17,8 +17,8 @@ pub struct UnitStatus {
     pub unit: UnitId,
     /// Whether it is known how it is to run; also of one that is held and goes on as it was last wanted.
     pub wanted: bool,
-    /// Whether it is held and was not wanted before, so that it is neither started nor stopped.
-    pub held: bool,
+    /// Whether it is held and how it was last wanted is not known, so that it is neither started nor stopped.
+    pub left_alone: bool,
     /// How it stands.
     pub state: State,
     /// Since when, on the steady clock.
@@ -44,9 +44,9 @@ pub struct UnitStatus {
 }
 
 impl UnitStatus {
-    /// Whether it is wanted or held; one that is neither is on its way out.
+    /// Whether it is wanted or left alone; one that is neither is on its way out.
     pub const fn stays(&self) -> bool {
-        self.wanted || self.held
+        self.wanted || self.left_alone
     }
 }
 
@@ -91,7 +91,7 @@ pub(super) fn of<Task>(unit: &UnitId, entry: &Entry<Task>) -> UnitStatus {
     UnitStatus {
         unit: unit.clone(),
         wanted: entry.standing.wanted.is_some(),
-        held: entry.standing.held,
+        left_alone: entry.standing.left_alone,
         state: state(entry),
         since: observed.since,
         digest: observed.running.as_ref().map(|running| running.digest),
@@ -136,7 +136,7 @@ fn running<Task>(entry: &Entry<Task>) -> State {
 fn down<Task>(entry: &Entry<Task>) -> State {
     let observed = &entry.standing.observed;
     let Some(wanted) = &entry.standing.wanted else {
-        return if entry.standing.held { State::Waiting } else { State::Down };
+        return if entry.standing.left_alone { State::Waiting } else { State::Down };
     };
     let once = matches!(wanted.life, Life::Once { .. });
     match &entry.waiting {

@@ -154,7 +154,7 @@ fn strays_do_not_outlive_the_child() {
     let stray = pid_from(&unit.base.join("stray"));
     assert!(sys::process::look(stray).is_none_or(|seen| seen.zombie));
     // The shim itself is about to end.
-    until("nobody is left", || sys::process::unit::members(&unit.folder, None).is_empty().then_some(()));
+    until("nobody is left", || sys::process::unit::Census::take().members(&unit.folder).is_empty().then_some(()));
 }
 
 fn a_killed_shim_takes_its_child_along_and_leaves_a_sweepable_rest() {
@@ -167,7 +167,7 @@ fn a_killed_shim_takes_its_child_along_and_leaves_a_sweepable_rest() {
     until("the child is gone", || (!unit.lives(&child)).then_some(()));
     assert!(sys::local_socket::connect(&unit.folder, SOCKET_NAME).is_err());
     assert!(!unit.folder.join("exit.json").exists());
-    let rest = sys::process::unit::members(&unit.folder, None);
+    let rest = sys::process::unit::Census::take().members(&unit.folder);
     assert!(rest.iter().any(|seen| seen.name == "sleep"), "{rest:?}");
     unit.sweep();
     // And then the unit starts again in the same folder.

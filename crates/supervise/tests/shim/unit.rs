@@ -125,9 +125,7 @@ impl Unit {
 
     /// Kills what is left, as a node does before a new start.
     pub(crate) fn sweep(&self) {
-        until("nothing of the unit is left", || {
-            (sys::process::unit::kill_members(&self.folder, None, |_| true) == 0).then_some(())
-        });
+        until("nothing of the unit is left", || (sys::process::unit::kill_members(&self.folder) == 0).then_some(()));
     }
 }
 

@@ -169,7 +169,7 @@ impl<Task> System for Machine<Task> {
 
     fn sweep(&mut self, folder: &Path) -> usize {
         self.collect_shims();
-        let found = unit::kill_members(folder, None, |_| true);
+        let found = unit::kill_members(folder);
         if found == 0 {
             unit::remove_groups(folder);
         }

@@ -12,6 +12,7 @@ pub mod peer;
 pub mod reap;
 pub mod unit;
 
+use std::io::Read as _;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
@@ -19,6 +20,11 @@ use model::{BootId, ByteSize, Pid, ProcessIdentity};
 use rustix::process::{PidfdFlags, pidfd_open, pidfd_send_signal};
 
 use crate::system::{Delivery, Signal};
+
+/// What most files of `/proc/PID` fit in; longer ones are read whole too.
+const PROC_FILE_BYTES: usize = 4096;
+/// `PF_KTHREAD` of the kernel's `sched.h`, in the flags of `/proc/PID/stat`.
+const KERNEL_THREAD: u64 = 0x0020_0000;
 
 /// What `/proc/PID/stat` says about one process (proc(5)).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +35,8 @@ pub struct Seen {
     pub name: String,
     /// Whether it has ended and only waits to be collected.
     pub zombie: bool,
+    /// Whether it is a thread of the kernel: without an environment, a command line and open files.
+    pub kernel: bool,
     /// Its parent's process id; 0 for none.
     pub parent: Pid,
     /// Its process group.
@@ -43,9 +51,18 @@ pub struct Seen {
 
 /// What `/proc` says about a process now; `None` when there is none with this pid.
 pub fn look(pid: Pid) -> Option<Seen> {
+    // One that cannot be looked at, with no descriptor left to do it with, counts as gone. It is not signalled then, and
+    // what is started in its place waits for the lock of its unit.
+    let bytes = read(pid, "stat").ok()?;
     // The name may hold any byte.
-    let bytes = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
     parse_stat(&String::from_utf8_lossy(&bytes))
+}
+
+/// What a file of `/proc/PID` holds. It has no size to go by: asked for in small pieces it costs five calls instead of one.
+fn read(pid: Pid, file: &str) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(PROC_FILE_BYTES);
+    std::fs::File::open(format!("/proc/{pid}/{file}"))?.read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 fn parse_stat(text: &str) -> Option<Seen> {
@@ -59,6 +76,7 @@ fn parse_stat(text: &str) -> Option<Seen> {
         pid: Pid(pid.parse().ok()?),
         name: name.to_owned(),
         zombie: matches!(*fields.first()?, "Z" | "X"),
+        kernel: number(9)? & KERNEL_THREAD != 0,
         parent: id(4)?,
         group: id(5)?,
         started: number(22)?,
@@ -193,6 +211,14 @@ mod tests {
         assert_eq!((seen.parent, seen.group, seen.started), (Pid(7), Pid(8), 12345));
         assert_eq!((seen.cpu_ticks, seen.resident_pages, seen.zombie), (7, 77, false));
         assert_eq!(parse_stat("42 (x"), None);
+    }
+
+    #[test]
+    fn threads_of_the_kernel_are_told_apart() {
+        let thread = "25 (kdevtmpfs) S 2 0 0 0 -1 2130240 0 0 0 0 0 0 0 0 20 0 1 0 31 0 0";
+        let program = "40 (a) S 2 40 40 0 -1 4194304 0 0 0 0 0 0 0 0 20 0 1 0 31 0 0";
+        let is_of_kernel = |line| parse_stat(line).map(|seen| seen.kernel);
+        assert_eq!([is_of_kernel(thread), is_of_kernel(program)], [Some(true), Some(false)]);
     }
 
     #[test]

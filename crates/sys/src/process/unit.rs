@@ -5,22 +5,24 @@
 //! control groups that the folder's `groups` file names; it is the folder's shim by its command line.
 //! No single mark is enough: servers overwrite their environment with a title, some runtimes close what
 //! they inherit, and control groups are not to be had everywhere. What names the folder by its path names its home too:
-//! when all of it was moved while the unit ran, another folder may be at that path. What a version before said without
-//! a home is believed.
+//! when all of it was moved while the unit ran, another folder may be at that path. What names no home is not believed.
 //!
-//! Start reading at [`members`]. Invariant: nothing here signals a process that was not found by a mark
+//! Start reading at [`Census`]. Invariant: nothing here signals a process that was not found by a mark
 //! after its pidfd was opened.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use model::Pid;
+use rustix::fs::{FlockOperation, flock};
 use rustix::process::{Signal, pidfd_send_signal};
 
-use super::{Seen, all, hold, look};
+use super::{Seen, all, hold, look, read};
 use crate::files::FolderIdentity;
 
 /// The environment variable that marks every process of a unit with the unit's folder.
@@ -62,26 +64,137 @@ pub fn descendants(ancestor: Pid, listing: &[Seen]) -> Vec<&Seen> {
     found
 }
 
-/// The live processes of a unit's folder, without the calling one and, when the caller is the unit's `shim`,
-/// with all its descendants. Those of other boots cannot be among them.
-pub fn members(folder: &Path, shim: Option<OwnShim>) -> Vec<Seen> {
-    let marks = Marks::of(folder, shim.map_or_else(|| home(folder), |shim| shim.home));
-    let listing = all();
-    let own = Pid(std::process::id());
-    let tree: BTreeSet<Pid> =
-        shim.iter().flat_map(|shim| descendants(shim.pid, &listing)).map(|seen| seen.pid).collect();
-    listing
-        .iter()
-        .filter(|seen| seen.pid != own && !seen.zombie)
-        .filter(|seen| tree.contains(&seen.pid) || marks.are_on(seen.pid))
-        .cloned()
-        .collect()
+/// One listing of this machine's processes, in which those of units are looked for. It costs the same for one unit as
+/// for many: what a process says of its unit is read once.
+#[derive(Debug)]
+pub struct Census(Vec<Listed>);
+
+#[derive(Debug)]
+struct Listed {
+    seen: Seen,
+    claims: OnceCell<Vec<Claim>>,
 }
 
-/// Sends SIGKILL to the members that `wanted` picks and returns how many members were found alive.
-pub fn kill_members(folder: &Path, shim: Option<OwnShim>, wanted: impl Fn(&Seen) -> bool) -> usize {
-    let found = members(folder, shim);
-    for seen in found.iter().filter(|seen| wanted(seen)) {
+/// Which unit a process says that it is of.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Claim {
+    folder: PathBuf,
+    home: String,
+}
+
+impl Census {
+    /// The processes that live now, without the calling one.
+    pub fn take() -> Self {
+        let own = Pid(std::process::id());
+        let others = all().into_iter().filter(|seen| seen.pid != own && !seen.zombie && !seen.kernel);
+        Self(others.map(|seen| Listed { seen, claims: OnceCell::new() }).collect())
+    }
+
+    /// The processes of a unit's folder. Those of other boots cannot be among them.
+    pub fn members(&self, folder: &Path) -> Vec<Seen> {
+        let marks = Marks::of(folder, home(folder));
+        self.seen(|listed| marks.are_on(listed)).cloned().collect()
+    }
+
+    /// The processes of units whose folders were in this folder of units, and were removed with it while they ran.
+    pub fn orphans(&self, units: &Path) -> Vec<Seen> {
+        let is_of_it = |claim: &&Claim| claim.folder.parent() == Some(units);
+        let removed: BTreeSet<&Claim> = self
+            .0
+            .iter()
+            .flat_map(|listed| listed.claims().iter().filter(is_of_it).filter(|it| shows_removed(listed.seen.pid, it)))
+            .collect();
+        self.seen(|listed| listed.claims().iter().any(|claim| removed.contains(claim))).cloned().collect()
+    }
+
+    /// What a shim finds of its own unit: all its descendants beside what is marked.
+    fn members_of(&self, folder: &Path, shim: OwnShim) -> Vec<Seen> {
+        let marks = Marks::of(folder, shim.home);
+        let listing: Vec<Seen> = self.seen(|_| true).cloned().collect();
+        let tree: BTreeSet<Pid> = descendants(shim.pid, &listing).into_iter().map(|seen| seen.pid).collect();
+        // A shim starts in a unit that was swept: what is older has nothing of it.
+        let since = look(shim.pid).map_or(0, |shim| shim.started);
+        let is_member = |it: &Listed| {
+            tree.contains(&it.seen.pid)
+                || it.seen.started >= since && marks.are_on(it)
+                || marks.groups.contains(&it.seen.pid)
+        };
+        self.seen(is_member).cloned().collect()
+    }
+
+    fn seen(&self, wanted: impl Fn(&Listed) -> bool) -> impl Iterator<Item = &Seen> {
+        self.0.iter().filter(move |listed| wanted(listed)).map(|listed| &listed.seen)
+    }
+}
+
+impl Listed {
+    fn claims(&self) -> &[Claim] {
+        self.claims.get_or_init(|| {
+            let environment = read(self.seen.pid, "environ").ok().and_then(|bytes| claim_of_environment(&bytes));
+            let command = read(self.seen.pid, "cmdline").ok().and_then(|bytes| claim_of_shim(&bytes));
+            environment.into_iter().chain(command).collect()
+        })
+    }
+}
+
+impl Claim {
+    fn new(folder: &[u8], home: &[u8]) -> Option<Self> {
+        Some(Self { folder: PathBuf::from(OsStr::from_bytes(folder)), home: String::from_utf8(home.to_vec()).ok()? })
+    }
+}
+
+fn claim_of_environment(environment: &[u8]) -> Option<Claim> {
+    Claim::new(variable(environment, UNIT_VARIABLE)?, variable(environment, HOME_VARIABLE)?)
+}
+
+/// A shim cannot be asked for its environment, which is closed even to its own user.
+fn claim_of_shim(line: &[u8]) -> Option<Claim> {
+    let words: Vec<&[u8]> = line.strip_suffix(&[0]).unwrap_or(line).split(|byte| *byte == 0).collect();
+    match words.as_slice() {
+        [.., b"shim", folder, home] => Claim::new(folder, home),
+        _ => None,
+    }
+}
+
+/// Whether a process works in its unit's folder or holds its lock, and the kernel says that this was removed.
+fn shows_removed(pid: Pid, claim: &Claim) -> bool {
+    let removed = |path: &Path| {
+        let mut text = path.as_os_str().to_owned();
+        text.push(" (deleted)");
+        PathBuf::from(text)
+    };
+    let (folder, lock) = (removed(&claim.folder), removed(&claim.folder.join(LOCK_FILE)));
+    fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|target| target == folder) || has_open(pid, &lock)
+}
+
+fn has_open(pid: Pid, path: &Path) -> bool {
+    let Ok(open) = fs::read_dir(format!("/proc/{pid}/fd")) else { return false };
+    open.flatten().any(|entry| fs::read_link(entry.path()).is_ok_and(|target| target == path))
+}
+
+/// Sends SIGKILL to the members of a unit's folder and returns how many were found alive.
+pub fn kill_members(folder: &Path) -> usize {
+    let found = Census::take().members(folder);
+    kill(&found);
+    found.len()
+}
+
+/// Sends SIGKILL to those of a shim's own unit that `wanted` picks and returns how many members were found alive.
+pub fn kill_own_members(folder: &Path, shim: OwnShim, wanted: impl Fn(&Seen) -> bool) -> usize {
+    let found = Census::take().members_of(folder, shim);
+    kill(found.iter().filter(|seen| wanted(seen)));
+    found.len()
+}
+
+/// Sends SIGKILL to the [orphans](Census::orphans) of a folder of units and returns how many were found alive.
+pub fn kill_orphans(units: &Path) -> usize {
+    let found = Census::take().orphans(units);
+    kill(&found);
+    found.len()
+}
+
+fn kill<'s>(found: impl IntoIterator<Item = &'s Seen>) {
+    for seen in found {
         let Some(held) = hold(seen.pid) else { continue };
         // The pidfd and the process that was found are the same one when its start is the same.
         if look(seen.pid).is_some_and(|again| again.started == seen.started) {
@@ -90,13 +203,12 @@ pub fn kill_members(folder: &Path, shim: Option<OwnShim>, wanted: impl Fn(&Seen)
             let _gone = pidfd_send_signal(&held, Signal::KILL);
         }
     }
-    found.len()
 }
 
 struct Marks {
-    folder: PathBuf,
-    home: Option<String>,
-    /// Absent when the folder at this path is not that of this home any more.
+    /// Absent when the folder cannot be told from others at its path: nothing that names it is believed then.
+    own: Option<Claim>,
+    /// Absent when nobody has it, or when the folder at this path is not that of this home any more.
     lock: Option<PathBuf>,
     groups: BTreeSet<Pid>,
 }
@@ -104,42 +216,25 @@ struct Marks {
 impl Marks {
     fn of(folder: &Path, of: Option<FolderIdentity>) -> Self {
         let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
-        let lock = (home(&folder) == of).then(|| folder.join(LOCK_FILE));
+        let lock = Some(folder.join(LOCK_FILE)).filter(|lock| home(&folder) == of && is_held(lock));
         let groups = groups_of(&folder, of).iter().flat_map(|group| group_members(group)).collect();
-        Self { folder, home: of.map(|home| home.to_string()), lock, groups }
+        Self { own: of.map(|home| Claim { folder, home: home.to_string() }), lock, groups }
     }
 
-    fn are_on(&self, pid: Pid) -> bool {
-        self.groups.contains(&pid) || self.in_environment(pid) || self.is_shim(pid) || self.holds_lock(pid)
+    fn are_on(&self, listed: &Listed) -> bool {
+        let pid = listed.seen.pid;
+        self.groups.contains(&pid)
+            || self.own.as_ref().is_some_and(|own| listed.claims().contains(own))
+            || self.lock.as_ref().is_some_and(|lock| has_open(pid, lock))
     }
+}
 
-    fn in_environment(&self, pid: Pid) -> bool {
-        fs::read(format!("/proc/{pid}/environ")).is_ok_and(|environment| {
-            variable(&environment, UNIT_VARIABLE)
-                .is_some_and(|folder| self.names(folder, variable(&environment, HOME_VARIABLE)))
-        })
-    }
-
-    /// A shim cannot be asked for its environment, which is closed even to its own user.
-    fn is_shim(&self, pid: Pid) -> bool {
-        let Ok(line) = fs::read(format!("/proc/{pid}/cmdline")) else { return false };
-        let words: Vec<&[u8]> = line.strip_suffix(&[0]).unwrap_or(&line).split(|byte| *byte == 0).collect();
-        match words.as_slice() {
-            [.., b"shim", folder, home] => self.names(folder, Some(home)),
-            [.., b"shim", folder] => self.names(folder, None),
-            _ => false,
-        }
-    }
-
-    /// Whether what a process says of its unit means this one.
-    fn names(&self, folder: &[u8], home: Option<&[u8]>) -> bool {
-        let is_at_home = home.is_none_or(|home| self.home.as_ref().is_some_and(|own| own.as_bytes() == home));
-        is_at_home && folder == self.folder.as_os_str().as_bytes()
-    }
-
-    fn holds_lock(&self, pid: Pid) -> bool {
-        let (Some(lock), Ok(open)) = (&self.lock, fs::read_dir(format!("/proc/{pid}/fd"))) else { return false };
-        open.flatten().any(|entry| fs::read_link(entry.path()).is_ok_and(|target| target == *lock))
+/// Whether any process may have the lock open. Asking for it is far cheaper than a look at every open file.
+fn is_held(lock: &Path) -> bool {
+    match fs::File::open(lock) {
+        // Let go at once, when the file is closed.
+        Ok(file) => flock(&file, FlockOperation::NonBlockingLockShared).is_err(),
+        Err(error) => error.kind() != io::ErrorKind::NotFound,
     }
 }
 
@@ -164,8 +259,6 @@ pub fn groups(folder: &Path) -> Vec<PathBuf> {
 fn groups_of(folder: &Path, home: Option<FolderIdentity>) -> Vec<PathBuf> {
     let text = fs::read_to_string(folder.join(GROUPS_FILE)).unwrap_or_default();
     let lines = match text.split_once('\n') {
-        // Shims of versions before wrote no home, and may run still.
-        _ if text.starts_with('/') => text.as_str(),
         Some((written_for, lines)) if home.is_some_and(|home| written_for == home.to_string()) => lines,
         _ => "",
     };
@@ -209,6 +302,7 @@ mod tests {
             pid: Pid(pid),
             name: "x".into(),
             zombie: false,
+            kernel: false,
             parent: Pid(parent),
             group: Pid(pid),
             started: 1,
@@ -234,24 +328,83 @@ mod tests {
     }
 
     #[test]
-    fn groups_that_were_written_without_a_home_are_believed() {
+    fn groups_that_were_written_without_a_home_are_nobodys() {
         let base = std::env::temp_dir().join(format!("mainstay-old-groups-{}", std::process::id()));
         let unit = base.join("units/web.1.1");
         fs::create_dir_all(&unit).unwrap();
-        fs::write(unit.join(GROUPS_FILE), "/groups/cpu/web.1.1\n/groups/x/web.1.2\n/groups/memory/web.1.1\n").unwrap();
-        assert_eq!(groups(&unit), [Path::new("/groups/cpu/web.1.1"), Path::new("/groups/memory/web.1.1")]);
+        fs::write(unit.join(GROUPS_FILE), "/groups/cpu/web.1.1\n/groups/memory/web.1.1\n").unwrap();
+        assert_eq!(groups(&unit), Vec::<PathBuf>::new());
         fs::remove_dir_all(&base).unwrap();
     }
 
     #[test]
-    fn a_folder_at_the_same_path_has_no_claim_on_those_of_another_home() {
-        let own = FolderIdentity { device: 1, inode: 2 };
-        let marks = Marks::of(Path::new("/nowhere/units/web.1.1"), Some(own));
-        let names = |home: Option<&str>| marks.names(b"/nowhere/units/web.1.1", home.map(str::as_bytes));
-        assert_eq!([names(Some("1:2")), names(Some("1:3")), names(None)], [true, false, true]);
-        assert!(!marks.names(b"/nowhere/units/web.1.2", Some(b"1:2")));
-        let environment = b"MAINSTAY_UNIT_HOME=1:2\0MAINSTAY_UNIT=/nowhere\0";
-        assert_eq!(variable(environment, UNIT_VARIABLE), Some(b"/nowhere".as_slice()));
+    fn what_says_no_home_claims_nothing() {
+        let claim = Claim { folder: "/state/units/web.1.1".into(), home: "1:2".to_owned() };
+        let environment = b"MAINSTAY_UNIT_HOME=1:2\0PATH=/bin\0MAINSTAY_UNIT=/state/units/web.1.1\0";
+        assert_eq!(claim_of_environment(environment), Some(claim.clone()));
+        assert_eq!(claim_of_environment(b"MAINSTAY_UNIT=/state/units/web.1.1\0"), None);
+        assert_eq!(claim_of_shim(b"/proc/self/exe\0shim\0/state/units/web.1.1\x001:2\0"), Some(claim));
+        assert_eq!(claim_of_shim(b"/proc/self/exe\0shim\0/state/units/web.1.1\0"), None);
+        assert_eq!(claim_of_shim(b"sleep\0600\0"), None);
+    }
+
+    /// A process with the mark of a unit and its lock open, in a folder of units of its own.
+    struct Marked {
+        units: PathBuf,
+        process: std::process::Child,
+    }
+
+    impl Marked {
+        fn start(name: &str) -> Self {
+            let base = std::env::temp_dir().canonicalize().unwrap();
+            let units = base.join(format!("mainstay-census-{name}-{}/units", std::process::id()));
+            let unit = units.join("web.1.1");
+            fs::create_dir_all(&unit).unwrap();
+            let lock = fs::File::create(unit.join(LOCK_FILE)).unwrap();
+            let mut command = std::process::Command::new("sleep");
+            command.arg("600").current_dir("/").stdin(lock);
+            command.env(UNIT_VARIABLE, &unit).env(HOME_VARIABLE, home(&unit).unwrap().to_string());
+            Self { process: command.spawn().unwrap(), units }
+        }
+
+        /// The pids among these that are its own.
+        fn is_among(&self, found: &[Seen]) -> bool {
+            found.iter().any(|seen| seen.pid == Pid(self.process.id()))
+        }
+
+        fn found(&self, units: &Path) -> (bool, bool) {
+            let census = Census::take();
+            (self.is_among(&census.members(&units.join("web.1.1"))), self.is_among(&census.orphans(units)))
+        }
+    }
+
+    impl Drop for Marked {
+        fn drop(&mut self) {
+            self.process.kill().unwrap();
+            self.process.wait().unwrap();
+            drop(fs::remove_dir_all(self.units.parent().unwrap()));
+        }
+    }
+
+    #[test]
+    fn processes_of_a_removed_folder_of_units_are_its_orphans() {
+        let marked = Marked::start("removed");
+        assert_eq!(marked.found(&marked.units), (true, false));
+        fs::remove_dir_all(&marked.units).unwrap();
+        // Takes the inode that was let go, so that the next folder of units has another one.
+        fs::create_dir_all(marked.units.with_file_name("other")).unwrap();
+        fs::create_dir_all(marked.units.join("web.1.1")).unwrap();
+        assert_eq!(marked.found(&marked.units), (false, true));
+        assert_eq!(kill_orphans(&marked.units), 1);
+    }
+
+    #[test]
+    fn processes_of_a_moved_folder_of_units_are_not_those_of_what_is_in_its_place() {
+        let marked = Marked::start("moved");
+        let moved = marked.units.with_file_name("elsewhere");
+        fs::rename(&marked.units, &moved).unwrap();
+        fs::create_dir_all(marked.units.join("web.1.1")).unwrap();
+        assert_eq!(marked.found(&marked.units), (false, false));
     }
 
     #[test]

@@ -111,11 +111,10 @@ export const api = {
   /** @param {number} id */
   removePerson: (id) => ask("DELETE", `/people/${id}`),
   /**
-   * @param {number} id
    * @param {string} current
    * @param {string} password
    */
-  changePassword: (id, current, password) => ask("PUT", `/people/${id}/password`, { json: { current, password } }),
+  changePassword: (current, password) => ask("PUT", "/password", { json: { current, password } }),
   /**
    * @param {number} id
    * @param {File} file

@@ -19,14 +19,14 @@ let tenant = null;
 
 /**
  * A page for who is logged in; anybody else logs in first and comes back.
- * @param {(main: HTMLElement, address: import("./router.js").Address, session: import("./api.js").Session) => ReturnType<import("./router.js").Page>} page
+ * @param {import("./router.js").Page} page
  * @returns {import("./router.js").Page}
  */
 function known(page) {
   return async (main, address) => {
     if (!session) return logInPage(main, tenant, entered);
     try {
-      return await page(main, address, session);
+      return await page(main, address);
     } catch (error) {
       return problemPage(main, error);
     }
@@ -83,7 +83,7 @@ function showBar() {
       own === undefined && h("span", {}, session.name),
       session.may_add_people && h("a", { href: "/add" }, "Add a person"),
       session.may_run_tenants && h("a", { href: "/tenants" }, "Companies"),
-      own !== undefined && h("a", { href: "/password" }, "Password"),
+      h("a", { href: "/password" }, "Password"),
       h("button", { class: "plain", type: "button", onclick: logOut }, "Log out"),
     );
   fill(byId("bar"), h("div", { class: "bar" }, h("a", { class: "home", href: "/" }, tenant?.name ?? "Company Directory"), nav));

@@ -1,10 +1,11 @@
-// Which page an address shows. Pages are functions that fill the content and may return what to do on leaving.
+// Which page an address shows. Pages are functions that fill an element of their own, which is shown once they have, unless
+// somebody has gone elsewhere meanwhile.
 
 /** @typedef {{ parts: string[], query: URLSearchParams }} Address */
-/** @typedef {{ title: string, leave?: () => void }} Shown */
+/** @typedef {{ title: string, focus?: HTMLElement, leave?: () => void }} Shown */
 /** @typedef {(main: HTMLElement, address: Address) => Shown | Promise<Shown>} Page */
 
-import { byId } from "./dom.js";
+import { byId, fill, h } from "./dom.js";
 
 /** @type {{ pattern: RegExp, page: Page }[]} */
 const routes = [];
@@ -35,16 +36,18 @@ export async function show() {
   leave?.();
   leave = undefined;
   visit += 1;
-  const [own, main] = [visit, byId("main")];
+  const [own, content] = [visit, h("div", {})];
   const address = new URL(location.href);
   const found = routes.find(({ pattern }) => pattern.test(address.pathname)) ?? routes[routes.length - 1];
   const parts = found.pattern.exec(address.pathname)?.slice(1) ?? [];
-  const shown = await found.page(main, { parts, query: address.searchParams });
+  const shown = await found.page(content, { parts, query: address.searchParams });
   // Somebody was quicker than this page.
   if (own !== visit) return shown.leave?.();
   leave = shown.leave;
   document.title = `${shown.title} · Directory`;
-  if (!main.contains(document.activeElement)) main.focus({ preventScroll: true });
+  const main = byId("main");
+  fill(main, content);
+  (shown.focus ?? main).focus({ preventScroll: true });
 }
 
 /** Follows links of this site without loading the page again. */

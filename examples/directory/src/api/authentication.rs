@@ -19,10 +19,18 @@ pub(super) const COOKIE: &str = "__Host-session";
 /// The tenant whose host was asked. It need not exist.
 pub(super) struct AtHost(pub(super) TenantId);
 
-/// Who asks, and by which session, if not by a token.
+/// Who asks, and how they have shown it.
 pub(super) struct Identified {
     pub(super) viewer: Viewer,
-    pub(super) session: Option<String>,
+    pub(super) proof: Proof,
+}
+
+/// What shows who asks.
+pub(super) enum Proof {
+    /// A session, by its token.
+    Session(String),
+    /// A program's token, which is good until then.
+    Token { until: Timestamp },
 }
 
 impl FromRequestParts<Arc<App>> for AtHost {
@@ -40,7 +48,7 @@ impl FromRequestParts<Arc<App>> for Identified {
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
         let AtHost(tenant) = AtHost::from_request_parts(parts, app).await?;
         let found = match bearer(&parts.headers) {
-            Some(token) => app.tokens.viewer(token).map(|viewer| Self { viewer, session: None }),
+            Some(token) => app.tokens.read(token).map(|(viewer, until)| Self { viewer, proof: Proof::Token { until } }),
             None => by_session(&parts.headers, app).await?,
         };
         // What one tenant's host gave out is worth nothing at another's.
@@ -59,7 +67,7 @@ impl FromRequestParts<Arc<App>> for Viewer {
 async fn by_session(headers: &HeaderMap, app: &App) -> Result<Option<Identified>, Problem> {
     let Some(token) = cookie(headers) else { return Ok(None) };
     let viewer = sessions::viewer(&app.cache, token, Timestamp::now()).await?;
-    Ok(viewer.map(|viewer| Identified { viewer, session: Some(token.to_owned()) }))
+    Ok(viewer.map(|viewer| Identified { viewer, proof: Proof::Session(token.to_owned()) }))
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {

@@ -1,7 +1,6 @@
 //! What requests bring, with [`Problem`] as the answer to what cannot be read.
 
-use axum::body::Bytes;
-use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::extract::{FromRequest, FromRequestParts};
 
 use super::problem::Problem;
 
@@ -19,14 +18,3 @@ pub(super) struct Query<T>(pub(super) T);
 #[derive(FromRequest)]
 #[from_request(via(axum::Json), rejection(Problem))]
 pub(super) struct Json<T>(pub(super) T);
-
-/// A body as it is.
-pub(super) struct Content(pub(super) Bytes);
-
-impl<S: Send + Sync> FromRequest<S> for Content {
-    type Rejection = Problem;
-
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        Ok(Self(Bytes::from_request(request, state).await?))
-    }
-}

@@ -13,21 +13,19 @@ use serde::{Deserialize, Serialize};
 use super::App;
 use super::input::{Json, Path, Query};
 use super::problem::Problem;
+use crate::cache::answers;
 use crate::cache::changes::Change;
 use crate::cache::jobs::Job;
-use crate::cache::{answers, sessions};
 use crate::database::{self, Scope, credentials, people, unused_photos};
 use crate::person::{Field, Person, PersonId, Summary};
-use crate::validation::{Changes, ChangesDraft, FieldErrors, NewPersonDraft};
-use crate::viewer::{Viewer, Who};
+use crate::validation::{self, Changes, ChangesDraft, FieldErrors, NewPersonDraft};
+use crate::viewer::{Account, Viewer};
 use crate::{permission, with_causes};
 
 /// How many people a part of the list has unless told.
 const PART: i64 = 50;
 /// How many at most.
 const PART_MAX: i64 = 100;
-/// The longest search, in characters.
-const SEARCH_MAX: usize = 100;
 
 /// Which people, as the query says it.
 #[derive(Deserialize)]
@@ -35,7 +33,8 @@ const SEARCH_MAX: usize = 100;
 pub(super) struct ListQuery {
     #[serde(default)]
     search: String,
-    department: Option<String>,
+    #[serde(default)]
+    department: String,
     /// `next` of the part before.
     after: Option<String>,
     limit: Option<i64>,
@@ -97,26 +96,23 @@ fn json(body: String, cache: &'static str) -> Response {
 async fn part(app: &App, viewer: &Viewer, query: &people::Query) -> Result<Part, Problem> {
     let mut connection = app.database.connection().await?;
     let scope = connection.scope(&viewer.tenant).await?;
-    let people = people::list(&scope, query).await?;
+    let (people, more) = people::list(&scope, query).await?;
     let total = people::count(&scope, query).await?;
-    let full = i64::try_from(people.len()).is_ok_and(|count| count == query.limit);
-    let next = people.last().filter(|_| full).map(cursor);
+    let next = people.last().filter(|_| more).map(cursor);
     Ok(Part { people, total, next })
 }
 
 impl ListQuery {
     fn check(self) -> Result<people::Query, FieldErrors> {
-        if self.search.chars().count() > SEARCH_MAX {
-            return Err(FieldErrors::one("search", format!("at most {SEARCH_MAX} characters")));
-        }
+        let words = validation::search(&self.search)?;
+        let department = validation::department(&self.department)?;
         let limit = self.limit.unwrap_or(PART);
         if !(1..=PART_MAX).contains(&limit) {
             return Err(FieldErrors::one("limit", format!("1 to {PART_MAX}")));
         }
         let after = self.after.as_deref().map(read_cursor);
         let after = after.transpose().map_err(|()| FieldErrors::one("after", "is not the `next` of another part"))?;
-        let words = self.search.split_whitespace().map(str::to_lowercase).collect();
-        Ok(people::Query { words, department: self.department.filter(|name| !name.is_empty()), after, limit })
+        Ok(people::Query { words, department, after, limit })
     }
 }
 
@@ -128,7 +124,7 @@ fn read_cursor(text: &str) -> Result<(String, PersonId), ()> {
     let bytes = BASE64_URL_SAFE_NO_PAD.decode(text).map_err(drop)?;
     let text = String::from_utf8(bytes).map_err(drop)?;
     let (id, name) = text.split_once(' ').ok_or(())?;
-    if name.contains('\0') {
+    if name.contains(char::is_control) {
         return Err(());
     }
     Ok((name.to_owned(), PersonId(id.parse().map_err(drop)?)))
@@ -202,16 +198,19 @@ pub(super) async fn change(
     if !people::change(&scope, id, version, &changes).await.map_err(refused)? {
         return Err(Problem::Conflict("Somebody else has changed this person meanwhile. Look again."));
     }
-    if changes.role.is_some() {
-        sessions::end_all(&app.cache, &viewer.tenant, Who::Person(id)).await?;
-    }
     let profile = profile(&scope, &viewer, id).await?;
-    scope.commit().await?;
+    match changes.role {
+        Some(_) => app.commit_and_log_out(scope, &Account::Person(viewer.tenant.clone(), id)).await?,
+        None => scope.commit().await?,
+    }
     app.announce(&viewer.tenant, &Change::Changed { person: id }).await;
     Ok(Answer(profile))
 }
 
 fn refuse_fields(asked: &[Field], allowed: &[Field]) -> Result<(), Problem> {
+    if allowed.is_empty() {
+        return Err(Problem::Forbidden("You may not change this person.".to_owned()));
+    }
     let refused: Vec<&str> =
         asked.iter().filter(|field| !allowed.contains(field)).map(|field| field.as_str()).collect();
     match refused.is_empty() {
@@ -257,8 +256,7 @@ pub(super) async fn remove(
     if let Some(photo) = &photo {
         unused_photos::add(&scope, id, photo).await?;
     }
-    sessions::end_all(&app.cache, &viewer.tenant, Who::Person(id)).await?;
-    scope.commit().await?;
+    app.commit_and_log_out(scope, &Account::Person(viewer.tenant.clone(), id)).await?;
     if let Some(photo) = photo {
         app.ask(&Job::RemovePhoto { tenant: viewer.tenant.clone(), person: id, photo }).await;
     }

@@ -4,26 +4,38 @@
 
 use std::io::Cursor;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Bytes;
-use axum::extract::State;
+use axum::extract::{FromRequest, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use image::ImageReader;
+use image::error::LimitErrorKind;
+use image::{ImageError, ImageReader};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
 
 use super::App;
-use super::input::{Content, Path};
+use super::input::Path;
 use super::problem::Problem;
 use crate::cache::changes::Change;
 use crate::cache::jobs::Job;
 use crate::database::{Scope, people, unused_photos};
 use crate::permission;
 use crate::person::{Field, PersonId, PhotoId};
-use crate::photos::{Format, Name, SIDE_MAX, Size};
+use crate::photos::{self, Format, Name, SIDE_MAX, Size};
 use crate::viewer::Viewer;
+use crate::with_causes;
 
 /// The largest photo, in bytes.
 pub(super) const BODY_MAX: usize = 5 * 1024 * 1024;
+/// How much memory reading a photo's head may take, in bytes: what cameras write before the pixels, and some.
+const HEAD_MEMORY_MAX: u64 = 4 * 1024 * 1024;
+/// How many photos are taken at once in this process. Each holds its body, a copy of it and twice what its head may take:
+/// together less than half of the service's memory.
+const UPLOADS_MAX: usize = 6;
+/// How long a photo may take to arrive.
+const ARRIVAL_MAX: Duration = Duration::from_secs(60);
 
 /// Photos never change, and are for whoever is logged in.
 const KEPT: &str = "private, max-age=31536000, immutable";
@@ -33,13 +45,13 @@ pub(super) async fn put(
     State(app): State<Arc<App>>,
     viewer: Viewer,
     Path(person): Path<PersonId>,
-    Content(bytes): Content,
+    upload: Upload,
 ) -> Result<StatusCode, Problem> {
-    check(&bytes)?;
+    let upload = upload.checked().await?;
     let photo = PhotoId::new();
     begin_upload(&app, &viewer, person, &photo).await?;
     let name = Name { tenant: &viewer.tenant, person, photo: &photo };
-    app.photos.put(&name, Size::Original, bytes).await?;
+    app.photos.put(&name, Size::Original, upload.photo.clone()).await?;
     replace(&app, &viewer, person, Some(&photo)).await?;
     app.ask(&Job::Thumbnail { tenant: viewer.tenant, person, photo }).await;
     Ok(StatusCode::NO_CONTENT)
@@ -95,15 +107,54 @@ async fn stored(
     Ok((known, typed, bytes).into_response())
 }
 
+/// The places of the photos that are taken at once.
+pub(super) fn places() -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(UPLOADS_MAX))
+}
+
+/// A photo that has arrived, with its place.
+pub(super) struct Upload {
+    photo: Bytes,
+    _place: OwnedSemaphorePermit,
+}
+
+impl FromRequest<Arc<App>> for Upload {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, Problem> {
+        // A place first: the body of who has none is not held.
+        let place = Arc::clone(&app.uploads).try_acquire_owned().map_err(|_| Problem::Full)?;
+        let arrived = timeout(ARRIVAL_MAX, Bytes::from_request(request, app)).await;
+        Ok(Self { photo: arrived.map_err(|_| Problem::TooSlow)??, _place: place })
+    }
+}
+
+impl Upload {
+    /// The upload, if it is a photo that we take. The place is held until its head is read, also when who asked has gone.
+    async fn checked(self) -> Result<Self, Problem> {
+        let read = tokio::task::spawn_blocking(move || check(&self.photo).map(|()| self)).await;
+        read.map_err(|error| Problem::Broken(with_causes(&error)))?
+    }
+}
+
 /// Reads no more of the photo than its head.
-fn check(bytes: &Bytes) -> Result<(), Problem> {
+fn check(photo: &[u8]) -> Result<(), Problem> {
     let unreadable = || Problem::NotAPhoto("A photo is a JPEG or PNG file.".to_owned());
-    Format::of(bytes).ok_or_else(unreadable)?;
-    let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(|_| unreadable())?;
-    let (width, height) = reader.into_dimensions().map_err(|_| unreadable())?;
-    match width.max(height) <= SIDE_MAX {
-        true => Ok(()),
-        false => Err(Problem::NotAPhoto(format!("A photo is at most {SIDE_MAX} pixels wide and high."))),
+    Format::of(photo).ok_or_else(unreadable)?;
+    let mut reader = ImageReader::new(Cursor::new(photo)).with_guessed_format().map_err(|_| unreadable())?;
+    reader.limits(photos::limits(HEAD_MEMORY_MAX));
+    match reader.into_dimensions() {
+        Ok(_) => Ok(()),
+        Err(ImageError::Limits(error)) => Err(Problem::NotAPhoto(over(&error.kind()))),
+        Err(_) => Err(unreadable()),
+    }
+}
+
+/// What a photo has too much of.
+fn over(limit: &LimitErrorKind) -> String {
+    match limit {
+        LimitErrorKind::DimensionError => format!("A photo is at most {SIDE_MAX} pixels wide and high."),
+        _ => "This photo holds too much beside its pixels, such as a colour profile. Save it without.".to_owned(),
     }
 }
 
@@ -142,5 +193,46 @@ async fn refuse_strangers(scope: &Scope<'_>, viewer: &Viewer, person: PersonId) 
     match permission::editable(viewer, &of).contains(&Field::Photo) {
         true => Ok(()),
         false => Err(Problem::Forbidden("You may not change this photo.".to_owned())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+
+    use image::codecs::png::PngEncoder;
+    use image::{ExtendedColorType, ImageEncoder};
+
+    use super::{HEAD_MEMORY_MAX, Problem, SIDE_MAX, check};
+
+    fn png(width: u32, height: u32, profile: Vec<u8>) -> Vec<u8> {
+        let (mut bytes, pixels) = (Cursor::new(Vec::new()), vec![0; (width * height) as usize]);
+        let mut encoder = PngEncoder::new(&mut bytes);
+        encoder.set_icc_profile(profile).unwrap();
+        encoder.write_image(&pixels, width, height, ExtendedColorType::L8).unwrap();
+        bytes.into_inner()
+    }
+
+    /// Why a photo is not taken.
+    fn refused(photo: &[u8]) -> String {
+        match check(photo) {
+            Err(Problem::NotAPhoto(why)) => why,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_sides_are_bounded() {
+        assert!(check(&png(SIDE_MAX, 1, Vec::new())).is_ok());
+        assert_eq!(refused(&png(1, SIDE_MAX + 1, Vec::new())), "A photo is at most 6000 pixels wide and high.");
+    }
+
+    #[test]
+    fn what_comes_before_the_pixels_is_bounded() {
+        // Bytes that do not compress, as those of SplitMix64.
+        let noise = |number: u64| (number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32).to_le_bytes();
+        let profile = |bytes: u64| (0..bytes / 8).flat_map(noise).collect::<Vec<u8>>();
+        assert!(check(&png(1, 1, profile(1024 * 1024))).is_ok());
+        assert!(refused(&png(1, 1, profile(2 * HEAD_MEMORY_MAX))).contains("a colour profile"));
     }
 }

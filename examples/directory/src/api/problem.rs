@@ -7,6 +7,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
 use crate::cache::attempts;
+use crate::database::Meaning;
 use crate::validation::FieldErrors;
 use crate::{cache, database, password, photos, with_causes};
 
@@ -29,13 +30,15 @@ pub(super) enum Problem {
     Conflict(&'static str),
     /// The body is larger than this route takes.
     TooLarge,
+    /// The body took longer to arrive than this route waits.
+    TooSlow,
     /// The body is no photo that we take.
     NotAPhoto(String),
     /// Some fields are wrong.
     Invalid(FieldErrors),
     /// Too many failed logins.
     TooManyAttempts,
-    /// As many watch or log in as this process can serve.
+    /// As many watch, log in or send photos as this process can serve.
     Full,
     /// This process is about to end.
     Stopping,
@@ -54,6 +57,7 @@ impl Problem {
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::Conflict(_) => StatusCode::CONFLICT,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::NotAPhoto(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::TooManyAttempts => StatusCode::TOO_MANY_REQUESTS,
@@ -73,6 +77,7 @@ impl Problem {
             Self::NotFound => "not-found",
             Self::Conflict(_) => "conflict",
             Self::TooLarge => "too-large",
+            Self::TooSlow => "too-slow",
             Self::NotAPhoto(_) => "not-a-photo",
             Self::Invalid(_) => "invalid",
             Self::TooManyAttempts => "too-many-attempts",
@@ -93,6 +98,7 @@ impl Problem {
             Self::ForeignOrigin => "This was asked from another site.".to_owned(),
             Self::NotFound => "There is nothing here.".to_owned(),
             Self::TooLarge => "This is larger than can be taken here.".to_owned(),
+            Self::TooSlow => "This took too long to arrive. Try again.".to_owned(),
             Self::Invalid(_) => "Some fields need another look.".to_owned(),
             Self::TooManyAttempts => "Too many failed attempts. Try again later.".to_owned(),
             Self::Full | Self::Stopping | Self::Unavailable(_) => {
@@ -139,7 +145,11 @@ impl IntoResponse for Problem {
 
 impl From<database::Error> for Problem {
     fn from(error: database::Error) -> Self {
-        Self::Unavailable(with_causes(&error))
+        match error.meaning() {
+            Meaning::Unavailable => Self::Unavailable(with_causes(&error)),
+            Meaning::ImpossibleValue => Self::Malformed("A value in this cannot be stored.".to_owned()),
+            Meaning::Unforeseen => Self::Broken(with_causes(&error)),
+        }
     }
 }
 

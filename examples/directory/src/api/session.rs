@@ -10,14 +10,18 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::App;
-use super::authentication::{AtHost, COOKIE, Identified};
+use super::authentication::{AtHost, COOKIE, Identified, Proof};
+use super::client::Client;
 use super::input::Json;
 use super::problem::Problem;
-use crate::cache::{attempts, sessions};
-use crate::database::{credentials, super_admins, tenants};
+use crate::cache::attempts::{self, Tried};
+use crate::cache::sessions;
+use crate::database::credentials::{self, Credential};
+use crate::database::{super_admins, tenants};
 use crate::permission;
 use crate::tenant::TenantId;
 use crate::token::LIFE_SECONDS;
+use crate::validation;
 use crate::viewer::Viewer;
 
 /// Somebody's address and password.
@@ -32,11 +36,17 @@ pub(super) struct Login {
 pub(super) async fn begin(
     State(app): State<Arc<App>>,
     AtHost(tenant): AtHost,
+    Client(client): Client,
     Json(login): Json<Login>,
 ) -> Result<impl IntoResponse, Problem> {
-    let viewer = authenticate(&app, &tenant, login).await?;
-    let body = described(&viewer);
-    let token = sessions::begin(&app.cache, viewer, Timestamp::now()).await?;
+    let credential = authenticate(&app, &tenant, &client, login).await?;
+    let token = sessions::begin(&app.cache, &credential.viewer, Timestamp::now()).await?;
+    if find(&app, &tenant, &credential.email).await?.as_ref() != Some(&credential) {
+        // Whoever changed it ended the sessions that there were; this one may have come too late for that.
+        sessions::end(&app.cache, &credential.viewer.account(), &token).await?;
+        return Err(Problem::Conflict("This account was changed a moment ago. Log in again."));
+    }
+    let body = described(&credential.viewer);
     Ok(([(header::SET_COOKIE, set_cookie(&token, sessions::LIFE_SECONDS))], body))
 }
 
@@ -47,8 +57,8 @@ pub(super) async fn current(viewer: Viewer) -> impl IntoResponse {
 
 /// Ends the session.
 pub(super) async fn end(State(app): State<Arc<App>>, identified: Identified) -> Result<impl IntoResponse, Problem> {
-    if let Some(token) = &identified.session {
-        sessions::end(&app.cache, token).await?;
+    if let Proof::Session(token) = &identified.proof {
+        sessions::end(&app.cache, &identified.viewer.account(), token).await?;
     }
     Ok((StatusCode::NO_CONTENT, [(header::SET_COOKIE, set_cookie("", 0))]))
 }
@@ -57,28 +67,31 @@ pub(super) async fn end(State(app): State<Arc<App>>, identified: Identified) -> 
 pub(super) async fn token(
     State(app): State<Arc<App>>,
     AtHost(tenant): AtHost,
+    Client(client): Client,
     Json(login): Json<Login>,
 ) -> Result<impl IntoResponse, Problem> {
-    let viewer = authenticate(&app, &tenant, login).await?;
+    let Credential { viewer, .. } = authenticate(&app, &tenant, &client, login).await?;
     let token = app.tokens.issue(viewer, Timestamp::now())?;
     Ok(axum::Json(json!({ "token": token, "type": "Bearer", "expires_in": LIFE_SECONDS })))
 }
 
-async fn authenticate(app: &App, tenant: &TenantId, login: Login) -> Result<Viewer, Problem> {
-    let email = login.email.trim().to_lowercase();
-    if !attempts::may_try(&app.cache, tenant, &email).await? {
+async fn authenticate(app: &App, tenant: &TenantId, client: &str, login: Login) -> Result<Credential, Problem> {
+    let email = validation::login_email(&login.email)?;
+    let tried = Tried::Login(&email);
+    if !attempts::may_try(&app.cache, tried, client).await? {
         return Err(Problem::TooManyAttempts);
     }
-    let (viewer, hash) = find(app, tenant, &email).await?.unzip();
+    let credential = find(app, tenant, &email).await?;
+    let hash = credential.as_ref().map(|credential| credential.password_hash.clone());
     if !app.passwords.is(login.password, hash).await? {
         return Err(Problem::WrongLogin);
     }
-    attempts::forget(&app.cache, tenant, &email).await?;
-    viewer.ok_or(Problem::WrongLogin)
+    attempts::got_in(&app.cache, tried, client).await?;
+    credential.ok_or(Problem::WrongLogin)
 }
 
-/// Whom an address belongs to at a tenant's host, and the hash of their password.
-async fn find(app: &App, tenant: &TenantId, email: &str) -> Result<Option<(Viewer, String)>, Problem> {
+/// The credential of an address at a tenant's host.
+async fn find(app: &App, tenant: &TenantId, email: &str) -> Result<Option<Credential>, Problem> {
     let mut connection = app.database.connection().await?;
     tenants::find(&connection, tenant).await?.ok_or(Problem::NotFound)?;
     let person = credentials::find(&connection.scope(tenant).await?, email, tenant).await?;

@@ -57,7 +57,7 @@ pub(super) async fn add(
     refuse_others(&viewer)?;
     let id: TenantId =
         new.id.parse().map_err(|error: crate::tenant::InvalidId| FieldErrors::one("id", error.to_string()))?;
-    let name = validation::tenant_name(&new.name)?;
+    let name = validation::tenant_name(&new.name).map_err(|message| FieldErrors::one("name", message))?;
     let (admin, password) = new.admin.check()?;
     let hash = app.passwords.hash(password).await?;
     let mut connection = app.database.connection().await?;

@@ -1,13 +1,14 @@
 //! Work for later: a stream in Redis, shared out among workers.
 //!
-//! A job is acknowledged once it is done. One that a worker took and did not finish is taken over by another after
-//! [`TAKEN_OVER_AFTER`]; one that keeps failing is given up. The stream is bounded. A job that got lost with it is found
-//! again by the worker's search for photos without a thumbnail.
+//! Jobs are taken one at a time, so that one that ends its worker takes no other with it. A job is acknowledged once it is
+//! done. One that a worker took and did not finish is taken over by another after [`TAKEN_OVER_AFTER`]; one that was
+//! never finished in [`TRIES_MAX`] tries is hopeless. The stream is bounded. A job that got lost with it is found again by
+//! the worker's search for photos without a thumbnail.
 
 use std::time::Duration;
 
-use redis::RedisError;
-use redis::streams::{StreamClaimReply, StreamId, StreamReadReply};
+use redis::streams::{StreamClaimReply, StreamId, StreamRangeReply, StreamReadReply};
+use redis::{AsyncCommands, RedisError};
 use serde::{Deserialize, Serialize};
 
 use super::{Cache, Error};
@@ -18,10 +19,10 @@ const STREAM: &str = "jobs";
 const GROUP: &str = "workers";
 /// How many jobs may wait; the oldest are dropped beyond.
 const WAITING_MAX: usize = 10_000;
-/// How many jobs are taken at once.
-const TAKEN_MAX: usize = 16;
 /// How long a worker may keep a job to itself; well above what one takes.
 const TAKEN_OVER_AFTER: Duration = Duration::from_secs(60);
+/// How many jobs [`all`] lists.
+pub(crate) const LISTED_MAX: usize = 1000;
 /// How often a job is tried.
 const TRIES_MAX: u64 = 5;
 /// How long [`next`] waits for a job. Below the patience of `cache`, so that waiting is not taken for a lost connection.
@@ -43,6 +44,19 @@ pub(crate) struct Taken {
     pub(crate) id: String,
     /// Absent when the entry holds none that this program knows.
     pub(crate) job: Option<Job>,
+    /// How often it was tried, this time included.
+    tries: u64,
+}
+
+impl Taken {
+    /// Whether it was tried so often without coming to an end that it is not worth another try.
+    pub(crate) fn is_hopeless(&self) -> bool {
+        self.tries > TRIES_MAX
+    }
+
+    fn of(entry: &StreamId, tries: u64) -> Self {
+        Self { id: entry.id.clone(), job: job(entry), tries }
+    }
 }
 
 /// Puts a job into the stream.
@@ -71,35 +85,45 @@ pub(crate) fn group_is_gone(error: &Error) -> bool {
     matches!(error, Error::Redis(error) if error.code() == Some("NOGROUP"))
 }
 
-/// The next jobs for this worker; none when there were none for a moment.
-pub(crate) async fn next(cache: &Cache, worker: &str) -> Result<Vec<Taken>, Error> {
+/// The next job for this worker; none when there was none for a moment.
+pub(crate) async fn next(cache: &Cache, worker: &str) -> Result<Option<Taken>, Error> {
     let mut command = redis::cmd("XREADGROUP");
-    command.arg("GROUP").arg(GROUP).arg(worker).arg("COUNT").arg(TAKEN_MAX).arg("BLOCK").arg(WAIT.as_millis() as u64);
+    command.arg("GROUP").arg(GROUP).arg(worker).arg("COUNT").arg(1).arg("BLOCK").arg(WAIT.as_millis() as u64);
     let reply: Option<StreamReadReply> =
         command.arg("STREAMS").arg(STREAM).arg(">").query_async(&mut cache.clone()).await?;
-    Ok(reply.into_iter().flat_map(|reply| reply.keys).flat_map(|key| key.ids).map(taken).collect())
+    let entry = reply.into_iter().flat_map(|reply| reply.keys).flat_map(|key| key.ids).next();
+    Ok(entry.map(|entry| Taken::of(&entry, 1)))
 }
 
-/// Jobs that another worker, or an earlier life of this one, took and did not finish. Those that were tried too often
-/// are given up and told.
-pub(crate) async fn left_behind(cache: &Cache, worker: &str) -> Result<Vec<Taken>, Error> {
+/// A job that another worker, or an earlier life of this one, took and did not finish.
+pub(crate) async fn left_behind(cache: &Cache, worker: &str) -> Result<Option<Taken>, Error> {
     let idle = TAKEN_OVER_AFTER.as_millis() as u64;
+    // An entry that cannot be claimed is another worker's by now, or gone: either way it is not listed again.
+    while let Some((id, tries)) = oldest_left_behind(cache, idle).await? {
+        let mut command = redis::cmd("XCLAIM");
+        command.arg(STREAM).arg(GROUP).arg(worker).arg(idle).arg(id);
+        let reply: StreamClaimReply = command.query_async(&mut cache.clone()).await?;
+        if let Some(entry) = reply.ids.first() {
+            return Ok(Some(Taken::of(entry, tries + 1)));
+        }
+    }
+    Ok(None)
+}
+
+/// The id of an entry that was taken so long ago, in milliseconds, and how often it was tried.
+async fn oldest_left_behind(cache: &Cache, idle: u64) -> Result<Option<(String, u64)>, Error> {
     let mut command = redis::cmd("XPENDING");
-    command.arg(STREAM).arg(GROUP).arg("IDLE").arg(idle).arg("-").arg("+").arg(TAKEN_MAX);
+    command.arg(STREAM).arg(GROUP).arg("IDLE").arg(idle).arg("-").arg("+").arg(1);
     let pending: Vec<(String, String, u64, u64)> = command.query_async(&mut cache.clone()).await?;
-    let (again, hopeless): (Vec<_>, Vec<_>) = pending.into_iter().partition(|(_, _, _, tries)| *tries < TRIES_MAX);
-    for (id, ..) in hopeless {
-        tracing::error!(job = id, tries = TRIES_MAX, "a job is given up");
-        done(cache, &id).await?;
-    }
-    if again.is_empty() {
-        return Ok(Vec::new());
-    }
+    Ok(pending.into_iter().next().map(|(id, _, _, tries)| (id, tries)))
+}
+
+/// Leaves a job behind for a later try. This one does not count: what stood in the way was not the job.
+pub(crate) async fn put_off(cache: &Cache, worker: &str, taken: &Taken) -> Result<(), Error> {
     let mut command = redis::cmd("XCLAIM");
-    let ids: Vec<String> = again.into_iter().map(|(id, ..)| id).collect();
-    command.arg(STREAM).arg(GROUP).arg(worker).arg(idle).arg(ids);
-    let reply: StreamClaimReply = command.query_async(&mut cache.clone()).await?;
-    Ok(reply.ids.into_iter().map(taken).collect())
+    command.arg(STREAM).arg(GROUP).arg(worker).arg(0).arg(&taken.id);
+    command.arg("RETRYCOUNT").arg(taken.tries - 1).arg("JUSTID");
+    Ok(command.exec_async(&mut cache.clone()).await?)
 }
 
 /// Takes a finished job out of the stream.
@@ -109,7 +133,13 @@ pub(crate) async fn done(cache: &Cache, id: &str) -> Result<(), Error> {
     Ok(pipe.exec_async(&mut cache.clone()).await?)
 }
 
-fn taken(entry: StreamId) -> Taken {
-    let text: Option<String> = entry.get("job");
-    Taken { job: text.and_then(|text| serde_json::from_str(&text).ok()), id: entry.id }
+/// All jobs of the stream, taken or not; `None` when there are [`LISTED_MAX`] or more.
+pub(crate) async fn all(cache: &Cache) -> Result<Option<Vec<Job>>, Error> {
+    let entries: StreamRangeReply = cache.clone().xrange_count(STREAM, "-", "+", LISTED_MAX).await?;
+    Ok((entries.ids.len() < LISTED_MAX).then(|| entries.ids.iter().filter_map(job).collect()))
+}
+
+fn job(entry: &StreamId) -> Option<Job> {
+    let text: String = entry.get("job")?;
+    serde_json::from_str(&text).ok()
 }

@@ -11,8 +11,7 @@ use sha2::{Digest, Sha256};
 
 use super::{Cache, Error};
 use crate::random;
-use crate::tenant::TenantId;
-use crate::viewer::{Viewer, Who};
+use crate::viewer::{Account, Viewer};
 
 /// How long a session outlives its last use, in seconds.
 const IDLE_SECONDS: u64 = 30 * 60;
@@ -31,10 +30,10 @@ struct Session {
 }
 
 /// Begins a session and returns its token.
-pub(crate) async fn begin(cache: &Cache, viewer: Viewer, now: Timestamp) -> Result<String, Error> {
+pub(crate) async fn begin(cache: &Cache, viewer: &Viewer, now: Timestamp) -> Result<String, Error> {
     let token = random::token();
-    let (key, index) = (key(&token), index(&viewer.tenant, viewer.who));
-    let session = serde_json::to_string(&Session { viewer, until: now.as_second() + LIFE_SECONDS })?;
+    let (key, index) = (key(&token), index(&viewer.account()));
+    let session = serde_json::to_string(&Session { viewer: viewer.clone(), until: now.as_second() + LIFE_SECONDS })?;
     let (count,): (usize,) = redis::pipe()
         .atomic()
         .set_ex(&key, session, IDLE_SECONDS)
@@ -48,7 +47,9 @@ pub(crate) async fn begin(cache: &Cache, viewer: Viewer, now: Timestamp) -> Resu
         .zcard(&index)
         .query_async(&mut cache.clone())
         .await?;
-    end_oldest(cache, &index, count.saturating_sub(SESSIONS_MAX)).await?;
+    if count > SESSIONS_MAX {
+        end_oldest(cache, &index).await?;
+    }
     Ok(token)
 }
 
@@ -57,14 +58,23 @@ fn begun_before(now: Timestamp) -> i64 {
     now.as_millisecond() - LIFE_SECONDS * 1000
 }
 
-async fn end_oldest(cache: &Cache, index: &str, count: usize) -> Result<(), Error> {
-    if count == 0 {
+/// Ends the oldest sessions beyond [`SESSIONS_MAX`]. Those that ended by themselves, unused, do not count.
+async fn end_oldest(cache: &Cache, index: &str) -> Result<(), Error> {
+    let mut cache = cache.clone();
+    let oldest_first: Vec<String> = cache.zrange(index, 0, -1).await?;
+    let mut lookup = redis::pipe();
+    for key in &oldest_first {
+        lookup.exists(key);
+    }
+    let alive: Vec<bool> = lookup.query_async(&mut cache).await?;
+    let surplus = alive.iter().filter(|alive| **alive).count().saturating_sub(SESSIONS_MAX);
+    let (living, mut over): (Vec<_>, Vec<_>) = oldest_first.into_iter().zip(alive).partition(|(_, alive)| *alive);
+    over.extend(living.into_iter().take(surplus));
+    let over: Vec<String> = over.into_iter().map(|(key, _)| key).collect();
+    if over.is_empty() {
         return Ok(());
     }
-    let mut cache = cache.clone();
-    let oldest: Vec<(String, f64)> = cache.zpopmin(index, count as isize).await?;
-    let keys: Vec<String> = oldest.into_iter().map(|(key, _)| key).collect();
-    Ok(cache.del(keys).await?)
+    Ok(redis::pipe().atomic().zrem(index, &over).ignore().del(&over).ignore().exec_async(&mut cache).await?)
 }
 
 /// Whose session this is, if it has not ended. That is a use of it.
@@ -84,14 +94,17 @@ fn session(stored: Option<String>, now: Timestamp) -> Result<Option<Session>, Er
     Ok(session.filter(|session| session.until > now.as_second()))
 }
 
-/// Ends a session.
-pub(crate) async fn end(cache: &Cache, token: &str) -> Result<(), Error> {
-    Ok(cache.clone().del(key(token)).await?)
+/// Ends a session of somebody.
+pub(crate) async fn end(cache: &Cache, account: &Account, token: &str) -> Result<(), Error> {
+    let key = key(token);
+    let mut pipe = redis::pipe();
+    pipe.atomic().del(&key).ignore().zrem(index(account), &key).ignore();
+    Ok(pipe.exec_async(&mut cache.clone()).await?)
 }
 
 /// Ends every session of somebody.
-pub(crate) async fn end_all(cache: &Cache, tenant: &TenantId, who: Who) -> Result<(), Error> {
-    let index = index(tenant, who);
+pub(crate) async fn end_all(cache: &Cache, account: &Account) -> Result<(), Error> {
+    let index = index(account);
     let mut cache = cache.clone();
     let mut keys: Vec<String> = cache.zrange(&index, 0, -1).await?;
     keys.push(index);
@@ -103,8 +116,8 @@ fn key(token: &str) -> String {
 }
 
 /// The key of the keys of all sessions of somebody, by when each began, in milliseconds.
-fn index(tenant: &TenantId, who: Who) -> String {
-    format!("sessions:{tenant}:{who}")
+fn index(account: &Account) -> String {
+    format!("sessions:{account}")
 }
 
 #[cfg(test)]

@@ -5,14 +5,23 @@ use crate::person::{PersonId, Role};
 use crate::tenant::TenantId;
 use crate::viewer::{Viewer, Who};
 
-/// Whom an address belongs to, and the hash of their password. Who has no password is not found.
-pub(crate) async fn find(scope: &Scope<'_>, email: &str, tenant: &TenantId) -> Result<Option<(Viewer, String)>, Error> {
+/// What somebody logs in by, and whom it makes them.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Credential {
+    pub(crate) viewer: Viewer,
+    pub(crate) email: String,
+    pub(crate) password_hash: String,
+}
+
+/// The credential of an address. Who has no password has none.
+pub(crate) async fn find(scope: &Scope<'_>, email: &str, tenant: &TenantId) -> Result<Option<Credential>, Error> {
     let sql = "SELECT id, name, role, password_hash FROM people
                JOIN credentials ON credentials.tenant = people.tenant AND person = id WHERE email = $1";
     Ok(scope.row(sql, &[&email]).await?.map(|row| {
         let who = Who::Person(PersonId(row.get(0)));
         let role = Role::of_row(row.get(2));
-        (Viewer { tenant: tenant.clone(), who, name: row.get(1), role }, row.get(3))
+        let viewer = Viewer { tenant: tenant.clone(), who, name: row.get(1), role };
+        Credential { viewer, email: email.to_owned(), password_hash: row.get(3) }
     }))
 }
 
@@ -30,9 +39,10 @@ pub(crate) async fn set(scope: &Scope<'_>, person: PersonId, hash: &str) -> Resu
     Ok(())
 }
 
-/// Gives everybody without a password this one.
-pub(crate) async fn set_where_missing(scope: &Scope<'_>, hash: &str) -> Result<(), Error> {
-    let sql = "INSERT INTO credentials (person, password_hash) SELECT id, $1 FROM people ON CONFLICT DO NOTHING";
-    scope.execute(sql, &[&hash]).await?;
+/// Gives people who have no password this one.
+pub(crate) async fn set_all(scope: &Scope<'_>, people: &[PersonId], hash: &str) -> Result<(), Error> {
+    let people: Vec<i64> = people.iter().map(|person| person.0).collect();
+    let sql = "INSERT INTO credentials (person, password_hash) SELECT id, $2 FROM unnest($1::bigint[]) AS id";
+    scope.execute(sql, &[&people, &hash]).await?;
     Ok(())
 }

@@ -21,8 +21,8 @@ pub(crate) struct Query {
     pub(crate) limit: i64,
 }
 
-/// The people of a query, by name.
-pub(crate) async fn list(scope: &Scope<'_>, query: &Query) -> Result<Vec<Summary>, Error> {
+/// The people of a query, by name, and whether there are more after them.
+pub(crate) async fn list(scope: &Scope<'_>, query: &Query) -> Result<(Vec<Summary>, bool), Error> {
     let sql = format!(
         "SELECT {SUMMARY} FROM people p
          WHERE search LIKE ALL ($1::text[]) AND ($2::text IS NULL OR department = $2)
@@ -32,8 +32,14 @@ pub(crate) async fn list(scope: &Scope<'_>, query: &Query) -> Result<Vec<Summary
     let after = query.after.as_ref();
     let name = after.map(|(name, _)| name);
     let id = after.map(|(_, id)| id.0);
-    let rows = scope.rows(&sql, &[&patterns(&query.words), &query.department, &name, &id, &query.limit]).await?;
-    Ok(rows.iter().map(summary).collect())
+    let one_more = query.limit + 1;
+    let rows = scope.rows(&sql, &[&patterns(&query.words), &query.department, &name, &id, &one_more]).await?;
+    let mut people: Vec<Summary> = rows.iter().map(summary).collect();
+    let more = i64::try_from(people.len()).is_ok_and(|count| count == one_more);
+    if more {
+        people.pop();
+    }
+    Ok((people, more))
 }
 
 /// How many people a query has, all parts of the list together.
@@ -160,10 +166,10 @@ pub(crate) async fn lock_photo(scope: &Scope<'_>, id: PersonId) -> Result<Option
     Ok(row.map(|row| row.get::<_, Option<String>>(0).map(PhotoId::of_row)))
 }
 
-/// Photos whose thumbnail is yet to be made.
-pub(crate) async fn waiting_photos(scope: &Scope<'_>) -> Result<Vec<(PersonId, PhotoId)>, Error> {
-    let sql = "SELECT id, photo FROM people WHERE thumbnail = $1 ORDER BY id";
-    let rows = scope.rows(sql, &[&Thumbnail::Waiting.as_str()]).await?;
+/// So many photos whose thumbnail is yet to be made.
+pub(crate) async fn waiting_photos(scope: &Scope<'_>, limit: usize) -> Result<Vec<(PersonId, PhotoId)>, Error> {
+    let sql = format!("SELECT id, photo FROM people WHERE thumbnail = $1 ORDER BY id LIMIT {limit}");
+    let rows = scope.rows(&sql, &[&Thumbnail::Waiting.as_str()]).await?;
     Ok(rows.iter().map(|row| (PersonId(row.get(0)), PhotoId::of_row(row.get(1)))).collect())
 }
 
@@ -181,20 +187,20 @@ pub(crate) struct Columns {
     pub(crate) managers: Vec<Option<String>>,
 }
 
-/// Adds those whose address is not taken, and says how many. (COPY does not go together with row-level security.)
-pub(crate) async fn add_all(scope: &Scope<'_>, people: &Columns) -> Result<u64, Error> {
+/// Adds those whose address is not taken, and says who that was. (COPY does not go together with row-level security.)
+pub(crate) async fn add_all(scope: &Scope<'_>, people: &Columns) -> Result<Vec<PersonId>, Error> {
     let sql = "INSERT INTO people (name, email, title, department, location, phone, role, started_on)
                SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
                                     $8::date[])
-               ON CONFLICT DO NOTHING";
+               ON CONFLICT DO NOTHING RETURNING id";
     let Columns { names, emails, titles, departments, locations, phones, roles, starts, managers } = people;
-    let added = scope.execute(sql, &[names, emails, titles, departments, locations, phones, roles, starts]).await?;
+    let added = scope.rows(sql, &[names, emails, titles, departments, locations, phones, roles, starts]).await?;
     let link = "UPDATE people p SET manager = m.id
                 FROM unnest($1::text[], $2::text[]) AS link (email, manager)
                 JOIN people m ON m.email = link.manager
                 WHERE p.email = link.email AND p.manager IS NULL AND p.version = 1";
     scope.execute(link, &[emails, managers]).await?;
-    Ok(added)
+    Ok(added.iter().map(|row| PersonId(row.get(0))).collect())
 }
 
 fn summary(row: &Row) -> Summary {

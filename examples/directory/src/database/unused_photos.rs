@@ -18,9 +18,12 @@ pub(crate) async fn take_off(scope: &Scope<'_>, photo: &PhotoId) -> Result<bool,
     Ok(scope.execute("DELETE FROM unused_photos WHERE photo = $1", &[&photo.as_str()]).await? == 1)
 }
 
-/// Photos that are certainly given up.
-pub(crate) async fn given_up(scope: &Scope<'_>) -> Result<Vec<(PersonId, PhotoId)>, Error> {
-    let sql = format!("SELECT person, photo FROM unused_photos WHERE since < now() - interval '{UPLOAD_MAX}'");
+/// So many photos that are certainly given up, the oldest first.
+pub(crate) async fn given_up(scope: &Scope<'_>, limit: usize) -> Result<Vec<(PersonId, PhotoId)>, Error> {
+    let sql = format!(
+        "SELECT person, photo FROM unused_photos WHERE since < now() - interval '{UPLOAD_MAX}'
+         ORDER BY since LIMIT {limit}"
+    );
     let rows = scope.rows(&sql, &[]).await?;
     Ok(rows.iter().map(|row| (PersonId(row.get(0)), PhotoId::of_row(row.get(1)))).collect())
 }

@@ -4,9 +4,9 @@ use std::io::Cursor;
 
 use image::codecs::jpeg::JpegEncoder;
 use image::imageops::FilterType;
-use image::{DynamicImage, ImageDecoder, ImageError, ImageReader, Limits};
+use image::{DynamicImage, ImageDecoder, ImageError, ImageReader};
 
-use crate::photos::SIDE_MAX;
+use crate::photos;
 
 /// The width and height of a small copy, in pixels: twice what the list shows, for dense screens.
 const SIDE: u32 = 192;
@@ -26,11 +26,7 @@ pub(super) fn make(photo: &[u8]) -> Result<Vec<u8>, ImageError> {
 
 fn read(photo: &[u8]) -> Result<DynamicImage, ImageError> {
     let mut reader = ImageReader::new(Cursor::new(photo)).with_guessed_format()?;
-    let mut limits = Limits::default();
-    limits.max_image_width = Some(SIDE_MAX);
-    limits.max_image_height = Some(SIDE_MAX);
-    limits.max_alloc = Some(MEMORY_MAX);
-    reader.limits(limits);
+    reader.limits(photos::limits(MEMORY_MAX));
     let mut decoder = reader.into_decoder()?;
     let orientation = decoder.orientation()?;
     let mut image = DynamicImage::from_decoder(decoder)?;

@@ -89,6 +89,22 @@ async fn the_oldest_of_very_many_sessions_end() {
 }
 
 #[tokio::test]
+async fn sessions_that_have_ended_push_out_no_other() {
+    let api = Api::start();
+    let first = api.visitor("user", "saffron").await;
+    let mut cache = api.ground.cache().await;
+    for number in 0..50 {
+        let visitor = api.visitor("user", "saffron").await;
+        if number % 2 == 0 {
+            visitor.delete("/api/session").await.good();
+        } else {
+            let _: () = cache.pexpire(session_key(&visitor), 0).await.unwrap();
+        }
+    }
+    first.get("/api/session").await.good();
+}
+
+#[tokio::test]
 async fn another_site_cannot_ask_in_a_users_name() {
     let api = Api::start();
     let visitor = api.visitor("user", "alder").await;
@@ -118,17 +134,82 @@ async fn passwords_cannot_be_tried_for_ever() {
     assert_eq!(answer.header("retry-after"), "900");
     // Others of the tenant are not locked out with them.
     stranger.log_in("admin@saffron.example", PASSWORD).await.good();
+    // Nor are they themselves, at another place: that somebody knows their address is no reason.
+    stranger.with("x-forwarded-for", "203.0.113.7").log_in("manager@saffron.example", PASSWORD).await.good();
+}
+
+#[tokio::test]
+async fn a_password_cannot_be_tried_from_very_many_places_either() {
+    let api = Api::start();
+    let from = |client: &str| api.stranger("saffron").with("x-forwarded-for", client);
+    assert_eq!(from("203.0.113.1").log_in("user@saffron.example", "guess").await.status, 401);
+    let mut cache = api.ground.cache().await;
+    let (_, keys): (u64, Vec<String>) = redis::cmd("SCAN")
+        .arg(0)
+        .arg("MATCH")
+        .arg("attempts:*")
+        .arg("COUNT")
+        .arg(1000)
+        .query_async(&mut cache)
+        .await
+        .unwrap();
+    assert_eq!(keys.len(), 1, "{keys:?}");
+    assert_eq!(cache.hincr::<_, _, _, i64>(&keys[0], "all", 99).await.unwrap(), 100);
+    let answer = from("203.0.113.2").log_in("user@saffron.example", PASSWORD).await;
+    assert_eq!(answer.problem(), (429, "too-many-attempts".to_owned()));
+}
+
+#[tokio::test]
+async fn a_super_admins_password_cannot_be_tried_at_each_tenant_anew() {
+    let api = Api::start();
+    for _ in 0..10 {
+        assert_eq!(api.stranger("saffron").log_in("super@directory.example", "guess").await.status, 401);
+    }
+    let elsewhere = api.stranger("alder");
+    assert_eq!(elsewhere.log_in("super@directory.example", PASSWORD).await.status, 429);
+    let another_place = elsewhere.with("x-forwarded-for", "203.0.113.7");
+    another_place.log_in("super@directory.example", PASSWORD).await.good();
+}
+
+#[tokio::test]
+async fn a_new_password_from_an_admin_opens_the_door_again() {
+    let api = Api::start();
+    let admin = api.visitor("admin", "rowan").await;
+    let (user, stranger) = (admin.find("user@").await, api.stranger("rowan"));
+    for _ in 0..11 {
+        stranger.log_in("user@rowan.example", "forgotten").await;
+    }
+    assert_eq!(stranger.log_in("user@rowan.example", PASSWORD).await.status, 429);
+    let new = json!({ "password": "another password" });
+    admin.send(Method::PUT, &format!("/api/people/{user}/password"), new).await.good();
+    stranger.log_in("user@rowan.example", "another password").await.good();
+}
+
+#[tokio::test]
+async fn a_super_admin_changes_their_password_and_is_logged_out_everywhere() {
+    let api = Api::start();
+    let root = api.stranger("alder").logged_in("super@directory.example").await;
+    let elsewhere = api.stranger("birch").logged_in("super@directory.example").await;
+    let new = json!({ "current": PASSWORD, "password": "another password" });
+    root.send(Method::PUT, "/api/password", new).await.good();
+    assert_eq!(root.get("/api/session").await.status, 401);
+    assert_eq!(elsewhere.get("/api/session").await.status, 401);
+    assert_eq!(api.stranger("alder").log_in("super@directory.example", PASSWORD).await.status, 401);
+    api.stranger("alder").log_in("super@directory.example", "another password").await.good();
 }
 
 #[tokio::test]
 async fn a_new_password_ends_all_sessions() {
     let api = Api::start();
     let (here, there) = (api.visitor("user", "rowan").await, api.visitor("user", "rowan").await);
-    let path = format!("/api/people/{}/password", here.own_id().await);
     let new = |current: &str| json!({ "current": current, "password": "another password" });
-    let refused = here.send(Method::PUT, &path, new("not it")).await;
+    let refused = here.send(Method::PUT, "/api/password", new("not it")).await;
     assert_eq!(refused.json()["fields"]["current"], "is not your present password");
-    here.send(Method::PUT, &path, new(PASSWORD)).await.good();
+    // Not even an admin's own is set without the present one.
+    let admin = api.visitor("admin", "rowan").await;
+    let path = format!("/api/people/{}/password", admin.own_id().await);
+    assert_eq!(admin.send(Method::PUT, &path, json!({ "password": "another password" })).await.status, 403);
+    here.send(Method::PUT, "/api/password", new(PASSWORD)).await.good();
     assert_eq!(here.get("/api/session").await.status, 401);
     assert_eq!(there.get("/api/session").await.status, 401);
     assert_eq!(api.stranger("rowan").log_in("user@rowan.example", PASSWORD).await.status, 401);

@@ -14,5 +14,6 @@ mod live;
 mod operation;
 mod people;
 mod photos;
+mod races;
 mod roles;
 mod validation;

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use axum::body::Bytes;
 use axum::http::Method;
-use image::{DynamicImage, GenericImageView, ImageFormat, RgbImage};
+use image::codecs::png::PngEncoder;
+use image::{DynamicImage, ExtendedColorType, GenericImageView, ImageEncoder, ImageFormat, RgbImage};
 use redis::AsyncCommands;
 use redis::aio::MultiplexedConnection;
 use redis::streams::StreamReadReply;
@@ -20,6 +21,15 @@ fn png(colour: [u8; 3]) -> Bytes {
     let image = RgbImage::from_pixel(640, 480, image::Rgb(colour));
     DynamicImage::from(image).write_to(&mut bytes, ImageFormat::Png).unwrap();
     bytes.into_inner().into()
+}
+
+/// A small photo with a colour profile of so many equal bytes, which a file has hardly any room for.
+fn with_profile(bytes: usize) -> Bytes {
+    let mut photo = Cursor::new(Vec::new());
+    let mut encoder = PngEncoder::new(&mut photo);
+    encoder.set_icc_profile(vec![0; bytes]).unwrap();
+    encoder.write_image(&[0; 3], 1, 1, ExtendedColorType::Rgb8).unwrap();
+    photo.into_inner().into()
 }
 
 async fn put(visitor: &Visitor, person: i64, photo: &Bytes) -> Answer {
@@ -81,6 +91,44 @@ async fn what_is_no_photo_is_refused() {
 }
 
 #[tokio::test]
+async fn a_small_file_cannot_fill_the_memory() {
+    let api = Api::start();
+    let user = api.visitor("user", "poplar").await;
+    let own = user.own_id().await;
+    // Made of 400 MiB that are all the same; the service may have 256 MiB.
+    put(&user, own, &with_profile(400 * 1024 * 1024)).await;
+    assert!(api.process.memory_peak() < 200, "{} MiB", api.process.memory_peak());
+}
+
+#[tokio::test]
+async fn photos_that_are_taken_at_once_are_counted() {
+    let api = Api::start();
+    let user = api.visitor("user", "poplar").await;
+    let own = user.own_id().await;
+    let path = format!("/api/photos/{own}");
+    let mut open = Vec::new();
+    for _ in 0..6 {
+        open.push(user.begin_to_send(Method::PUT, &path, 1000).await);
+    }
+    let (photo, deadline) = (png([4, 4, 4]), std::time::Instant::now() + crate::program::PATIENCE);
+    let put_until = async |status| {
+        loop {
+            let answer = put(&user, own, &photo).await;
+            if answer.status == status {
+                return answer;
+            }
+            assert!(std::time::Instant::now() < deadline, "still {answer:?}");
+            tokio::time::sleep(crate::stores::POLL).await;
+        }
+    };
+    assert_eq!(put_until(503).await.problem().1, "full");
+    // Who is not logged in takes no place, and who goes away gives theirs back.
+    assert_eq!(put(&api.stranger("poplar"), own, &photo).await.status, 401);
+    drop(open);
+    put_until(204).await;
+}
+
+#[tokio::test]
 async fn a_photo_that_is_replaced_or_removed_leaves_nothing_behind() {
     let api = Api::start();
     let _worker = api.worker();
@@ -138,6 +186,58 @@ async fn a_job_that_was_lost_is_found_in_the_database() {
     }
     let _worker = api.worker();
     assert_eq!(finished(&user, own).await["thumbnail"], "ready");
+}
+
+#[tokio::test]
+async fn a_job_that_fails_holds_up_no_other_and_is_in_the_stream_once() {
+    let api = Api::start();
+    let (user, manager) = (api.visitor("user", "ember").await, api.visitor("manager", "ember").await);
+    let (first, second) = (user.own_id().await, manager.own_id().await);
+    put(&user, first, &png([1, 1, 1])).await.good();
+    put(&manager, second, &png([2, 2, 2])).await.good();
+    // Neither there nor not there: what the store cannot tell is tried again for ever.
+    let folder = api.ground.photos().join(format!("ember/{first}"));
+    std::fs::remove_dir_all(&folder).unwrap();
+    std::fs::write(&folder, "in the way").unwrap();
+    let _worker = api.worker();
+    assert_eq!(finished(&manager, second).await["thumbnail"], "ready");
+    let mut cache = api.ground.cache().await;
+    let deadline = std::time::Instant::now() + crate::program::PATIENCE;
+    // The search, which comes first, has added no second one.
+    while cache.xlen::<_, usize>("jobs").await.unwrap() != 1 {
+        assert!(std::time::Instant::now() < deadline, "there is more in the stream than the job that fails");
+        tokio::time::sleep(crate::stores::POLL).await;
+    }
+    assert_eq!(photo_of(&user, first).await["thumbnail"], "waiting");
+}
+
+#[tokio::test]
+async fn a_worker_goes_on_when_redis_has_lost_everything() {
+    let api = Api::start();
+    let _worker = api.worker();
+    let user = api.visitor("user", "ember").await;
+    let own = user.own_id().await;
+    put(&user, own, &png([1, 2, 3])).await.good();
+    assert_eq!(finished(&user, own).await["thumbnail"], "ready");
+    let _: () = api.ground.cache().await.del("jobs").await.unwrap();
+    put(&user, own, &png([3, 2, 1])).await.good();
+    assert_eq!(finished(&user, own).await["thumbnail"], "ready");
+}
+
+#[tokio::test]
+async fn a_photo_that_ended_every_worker_is_told_once_and_for_all() {
+    let api = Api::start();
+    let user = api.visitor("user", "ember").await;
+    let own = user.own_id().await;
+    put(&user, own, &png([3, 3, 3])).await.good();
+    let mut cache = api.ground.cache().await;
+    for id in take_jobs(&mut cache).await {
+        let mut claim = redis::cmd("XCLAIM");
+        claim.arg("jobs").arg("workers").arg("dead").arg(0).arg(id).arg("IDLE").arg(120_000).arg("RETRYCOUNT").arg(5);
+        claim.exec_async(&mut cache).await.unwrap();
+    }
+    let _worker = api.worker();
+    assert_eq!(finished(&user, own).await["thumbnail"], "impossible");
 }
 
 /// Takes what waits in the stream, as a worker that does nothing with it.

@@ -1,6 +1,6 @@
 //! Processes of the program.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ use crate::visitor::Visitor;
 /// How long anything may take.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 /// The key that tokens are signed with.
-const JWT_KEY: &str = "a key that is only good for testing";
+pub(crate) const JWT_KEY: &str = "a key that is only good for testing";
 
 /// Runs a command of the program to its end, which must be a good one.
 pub(crate) fn finish(command: &str, environment: &[(&str, &str)]) -> String {
@@ -25,6 +25,16 @@ pub(crate) fn finish(command: &str, environment: &[(&str, &str)]) -> String {
 /// Runs a command of the program to its end, with nothing but this in its environment.
 pub(crate) fn run(command: &str, environment: &[(&str, &str)]) -> Output {
     program(command).envs(environment.iter().copied()).output().unwrap()
+}
+
+/// The same, with arguments and with something on its standard input.
+pub(crate) fn run_with_input(arguments: &[&str], environment: &[(&str, &str)], input: &str) -> Output {
+    let (command, further) = arguments.split_first().unwrap();
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    // Less than a pipe holds, so nobody needs to read it yet.
+    writer.write_all(input.as_bytes()).unwrap();
+    drop(writer);
+    program(command).args(further).envs(environment.iter().copied()).stdin(reader).output().unwrap()
 }
 
 fn program(command: &str) -> Command {
@@ -72,6 +82,13 @@ impl Running {
             drop(lines);
             std::thread::sleep(POLL);
         }
+    }
+
+    /// The most memory that the process has had so far, in MiB.
+    pub(crate) fn memory_peak(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() / 1024
     }
 
     /// Asks the process to stop.

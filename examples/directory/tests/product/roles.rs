@@ -24,6 +24,19 @@ async fn a_user_edits_how_they_can_be_reached_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn naming_no_field_is_no_way_to_change_somebody() {
+    let api = Api::start();
+    let (user, admin) = (api.visitor("user", "cobalt").await, api.visitor("admin", "cobalt").await);
+    let boss = user.find("manager@").await;
+    let before = user.version(boss).await;
+    assert_eq!(user.change(boss, json!({})).await.problem(), (403, "forbidden".to_owned()));
+    let nothing = admin.change(boss, json!({})).await;
+    assert_eq!(nothing.problem(), (422, "invalid".to_owned()));
+    assert_eq!(nothing.json()["fields"], json!({ "version": "comes with at least one field to change" }));
+    assert_eq!(user.version(boss).await, before);
+}
+
+#[tokio::test]
 async fn a_manager_edits_the_work_of_their_reports() {
     let api = Api::start();
     let manager = api.visitor("manager", "delta").await;

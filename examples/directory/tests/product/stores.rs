@@ -41,9 +41,11 @@ const SCHEMA: &str = "
     GRANT USAGE ON SCHEMA public TO db_users;
     ALTER DEFAULT PRIVILEGES FOR ROLE db_owner GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO db_users;
     ALTER DEFAULT PRIVILEGES FOR ROLE db_owner GRANT USAGE, SELECT ON SEQUENCES TO db_users";
-/// Ends what it is told to once its input ends.
+/// Ends what it is told to once its input ends: PostgreSQL at once, by QUIT; Redis by TERM, because tests that a shell
+/// runs in its background ignore QUIT, and so does what they start.
 const JANITOR: &str = r#"cat >/dev/null
-for pid in "$2" "$3"; do kill -QUIT "$pid" 2>/dev/null; done
+kill -QUIT "$2" 2>/dev/null
+kill -TERM "$3" 2>/dev/null
 for pid in "$2" "$3"; do while kill -0 "$pid" 2>/dev/null; do sleep 0.05; done; done
 rm -rf "$1""#;
 
@@ -135,7 +137,7 @@ fn start() -> Stores {
     let seeded = move |role: &str| format!("postgres://{role}@127.0.0.1:{db_port}/seeded");
     elsewhere(async move { prepare(&format!("postgres://operator@127.0.0.1:{db_port}")).await });
     program::finish("migrate", &[("DB_URL", &seeded("db_owner"))]);
-    program::finish("seed", &[("DB_URL", &seeded("api_service"))]);
+    program::finish("seed", &[("DB_URL", &seeded("api_service")), ("MAINSTAY_ENVIRONMENT", "test")]);
     Stores { folder, db_port, cache_port, _janitor }
 }
 

@@ -49,6 +49,22 @@ async fn nobody_overwrites_what_they_have_not_seen() {
 }
 
 #[tokio::test]
+async fn what_cannot_be_stored_is_the_mistake_of_who_asks() {
+    let api = Api::start();
+    let login = api.stranger("indigo").log_in("a\0b@indigo.example", "a password").await;
+    assert_eq!(login.problem(), (422, "invalid".to_owned()));
+    assert_eq!(login.json()["fields"], json!({ "email": "must be one line of text" }));
+    let admin = api.visitor("admin", "indigo").await;
+    // "7 a", a zero and "b", as `next` would say it.
+    for query in ["search=a%00b", "department=a%00b", "after=NyBhAGI"] {
+        assert_eq!(admin.get(&format!("/api/people?{query}")).await.problem().0, 422, "{query}");
+    }
+    // A date that our calendar has and PostgreSQL's has not.
+    let early = admin.change(admin.own_id().await, json!({ "started_on": "-009999-01-01" })).await;
+    assert_eq!(early.problem(), (400, "malformed".to_owned()));
+}
+
+#[tokio::test]
 async fn what_cannot_be_read_is_refused() {
     let api = Api::start();
     let admin = api.visitor("admin", "indigo").await;

@@ -9,6 +9,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::{self, Message};
 use tokio_tungstenite::{WebSocketStream, client_async};
@@ -123,6 +124,15 @@ impl Visitor {
         Answer { status: head.status, headers: head.headers, body }
     }
 
+    /// Begins to send a body of this length, and stops after the head.
+    pub(crate) async fn begin_to_send(&self, method: Method, path: &str, length: usize) -> TcpStream {
+        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).await.unwrap();
+        let headers: String = self.headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        let head = format!("{method} {path} HTTP/1.1\r\n{headers}content-length: {length}\r\n\r\n");
+        stream.write_all(head.as_bytes()).await.unwrap();
+        stream
+    }
+
     /// Asks again and again until the answer is as it should be.
     pub(crate) async fn get_until(&self, path: &str, fits: impl Fn(&Answer) -> bool) -> Answer {
         let deadline = Instant::now() + PATIENCE;
@@ -198,11 +208,28 @@ impl Watching {
 
     /// The code that the WebSocket is closed with.
     pub(crate) async fn close_code(&mut self) -> u16 {
-        loop {
-            if let Message::Close(frame) = self.message().await {
-                return frame.unwrap().code.into();
+        let closed = async {
+            loop {
+                if let Message::Close(frame) = self.message().await {
+                    return frame.unwrap().code.into();
+                }
             }
-        }
+        };
+        tokio::time::timeout(PATIENCE, closed).await.expect("it stays open")
+    }
+
+    /// Begins to send a frame of so many bytes, and stops after its head.
+    pub(crate) async fn begin_frame(&mut self, length: u64) {
+        // The last of a binary message, with a length of eight bytes and a mask of zeros.
+        let mut head = vec![0x82, 0xff];
+        head.extend(length.to_be_bytes());
+        head.extend([0; 4]);
+        self.0.get_mut().write_all(&head).await.unwrap();
+    }
+
+    /// Waits until the other side has ended it, by whatever means.
+    pub(crate) async fn ended(&mut self) {
+        while let Some(Ok(_)) = self.0.next().await {}
     }
 
     async fn message(&mut self) -> Message {

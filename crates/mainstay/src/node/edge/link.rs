@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use edge::control::{self, Incoming, MessageError, ToEdge, ToNode};
+use edge::control::{ToEdge, ToNode};
 use edge::evidence::{Arm, Counts};
 use edge::settings::Settings;
+use sys::messages::{self, Incoming, MessageError};
 use tokio::net::UnixStream;
 use tokio::sync::{mpsc, watch};
 
@@ -81,7 +82,7 @@ async fn carry(
                 }
                 let newest = settings.borrow_and_update().clone();
                 let Some(newest) = newest else { return Ok(()) };
-                control::write(&mut writing, &ToEdge::Settings(Box::new((*newest).clone()))).await?;
+                messages::write(&mut writing, &ToEdge::Settings(Box::new((*newest).clone()))).await?;
             }
         }
     }

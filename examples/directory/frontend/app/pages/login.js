@@ -22,6 +22,5 @@ export function logInPage(main, tenant, entered) {
   };
   const content = form(submit, "Log in", field("Mail address", email), field("Password", password));
   fill(main, h("div", { class: "narrow card stack" }, h("h1", {}, `${tenant.name} directory`), content));
-  email.focus();
-  return { title: "Log in" };
+  return { title: "Log in", focus: email };
 }

@@ -7,15 +7,13 @@ import { go } from "../router.js";
 
 /**
  * @param {HTMLElement} main
- * @param {import("../router.js").Address} _address
- * @param {import("../api.js").Session} session
  * @returns {import("../router.js").Shown}
  */
-export function passwordPage(main, _address, session) {
+export function passwordPage(main) {
   const input = (/** @type {string} */ name, /** @type {string} */ autocomplete) =>
     h("input", { name, type: "password", autocomplete });
   const submit = async (/** @type {Record<string, string>} */ { current, password }) => {
-    await api.changePassword(session.who.person ?? 0, current, password);
+    await api.changePassword(current, password);
     say("Your password is changed. Log in with the new one.");
     loggedOut.dispatchEvent(new Event("out"));
     await go("/", { replace: true });

@@ -34,7 +34,11 @@ export async function peoplePage(main, { query }) {
     departments.map((name) => h("option", { value: name, selected: name === query.get("department") }, name)),
   );
   const list = new PeopleList();
-  const ask = () => list.ask(search.value.trim(), department.value);
+  const load = () => list.ask(search.value.trim(), department.value);
+  const ask = () => {
+    keepInAddress({ search: search.value.trim(), department: department.value });
+    return load();
+  };
 
   let pause = 0;
   search.addEventListener("input", () => {
@@ -64,7 +68,7 @@ export async function peoplePage(main, { query }) {
     list.element,
     list.more,
   );
-  await ask();
+  await load();
   const leave = () => {
     clearTimeout(pause);
     document.removeEventListener("keydown", steps);
@@ -73,6 +77,12 @@ export async function peoplePage(main, { query }) {
     list.stop();
   };
   return { title: "People", leave };
+}
+
+/** @param {{ search: string, department: string }} query */
+function keepInAddress(query) {
+  const text = new URLSearchParams(Object.entries(query).filter(([, value]) => value)).toString();
+  history.replaceState(null, "", text ? `/?${text}` : "/");
 }
 
 /**
@@ -158,8 +168,6 @@ class PeopleList {
    */
   ask(search, department) {
     [this.#search, this.#department] = [search, department];
-    const text = new URLSearchParams(Object.entries({ search, department }).filter(([, value]) => value)).toString();
-    history.replaceState(null, "", text ? `/?${text}` : "/");
     return this.#load(null, PART);
   }
 

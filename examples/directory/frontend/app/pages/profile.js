@@ -19,20 +19,28 @@ const ROLES = { user: "User", manager: "Manager", admin: "Admin" };
  */
 export async function profilePage(main, { parts }) {
   const id = Number(parts[0]);
-  let person = await api.person(id);
+  const person = await api.person(id);
+  let asked = 0;
   const again = async () => {
+    const own = ++asked;
+    // Answers may overtake each other: only what was asked last is shown, and nothing once this page was left.
+    const isCurrent = () => own === asked;
     try {
-      person = await api.person(id);
-      show(main, person);
+      const now = await api.person(id);
+      if (isCurrent()) show(main, now);
     } catch (error) {
       if (!(error instanceof Problem)) throw error;
-      say(error.status === 404 ? "This person was removed." : error.message);
+      if (isCurrent()) say(error.status === 404 ? "This person was removed." : error.message);
     }
   };
   show(main, person);
-  const leave = onChange((change) => {
+  const deaf = onChange((change) => {
     if (change.kind === "unknown" || change.person === id) again();
   });
+  const leave = () => {
+    deaf();
+    asked += 1;
+  };
   return { title: person.name, leave };
 }
 

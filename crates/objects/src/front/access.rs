@@ -1,0 +1,102 @@
+//! Who may do what: signatures of version 4 by a key that is served, on that key's buckets. Start reading at [`Access`].
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use hyper::header::AUTHORIZATION;
+use s3s::access::{S3Access, S3AccessContext};
+use s3s::auth::{S3Auth, SecretKey};
+use s3s::dto::CopySource;
+use s3s::{S3Request, S3Result, s3_error};
+use tokio::sync::watch;
+
+use crate::live::{Live, LiveKey};
+
+/// Asks the settings as they are now.
+#[derive(Clone)]
+pub(crate) struct Access {
+    live: watch::Receiver<Arc<Live>>,
+}
+
+/// The key that signed a request.
+#[derive(Clone)]
+pub(super) struct Caller(LiveKey);
+
+impl Access {
+    pub(crate) fn new(live: watch::Receiver<Arc<Live>>) -> Self {
+        Self { live }
+    }
+
+    fn key(&self, id: &str) -> Option<LiveKey> {
+        self.live.borrow().keys.get(id).cloned()
+    }
+}
+
+#[async_trait]
+impl S3Auth for Access {
+    async fn get_secret_key(&self, id: &str) -> S3Result<SecretKey> {
+        if self.live.borrow().number == 0 {
+            return Err(s3_error!(
+                ServiceUnavailable,
+                "the object store has not been told its settings yet: try again"
+            ));
+        }
+        let key = self.key(id).ok_or_else(|| s3_error!(InvalidAccessKeyId, "there is no key of this id"))?;
+        Ok(SecretKey::from(key.secret.expose()))
+    }
+}
+
+#[async_trait]
+impl S3Access for Access {
+    async fn check(&self, request: &mut S3AccessContext<'_>) -> S3Result<()> {
+        let key = request.credentials().and_then(|credentials| self.key(&credentials.access_key));
+        let key = key.ok_or_else(|| s3_error!(AccessDenied, "every request must be signed by a key"))?;
+        if is_signed_in_version_2(request) {
+            return Err(s3_error!(AccessDenied, "signatures of version 2 are refused: sign with AWS4-HMAC-SHA256"));
+        }
+        let caller = Caller(key);
+        if let Some(bucket) = request.s3_path().get_bucket_name() {
+            caller.check(bucket)?;
+        }
+        request.extensions_mut().insert(caller);
+        Ok(())
+    }
+}
+
+fn is_signed_in_version_2(request: &S3AccessContext<'_>) -> bool {
+    let version_4 = |text: &str| text.starts_with("AWS4-");
+    let header = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let query = request.uri().query().unwrap_or_default();
+    !header.is_some_and(version_4) && !query.contains("X-Amz-Signature=")
+}
+
+impl Caller {
+    /// The key that signed this request.
+    pub(super) fn of<T>(request: &S3Request<T>) -> S3Result<Self> {
+        request
+            .extensions
+            .get()
+            .cloned()
+            .ok_or_else(|| s3_error!(AccessDenied, "every request must be signed by a key"))
+    }
+
+    pub(super) fn check(&self, bucket: &str) -> S3Result<()> {
+        match self.may_use(bucket) {
+            true => Ok(()),
+            false => Err(s3_error!(AccessDenied, "this key may not use the bucket {bucket}")),
+        }
+    }
+
+    pub(super) fn may_use(&self, bucket: &str) -> bool {
+        self.0.buckets.iter().any(|name| name == bucket)
+    }
+
+    /// Where a copy is taken from: bucket, key and version.
+    pub(super) fn source<'s>(&self, source: &'s CopySource) -> S3Result<(&'s str, &'s str, Option<&'s str>)> {
+        let CopySource::Bucket { bucket, key, version_id } = source else {
+            return Err(s3_error!(NotImplemented, "a copy is taken from a bucket, not from an access point"));
+        };
+        self.check(bucket)?;
+        Ok((bucket, key, version_id.as_deref()))
+    }
+}

@@ -1,0 +1,210 @@
+//! The object server as a process: its store, its listener, and the node's word. Start reading at [`run`].
+
+use std::convert::Infallible;
+use std::io;
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sys::messages::{self, Incoming, MessageError};
+use sys::tasks::{self, Tasks};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::watch;
+
+use crate::control::{self, ToNode, ToServer};
+use crate::front::Front;
+use crate::live::Live;
+use crate::reports::{Reports, add, tell};
+use crate::server::Server;
+use crate::settings::Settings;
+use crate::store::{OpenError, Store, StoreError};
+
+/// Threads that speak HTTP.
+const SPEAKING_THREADS: usize = 2;
+/// Threads that work in the store, which blocks.
+const STORE_THREADS_MAX: usize = 32;
+/// How long a thread of the store waits for work before it ends, and gives its memory back.
+const STORE_THREAD_IDLE: Duration = Duration::from_secs(10);
+/// How old an upload in parts may become.
+const UPLOAD_AGE_MAX: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+/// The pause between two looks for uploads that are older.
+const UPLOAD_AGE_LOOK: Duration = Duration::from_secs(60 * 60);
+
+/// What an object server is started with.
+#[derive(Debug)]
+pub struct Start {
+    /// Where clients connect to.
+    pub listener: TcpListener,
+    /// The store's folder.
+    pub folder: PathBuf,
+    /// The folder of the socket that the node connects to.
+    pub control_folder: PathBuf,
+    /// The socket's name.
+    pub control_name: String,
+}
+
+/// The server cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    /// Its store.
+    #[error("cannot open the object store in {}", folder.display())]
+    Store {
+        /// Its folder.
+        folder: PathBuf,
+        /// Why not.
+        source: OpenError,
+    },
+    /// The socket for the node.
+    #[error("cannot listen at {}", at.display())]
+    Control {
+        /// Where.
+        at: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The listener.
+    #[error("cannot use the listener for clients")]
+    Listener(#[source] io::Error),
+    /// The runtime.
+    #[error("cannot start the runtime")]
+    Runtime(#[source] io::Error),
+}
+
+/// Serves until the process is ended. It may be ended at any moment: what was acknowledged is on disk.
+pub fn run(start: Start) -> Result<Infallible, ServerError> {
+    let Start { listener, folder, control_folder, control_name } = start;
+    let store = Store::open(&folder).map_err(|source| ServerError::Store { folder, source })?;
+    let control = sys::local_socket::listen(&control_folder, &control_name)
+        .and_then(|socket| socket.set_nonblocking(true).map(|()| socket))
+        .map_err(|source| ServerError::Control { at: control_folder.join(&control_name), source })?;
+    listener.set_nonblocking(true).map_err(ServerError::Listener)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(SPEAKING_THREADS)
+        .max_blocking_threads(STORE_THREADS_MAX)
+        .thread_keep_alive(STORE_THREAD_IDLE)
+        .enable_all()
+        .build()
+        .map_err(ServerError::Runtime)?;
+    runtime.block_on(async {
+        let listener = tokio::net::TcpListener::from_std(listener).map_err(ServerError::Listener)?;
+        let control = UnixListener::from_std(control).map_err(ServerError::Listener)?;
+        Ok(serve(Arc::new(store), listener, control).await)
+    })
+}
+
+async fn serve(store: Arc<Store>, listener: tokio::net::TcpListener, control: UnixListener) -> Infallible {
+    let tasks = Tasks::default();
+    let reports = Arc::new(Reports::default());
+    let (live, seen) = watch::channel(Arc::new(Live::default()));
+    let front = Front::new(Arc::clone(&store), seen.clone(), Arc::clone(&reports));
+    let server = Server::new(front, seen, Arc::clone(&reports), tasks.clone());
+    tasks.spawn("objects", "sweep", sweep(Arc::clone(&store), Arc::clone(&reports)));
+    tasks.spawn("objects", "stale uploads", abort_stale_uploads(Arc::clone(&store)));
+    let node = Node { store, live, reports };
+    tokio::select! {
+        never = server.accept(listener) => never,
+        never = node.listen(control) => never,
+    }
+}
+
+/// Removes what killed processes left over, folder by folder, beside everything else.
+async fn sweep(store: Arc<Store>, reports: Arc<Reports>) -> Result<(), Infallible> {
+    for folder in 0..=u8::MAX {
+        let store = Arc::clone(&store);
+        match told("cannot sweep the store", tasks::blocking(move || store.sweep(folder)).await) {
+            Some(swept) => add(&reports.swept, swept as u64),
+            None => break,
+        }
+    }
+    Ok(())
+}
+
+async fn abort_stale_uploads(store: Arc<Store>) -> Result<(), Infallible> {
+    loop {
+        let before = sys::clock::now().wall.before(UPLOAD_AGE_MAX);
+        let of_store = Arc::clone(&store);
+        let aborted = tasks::blocking(move || of_store.abort_stale_uploads(before)).await;
+        if told("cannot abort stale uploads", aborted).unwrap_or(0) == 0 {
+            tokio::time::sleep(UPLOAD_AGE_LOOK).await;
+        }
+    }
+}
+
+/// What work of the store gave; its trouble is told.
+fn told<T>(what: &str, done: Result<Result<T, StoreError>, tasks::Broken>) -> Option<T> {
+    match done {
+        Ok(Ok(value)) => return Some(value),
+        Ok(Err(error)) => tell(what, &error),
+        Err(error) => tell(what, &error),
+    }
+    None
+}
+
+/// Listens to one node after the other: a new one takes the place of one that is gone.
+struct Node {
+    store: Arc<Store>,
+    live: watch::Sender<Arc<Live>>,
+    reports: Arc<Reports>,
+}
+
+impl Node {
+    async fn listen(self, socket: UnixListener) -> Infallible {
+        let mut present: Option<(UnixStream, Incoming)> = None;
+        loop {
+            tokio::select! {
+                accepted = socket.accept() => {
+                    present = None;
+                    if let Ok((mut stream, _)) = accepted {
+                        let hello = ToNode::Hello { version: control::VERSION, settings: self.live.borrow().number };
+                        let greeted = messages::write(&mut stream, &hello).await;
+                        present = greeted.ok().map(|()| (stream, Incoming::default()));
+                    }
+                }
+                said = hear(&mut present) => {
+                    let answered = match said {
+                        Ok(Some(said)) => self.answer(said, &mut present).await,
+                        Ok(None) | Err(_) => false,
+                    };
+                    if !answered {
+                        present = None;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether the node heard the answer.
+    async fn answer(&self, said: ToServer, present: &mut Option<(UnixStream, Incoming)>) -> bool {
+        let answer = match said {
+            ToServer::Settings(settings) => self.take_over(*settings).await,
+            ToServer::Count => ToNode::Counted(self.reports.counts()),
+        };
+        match present {
+            Some((stream, _)) => messages::write(stream, &answer).await.is_ok(),
+            None => false,
+        }
+    }
+
+    async fn take_over(&self, settings: Settings) -> ToNode {
+        let number = settings.number;
+        let store = Arc::clone(&self.store);
+        let now = sys::clock::now().wall;
+        let why = match tasks::blocking(move || Live::of(settings, &store, now)).await {
+            Ok(Ok(live)) => {
+                self.live.send_replace(Arc::new(live));
+                return ToNode::Applied { settings: number };
+            }
+            Ok(Err(error)) => error.to_string(),
+            Err(broken) => broken.to_string(),
+        };
+        ToNode::Refused { settings: number, why }
+    }
+}
+
+async fn hear(present: &mut Option<(UnixStream, Incoming)>) -> Result<Option<ToServer>, MessageError> {
+    match present {
+        Some((stream, incoming)) => incoming.next(stream).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,128 @@
+//! Connections and requests: HTTP/1.1 in, S3 out. Start reading at [`Server::accept`].
+//!
+//! `GET /-/ready` is answered without a signature: 200 once the server has settings to work by, 503 before. No bucket
+//! can have that name.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::body::Incoming;
+use hyper::header::CONTENT_TYPE;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use s3s::config::{S3Config, StaticConfigProvider};
+use s3s::service::{S3Service, S3ServiceBuilder};
+use s3s::{Body, HttpError, s3_error};
+use sys::tasks::Tasks;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+
+use crate::front::{Access, Front};
+use crate::live::Live;
+use crate::reports::{Reports, add, tell};
+
+/// Connections that are open at once; further ones wait in the listener's queue.
+const CONNECTIONS_MAX: usize = 1024;
+/// How long the head of a request may take.
+const HEAD_MAX: Duration = Duration::from_secs(30);
+/// The longest head of a request.
+const HEAD_BYTES_MAX: usize = 64 << 10;
+/// The longest body of XML: a deletion of 1000 keys of 1024 bytes, each written as `&#1234;` at worst.
+const XML_BYTES_MAX: usize = 8 << 20;
+/// The pause after an accept that failed, usually for want of descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+const READY_PATH: &str = "/-/ready";
+
+/// What every connection shares.
+#[derive(Clone)]
+pub(crate) struct Server {
+    service: S3Service,
+    live: watch::Receiver<Arc<Live>>,
+    reports: Arc<Reports>,
+    tasks: Tasks,
+}
+
+impl Server {
+    pub(crate) fn new(front: Front, live: watch::Receiver<Arc<Live>>, reports: Arc<Reports>, tasks: Tasks) -> Self {
+        let mut config = S3Config::default();
+        config.xml_max_body_size = XML_BYTES_MAX;
+        let mut builder = S3ServiceBuilder::new(front);
+        builder.set_config(Arc::new(StaticConfigProvider::new(Arc::new(config))));
+        builder.set_auth(Access::new(live.clone()));
+        builder.set_access(Access::new(live.clone()));
+        Self { service: builder.build(), live, reports, tasks }
+    }
+
+    /// Accepts connections for as long as it is polled.
+    pub(crate) async fn accept(self, listener: TcpListener) -> Infallible {
+        let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+        loop {
+            let place = Arc::clone(&places).acquire_owned().await;
+            match (listener.accept().await, place) {
+                (Ok((stream, _)), Ok(place)) => self.begin(stream, place),
+                (Err(error), _) => {
+                    tell("cannot accept a connection", &error);
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+                (Ok(_), Err(_)) => std::future::pending().await,
+            }
+        }
+    }
+
+    fn begin(&self, stream: TcpStream, place: OwnedSemaphorePermit) {
+        add(&self.reports.connections, 1);
+        let server = self.clone();
+        self.tasks.spawn("objects", "connection", async move {
+            let _place = place;
+            server.serve(stream).await;
+            Ok::<(), Infallible>(())
+        });
+    }
+
+    async fn serve(self, stream: TcpStream) {
+        // Answers are written whole; waiting for more to send only delays them.
+        drop(stream.set_nodelay(true));
+        let service = service_fn(|request| self.answer(request));
+        let connection = hyper::server::conn::http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEAD_MAX)
+            .max_buf_size(HEAD_BYTES_MAX)
+            .serve_connection(TokioIo::new(stream), service);
+        // A client that breaks off is its own affair; what failed here was told where it failed.
+        drop(connection.await);
+    }
+
+    async fn answer(&self, request: Request<Incoming>) -> Result<Response<Body>, HttpError> {
+        if request.uri().path() == READY_PATH {
+            return Ok(self.ready());
+        }
+        add(&self.reports.requests, 1);
+        let answer = match is_form(&request) {
+            true => s3_error!(NotImplemented, "uploads by HTML forms are not supported: use a presigned PUT")
+                .to_http_response()
+                .map_err(|error| HttpError::new(Box::new(error)))?,
+            false => self.service.call(request.map(Body::from)).await?,
+        };
+        if answer.status().is_server_error() && answer.status() != StatusCode::NOT_IMPLEMENTED {
+            add(&self.reports.failed, 1);
+        }
+        Ok(answer)
+    }
+
+    fn ready(&self) -> Response<Body> {
+        let mut answer = Response::new(Body::empty());
+        if self.live.borrow().number == 0 {
+            *answer.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+        }
+        answer
+    }
+}
+
+/// The library would hold a form's file in memory.
+fn is_form(request: &Request<Incoming>) -> bool {
+    let kind = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    request.method() == Method::POST && kind.trim_start().to_ascii_lowercase().starts_with("multipart/form-data")
+}
