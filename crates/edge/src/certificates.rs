@@ -15,7 +15,6 @@ const WILDCARD: &str = "*.";
 
 /// Every certificate that an edge answers with.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Certificates {
     /// Grows with every change, so that an edge can say which certificates it works by.
     pub number: u64,
@@ -25,7 +24,6 @@ pub struct Certificates {
 
 /// A certificate with its key.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Certificate {
     /// The names it is used for.
     pub names: Vec<CertificateName>,

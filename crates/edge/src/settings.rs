@@ -1,7 +1,8 @@
 //! What the node tells the edge to do: everything at once, as plain values. Start reading at [`Settings`].
 //!
 //! Settings are replaced whole. What lives longer than one set of settings (connections, limits' counts, counts per
-//! endpoint) is found again by the identities in here.
+//! endpoint) is found again by the identities in here. An edge may be older than the node that tells it: what it does not
+//! know is passed over, and what came in later has a default.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
@@ -16,7 +17,6 @@ use crate::policy::network::Network;
 
 /// Everything an edge has to know except the keys of its certificates.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Settings {
     /// Grows with every change, so that an edge can say which settings it works by.
     pub number: u64,
@@ -42,7 +42,6 @@ pub struct Settings {
 
 /// How many connections of clients are served at the same time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct ConnectionLimits {
     /// Of all clients.
     pub total: u64,
@@ -58,7 +57,6 @@ impl Default for ConnectionLimits {
 
 /// One rule.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Route {
     /// The hosts it answers for.
     pub host: HostPattern,
@@ -80,7 +78,6 @@ pub struct Route {
 
 /// A replica that takes requests.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Endpoint {
     /// Its release.
     pub release: ReleaseNumber,
@@ -93,7 +90,6 @@ pub struct Endpoint {
 /// A release of static files. The node has copied it to where the edge may read, and never writes to it again: another release
 /// has another root.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Folder {
     /// Where its files are.
     pub root: PathBuf,
@@ -108,4 +104,27 @@ pub struct Client {
     pub peer: IpAddr,
     /// Who asks: the peer itself, or whom a trusted peer names.
     pub address: IpAddr,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Fails when a field is refused because it is unknown, or one that an older node does not say is needed.
+    #[test]
+    fn an_edge_understands_older_and_newer_nodes() {
+        let text = r#"{
+            "number": 7, "new": { "list": [1] },
+            "routes": [{
+                "host": "shop.test", "path": "/", "methods": [], "to": "api", "limit": null, "timeout": "30s",
+                "body_max": null, "new": 1,
+                "cors": { "origins": [], "methods": [], "headers": [], "credentials": false, "keep": "1h", "new": 1 }
+            }],
+            "endpoints": { "api": [{ "release": 1, "replica": 2, "address": "127.0.0.1:7001", "new": 1 }] },
+            "trust": [], "strict_headers": true, "https": null, "insist_on_https": false
+        }"#;
+        let settings: Settings = serde_json::from_str(text).unwrap();
+        assert_eq!((settings.number, settings.routes.len(), settings.endpoints.len()), (7, 1, 1));
+        assert_eq!((settings.folders.len(), settings.connections), (0, ConnectionLimits::default()));
+    }
 }

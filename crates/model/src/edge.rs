@@ -66,7 +66,6 @@ pub struct Route {
 
 /// What a browser may let scripts of other origins do (the Fetch standard, section 3.2).
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Cors {
     /// Origins as browsers send them, such as `https://app.example.com`; `*` alone for every origin.
     pub origins: BTreeSet<String>,
