@@ -3,6 +3,8 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
+use model::UnitId;
+
 use super::failure::{Exit, Failure};
 use super::node::{self, START_TIME_MAX};
 use super::session::Session;
@@ -136,5 +138,6 @@ fn running(status: &StatusBody) -> Vec<String> {
     let replicas = status.services.iter().flat_map(|service| &service.replicas);
     let replicas = replicas.filter(|replica| replica.unit.pid.is_some()).map(|replica| replica.id.to_string());
     let resources = status.resources.iter().filter(|resource| resource.unit.pid.is_some());
-    replicas.chain(resources.map(|resource| resource.name.to_string())).collect()
+    let edge = status.edge.unit.as_ref().filter(|unit| unit.pid.is_some()).map(|_| UnitId::Edge.to_string());
+    edge.into_iter().chain(replicas).chain(resources.map(|resource| resource.name.to_string())).collect()
 }

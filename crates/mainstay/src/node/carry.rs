@@ -130,7 +130,33 @@ pub(crate) fn wanted(scene: &Scene<'_>) -> Look {
     for (name, service) in &scene.current.stack.services {
         Carrier { scene, name, service, passwords: &passwords }.carry(&mut look);
     }
+    hold_removed(scene, &mut look);
     look
+}
+
+/// Holds the replicas of services that the file has no more for as long as the edge may send them requests.
+fn hold_removed(scene: &Scene<'_>, look: &mut Look) {
+    let is_removed = |unit: &&UnitId| match unit {
+        UnitId::Replica(service, ..) => !scene.current.stack.services.contains_key(service),
+        _ => false,
+    };
+    let leaving: Vec<UnitId> = serving(scene.units).filter(is_removed).cloned().collect();
+    let kept = withdraw(scene, leaving, look);
+    look.held.extend(kept);
+}
+
+/// The units that requests may be sent to, or may have been.
+fn serving(units: &[UnitStatus]) -> impl Iterator<Item = &UnitId> {
+    let runs = |unit: &&UnitStatus| matches!(unit.state, State::Ready | State::Unready | State::Finding);
+    units.iter().filter(runs).map(|unit| &unit.unit)
+}
+
+/// Withdraws replicas that are to go; those of them that the edge may still send requests to.
+fn withdraw(scene: &Scene<'_>, leaving: Vec<UnitId>, look: &mut Look) -> BTreeSet<UnitId> {
+    let withdrawn = traffic::withdraw(leaving, scene.traffic.withdrawals, &scene.traffic.reach, scene.now.steady);
+    look.wake_at = [look.wake_at, withdrawn.wake_at].into_iter().flatten().min();
+    look.withdrawals.extend(withdrawn.since);
+    withdrawn.kept
 }
 
 /// Adds the resources; the passwords of those that are not held.
@@ -246,14 +272,10 @@ impl Carrier<'_> {
         mut replicas: BTreeSet<(ReleaseNumber, ReplicaNumber)>,
         look: &mut Look,
     ) -> BTreeSet<(ReleaseNumber, ReplicaNumber)> {
-        let scene = self.scene;
-        let runs = |unit: &&UnitStatus| matches!(unit.state, State::Ready | State::Unready | State::Finding);
-        let own = scene.units.iter().filter(runs).filter_map(|unit| Some((replica_key(&unit.unit, self.name)?, unit)));
-        let leaving = own.filter(|(key, _)| !replicas.contains(key)).map(|(_, unit)| unit.unit.clone());
-        let withdrawn = traffic::withdraw(leaving, scene.traffic.withdrawals, &scene.traffic.reach, scene.now.steady);
-        look.wake_at = [look.wake_at, withdrawn.wake_at].into_iter().flatten().min();
-        look.withdrawals.extend(withdrawn.since);
-        replicas.extend(withdrawn.kept.iter().filter_map(|unit| replica_key(unit, self.name)));
+        let leaves = |unit: &&UnitId| replica_key(unit, self.name).is_some_and(|key| !replicas.contains(&key));
+        let leaving = serving(self.scene.units).filter(leaves).cloned().collect();
+        let kept = withdraw(self.scene, leaving, look);
+        replicas.extend(kept.iter().filter_map(|unit| replica_key(unit, self.name)));
         replicas
     }
 

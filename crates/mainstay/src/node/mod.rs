@@ -290,6 +290,9 @@ impl Node {
             self.start_due_runs();
             self.look();
         }
+        if self.stopping {
+            self.go_on_stopping();
+        }
         self.journal_notices();
     }
 
@@ -415,7 +418,18 @@ impl Node {
     fn stop_everything(&mut self) {
         self.stopping = true;
         self.told = Default::default();
-        self.supervisor.stop_all();
+        self.go_on_stopping();
+    }
+
+    /// Stops the edge, and everything else once the edge has finished what was under way: until then that may be needed.
+    fn go_on_stopping(&mut self) {
+        let units = self.supervisor.snapshot();
+        if !units.iter().any(|unit| unit.unit == UnitId::Edge && unit.state != State::Down) {
+            return self.supervisor.stop_all();
+        }
+        let lives = |unit: &UnitStatus| unit.pid.is_some() || unit.state == State::Finding;
+        let others = units.into_iter().filter(|unit| unit.unit != UnitId::Edge && lives(unit));
+        self.supervisor.want(Vec::new(), &others.map(|unit| unit.unit).collect());
     }
 
     fn say_goodbye(&mut self, reason: &str) {

@@ -18,7 +18,7 @@ const CLIENTS: usize = 4;
 
 /// A service that says which colour it has, and upgrades connections to say back what it is told.
 const ECHO: &str = r#"#!/usr/bin/env python3
-import os, signal, socketserver, sys, threading
+import os, signal, socketserver, sys, threading, time
 class Handler(socketserver.StreamRequestHandler):
     def handle(self):
         while True:
@@ -32,6 +32,7 @@ class Handler(socketserver.StreamRequestHandler):
                 self.wfile.write(b'HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n')
                 while (said := self.rfile.readline()): self.wfile.write(said)
                 return
+            if '/slow' in line: time.sleep(3)
             body = os.environ['COLOUR'].encode()
             self.wfile.write(b'HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s' % (len(body), body))
 class Server(socketserver.ThreadingTCPServer):
@@ -139,9 +140,13 @@ fn ask_until(stop: &AtomicBool, address: SocketAddr) -> Asked {
 
 /// One request on a connection of its own.
 fn get(address: SocketAddr) -> io::Result<(u16, String)> {
+    get_path(address, "/")
+}
+
+fn get_path(address: SocketAddr, path: &str) -> io::Result<(u16, String)> {
     let mut stream = TcpStream::connect_timeout(&address, REQUEST_TIME_MAX)?;
     stream.set_read_timeout(Some(REQUEST_TIME_MAX))?;
-    write!(stream, "GET / HTTP/1.1\r\nHost: shop.example\r\nConnection: close\r\n\r\n")?;
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: shop.example\r\nConnection: close\r\n\r\n")?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
     let code = answer.split(' ').nth(1).and_then(|code| code.parse().ok()).ok_or(io::ErrorKind::InvalidData)?;
@@ -190,6 +195,43 @@ fn a_release_is_rolled_out_without_a_failed_request() {
     asked.all_went_well("restarted", &edged.world);
     assert_eq!(edged.process(), edge);
     edged.world.down();
+}
+
+/// Fails when the replicas of a service that the file has no more are stopped before the edge has let go of them.
+#[test]
+fn a_service_is_taken_out_without_a_failed_request() {
+    let edged = Edged::up("edge-taken-out");
+    let spare =
+        "  spare:\n    run: bin/echo.py\n    env: { COLOUR: green }\n    health: { ready: /readyz, drain: 3s }\nedge:";
+    let with_spare = file(edged.port).replace("edge:", spare);
+    edged.world.write(&with_spare);
+    edged.world.done(&["up", "--wait", "100s"]);
+    edged.world.write(&with_spare.replace("to: web", "to: spare"));
+    edged.world.done(&["up", "--wait", "100s"]);
+    assert_eq!(get(edged.address()).unwrap().1, "green");
+    edged.world.write(&file(edged.port));
+    let (_, asked) = edged.asking(|| {
+        edged.world.done(&["up", "--wait", "100s"]);
+        edged.world.wait_for("spare to be gone", || {
+            let children = processes::children(&edged.world.state);
+            (!children.contains_key("spare.1.1")).then_some(())
+        });
+    });
+    asked.all_went_well("taken out", &edged.world);
+    assert_eq!(get(edged.address()).unwrap().1, "blue");
+    edged.world.down();
+}
+
+/// Fails when what a request waits for is stopped before the edge has finished.
+#[test]
+fn what_is_under_way_when_everything_stops_is_finished() {
+    let edged = Edged::up("edge-down");
+    let address = edged.address();
+    let slow = std::thread::spawn(move || get_path(address, "/slow"));
+    let under_way = |status: &Value| status["edge"]["connections"].as_u64() == Some(1);
+    edged.world.wait_for("the request to be counted", || edged.world.status().filter(&under_way).map(drop));
+    edged.world.down();
+    assert_eq!(slow.join().unwrap().unwrap(), (200, "blue".to_owned()));
 }
 
 /// Fails when a request that reached nobody is not tried at another replica.
