@@ -26,13 +26,14 @@ pub(crate) struct Listeners {
 }
 
 impl Listeners {
-    /// Accepts from now on, once there are settings to serve by: until then clients wait in the backlog, rather than
-    /// being told that nothing is here.
+    /// Accepts from now on, once there are settings to serve by, and over TLS certificates to answer with: until then
+    /// clients wait in the backlog, rather than being told that nothing is here.
     fn begin_to_accept(&mut self, worker: &Rc<Worker>, shared: &Shared) {
         if worker.live().settings.number == 0 {
             return;
         }
-        for (listener, speech) in [(self.plain.take(), Speech::Plain), (self.secure.take(), Speech::Secure)] {
+        let secure = if worker.certificates().number == 0 { None } else { self.secure.take() };
+        for (listener, speech) in [(self.plain.take(), Speech::Plain), (secure, Speech::Secure)] {
             let Some(listener) = listener else { continue };
             let accepting = accept(listener, speech, Rc::clone(worker), Arc::clone(&shared.admission));
             sys::cores::spawn_here(until_drained(accepting, shared.drain.clone()));
@@ -70,6 +71,7 @@ pub(crate) async fn run(mut listeners: Listeners, mut shared: Shared, seed: u64)
                 let certificates = Arc::clone(&shared.certificates.borrow_and_update());
                 taken.push(Taken::Certificates(certificates.number));
                 worker.renew_certificates(certificates);
+                listeners.begin_to_accept(&worker, &shared);
             }
             within = asked_to_drain(&mut shared.drain), if ends.is_none() => {
                 worker.deadlines.drain();

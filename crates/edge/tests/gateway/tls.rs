@@ -97,6 +97,17 @@ fn sessions_are_resumed_in_both_versions_and_over_a_change_of_certificates() {
     }
 }
 
+/// Fails when a handshake is refused because the edge has just begun.
+#[test]
+fn clients_wait_until_there_are_certificates() {
+    let authority = Authority::new();
+    let mut bench = Bench::new(&[echo()]);
+    let mut client = bench.connect_securely(&authority.client(BOTH, &["http/1.1"]), "acme.test");
+    let asking = std::thread::spawn(move || client.get("/").status);
+    bench.certify(&authority, &[&["acme.test"]]);
+    assert_eq!(asking.join().unwrap(), 200);
+}
+
 #[test]
 fn new_certificates_are_for_new_connections_and_old_ones_go_on() {
     let (mut bench, authority, config) = secured(&[&["acme.test"]]);
