@@ -3,6 +3,7 @@
 //!
 //! Each module holds one kind of rule; all of them run, whatever the others find.
 
+mod certificate;
 mod job;
 mod number;
 mod order;
@@ -24,5 +25,6 @@ pub(crate) fn check(draft: &Draft, problems: &mut Problems<'_>) {
     number::check(draft, problems);
     port::check(draft, problems);
     route::check(draft, problems);
+    certificate::check(draft, problems);
     variable::check(draft, problems);
 }

@@ -18,7 +18,7 @@ use crate::rule::RuleId;
 use crate::source::Place;
 use crate::tree::{Entry, Mapping, Node};
 
-pub(crate) use edge::{BackupsDraft, EdgeDraft, RouteDraft};
+pub(crate) use edge::{Authority, BackupsDraft, EdgeDraft, RouteDraft};
 pub(crate) use resource::ResourceDraft;
 pub(crate) use service::{PortDraft, ServiceDraft};
 

@@ -160,6 +160,13 @@ pub enum Happening {
         /// Of which resource.
         resource: ResourceName,
     },
+    /// The edge was given certificates.
+    CertificatesIssued {
+        /// For how many hosts.
+        hosts: usize,
+        /// When the first of them ends.
+        until: Timestamp,
+    },
     /// A secret got a new version.
     SecretSet {
         /// Which.

@@ -9,6 +9,9 @@ const TENANT: &str = "{tenant}";
 const NAME_BYTES_MAX: usize = 253;
 /// Longest label in bytes (RFC 1035, section 2.3.4).
 const LABEL_BYTES_MAX: usize = 63;
+/// The domains that nobody can own (RFC 2606, 6761, 6762 and 8375; `internal` is kept free by ICANN): what a local
+/// authority may certify.
+pub const UNOWNED_DOMAINS: [&str; 5] = ["localhost", "test", "internal", "local", "home.arpa"];
 
 /// A host name, or every host name that is one label longer than a suffix.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
@@ -32,6 +35,30 @@ impl HostError {
     }
 }
 
+impl HostPattern {
+    /// The name itself, or the one that tenants' names are below.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Exact(name) | Self::Tenant(name) => name,
+        }
+    }
+
+    /// The name that a certificate for it holds.
+    pub fn certificate_name(&self) -> String {
+        match self {
+            Self::Exact(name) => name.clone(),
+            Self::Tenant(suffix) => format!("*.{suffix}"),
+        }
+    }
+}
+
+/// Whether a name, in lower case, is one of [`UNOWNED_DOMAINS`] or lies below one.
+pub fn is_unowned(name: &str) -> bool {
+    let is_below =
+        |domain: &&str| name.strip_suffix(*domain).is_some_and(|before| before.is_empty() || before.ends_with('.'));
+    UNOWNED_DOMAINS.iter().any(is_below)
+}
+
 impl FromStr for HostPattern {
     type Err = HostError;
 
@@ -41,9 +68,7 @@ impl FromStr for HostPattern {
             Some(suffix) => Self::Tenant(suffix.to_owned()),
             None => Self::Exact(lower),
         };
-        let name = match &pattern {
-            Self::Exact(name) | Self::Tenant(name) => name,
-        };
+        let name = pattern.name();
         let good = name.len() <= NAME_BYTES_MAX && name.split('.').all(is_label);
         if good { Ok(pattern) } else { Err(HostError(text.to_owned())) }
     }
@@ -96,6 +121,22 @@ mod tests {
         }
         for text in ["", "a..b", "-a.b", "a b", "x.{tenant}.b", "{tenant}", "{tenant}.", "ä.example", "a:80"] {
             assert_eq!(text.parse::<HostPattern>(), Err(HostError(text.to_owned())), "{text}");
+        }
+    }
+    #[test]
+    fn a_pattern_has_the_name_of_its_certificate() {
+        for (text, name) in [("shop.test", "shop.test"), ("{tenant}.shop.test", "*.shop.test")] {
+            assert_eq!(text.parse::<HostPattern>().unwrap().certificate_name(), name);
+        }
+    }
+
+    #[test]
+    fn names_that_nobody_owns_are_told_from_others() {
+        for name in ["localhost", "acme.shop.localhost", "nas.home.arpa"] {
+            assert!(is_unowned(name), "{name}");
+        }
+        for name in ["example.com", "mylocalhost", "localhost.com", "arpa", "home.arpa.org"] {
+            assert!(!is_unowned(name), "{name}");
         }
     }
 }

@@ -3,12 +3,13 @@
 //!
 //! Made once per vault and kept in it as one value: JSON with `name` (the common name), `not_after`, and
 //! `certificate` and `key` as PEM. It vouches
-//! only for names that nobody on the internet can own, and says so in its certificate ([`VOUCHED_FOR`]): whoever steals the
+//! only for names that nobody on the internet can own, and says so in its certificate ([`UNOWNED_DOMAINS`]): whoever steals the
 //! key of an authority that a developer's browser trusts can pretend to be none but these.
 
 use std::fmt;
 use std::time::Duration;
 
+use model::host::{UNOWNED_DOMAINS, is_unowned};
 use model::{SecretPath, Timestamp};
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, GeneralSubtree, IsCa,
@@ -20,8 +21,6 @@ use crate::error::{ReadError, WriteError};
 use crate::secret::SecretValue;
 use crate::store::Vault;
 
-/// The domains that nobody can own (RFC 2606, 6761, 6762 and 8375; `internal` is kept free by ICANN).
-pub const VOUCHED_FOR: [&str; 5] = ["localhost", "test", "internal", "local", "home.arpa"];
 /// How long an authority is trusted.
 pub const AUTHORITY_LIFE: Duration = Duration::from_secs(3650 * DAY);
 /// How long a certificate is good for at the most.
@@ -96,7 +95,7 @@ pub enum AuthorityError {
     #[error(
         "the local authority does not vouch for {0}: it does for names under {list}; give this host a certificate of \
          its own, or a name under one of these",
-        list = VOUCHED_FOR.join(", ")
+        list = UNOWNED_DOMAINS.join(", ")
     )]
     NotVouchedFor(String),
 }
@@ -127,7 +126,7 @@ impl LocalAuthority {
         within(&mut params, now.before(CLOCK_SKEW), not_after);
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.name_constraints = Some(NameConstraints {
-            permitted_subtrees: VOUCHED_FOR.map(|domain| GeneralSubtree::DnsName(domain.to_owned())).to_vec(),
+            permitted_subtrees: UNOWNED_DOMAINS.map(|domain| GeneralSubtree::DnsName(domain.to_owned())).to_vec(),
             excluded_subtrees: Vec::new(),
         });
         let certificate = params.self_signed(&key)?.pem();
@@ -193,15 +192,10 @@ fn check(host: &str) -> Result<(), AuthorityError> {
         return Err(AuthorityError::Host(host.to_owned()));
     }
     let name = name.to_ascii_lowercase();
-    match VOUCHED_FOR.iter().any(|domain| is_below(&name, domain)) {
+    match is_unowned(&name) {
         true => Ok(()),
         false => Err(AuthorityError::NotVouchedFor(host.to_owned())),
     }
-}
-
-/// Whether a name is a domain or lies below it.
-fn is_below(name: &str, domain: &str) -> bool {
-    name.strip_suffix(domain).is_some_and(|before| before.is_empty() || before.ends_with('.'))
 }
 
 /// What the authority's own certificate and what it certifies have in common.

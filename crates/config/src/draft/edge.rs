@@ -5,7 +5,7 @@ use model::{ByteSize, HostPattern, Network, Port, Rate, SecretName, ServiceName,
 
 use super::{Located, Reader};
 use crate::source::Place;
-use crate::tree::Mapping;
+use crate::tree::{Entry, Mapping};
 use crate::{defaults, form};
 
 /// The edge as the file says it.
@@ -15,10 +15,20 @@ pub(crate) struct EdgeDraft {
     pub(crate) listen: Place,
     pub(crate) https: Option<Located<Port>>,
     pub(crate) http: Option<Located<Port>>,
+    pub(crate) tls: Option<Located<Authority>>,
     pub(crate) trust: Vec<Network>,
     pub(crate) routes: Vec<RouteDraft>,
     pub(crate) strict_headers: bool,
     pub(crate) body_max: Option<ByteSize>,
+}
+
+/// Who gives certificates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Authority {
+    /// The stack's own, which this machine is told to trust.
+    Local,
+    /// One that everybody trusts.
+    Public,
 }
 
 /// A route as the file says it.
@@ -61,11 +71,17 @@ pub(super) fn read(reader: &mut Reader<'_, '_>, edge: &Mapping, place: Place) ->
         listen: edge.get("listen").map_or(place, |entry| entry.key_place),
         https: reader.one_by(listen, "https", form::port),
         http: reader.one_by(listen, "http", form::port),
+        tls: edge.get("tls").map(authority),
         trust: values(reader.list(edge, "trust")),
         routes: routes.map(|(place, mapping)| route(reader, mapping, place)).collect(),
         strict_headers: reader.one::<String>(protect, "headers").is_some_and(|word| word.value == "strict"),
         body_max: reader.one(protect, "body").map(|read| read.value),
     }
+}
+
+fn authority(entry: &Entry) -> Located<Authority> {
+    let value = if entry.value.map().is_some() { Authority::Public } else { Authority::Local };
+    Located { value, place: entry.key_place }
 }
 
 fn route(reader: &mut Reader<'_, '_>, mapping: &Mapping, place: Place) -> RouteDraft {

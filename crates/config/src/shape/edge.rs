@@ -23,8 +23,8 @@ pub(crate) static EDGE: Record = Record {
         Key {
             name: "tls",
             shape: Shape::Either(&[Shape::One(Form::Word(&TLS_WORDS)), Shape::Record(&TLS)]),
-            presence: Presence::Absent("a local authority's certificates"),
-            doc: "Where certificates come from.",
+            presence: Presence::Absent("`local`, where HTTPS is served"),
+            doc: "Where certificates come from. Those of a local authority are for names that nobody can own.",
         },
         Key {
             name: "routes",

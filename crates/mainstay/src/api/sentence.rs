@@ -31,6 +31,9 @@ pub(crate) fn sentence(entry: &Entry) -> String {
         Happening::UnitBlocked { unit } => format!("{unit} cannot go on"),
         Happening::ResourcePrepared { resource } => format!("{resource} was prepared"),
         Happening::ResourceFailed { resource } => format!("{resource} could not be prepared"),
+        Happening::CertificatesIssued { hosts, until } => {
+            format!("certificates for {} were issued, good until {until}", human::count(*hosts, "host"))
+        }
         Happening::SecretSet { secret, version } => format!("secret {secret} got version {version}"),
         Happening::SecretRead { secret, version, unit: Some(unit) } => {
             format!("version {version} of secret {secret} was read for {unit}")
@@ -79,6 +82,10 @@ mod tests {
         check(r#"{"kind":"node_started","adopted":3}"#, "the node started and took over 3 running units");
         check(r#"{"kind":"applied","steps":1}"#, "a file was applied (1 step)");
         check(r#"{"kind":"unit_restarted","unit":"api.3.1","attempt":2}"#, "api.3.1 was started again");
+        check(
+            r#"{"kind":"certificates_issued","hosts":2,"until":"1970-04-01T00:00:00.000Z"}"#,
+            "certificates for 2 hosts were issued, good until 1970-04-01T00:00:00.000Z",
+        );
         check(
             r#"{"kind":"secret_read","secret":"KEY","version":2,"unit":null}"#,
             "version 2 of secret KEY was read by a person",

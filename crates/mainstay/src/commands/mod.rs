@@ -19,6 +19,7 @@ mod schema;
 mod secret;
 mod secret_access;
 mod status;
+mod trust;
 mod up;
 
 pub(crate) mod failure;
@@ -128,6 +129,7 @@ pub(crate) enum Command {
     Run(run::Arguments),
     Restart(restart::Arguments),
     Secret(secret::Arguments),
+    Trust(trust::Arguments),
     Events(events::Arguments),
     Explain(explain::Arguments),
     Down(down::Arguments),
@@ -150,6 +152,7 @@ impl Command {
             Command::Run(arguments) => run::run(&arguments, session).await,
             Command::Restart(arguments) => restart::run(&arguments, session).await,
             Command::Secret(arguments) => secret::run(arguments, session).await,
+            Command::Trust(arguments) => trust::run(&arguments, session),
             Command::Events(arguments) => events::run(&arguments, session).await,
             Command::Explain(arguments) => explain::run(&arguments, session).await,
             Command::Down(arguments) => down::run(&arguments, session).await,

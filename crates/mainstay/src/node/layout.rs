@@ -16,6 +16,7 @@
 //!   artefacts/DIGEST/    copies of the programs that run
 //!   resources/NAME/      a data service's data and configuration
 //!   resources/NAME.json  that it has had data: a resource whose folder is gone is not started empty
+//!   authority.pem        the local authority's certificate, for clients that are to trust it
 //!   volumes/SERVICE/NAME folders of services that outlive their replicas
 //! RUNTIME/               short path, gone after a restart of the machine
 //!   control.sock         the control API
@@ -49,7 +50,7 @@ pub(crate) struct Layout {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LayoutError {
     /// The operating system refused.
-    #[error("cannot make the folder {}", path.display())]
+    #[error("cannot make {}", path.display())]
     Make {
         /// The folder.
         path: PathBuf,
@@ -124,6 +125,10 @@ const RUNTIME_LINK: &str = "runtime";
 const KEY_LINK: &str = "key";
 /// The control API's socket within the runtime directory.
 const CONTROL_SOCKET: &str = "control.sock";
+/// The local authority's certificate.
+const AUTHORITY: &str = "authority.pem";
+/// Everybody may read it.
+const PUBLIC_FILE: u32 = 0o644;
 /// Tells git to leave the state directory alone.
 const GITIGNORE: &str = ".gitignore";
 /// What a state directory holds first, whichever command makes it.
@@ -236,6 +241,16 @@ impl Layout {
         }
     }
 
+    /// Puts the local authority's certificate where people find it: it is no secret.
+    pub(crate) fn publish_authority(&self, pem: &str) -> Result<(), LayoutError> {
+        let path = self.authority();
+        if sys::files::read(&path)?.as_deref() != Some(pem.as_bytes()) {
+            sys::files::replace(&path, pem.as_bytes())?;
+        }
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(PUBLIC_FILE))
+            .map_err(|source| LayoutError::Make { path, source })
+    }
+
     /// Makes the runtime folder this state directory's, for all who look from either side.
     fn own_runtime(&self) -> Result<(), LayoutError> {
         if let Some(place) = StatePlace::of(&self.state) {
@@ -324,6 +339,11 @@ impl Layout {
     /// The folder of the edge's socket. No service and no resource has this name.
     pub(crate) fn edge(&self) -> PathBuf {
         self.runtime.join("edge")
+    }
+
+    /// The local authority's certificate.
+    pub(crate) fn authority(&self) -> PathBuf {
+        self.state.join(AUTHORITY)
     }
 
     /// The folder of a service's volumes.

@@ -12,6 +12,7 @@ pub(crate) mod applied;
 mod apply;
 pub(crate) mod carry;
 mod causes;
+mod certify;
 pub(crate) mod consider;
 pub(crate) mod down_request;
 pub(crate) mod edge;
@@ -135,6 +136,8 @@ pub(crate) struct Node {
     /// The edge, and what it says.
     edge: Edge,
     heard: mpsc::Receiver<Heard>,
+    /// When its certificates are tried again after they could not be had, in steady time.
+    certify_at: Option<Duration>,
     /// What the last look saw, so that an event that changes nothing costs nothing; absent when what is applied
     /// has changed since.
     seen: Option<Vec<(UnitId, State, bool)>>,
@@ -176,12 +179,12 @@ impl Node {
         let (system, events) = Machine::new(shim, tasks.clone(), work)?;
         let (now, pid) = (system.now(), model::Pid(std::process::id()));
         let supervisor = Supervisor::new(system, store.layout.state(), u64::from(pid.0));
-        let (edge, told) = Edge::new();
+        let (edge, orders) = Edge::new();
         let (say, heard) = mpsc::channel(link::HEARD_MAX);
         tasks.spawn(
             "edge",
             "connection to the edge",
-            link::keep(link::control_socket(&store.layout.edge()), told, say),
+            link::keep(link::control_socket(&store.layout.edge()), orders, say),
         );
         let mut node = Self {
             store,
@@ -199,6 +202,7 @@ impl Node {
             withdrawals: Withdrawals::default(),
             edge,
             heard,
+            certify_at: None,
             asked_after: BTreeMap::new(),
             seen: None,
             told: Default::default(),
@@ -285,6 +289,7 @@ impl Node {
     fn turn(&mut self) {
         if !self.stopping && !self.is_awaiting_file() {
             self.go_on_with_pending();
+            self.certify();
             // What is held is known before a run is begun.
             self.look();
             self.start_due_runs();

@@ -12,7 +12,7 @@ use model::event::Evidence;
 use model::{Actor, EntryId, Happening, SecretName, Timestamp};
 use sys::journal::{self, JournalError};
 use sys::records::{Change, RecordsError, Stored};
-use vault::{Generation, ReadError, SecretValue, SecretVersion, Vault, WriteError};
+use vault::{AuthorityError, Generation, LocalAuthority, ReadError, SecretValue, SecretVersion, Vault, WriteError};
 
 use super::store::{SeenVault, Store};
 
@@ -30,6 +30,9 @@ pub(crate) enum SecretError {
     /// The vault cannot be read.
     #[error(transparent)]
     Read(#[from] ReadError),
+    /// The local authority cannot be opened or made.
+    #[error(transparent)]
+    Authority(#[from] AuthorityError),
     /// It could not be journaled. A value that was to be read is not given then; a change may be made all the same,
     /// and then no other one is until this one is journaled.
     #[error(transparent)]
@@ -101,7 +104,8 @@ impl Store {
         let intent = Intent { at, actor, reason, deed: Deed::Set, names: names.to_vec() };
         let paths = names.iter().cloned().map(SecretPath::Named);
         let values: Vec<(SecretPath, SecretValue)> = paths.zip(values).collect();
-        self.change_secrets(intent, |vault| vault.set_all(&values, at).map(drop))
+        let ((), entries) = self.change_secrets(intent, |vault| vault.set_all(&values, at).map(drop))?;
+        Ok(entries)
     }
 
     /// Removes a secret with all its versions; `None` when there is none.
@@ -117,7 +121,7 @@ impl Store {
         }
         let (actor, reason) = (actor.clone(), "a person removed it".to_owned());
         let intent = Intent { at, actor, reason, deed: Deed::Remove, names: vec![name.clone()] };
-        let entries = self.change_secrets(intent, |vault| vault.remove(&path).map(drop))?;
+        let ((), entries) = self.change_secrets(intent, |vault| vault.remove(&path).map(drop))?;
         Ok(entries.first().copied())
     }
 
@@ -142,19 +146,33 @@ impl Store {
         Ok(true)
     }
 
-    /// Makes a change and journals it. The entries.
-    fn change_secrets(
+    /// The authority that certifies hosts for development, made where there is none that will last. `of` names whose it
+    /// is. Its making is nobody's to ask for, and not told of; the certificates are.
+    pub(crate) fn local_authority(&mut self, at: Timestamp, of: &str) -> Result<LocalAuthority, SecretError> {
+        if let Some(authority) = LocalAuthority::open(&self.vault, at)? {
+            return Ok(authority);
+        }
+        let reason = "the edge serves HTTPS".to_owned();
+        let intent = Intent { at, actor: Actor::Node, reason, deed: Deed::Set, names: Vec::new() };
+        let (authority, _) = self.change_secrets(intent, |vault| LocalAuthority::create(vault, of, at))?;
+        Ok(authority)
+    }
+
+    /// Makes a change and journals it. What was made, and the entries.
+    fn change_secrets<T, E>(
         &mut self,
         intent: Intent,
-        make: impl FnOnce(&Vault) -> Result<(), WriteError>,
-    ) -> Result<Vec<EntryId>, SecretError> {
+        make: impl FnOnce(&Vault) -> Result<T, E>,
+    ) -> Result<(T, Vec<EntryId>), SecretError>
+    where
+        SecretError: From<E>,
+    {
         let at = intent.at;
         self.finish_secret_change(at)?;
         self.begin_secret_change(intent)?;
         let made = make(&self.vault);
         let entries = self.finish_secret_change(at)?;
-        made?;
-        Ok(entries)
+        Ok((made?, entries))
     }
 
     fn begin_secret_change(&self, intent: Intent) -> Result<(), SecretError> {
@@ -304,6 +322,20 @@ mod tests {
     }
 
     #[test]
+    fn the_local_authority_is_made_once_and_leaves_no_change_to_finish() {
+        let state = State::new("authority");
+        let mut store = state.open();
+        let at = Timestamp::from_millis(5);
+        let made = store.local_authority(at, "shop").unwrap().certificate_pem().to_owned();
+        assert_eq!(store.local_authority(at, "shop").unwrap().certificate_pem(), made);
+        drop(store);
+        // A vault of another generation than the one that was noted would be refused.
+        let mut store = state.open();
+        assert_eq!(store.local_authority(at, "shop").unwrap().certificate_pem(), made);
+        assert_eq!(told(&store), Vec::<String>::new());
+    }
+
+    #[test]
     fn what_was_made_and_not_journaled_is_journaled_by_the_next_node() {
         let state = State::new("unjournaled");
         let mut store = state.open();
@@ -338,7 +370,7 @@ mod tests {
         drop(store);
         store = state.open();
         assert_eq!(told(&store), Vec::<String>::new());
-        let refused = store.change_secrets(intent(Deed::Set, &["A"]), |_| Err(WriteError::NoNumber));
+        let refused = store.change_secrets(intent(Deed::Set, &["A"]), |_| Err::<(), _>(WriteError::NoNumber));
         assert!(matches!(refused, Err(SecretError::Write(WriteError::NoNumber))), "{refused:?}");
         assert!(store.ensure_generated(Timestamp::from_millis(9), &"db/owner".parse().unwrap(), 16).unwrap());
         assert_eq!(told(&store), Vec::<String>::new(), "another change does not make it look made");

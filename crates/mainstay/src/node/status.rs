@@ -225,6 +225,9 @@ fn edge_problem(from: &Sources<'_>) -> Option<String> {
     if from.now.steady.saturating_sub(started) < EDGE_START {
         return None;
     }
+    if let Some(why) = from.edge.refusal() {
+        return Some(format!("the edge cannot use its new certificates and goes on with those of before: {why}"));
+    }
     match from.edge.standing() {
         EdgeState::Applied | EdgeState::Applying => None,
         EdgeState::Unreachable => Some(

@@ -20,6 +20,8 @@ pub(crate) enum About {
     Runs(ServiceName),
     /// A new version of a secret has not reached the services that receive it.
     NewSecret,
+    /// The edge has no certificates, or not those that it is to have.
+    Certificates,
     /// What old releases and runs left cannot be removed.
     Remains,
 }
@@ -56,7 +58,9 @@ impl Troubles {
     pub(crate) fn held(&self) -> impl Iterator<Item = &Subject> {
         self.0.keys().filter_map(|about| match about {
             About::Hold(subject) => Some(subject),
-            About::Look | About::Down | About::Runs(_) | About::NewSecret | About::Remains => None,
+            About::Look | About::Down | About::Runs(_) | About::NewSecret | About::Certificates | About::Remains => {
+                None
+            }
         })
     }
 
@@ -69,7 +73,9 @@ impl Troubles {
     pub(crate) fn keep(&mut self, is_known: impl Fn(&ServiceName) -> bool) {
         self.0.retain(|about, _| match about {
             About::Runs(service) => is_known(service),
-            About::Look | About::Down | About::Hold(_) | About::NewSecret | About::Remains => true,
+            About::Look | About::Down | About::Hold(_) | About::NewSecret | About::Certificates | About::Remains => {
+                true
+            }
         });
     }
 

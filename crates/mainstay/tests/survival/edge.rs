@@ -2,6 +2,7 @@
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -369,4 +370,81 @@ fn an_edge_that_is_ended_by_hand_is_started_again() {
     });
     assert_eq!(get(edged.address()).unwrap().0, 200);
     edged.world.down();
+}
+
+/// A stack whose edge serves HTTPS too, under a name that nobody can own.
+struct Secured {
+    edged: Edged,
+    https: u16,
+}
+
+impl Secured {
+    fn file(http: u16, https: u16) -> String {
+        let listen = format!("listen: {{ https: {https}, http: {http} }}\n  tls: local");
+        file(http).replace(&format!("listen: {{ http: {http} }}"), &listen).replace("shop.example", "shop.localhost")
+    }
+
+    fn up(name: &str) -> Self {
+        let free = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let (port, https) = (free(), free());
+        let world = World::new(name, &Self::file(port, https));
+        world.script("echo.py", ECHO);
+        world.up();
+        Self { edged: Edged { world, port }, https }
+    }
+
+    /// What a client sees that trusts nobody but the authority.
+    fn get(&self, host: &str) -> String {
+        let authority = self.edged.world.state.join("authority.pem");
+        let resolve = format!("{host}:{}:127.0.0.1", self.https);
+        let mut curl = Command::new("curl");
+        curl.args(["-sS", "--max-time", "10", "-w", " %{http_code} %{http_version}", "--resolve", &resolve]);
+        let ran = curl.arg("--cacert").arg(authority).arg(format!("https://{host}:{}/", self.https)).output().unwrap();
+        let said = if ran.status.success() { ran.stdout } else { ran.stderr };
+        String::from_utf8(said).unwrap()
+    }
+}
+
+/// Fails when the edge has no certificates, those of another authority than is said to be trusted, or none any more once
+/// it or the node began anew; or when plain requests are not sent to HTTPS.
+#[test]
+fn https_is_served_by_the_local_authority_whoever_dies() {
+    let secured = Secured::up("edge-https");
+    let world = &secured.edged.world;
+    assert_eq!(secured.get("shop.localhost"), "blue 200 2");
+    assert!(secured.get("other.localhost").contains("unrecognized name"), "{}", secured.get("other.localhost"));
+    let mut plain = TcpStream::connect(secured.edged.address()).unwrap();
+    write!(plain, "GET /a?b HTTP/1.1\r\nHost: shop.localhost\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    plain.read_to_string(&mut answer).unwrap();
+    let location = format!("location: https://shop.localhost:{}/a?b", secured.https);
+    assert!(answer.starts_with("HTTP/1.1 308") && answer.to_lowercase().contains(&location), "{answer}");
+    let old = secured.edged.process();
+    processes::kill(&old);
+    world.wait_for("the next edge to be given certificates", || {
+        world.status().filter(|status| status["settled"] == true && secured.edged.process().pid != old.pid).map(drop)
+    });
+    assert_eq!(secured.get("shop.localhost"), "blue 200 2");
+    let edge = secured.edged.process();
+    processes::kill(&world.node().unwrap());
+    assert_eq!(secured.get("shop.localhost"), "blue 200 2", "without a node");
+    world.up();
+    assert_eq!((secured.get("shop.localhost"), secured.edged.process()), ("blue 200 2".to_owned(), edge));
+    assert!(world.events().contains("certificates for 1 host were issued"), "{}", world.events());
+    world.down();
+}
+
+/// Fails when a host of a new route has no certificate once that is applied.
+#[test]
+fn a_new_host_has_a_certificate_once_it_is_applied() {
+    let secured = Secured::up("edge-new-host");
+    let world = &secured.edged.world;
+    let mut text = Secured::file(secured.edged.port, secured.https);
+    text.push_str("    - { host: \"{tenant}.shop.localhost\", to: web }\n");
+    world.write(&text);
+    world.up();
+    assert_eq!(secured.get("acme.shop.localhost"), "blue 200 2");
+    let said = world.done(&["trust"]).out;
+    assert!(said.contains(&world.state.join("authority.pem").display().to_string()), "{said}");
+    world.down();
 }

@@ -27,13 +27,17 @@ fn summary(edge: &Edge) -> Vec<Note> {
 }
 
 fn described(edge: &Edge) -> Vec<Note> {
-    summary(edge).into_iter().chain(edge.routes.iter().cloned().map(Note::Route)).collect()
+    let certificates = edge.listen.https.map(|_| Note::LocalCertificates);
+    summary(edge).into_iter().chain(certificates).chain(edge.routes.iter().cloned().map(Note::Route)).collect()
 }
 
 fn differences(old: &Edge, new: &Edge) -> Vec<Note> {
     let mut notes = Vec::new();
     if old.listen != new.listen {
         notes.push(Note::OtherPorts { from: old.listen, to: new.listen });
+    }
+    if old.listen.https.is_none() && new.listen.https.is_some() {
+        notes.push(Note::LocalCertificates);
     }
     for route in &new.routes {
         match old.routes.iter().find(|other| is_same(other, route)) {

@@ -104,6 +104,8 @@ pub enum Note {
     },
     /// What the edge listens on.
     Listens(Ports),
+    /// Its certificates are the local authority's.
+    LocalCertificates,
     /// How many routes it has.
     Routes(usize),
     /// One of them.
@@ -297,6 +299,9 @@ impl fmt::Display for Note {
                 write!(f, "release {release} stops ({}); its logs and volumes stay", Note::Replicas(*replicas))
             }
             Note::Listens(ports) => write!(f, "listens on {}", ports_text(*ports)),
+            Note::LocalCertificates => {
+                f.write_str("certificates of a local authority: `mainstay trust` says how clients come to trust it")
+            }
             Note::Routes(0) => f.write_str("no routes: every request is answered with 404"),
             Note::Routes(1) => f.write_str("1 route"),
             Note::Routes(count) => write!(f, "{count} routes"),

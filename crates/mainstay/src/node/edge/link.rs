@@ -1,10 +1,12 @@
-//! The connection to the edge: the newest settings one way, what it says the other. Start reading at [`keep`].
+//! The connection to the edge: the newest certificates and settings one way, what it says the other. Start reading at
+//! [`keep`].
 
 use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use edge::certificates::Certificates;
 use edge::control::{ToEdge, ToNode};
 use edge::evidence::{Arm, Counts};
 use edge::settings::Settings;
@@ -22,29 +24,68 @@ const AGAIN_LAST: Duration = Duration::from_millis(500);
 /// What is heard of the edge.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Heard {
-    /// It can be reached, and works by these settings; 0 for none.
-    Connected { settings: u64 },
+    /// It can be reached, and works by these settings and certificates; 0 for none.
+    Connected { settings: u64, certificates: u64 },
     /// It works by these settings now.
     Applied { settings: u64 },
+    /// It answers with these certificates now.
+    CertificatesApplied { certificates: u64 },
+    /// It cannot work by these certificates, and goes on with those of before.
+    CertificatesRefused { certificates: u64, why: String },
     /// How the last second went.
     Evidence { arms: Vec<(Arm, Counts)>, connections: u64 },
     /// It cannot be reached any more.
     Lost,
 }
 
+/// What the edge is to be told: the newest of each, nothing where there is nothing to tell.
+#[derive(Debug)]
+pub(crate) struct Orders {
+    pub(crate) settings: watch::Receiver<Option<Arc<Settings>>>,
+    pub(crate) certificates: watch::Receiver<Option<Arc<Certificates>>>,
+}
+
+impl Orders {
+    /// What has changed since the last; `None` once the node is gone. Certificates go first: settings may send clients
+    /// to where those are needed.
+    async fn next(&mut self) -> Option<ToEdge> {
+        loop {
+            tokio::select! {
+                biased;
+                changed = self.certificates.changed() => {
+                    changed.ok()?;
+                    let newest = self.certificates.borrow_and_update().clone();
+                    if let Some(newest) = newest {
+                        return Some(ToEdge::Certificates(Box::new((*newest).clone())));
+                    }
+                }
+                changed = self.settings.changed() => {
+                    changed.ok()?;
+                    let newest = self.settings.borrow_and_update().clone();
+                    if let Some(newest) = newest {
+                        return Some(ToEdge::Settings(Box::new((*newest).clone())));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Everything is to be told again.
+    fn begin_anew(&mut self) {
+        self.certificates.mark_changed();
+        self.settings.mark_changed();
+    }
+}
+
 /// Keeps a connection to the edge for as long as there is something to tell it.
-pub(crate) async fn keep(
-    control: PathBuf,
-    mut settings: watch::Receiver<Option<Arc<Settings>>>,
-    heard: mpsc::Sender<Heard>,
-) -> Result<(), Infallible> {
+pub(crate) async fn keep(control: PathBuf, mut orders: Orders, heard: mpsc::Sender<Heard>) -> Result<(), Infallible> {
     let mut again = AGAIN_FIRST;
     // The node is gone once nothing can be told any more.
-    while settings.wait_for(Option::is_some).await.is_ok() {
+    while orders.settings.wait_for(Option::is_some).await.is_ok() {
         if let Ok(stream) = UnixStream::connect(&control).await {
             again = AGAIN_FIRST;
             // However it ended, it is begun anew.
-            let _ended = carry(stream, &mut settings, &heard).await;
+            let _ended = carry(stream, &mut orders, &heard).await;
             if heard.send(Heard::Lost).await.is_err() {
                 break;
             }
@@ -55,46 +96,36 @@ pub(crate) async fn keep(
     Ok(())
 }
 
-/// Speaks with the edge until either side ends. Whoever connects is greeted, and then told the newest settings.
-async fn carry(
-    stream: UnixStream,
-    settings: &mut watch::Receiver<Option<Arc<Settings>>>,
-    heard: &mpsc::Sender<Heard>,
-) -> Result<(), MessageError> {
+/// Speaks with the edge until either side ends. Whoever connects is greeted, and then told the newest of everything.
+async fn carry(stream: UnixStream, orders: &mut Orders, heard: &mpsc::Sender<Heard>) -> Result<(), MessageError> {
     let (mut reading, mut writing) = stream.into_split();
     let mut incoming = Incoming::default();
-    settings.mark_changed();
+    orders.begin_anew();
     let mut greeted = false;
     loop {
         tokio::select! {
             said = incoming.next::<ToNode>(&mut reading) => {
                 let Some(said) = said? else { return Ok(()) };
                 greeted |= matches!(said, ToNode::Hello { .. });
-                if let Some(news) = news(said)
-                    && heard.send(news).await.is_err()
-                {
+                if heard.send(news(said)).await.is_err() {
                     return Ok(());
                 }
             }
-            changed = settings.changed(), if greeted => {
-                if changed.is_err() {
-                    return Ok(());
-                }
-                let newest = settings.borrow_and_update().clone();
-                let Some(newest) = newest else { return Ok(()) };
-                messages::write(&mut writing, &ToEdge::Settings(Box::new((*newest).clone()))).await?;
+            order = orders.next(), if greeted => {
+                let Some(order) = order else { return Ok(()) };
+                messages::write(&mut writing, &order).await?;
             }
         }
     }
 }
 
-fn news(said: ToNode) -> Option<Heard> {
+fn news(said: ToNode) -> Heard {
     match said {
-        ToNode::Hello { settings, .. } => Some(Heard::Connected { settings }),
-        ToNode::Applied { settings } => Some(Heard::Applied { settings }),
-        ToNode::Evidence { arms, connections, .. } => Some(Heard::Evidence { arms, connections }),
-        // No certificates are told yet.
-        ToNode::CertificatesApplied { .. } | ToNode::CertificatesRefused { .. } => None,
+        ToNode::Hello { settings, certificates, .. } => Heard::Connected { settings, certificates },
+        ToNode::Applied { settings } => Heard::Applied { settings },
+        ToNode::Evidence { arms, connections, .. } => Heard::Evidence { arms, connections },
+        ToNode::CertificatesApplied { certificates } => Heard::CertificatesApplied { certificates },
+        ToNode::CertificatesRefused { certificates, why } => Heard::CertificatesRefused { certificates, why },
     }
 }
 

@@ -1,8 +1,9 @@
 //! The edge, as the node sees it: what it was told, what it works by, and how requests went.
 //!
-//! Start reading at [`Edge`]; [`unit`] is how it runs, [`settings`] what it is told, [`link`] how that gets there, and
-//! [`window`] what it counts. Nothing here waits, and nothing is sent but by [`link`].
+//! Start reading at [`Edge`]; [`unit`] is how it runs, [`settings`] and [`certificates`] what it is told, [`link`] how that
+//! gets there, and [`window`] what it counts. Nothing here waits, and nothing is sent but by [`link`].
 
+pub(super) mod certificates;
 pub(super) mod link;
 pub(super) mod settings;
 pub(super) mod unit;
@@ -12,12 +13,14 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use edge::certificates::{Certificate, Certificates};
 use edge::settings::Settings;
 use model::{Timestamp, UnitId};
 use plan::traffic::{Endpoints, Reach};
 use tokio::sync::watch;
 
-use link::Heard;
+use certificates::Issue;
+use link::{Heard, Orders};
 use window::Window;
 
 /// The edge.
@@ -27,6 +30,13 @@ pub(crate) struct Edge {
     /// What was told and not overtaken: each number with the replicas it leads to, the newest last.
     told: Vec<(u64, BTreeSet<UnitId>)>,
     works_by: WorksBy,
+    tell_certificates: watch::Sender<Option<Arc<Certificates>>>,
+    /// What those were issued for that it was told last.
+    issue: Option<Issue>,
+    /// The number of the certificates that it answers with; 0 for none.
+    answers_with: u64,
+    /// Why it refused those that it was told last.
+    refusal: Option<String>,
     connected: bool,
     window: Window,
 }
@@ -45,7 +55,7 @@ enum WorksBy {
 /// How the edge stands beside its process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum EdgeState {
-    /// It works by the newest settings.
+    /// It works by the newest settings and certificates.
     Applied,
     /// It has yet to take them over.
     Applying,
@@ -55,11 +65,21 @@ pub(crate) enum EdgeState {
 
 impl Edge {
     /// An edge of which nothing is known, and what it is to be told as it changes.
-    pub(crate) fn new() -> (Self, watch::Receiver<Option<Arc<Settings>>>) {
-        let (tell, told) = watch::channel(None);
-        let edge =
-            Self { tell, told: Vec::new(), works_by: WorksBy::Foreign, connected: false, window: Window::default() };
-        (edge, told)
+    pub(crate) fn new() -> (Self, Orders) {
+        let (tell, settings) = watch::channel(None);
+        let (tell_certificates, certificates) = watch::channel(None);
+        let edge = Self {
+            tell,
+            told: Vec::new(),
+            works_by: WorksBy::Foreign,
+            tell_certificates,
+            issue: None,
+            answers_with: 0,
+            refusal: None,
+            connected: false,
+            window: Window::default(),
+        };
+        (edge, Orders { settings, certificates })
     }
 
     /// Tells the edge to work by these settings, where they say anything new. Their number follows every one before,
@@ -71,6 +91,36 @@ impl Edge {
         }
         let last = newest.map_or(0, |newest| newest.number);
         self.send(Settings { number: last.saturating_add(1).max(began(now)), ..settings }, endpoints_of(endpoints));
+    }
+
+    /// Whether it was told certificates for these hosts that are not to be renewed yet.
+    pub(crate) fn is_certified(&self, hosts: &BTreeSet<String>, now: Timestamp) -> bool {
+        self.issue.as_ref().is_some_and(|issue| issue.serves(hosts, now))
+    }
+
+    /// Tells the edge to answer with these certificates. They are numbered like settings.
+    pub(crate) fn certify(&mut self, issue: Issue, list: Vec<Certificate>, now: Timestamp) {
+        let number = self.certificates_number().saturating_add(1).max(began(now));
+        self.issue = Some(issue);
+        self.refusal = None;
+        self.tell_certificates.send_replace(Some(Arc::new(Certificates { number, list })));
+    }
+
+    /// No HTTPS is served.
+    pub(crate) fn forget_certificates(&mut self) {
+        self.issue = None;
+        self.refusal = None;
+        self.tell_certificates.send_if_modified(|told| told.take().is_some());
+    }
+
+    /// The number of the certificates that were told last; 0 for none.
+    fn certificates_number(&self) -> u64 {
+        self.tell_certificates.borrow().as_ref().map_or(0, |told| told.number)
+    }
+
+    /// Why the certificates that it was told last cannot be used.
+    pub(crate) fn refusal(&self) -> Option<&str> {
+        self.refusal.as_deref()
     }
 
     /// There is no edge.
@@ -85,8 +135,15 @@ impl Edge {
     pub(crate) fn hear(&mut self, heard: Heard, now: Duration) -> bool {
         let before = self.reach();
         match heard {
-            Heard::Connected { settings } => self.connected(settings),
+            Heard::Connected { settings, certificates } => {
+                self.answers_with = certificates;
+                self.connected(settings);
+            }
             Heard::Applied { settings } => self.applied(settings),
+            Heard::CertificatesApplied { certificates } => self.answers_with = certificates,
+            Heard::CertificatesRefused { certificates, why } => {
+                self.refusal = (certificates == self.certificates_number()).then_some(why);
+            }
             Heard::Evidence { arms, connections } => self.window.add(now, arms, connections),
             Heard::Lost => self.connected = false,
         }
@@ -145,9 +202,10 @@ impl Edge {
     /// How it stands.
     pub(crate) fn standing(&self) -> EdgeState {
         let newest = self.told.last().map(|(number, _)| *number);
+        let certified = [0, self.answers_with].contains(&self.certificates_number());
         match newest {
             _ if !self.connected => EdgeState::Unreachable,
-            Some(newest) if self.works_by == WorksBy::Number(newest) => EdgeState::Applied,
+            Some(newest) if certified && self.works_by == WorksBy::Number(newest) => EdgeState::Applied,
             _ => EdgeState::Applying,
         }
     }
@@ -197,12 +255,17 @@ mod tests {
         edge.hear(heard, Duration::ZERO);
     }
 
+    /// It can be reached, and answers with no certificates.
+    fn connected(settings: u64) -> Heard {
+        Heard::Connected { settings, certificates: 0 }
+    }
+
     #[test]
     fn what_an_edge_has_let_go_of_is_known_once_it_says_so() {
         let (mut edge, _told) = Edge::new();
         assert_eq!(edge.reach(), Reach::Anywhere, "it may have been told by an earlier node");
         edge.tell(settings(1), &endpoints(&["api.1.1"]), now());
-        hear(&mut edge, Heard::Connected { settings: 0 });
+        hear(&mut edge, connected(0));
         assert_eq!((edge.reach(), edge.standing()), (reach(&["api.1.1"]), EdgeState::Applying));
         hear(&mut edge, Heard::Applied { settings: 1000 });
         assert_eq!(edge.standing(), EdgeState::Applied);
@@ -229,13 +292,34 @@ mod tests {
     fn an_edge_of_an_earlier_node_with_a_later_clock_is_overtaken() {
         let (mut edge, _told) = Edge::new();
         edge.tell(settings(1), &endpoints(&["api.1.1"]), now());
-        hear(&mut edge, Heard::Connected { settings: 5000 });
+        hear(&mut edge, connected(5000));
         assert_eq!((newest(&edge), edge.reach()), (5001, Reach::Anywhere));
         hear(&mut edge, Heard::Applied { settings: 5001 });
         assert_eq!((edge.standing(), edge.reach()), (EdgeState::Applied, reach(&["api.1.1"])));
         hear(&mut edge, Heard::Lost);
         assert_eq!((edge.standing(), edge.reach()), (EdgeState::Unreachable, reach(&["api.1.1"])));
-        hear(&mut edge, Heard::Connected { settings: 5001 });
+        hear(&mut edge, connected(5001));
         assert_eq!(edge.standing(), EdgeState::Applied);
+    }
+
+    #[test]
+    fn an_edge_follows_once_it_answers_with_the_newest_certificates() {
+        let (mut edge, orders) = Edge::new();
+        edge.tell(settings(1), &endpoints(&[]), now());
+        hear(&mut edge, Heard::Connected { settings: 1000, certificates: 999 });
+        assert_eq!(edge.standing(), EdgeState::Applied, "no HTTPS is served");
+        edge.certify(Issue::default(), Vec::new(), now());
+        assert_eq!(edge.standing(), EdgeState::Applying);
+        assert_eq!(orders.certificates.borrow().as_ref().unwrap().number, 1000);
+        hear(&mut edge, Heard::CertificatesApplied { certificates: 1000 });
+        assert_eq!(edge.standing(), EdgeState::Applied);
+        edge.certify(Issue::default(), Vec::new(), now());
+        hear(&mut edge, Heard::CertificatesRefused { certificates: 1000, why: "of before".to_owned() });
+        assert_eq!((edge.standing(), edge.refusal()), (EdgeState::Applying, None));
+        hear(&mut edge, Heard::CertificatesRefused { certificates: 1001, why: "no PEM".to_owned() });
+        assert_eq!((edge.standing(), edge.refusal()), (EdgeState::Applying, Some("no PEM")));
+        edge.forget_certificates();
+        assert_eq!((edge.standing(), edge.refusal()), (EdgeState::Applied, None));
+        assert!(orders.certificates.borrow().is_none());
     }
 }
