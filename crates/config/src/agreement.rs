@@ -10,6 +10,7 @@ mod order;
 mod port;
 mod reference;
 mod route;
+mod site;
 mod variable;
 
 pub(crate) use reference::is_reserved;
@@ -26,5 +27,6 @@ pub(crate) fn check(draft: &Draft, problems: &mut Problems<'_>) {
     port::check(draft, problems);
     route::check(draft, problems);
     certificate::check(draft, problems);
+    site::check(draft, problems);
     variable::check(draft, problems);
 }

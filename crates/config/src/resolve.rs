@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use model::edge::{Edge, Ports, Route};
-use model::stack::{Backups, Check, Health, Listen, Rollout, Service, Stack, Volume};
+use model::stack::{Backups, Check, Health, Listen, Rollout, Service, Source, Stack, Volume};
 use model::{ByteSize, Port, ServiceName};
 
 use crate::defaults;
@@ -75,6 +75,9 @@ fn service(draft: ServiceDraft, routed: bool) -> Option<Service> {
 
 /// A service that is asked something over the network has a port without saying so.
 fn listen(draft: &ServiceDraft, routed: bool) -> Listen {
+    if matches!(draft.source, Some(Source::Static { .. })) {
+        return Listen::None;
+    }
     let asked = [&draft.ready, &draft.live]
         .into_iter()
         .flatten()

@@ -35,8 +35,6 @@ pub(crate) enum When {
 pub(crate) const NOT_YET: &[NotYet] = &[
     row("services.*.image", When::Present, "containers", "start the program itself with `run`"),
     row("services.*.build", When::Present, "building images", "start the program itself with `run`"),
-    row("services.*.static", When::Present, "static files", "serve the folder by a program of yours with `run`"),
-    row("services.*.spa", When::Present, "static files", "delete the line"),
     row("services.*.replicas", When::Mapping, "scaling between bounds", "write a number"),
     row("services.*.release.schema", When::Present, "guarding database migrations", "delete the key"),
     row("services.*.rollout.strategy", When::Is("blue-green"), "blue-green releases", "write `strategy: rolling`"),
@@ -45,7 +43,8 @@ pub(crate) const NOT_YET: &[NotYet] = &[
     row("resources.*.pool", When::Present, "pooling of connections", "delete the key"),
     row("resources.*.type", When::Is("objects"), "object stores", "use one from elsewhere, with `env` and `secrets`"),
     row("resources.*.type", When::Is("rabbitmq"), "RabbitMQ", "use one from elsewhere, with `env` and `secrets`"),
-    row("edge.tls", When::Mapping, "certificates of a public authority", "write `tls: local`"),
+    row("edge.tls.acme", When::Present, "certificates of a public authority", "write `tls: local`"),
+    row("edge.tls.challenge", When::Present, "certificates of a public authority", "write `tls: local`"),
     row("edge.routes.limit.per", When::Is("tenant"), "limits for each tenant", "write `per: ip`"),
     row("edge.routes.limit.per", When::Is("token"), "limits for each token", "write `per: ip`"),
     row("edge.routes.limit.per", When::Is("route"), "limits for a whole route", "write `per: ip`"),

@@ -54,10 +54,6 @@ fn staging_lists_its_unsupported_lines() {
         LATER,
         "staging",
         &expect![[r#"
-            mainstay.yaml:11:5: unsupported[not-supported-yet]: not supported yet: static files
-              hint: serve the folder by a program of yours with `run`
-            mainstay.yaml:12:5: unsupported[not-supported-yet]: not supported yet: static files
-              hint: delete the line
             mainstay.yaml:17:5: unsupported[not-supported-yet]: not supported yet: scaling between bounds
               hint: write a number
             mainstay.yaml:20:41: unsupported[not-supported-yet]: not supported yet: guarding database migrations
@@ -72,10 +68,10 @@ fn staging_lists_its_unsupported_lines() {
               hint: use one from elsewhere, with `env` and `secrets`
             mainstay.yaml:35:17: unsupported[not-supported-yet]: not supported yet: RabbitMQ
               hint: use one from elsewhere, with `env` and `secrets`
-            mainstay.yaml:41:13: unsupported[not-supported-yet]: not supported yet: HTTPS
-              hint: write `http`
-            mainstay.yaml:43:3: unsupported[not-supported-yet]: not supported yet: HTTPS
-              hint: delete the key
+            mainstay.yaml:43:10: unsupported[not-supported-yet]: not supported yet: certificates of a public authority
+              hint: write `tls: local`
+            mainstay.yaml:43:38: unsupported[not-supported-yet]: not supported yet: certificates of a public authority
+              hint: write `tls: local`
             mainstay.yaml:47:36: unsupported[not-supported-yet]: not supported yet: the web application firewall
               hint: write `waf: off`, or delete the key
             mainstay.yaml:49:1: unsupported[not-supported-yet]: not supported yet: backups
@@ -99,10 +95,6 @@ fn production_lists_its_unsupported_lines() {
         LATER,
         "production",
         &expect![[r#"
-            mainstay.yaml:11:5: unsupported[not-supported-yet]: not supported yet: static files
-              hint: serve the folder by a program of yours with `run`
-            mainstay.yaml:12:5: unsupported[not-supported-yet]: not supported yet: static files
-              hint: delete the line
             mainstay.yaml:17:5: unsupported[not-supported-yet]: not supported yet: scaling between bounds
               hint: write a number
             mainstay.yaml:20:41: unsupported[not-supported-yet]: not supported yet: guarding database migrations
@@ -119,10 +111,10 @@ fn production_lists_its_unsupported_lines() {
               hint: use one from elsewhere, with `env` and `secrets`
             mainstay.yaml:35:17: unsupported[not-supported-yet]: not supported yet: RabbitMQ
               hint: use one from elsewhere, with `env` and `secrets`
-            mainstay.yaml:41:13: unsupported[not-supported-yet]: not supported yet: HTTPS
-              hint: write `http`
-            mainstay.yaml:43:3: unsupported[not-supported-yet]: not supported yet: HTTPS
-              hint: delete the key
+            mainstay.yaml:43:10: unsupported[not-supported-yet]: not supported yet: certificates of a public authority
+              hint: write `tls: local`
+            mainstay.yaml:43:38: unsupported[not-supported-yet]: not supported yet: certificates of a public authority
+              hint: write `tls: local`
             mainstay.yaml:47:36: unsupported[not-supported-yet]: not supported yet: the web application firewall
               hint: write `waf: off`, or delete the key
             mainstay.yaml:49:1: unsupported[not-supported-yet]: not supported yet: backups
@@ -150,86 +142,78 @@ fn the_design_sketch_has_unsupported_lines_only() {
     check(
         "development",
         &expect![[r#"
-        sketch.yaml:13:5: unsupported[not-supported-yet]: not supported yet: static files
-          hint: serve the folder by a program of yours with `run`
-        sketch.yaml:14:5: unsupported[not-supported-yet]: not supported yet: static files
-          hint: delete the line
-        sketch.yaml:22:59: unsupported[not-supported-yet]: not supported yet: guarding database migrations
-          hint: delete the key
-        sketch.yaml:34:38: unsupported[not-supported-yet]: not supported yet: pooling of connections
-          hint: delete the key
-        sketch.yaml:36:19: unsupported[not-supported-yet]: not supported yet: object stores
-          hint: use one from elsewhere, with `env` and `secrets`
-        sketch.yaml:41:1: unsupported[not-supported-yet]: not supported yet: the edge
-          hint: reach services on their own ports
-        sketch.yaml:51:1: unsupported[not-supported-yet]: not supported yet: backups
-          hint: copy the data by a scheduled service of yours
-        sketch.yaml:58:1: unsupported[not-supported-yet]: not supported yet: keeping metrics, logs and traces
-          hint: `mainstay logs` shows recent output
-        sketch.yaml:59:1: unsupported[not-supported-yet]: not supported yet: alerts
-          hint: watch `mainstay status`
-        stack: yes
-    "#]],
+            sketch.yaml:22:59: unsupported[not-supported-yet]: not supported yet: guarding database migrations
+              hint: delete the key
+            sketch.yaml:34:38: unsupported[not-supported-yet]: not supported yet: pooling of connections
+              hint: delete the key
+            sketch.yaml:36:19: unsupported[not-supported-yet]: not supported yet: object stores
+              hint: use one from elsewhere, with `env` and `secrets`
+            sketch.yaml:49:36: unsupported[not-supported-yet]: not supported yet: the web application firewall
+              hint: write `waf: off`, or delete the key
+            sketch.yaml:51:1: unsupported[not-supported-yet]: not supported yet: backups
+              hint: copy the data by a scheduled service of yours
+            sketch.yaml:58:1: unsupported[not-supported-yet]: not supported yet: keeping metrics, logs and traces
+              hint: `mainstay logs` shows recent output
+            sketch.yaml:59:1: unsupported[not-supported-yet]: not supported yet: alerts
+              hint: watch `mainstay status`
+            stack: yes
+        "#]],
     );
     check(
         "staging",
         &expect![[r#"
-        sketch.yaml:13:5: unsupported[not-supported-yet]: not supported yet: static files
-          hint: serve the folder by a program of yours with `run`
-        sketch.yaml:14:5: unsupported[not-supported-yet]: not supported yet: static files
-          hint: delete the line
-        sketch.yaml:19:5: unsupported[not-supported-yet]: not supported yet: scaling between bounds
-          hint: write a number
-        sketch.yaml:22:59: unsupported[not-supported-yet]: not supported yet: guarding database migrations
-          hint: delete the key
-        sketch.yaml:23:26: unsupported[not-supported-yet]: not supported yet: canary releases
-          hint: write `strategy: rolling`
-        sketch.yaml:34:35: unsupported[not-supported-yet]: not supported yet: standby copies of a resource
-          hint: write 0, or delete the key
-        sketch.yaml:34:38: unsupported[not-supported-yet]: not supported yet: pooling of connections
-          hint: delete the key
-        sketch.yaml:36:19: unsupported[not-supported-yet]: not supported yet: object stores
-          hint: use one from elsewhere, with `env` and `secrets`
-        sketch.yaml:41:1: unsupported[not-supported-yet]: not supported yet: the edge
-          hint: reach services on their own ports
-        sketch.yaml:51:1: unsupported[not-supported-yet]: not supported yet: backups
-          hint: copy the data by a scheduled service of yours
-        sketch.yaml:58:1: unsupported[not-supported-yet]: not supported yet: keeping metrics, logs and traces
-          hint: `mainstay logs` shows recent output
-        sketch.yaml:59:1: unsupported[not-supported-yet]: not supported yet: alerts
-          hint: watch `mainstay status`
-        stack: yes
-    "#]],
+            sketch.yaml:19:5: unsupported[not-supported-yet]: not supported yet: scaling between bounds
+              hint: write a number
+            sketch.yaml:22:59: unsupported[not-supported-yet]: not supported yet: guarding database migrations
+              hint: delete the key
+            sketch.yaml:23:26: unsupported[not-supported-yet]: not supported yet: canary releases
+              hint: write `strategy: rolling`
+            sketch.yaml:34:35: unsupported[not-supported-yet]: not supported yet: standby copies of a resource
+              hint: write 0, or delete the key
+            sketch.yaml:34:38: unsupported[not-supported-yet]: not supported yet: pooling of connections
+              hint: delete the key
+            sketch.yaml:36:19: unsupported[not-supported-yet]: not supported yet: object stores
+              hint: use one from elsewhere, with `env` and `secrets`
+            sketch.yaml:44:3: unsupported[not-supported-yet]: not supported yet: certificates of a public authority
+              hint: write `tls: local`
+            sketch.yaml:49:36: unsupported[not-supported-yet]: not supported yet: the web application firewall
+              hint: write `waf: off`, or delete the key
+            sketch.yaml:51:1: unsupported[not-supported-yet]: not supported yet: backups
+              hint: copy the data by a scheduled service of yours
+            sketch.yaml:58:1: unsupported[not-supported-yet]: not supported yet: keeping metrics, logs and traces
+              hint: `mainstay logs` shows recent output
+            sketch.yaml:59:1: unsupported[not-supported-yet]: not supported yet: alerts
+              hint: watch `mainstay status`
+            stack: yes
+        "#]],
     );
     check(
         "production",
         &expect![[r#"
-        sketch.yaml:13:5: unsupported[not-supported-yet]: not supported yet: static files
-          hint: serve the folder by a program of yours with `run`
-        sketch.yaml:14:5: unsupported[not-supported-yet]: not supported yet: static files
-          hint: delete the line
-        sketch.yaml:19:5: unsupported[not-supported-yet]: not supported yet: scaling between bounds
-          hint: write a number
-        sketch.yaml:22:59: unsupported[not-supported-yet]: not supported yet: guarding database migrations
-          hint: delete the key
-        sketch.yaml:23:26: unsupported[not-supported-yet]: not supported yet: canary releases
-          hint: write `strategy: rolling`
-        sketch.yaml:34:35: unsupported[not-supported-yet]: not supported yet: standby copies of a resource
-          hint: write 0, or delete the key
-        sketch.yaml:34:38: unsupported[not-supported-yet]: not supported yet: pooling of connections
-          hint: delete the key
-        sketch.yaml:36:19: unsupported[not-supported-yet]: not supported yet: object stores
-          hint: use one from elsewhere, with `env` and `secrets`
-        sketch.yaml:41:1: unsupported[not-supported-yet]: not supported yet: the edge
-          hint: reach services on their own ports
-        sketch.yaml:51:1: unsupported[not-supported-yet]: not supported yet: backups
-          hint: copy the data by a scheduled service of yours
-        sketch.yaml:58:1: unsupported[not-supported-yet]: not supported yet: keeping metrics, logs and traces
-          hint: `mainstay logs` shows recent output
-        sketch.yaml:59:1: unsupported[not-supported-yet]: not supported yet: alerts
-          hint: watch `mainstay status`
-        stack: yes
-    "#]],
+            sketch.yaml:19:5: unsupported[not-supported-yet]: not supported yet: scaling between bounds
+              hint: write a number
+            sketch.yaml:22:59: unsupported[not-supported-yet]: not supported yet: guarding database migrations
+              hint: delete the key
+            sketch.yaml:23:26: unsupported[not-supported-yet]: not supported yet: canary releases
+              hint: write `strategy: rolling`
+            sketch.yaml:34:35: unsupported[not-supported-yet]: not supported yet: standby copies of a resource
+              hint: write 0, or delete the key
+            sketch.yaml:34:38: unsupported[not-supported-yet]: not supported yet: pooling of connections
+              hint: delete the key
+            sketch.yaml:36:19: unsupported[not-supported-yet]: not supported yet: object stores
+              hint: use one from elsewhere, with `env` and `secrets`
+            sketch.yaml:44:3: unsupported[not-supported-yet]: not supported yet: certificates of a public authority
+              hint: write `tls: local`
+            sketch.yaml:49:36: unsupported[not-supported-yet]: not supported yet: the web application firewall
+              hint: write `waf: off`, or delete the key
+            sketch.yaml:51:1: unsupported[not-supported-yet]: not supported yet: backups
+              hint: copy the data by a scheduled service of yours
+            sketch.yaml:58:1: unsupported[not-supported-yet]: not supported yet: keeping metrics, logs and traces
+              hint: `mainstay logs` shows recent output
+            sketch.yaml:59:1: unsupported[not-supported-yet]: not supported yet: alerts
+              hint: watch `mainstay status`
+            stack: yes
+        "#]],
     );
 }
 

@@ -40,7 +40,7 @@ fn the_annotated_example_has_no_problems() {
         let source = SourceFile::new("annotated.yaml", config::ANNOTATED_EXAMPLE);
         let checked = config::check(&source, Some(&environment.parse().unwrap()));
         assert_eq!(checked.problems, [], "{environment}");
-        assert_eq!(checked.stack.unwrap().services.len(), 6);
+        assert_eq!(checked.stack.unwrap().services.len(), 7);
     }
 }
 

@@ -15,10 +15,12 @@ use std::path::PathBuf;
 
 use model::edge::Edge;
 use model::stack::{Resource, Service};
-use model::{EnvironmentName, Port, ReleaseNumber, ResourceName, SecretName, ServiceName, Stack, StackName};
+use model::{
+    EnvironmentName, Port, ReleaseNumber, ResourceName, SecretName, ServiceName, Stack, StackName, TimeZoneName,
+};
 
 use crate::objectives::{Contradiction, Derived, Fact, Promise, Reserved, Severity};
-use crate::release::{Content, Decision};
+use crate::release::{Content, Decision, Site};
 use crate::rollout;
 
 pub use condition::{Condition, Presence, conditions};
@@ -36,6 +38,8 @@ pub struct Desired<'a> {
     pub derived: &'a Derived,
     /// For each service, what is to be released and with which content.
     pub releases: &'a BTreeMap<ServiceName, (Decision, Content)>,
+    /// For each service that is a folder of files, the same.
+    pub sites: &'a BTreeMap<ServiceName, (Decision, Site)>,
     /// The secrets of the stack that have no value and are not generated.
     pub unset_secrets: &'a BTreeSet<SecretName>,
     /// What can be done here.
@@ -265,6 +269,9 @@ fn resource_step(name: &ResourceName, wanted: &Resource, running: &Running) -> S
 }
 
 fn service_step(name: &ServiceName, wanted: &Service, desired: &Desired, running: &Running) -> Step {
+    if let Some((decision, site)) = desired.sites.get(name) {
+        return site_step(name, decision, site, &desired.stack.timezone, running);
+    }
     let subject = Subject::Service(name.clone());
     let count = desired.derived.replicas.get(name).copied().unwrap_or(0);
     let release = desired.releases.get(name);
@@ -304,6 +311,25 @@ fn service_step(name: &ServiceName, wanted: &Service, desired: &Desired, running
         notes.extend(release.into_iter().flat_map(|(_, content)| note::of_content(content)));
         notes.extend(release.and_then(|(decision, content)| note::of_programs(decision, content)));
     }
+    Step { subject, action, notes }
+}
+
+/// Of a folder nothing runs: it is changed by telling the edge.
+fn site_step(name: &ServiceName, decision: &Decision, site: &Site, zone: &TimeZoneName, running: &Running) -> Step {
+    let subject = Subject::Service(name.clone());
+    let files = Note::Files { count: site.files, spa: site.spa };
+    let (planned, notes) = match (running.services.get(name), decision) {
+        (None, decision) => (Action::Create, vec![Note::Release(decision.number()), files]),
+        (Some(kept), _) if kept.replicas > 0 || kept.schedule.is_some() => {
+            (Action::Change, vec![Note::OtherShape { from: note::shape_of(kept, zone), to: Box::new(files) }])
+        }
+        (Some(kept), Decision::Make { number, changes }) => {
+            let head = Note::NewRelease { from: Some(kept.release), to: *number, changes: changes.clone() };
+            (Action::Replace, vec![head, files])
+        }
+        (Some(kept), Decision::Keep(_)) => (Action::Keep, vec![Note::Release(kept.release), files]),
+    };
+    let action = running.as_it_stands(&subject, planned);
     Step { subject, action, notes }
 }
 

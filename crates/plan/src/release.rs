@@ -1,4 +1,4 @@
-//! Whether a service's content asks for a new release. Start reading at [`decide`].
+//! Whether a service's content asks for a new release. Start reading at [`decide`]; [`decide_site`] is for folders of files.
 //!
 //! A release is immutable: whatever of its [`Content`] changes makes the next one, and the decision says
 //! what changed. A secret's value is never here, only its version.
@@ -39,6 +39,18 @@ pub struct Content {
     pub health: Health,
     /// The zone it is told.
     pub timezone: TimeZoneName,
+}
+
+/// Everything that a release of a folder is: the files that the edge sends, and how. Its JSON form is stored like that of
+/// [`Content`].
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Site {
+    /// The digest of the files, their names included.
+    pub digest: Digest,
+    /// How many they are.
+    pub files: usize,
+    /// Whether a path that no file has is answered with `index.html`.
+    pub spa: bool,
 }
 
 /// A command line together with the program it stands for.
@@ -137,6 +149,10 @@ pub enum Change {
     Health,
     /// The zone it is told.
     TimeZone,
+    /// The files of a folder.
+    Files,
+    /// What paths are answered with that no file has.
+    Fallback,
 }
 
 /// Whether `wanted` is what was `last` released, or makes a release of its own.
@@ -145,6 +161,20 @@ pub fn decide(last: Option<(ReleaseNumber, &Content)>, wanted: &Content) -> Deci
         return Decision::Make { number: ReleaseNumber(1), changes: Vec::new() };
     };
     let changes = changes(content, wanted);
+    match changes.is_empty() {
+        true => Decision::Keep(number),
+        false => Decision::Make { number: number.next(), changes },
+    }
+}
+
+/// The same for a folder.
+pub fn decide_site(last: Option<(ReleaseNumber, &Site)>, wanted: &Site) -> Decision {
+    let Some((number, site)) = last else {
+        return Decision::Make { number: ReleaseNumber(1), changes: Vec::new() };
+    };
+    let files = (site.digest != wanted.digest).then_some(Change::Files);
+    let fallback = (site.spa != wanted.spa).then_some(Change::Fallback);
+    let changes: Vec<Change> = files.into_iter().chain(fallback).collect();
     match changes.is_empty() {
         true => Decision::Keep(number),
         false => Decision::Make { number: number.next(), changes },
@@ -259,6 +289,8 @@ impl fmt::Display for Change {
             Change::Limits => f.write_str("other limits"),
             Change::Health => f.write_str("other health settings"),
             Change::TimeZone => f.write_str("another time zone"),
+            Change::Files => f.write_str("other files"),
+            Change::Fallback => f.write_str("another answer where there is no file"),
         }
     }
 }
@@ -321,6 +353,17 @@ mod tests {
     #[test]
     fn the_first_release_is_1_and_changes_nothing() {
         assert_eq!(decide(None, &content()), Decision::Make { number: ReleaseNumber(1), changes: Vec::new() });
+    }
+
+    #[test]
+    fn a_folder_is_released_anew_with_other_files_or_another_fallback() {
+        let site = |byte: u8, spa: bool| Site { digest: Digest([byte; 32]), files: 2, spa };
+        let decided = |wanted: &Site| decide_site(Some((ReleaseNumber(3), &site(1, true))), wanted);
+        let made = |changes| Decision::Make { number: ReleaseNumber(4), changes };
+        assert_eq!(decided(&site(1, true)), Decision::Keep(ReleaseNumber(3)));
+        assert_eq!(decided(&site(2, true)), made(vec![Change::Files]));
+        assert_eq!(decided(&site(2, false)), made(vec![Change::Files, Change::Fallback]));
+        assert_eq!(decide_site(None, &site(1, true)).number(), ReleaseNumber(1));
     }
 
     #[test]

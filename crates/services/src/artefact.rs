@@ -3,7 +3,8 @@
 //! Start reading at [`find`], then [`keep`]. A program is copied to `artefacts/DIGEST/NAME` when it is a
 //! native executable inside the project's folder. A script, and a program that is installed, runs from
 //! where it is, because it finds its other files by where it lies; `mainstay plan` says so. A copy is
-//! written to the side, made durable, and renamed: a folder with a digest's name is complete.
+//! written to the side, made durable, and renamed: a folder with a digest's name is complete. [`site`] does the same with
+//! folders of files.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions, Permissions};
@@ -15,6 +16,8 @@ use model::Digest;
 use plan::release::{InPlace, Program};
 use sha2::{Digest as _, Sha256};
 use supervise::launch::UserIds;
+
+pub mod site;
 
 /// Bytes read at a time.
 const CHUNK_BYTES: usize = 64 << 10;

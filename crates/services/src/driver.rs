@@ -7,11 +7,13 @@ use model::stack::Source;
 pub enum Driver {
     /// Each replica is a process of this machine: [`crate::process`].
     Process,
+    /// The edge sends its files: [`crate::artefact::site`].
+    Edge,
 }
 
 /// A service is of a kind that nothing here carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a service with `{key}:` is not supported yet; only `run:` is")]
+#[error("a service with `{key}:` is not supported yet; `run:` and `static:` are")]
 pub struct Unsupported {
     key: &'static str,
 }
@@ -23,7 +25,7 @@ impl Driver {
             Source::Run(_) => Ok(Driver::Process),
             Source::Image(_) => Err(Unsupported { key: "image" }),
             Source::Build(_) => Err(Unsupported { key: "build" }),
-            Source::Static { .. } => Err(Unsupported { key: "static" }),
+            Source::Static { .. } => Ok(Driver::Edge),
         }
     }
 }
@@ -35,10 +37,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_processes_are_carried() {
+    fn processes_and_folders_are_carried() {
         let line = CommandLine::new(vec!["./api".to_owned()]).unwrap();
         assert_eq!(Driver::of(&Source::Run(line)), Ok(Driver::Process));
+        assert_eq!(Driver::of(&Source::Static { folder: "dist".into(), spa: true }), Ok(Driver::Edge));
         let error = Driver::of(&Source::Image("nginx".to_owned())).unwrap_err();
-        assert_eq!(error.to_string(), "a service with `image:` is not supported yet; only `run:` is");
+        assert_eq!(error.to_string(), "a service with `image:` is not supported yet; `run:` and `static:` are");
     }
 }

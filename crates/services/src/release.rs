@@ -8,7 +8,7 @@ use std::path::Path;
 
 use model::stack::{Service, Source};
 use model::{Digest, ReleaseNumber, ResourceName, SecretName, ServiceName, Stack, Timestamp};
-use plan::release::{Command, ConnectionIdentity, Content, Program};
+use plan::release::{Command, ConnectionIdentity, Content, Program, Site};
 use sha2::{Digest as _, Sha256};
 
 /// The version of [`Record`]'s stored form.
@@ -25,6 +25,19 @@ pub struct Record {
     pub made: Timestamp,
     /// What it runs.
     pub content: Content,
+}
+
+/// A release of a folder, stored likewise.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct SiteRecord {
+    /// The service.
+    pub service: ServiceName,
+    /// The release's number.
+    pub number: ReleaseNumber,
+    /// When it was made.
+    pub made: Timestamp,
+    /// What the edge sends.
+    pub site: Site,
 }
 
 /// What a release is made of beside the file.

@@ -50,6 +50,6 @@ fn why_not(host: &HostPattern) -> Option<(String, String)> {
     // Browsers and OpenSSL take no wildcard for all of a public suffix.
     let is_suffix = matches!(host, HostPattern::Tenant(suffix) if UNOWNED_DOMAINS.contains(&suffix.as_str()));
     is_suffix.then(|| {
-        (format!("clients take no certificate for *.{name}"), format!("put a name between: `{{tenant}}.shop.{name}`"))
+        (format!("clients take no certificate for *.{name}"), format!("put a name in between, as in *.shop.{name}"))
     })
 }

@@ -15,6 +15,8 @@ use crate::{command, defaults, form};
 #[derive(Debug)]
 pub(crate) struct ServiceDraft {
     pub(crate) name: Located<ServiceName>,
+    /// Every key that stands under it.
+    pub(crate) keys: Vec<Located<String>>,
     pub(crate) source: Option<Source>,
     pub(crate) spa: Option<Place>,
     pub(crate) port: Option<Located<PortDraft>>,
@@ -59,6 +61,7 @@ pub(super) fn read(reader: &mut Reader<'_, '_>, name: Located<ServiceName>, node
     let release = reader.record(service, "release").unwrap_or(&empty);
     ServiceDraft {
         name,
+        keys: keys(service),
         source: source(reader, service),
         spa: service.get("spa").map(|entry| entry.key_place),
         port: reader.one_by(service, "port", port),
@@ -77,6 +80,11 @@ pub(super) fn read(reader: &mut Reader<'_, '_>, name: Located<ServiceName>, node
         rollout: service.get("rollout").and_then(|entry| rollout(reader, service, entry)),
         schedule: service.get("schedule").and_then(|entry| schedule(reader, service, entry)),
     }
+}
+
+fn keys(service: &Mapping) -> Vec<Located<String>> {
+    let key = |entry: &Entry| Located { value: entry.key.clone(), place: entry.key_place };
+    service.entries.iter().map(key).collect()
 }
 
 fn source(reader: &mut Reader<'_, '_>, service: &Mapping) -> Option<Source> {

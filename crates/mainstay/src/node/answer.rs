@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use model::cause::chain;
-use model::stack::CommandLine;
+use model::stack::{CommandLine, Source};
 use model::{Actor, ByteSize, EntryId, Exit, ExitStatus, Happening, ServiceName, Span, UnitId};
 use plan::change::Presence;
 use plan::release::Command;
@@ -238,7 +238,7 @@ impl Node {
 
     fn restart(&mut self, actor: &Actor, service: &ServiceName, within: Option<Span>) -> Reply<AcceptedBody> {
         self.while_running()?;
-        if self.known(service)?.schedule.is_some() {
+        if self.carried(service)?.schedule.is_some() {
             return Err(ErrorBody::new(
                 ErrorKind::Refused,
                 format!("{service} runs by a schedule; there is nothing to restart"),
@@ -261,6 +261,18 @@ impl Node {
         })
     }
 
+    /// A service of which something runs.
+    fn carried(&self, service: &ServiceName) -> Reply<&model::stack::Service> {
+        let known = self.known(service)?;
+        match known.source {
+            Source::Static { .. } => {
+                Err(ErrorBody::new(ErrorKind::Refused, format!("{service} is a folder of files: nothing of it runs"))
+                    .with_hint("`mainstay up` gives the edge its files as they are now"))
+            }
+            _ => Ok(known),
+        }
+    }
+
     /// Refuses what would start something of a service of which nothing can be started.
     fn unless_held(&self, service: &ServiceName) -> Reply<()> {
         match self.hold_of(service) {
@@ -271,7 +283,7 @@ impl Node {
 
     fn run_once(&mut self, actor: &Actor, service: &ServiceName, words: Vec<String>) -> Reply<RunAcceptedBody> {
         self.while_running()?;
-        let stated = self.known(service)?.user.clone();
+        let stated = self.carried(service)?.user.clone();
         self.unless_held(service)?;
         let line = CommandLine::new(words)
             .ok_or_else(|| ErrorBody::new(ErrorKind::Invalid, "a command has at least one word"))?;

@@ -37,6 +37,8 @@ pub(crate) struct Applied {
     pub(crate) users: BTreeMap<Owner, u32>,
     /// The releases, oldest first.
     pub(crate) releases: BTreeMap<ServiceName, Vec<release::Record>>,
+    /// The releases of folders, oldest first.
+    pub(crate) sites: BTreeMap<ServiceName, Vec<release::SiteRecord>>,
     /// The replicas that each rollout last asked for. Stored before it is carried out: a node that starts wants
     /// exactly these until it knows how they do, so that it stops and starts nothing that the rollout would not.
     pub(crate) rollouts: BTreeMap<ServiceName, BTreeSet<(ReleaseNumber, ReplicaNumber)>>,
@@ -57,6 +59,9 @@ pub(crate) struct Current {
     pub(crate) stack: Stack,
     /// The release that each service is to run.
     pub(crate) releases: BTreeMap<ServiceName, ReleaseNumber>,
+    /// The release of each folder that the edge is to send.
+    #[serde(default)]
+    pub(crate) sites: BTreeMap<ServiceName, ReleaseNumber>,
     /// When it was applied.
     pub(crate) at: Timestamp,
 }
@@ -111,6 +116,9 @@ struct RolloutRow(BTreeSet<(ReleaseNumber, ReplicaNumber)>);
 struct ReleaseRow(release::Record);
 
 #[derive(serde::Serialize, serde::Deserialize)]
+struct SiteRow(release::SiteRecord);
+
+#[derive(serde::Serialize, serde::Deserialize)]
 struct JobRow(job::Record);
 
 macro_rules! stored {
@@ -128,6 +136,7 @@ stored! {
     UserRows, "users", 1;
     RolloutRow, "rollout", 1;
     ReleaseRow, "release", release::RECORD_VERSION;
+    SiteRow, "site", release::RECORD_VERSION;
     JobRow, "job", job::RECORD_VERSION;
 }
 
@@ -144,6 +153,10 @@ impl Applied {
             applied.releases.entry(release.service.clone()).or_default().push(release);
         }
         applied.releases.values_mut().for_each(|releases| releases.sort_by_key(|release| release.number));
+        for (_, SiteRow(site)) in records.list::<SiteRow>()? {
+            applied.sites.entry(site.service.clone()).or_default().push(site);
+        }
+        applied.sites.values_mut().for_each(|sites| sites.sort_by_key(|site| site.number));
         Ok(applied)
     }
 
@@ -161,6 +174,17 @@ impl Applied {
     /// The newest release of a service, wanted or not: the next one's number follows it.
     pub(crate) fn newest_release(&self, service: &ServiceName) -> Option<&release::Record> {
         self.releases.get(service)?.last()
+    }
+
+    /// The release of a folder that the edge is to send.
+    pub(crate) fn wanted_site(&self, service: &ServiceName) -> Option<&release::SiteRecord> {
+        let number = *self.current.as_ref()?.sites.get(service)?;
+        self.sites.get(service)?.iter().find(|site| site.number == number)
+    }
+
+    /// The newest release of a folder, wanted or not.
+    pub(crate) fn newest_site(&self, service: &ServiceName) -> Option<&release::SiteRecord> {
+        self.sites.get(service)?.last()
     }
 
     /// The newest of the older releases of a service that a release is the same as: it goes back to that.
@@ -189,12 +213,13 @@ impl Applied {
         by_file.chain(by_release).cloned().collect()
     }
 
-    /// The copies of programs that something may still run.
+    /// The copies that something may still run, or the edge send.
     pub(crate) fn artefacts(&self) -> BTreeSet<Digest> {
         let releases = self.releases.values().flatten().flat_map(|it| release::artefacts(&it.content));
         let going_on = self.runs.values().filter(|run| run.ended.is_none());
         let by_hand = going_on.filter_map(|run| release::artefact(run.command.as_ref()?));
-        releases.chain(by_hand).collect()
+        let sites = self.sites.values().flatten().map(|it| it.site.digest);
+        releases.chain(by_hand).chain(sites).collect()
     }
 
     /// Whether a unit is of something that is kept; the folder and the logs of any other one are history.
@@ -228,12 +253,15 @@ impl Applied {
     }
 }
 
+/// Releases that are no longer kept.
+#[derive(Debug, Default)]
+pub(crate) struct Dropped {
+    pub(crate) releases: Vec<release::Record>,
+    pub(crate) sites: Vec<release::SiteRecord>,
+}
+
 /// Writes everything that an application changed, the releases that are no longer kept included.
-pub(crate) fn save_applied(
-    records: &Records,
-    applied: &Applied,
-    dropped: &[release::Record],
-) -> Result<(), RecordsError> {
+pub(crate) fn save_applied(records: &Records, applied: &Applied, dropped: &Dropped) -> Result<(), RecordsError> {
     let mut change = Change::default();
     if let Some(current) = &applied.current {
         change.put(ONLY, current);
@@ -243,10 +271,16 @@ pub(crate) fn save_applied(
         change.put(name.as_str(), resource);
     }
     for release in applied.releases.values().flatten() {
-        change.put(&release_key(release), &ReleaseRow(release.clone()));
+        change.put(&release_key(&release.service, release.number), &ReleaseRow(release.clone()));
     }
-    for release in dropped {
-        change.remove::<ReleaseRow>(&release_key(release));
+    for release in &dropped.releases {
+        change.remove::<ReleaseRow>(&release_key(&release.service, release.number));
+    }
+    for site in applied.sites.values().flatten() {
+        change.put(&release_key(&site.service, site.number), &SiteRow(site.clone()));
+    }
+    for site in &dropped.sites {
+        change.remove::<SiteRow>(&release_key(&site.service, site.number));
     }
     for (service, job) in &applied.jobs {
         change.put(service.as_str(), &JobRow(job.clone()));
@@ -296,8 +330,8 @@ pub(crate) fn run_number(unit: &UnitId) -> Option<RunNumber> {
     }
 }
 
-fn release_key(release: &release::Record) -> String {
-    format!("{}/{:010}", release.service, release.number.0)
+fn release_key(service: &ServiceName, number: ReleaseNumber) -> String {
+    format!("{service}/{:010}", number.0)
 }
 
 fn by_key<K: std::str::FromStr + Ord, V>(rows: Vec<(String, V)>) -> BTreeMap<K, V> {

@@ -11,13 +11,14 @@ use model::credential::SecretPath;
 use model::stack::SecretSource;
 use model::{Actor, Happening, ReleaseNumber, ServiceName, Stack, Timestamp, UnitId};
 use plan::release::Decision;
-use services::release::Record as Release;
+use services::artefact::{self, site};
+use services::release::{Record as Release, SiteRecord};
 use services::user::Owner;
-use services::{artefact, volume};
+use services::volume;
 use supervise::supervisor::Notice;
 
 use super::answer::{Reply, internal};
-use super::applied::{self, Applied, Current, KnownResource, RELEASES_KEPT};
+use super::applied::{self, Applied, Current, Dropped, KnownResource, RELEASES_KEPT};
 use super::consider::{Considered, Programs, credential_paths};
 use super::troubles::About;
 use super::uid_registry::{self, UserIdError};
@@ -53,9 +54,12 @@ impl Node {
         for program in &found.programs {
             artefact::keep(program, &self.store.layout.artefacts()).map_err(|error| internal(&error))?;
         }
+        for folder in &found.folders {
+            site::keep(folder, &self.store.layout.artefacts()).map_err(|error| internal(&error))?;
+        }
         let mut next = self.next_applied(&found, at)?;
         self.make_folders(&found, &next)?;
-        let dropped = drop_old_releases(&mut next);
+        let dropped = Dropped { releases: drop_old_releases(&mut next), sites: drop_old_sites(&mut next) };
         let steps = found.plan.steps.iter().filter(|step| step.action != plan::change::Action::Keep).count();
         let entry = self.tell(actor, Happening::Applied { steps }, reason)?;
         applied::save_applied(&self.store.records, &next, &dropped).map_err(|error| internal(&error))?;
@@ -110,6 +114,15 @@ impl Node {
                 next.releases.entry(service.clone()).or_default().push(release);
             }
         }
+        let mut sites = BTreeMap::new();
+        for (service, (decision, site)) in &found.sites {
+            let number = decision.number();
+            sites.insert(service.clone(), number);
+            if matches!(decision, Decision::Make { .. }) {
+                let site = SiteRecord { service: service.clone(), number, made: at, site: site.clone() };
+                next.sites.entry(service.clone()).or_default().push(site);
+            }
+        }
         for (service, about) in &found.stack.services {
             if about.schedule.is_some() {
                 let mut job = next.job(service, at);
@@ -125,6 +138,7 @@ impl Node {
             text: found.text.clone(),
             stack: found.stack.clone(),
             releases,
+            sites,
             at,
         });
         Ok(next)
@@ -230,8 +244,19 @@ fn drop_old_releases(applied: &mut Applied) -> Vec<Release> {
     dropped
 }
 
+/// The same of folders: the newest stay, among them those that an edge which lags behind may still send.
+fn drop_old_sites(applied: &mut Applied) -> Vec<SiteRecord> {
+    let drop = |sites: &mut Vec<SiteRecord>| {
+        let over = sites.len().saturating_sub(RELEASES_KEPT);
+        sites.drain(..over).collect::<Vec<_>>()
+    };
+    applied.sites.values_mut().flat_map(drop).collect()
+}
+
 fn made_releases(found: &Considered) -> Vec<(ServiceName, ReleaseNumber)> {
-    let made = found.releases.iter().filter_map(|(service, (decision, _))| match decision {
+    let of_programs = found.releases.iter().map(|(service, (decision, _))| (service, decision));
+    let decided = of_programs.chain(found.sites.iter().map(|(service, (decision, _))| (service, decision)));
+    let made = decided.filter_map(|(service, decision)| match decision {
         Decision::Make { number, .. } => Some((service.clone(), *number)),
         Decision::Keep(_) => None,
     });
@@ -239,8 +264,9 @@ fn made_releases(found: &Considered) -> Vec<(ServiceName, ReleaseNumber)> {
 }
 
 fn changes_text(found: &Considered, service: &ServiceName) -> String {
-    match found.releases.get(service) {
-        Some((Decision::Make { changes, .. }, _)) if !changes.is_empty() => {
+    let of_program = found.releases.get(service).map(|(decision, _)| decision);
+    match of_program.or_else(|| found.sites.get(service).map(|(decision, _)| decision)) {
+        Some(Decision::Make { changes, .. }) if !changes.is_empty() => {
             let changes: Vec<String> = changes.iter().map(ToString::to_string).collect();
             changes.join(", ")
         }

@@ -134,10 +134,10 @@ pub(crate) fn wanted(scene: &Scene<'_>) -> Look {
     look
 }
 
-/// Holds the replicas of services that the file has no more for as long as the edge may send them requests.
+/// Holds the replicas of services that the file has no more, or as folders, for as long as the edge may send them requests.
 fn hold_removed(scene: &Scene<'_>, look: &mut Look) {
     let is_removed = |unit: &&UnitId| match unit {
-        UnitId::Replica(service, ..) => !scene.current.stack.services.contains_key(service),
+        UnitId::Replica(service, ..) => !scene.current.releases.contains_key(service),
         _ => false,
     };
     let leaving: Vec<UnitId> = serving(scene.units).filter(is_removed).cloned().collect();

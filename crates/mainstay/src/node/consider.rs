@@ -9,12 +9,12 @@ use std::path::{Path, PathBuf};
 use config::SourceFile;
 use model::cause::chain;
 use model::credential::{Holder, SecretPath};
-use model::stack::{CommandLine, SecretSource};
+use model::stack::{CommandLine, SecretSource, Source};
 use model::{Port, ResourceName, SecretName, ServiceName, Stack, UnitId};
 use plan::change::{ChangePlan, Desired, Presence, Running, RunningResource, RunningService, Subject, conditions};
 use plan::objectives::{Derived, derive};
-use plan::release::{Command, ConnectionIdentity, Content, Decision, Program, decide};
-use services::artefact::{self, Found, Search};
+use plan::release::{Command, ConnectionIdentity, Content, Decision, Program, Site, decide, decide_site};
+use services::artefact::{self, Found, Search, site};
 use services::release::{Materials, content};
 use supervise::launch::UserIds;
 use vault::Vault;
@@ -43,8 +43,12 @@ pub(crate) struct Considered {
     pub(crate) plan: ChangePlan,
     /// What each service is to run.
     pub(crate) releases: BTreeMap<ServiceName, (Decision, Content)>,
+    /// What the edge is to send of each service that is a folder.
+    pub(crate) sites: BTreeMap<ServiceName, (Decision, Site)>,
     /// The programs to be kept.
     pub(crate) programs: Vec<Found>,
+    /// The folders to be kept.
+    pub(crate) folders: Vec<site::Found>,
     /// The port and the server of each resource.
     pub(crate) servers: BTreeMap<ResourceName, (Port, Server)>,
 }
@@ -106,11 +110,13 @@ pub(crate) fn consider(file: &FileBody, against: &mut Against<'_>) -> Result<Con
         // Without their values there is nothing to release; the plan says which are missing.
         false => Default::default(),
     };
+    let (sites, folders) = sites(&stack, &project, against)?;
     let desired = Desired {
         stack: &stack,
         applied: against.applied.current.as_ref().map(|current| &current.stack),
         derived: &derived,
         releases: &releases,
+        sites: &sites,
         unset_secrets: &unset_secrets,
         abilities: &abilities,
     };
@@ -122,7 +128,7 @@ pub(crate) fn consider(file: &FileBody, against: &mut Against<'_>) -> Result<Con
         let body = ErrorBody::new(ErrorKind::Internal, "the plan contradicts itself, and is not carried out");
         return Err(ErrorBody { problems, ..body });
     }
-    Ok(Considered { path, text: file.text.clone(), stack, plan, releases, programs, servers })
+    Ok(Considered { path, text: file.text.clone(), stack, plan, releases, sites, programs, folders, servers })
 }
 
 /// The stack of a file that passes `check`, and what follows from its objectives.
@@ -215,7 +221,7 @@ fn releases(
     let mut sought = Sought { search, user: None, programs: Vec::new(), problems: Vec::new() };
     let mut found = BTreeMap::new();
     for (name, service) in &stack.services {
-        let model::stack::Source::Run(line) = &service.source else { continue };
+        let Source::Run(line) = &service.source else { continue };
         let released = match against.programs {
             Programs::Current => None,
             Programs::AsReleased => against.applied.wanted_release(name).map(|release| &release.content),
@@ -245,13 +251,55 @@ fn releases(
     }
     match sought.problems.is_empty() {
         true => Ok((found, sought.programs)),
-        false => Err(ErrorBody {
-            kind: ErrorKind::Invalid,
-            message: "some of what the file names is not there".to_owned(),
-            hint: Some("build the programs first, or mend the paths: they are meant from the file's folder".to_owned()),
-            problems: sought.problems,
-        }),
+        false => Err(not_there(sought.problems)),
     }
+}
+
+fn not_there(problems: Vec<String>) -> ErrorBody {
+    ErrorBody {
+        kind: ErrorKind::Invalid,
+        message: "some of what the file names is not there".to_owned(),
+        hint: Some("build it first, or mend the paths: they are meant from the file's folder".to_owned()),
+        problems,
+    }
+}
+
+type Sites = (BTreeMap<ServiceName, (Decision, Site)>, Vec<site::Found>);
+
+/// The folders that the edge is to send, and those of them that are to be kept.
+fn sites(stack: &Stack, project: &Path, against: &Against<'_>) -> Result<Sites, ErrorBody> {
+    let (mut found, mut folders, mut problems) = (BTreeMap::new(), Vec::new(), Vec::new());
+    for (name, service) in &stack.services {
+        let Source::Static { folder, spa } = &service.source else { continue };
+        let last = against.applied.newest_site(name).map(|site| (site.number, &site.site));
+        let mut decide = |digest, files| {
+            let site = Site { digest, files, spa: *spa };
+            found.insert(name.clone(), (decide_site(last, &site), site));
+        };
+        if let Some(released) = released_site(name, folder, against) {
+            decide(released.digest, released.files);
+            continue;
+        }
+        match site::find(&project.join(folder)) {
+            Ok(folder) => {
+                decide(folder.digest, folder.files);
+                folders.push(folder);
+            }
+            Err(error) => problems.push(format!("services.{name}.static: {}", chain(&error))),
+        }
+    }
+    if problems.is_empty() { Ok((found, folders)) } else { Err(not_there(problems)) }
+}
+
+/// The files that the edge sends already, where those are to stay while the file's words for them do.
+fn released_site<'a>(name: &ServiceName, folder: &Path, against: &'a Against<'_>) -> Option<&'a Site> {
+    let applied = match against.programs {
+        Programs::Current => return None,
+        Programs::AsReleased => against.applied,
+    };
+    let before = applied.current.as_ref()?.stack.services.get(name)?;
+    let is_same = matches!(&before.source, Source::Static { folder: before, .. } if before == folder);
+    applied.wanted_site(name).filter(|_| is_same).map(|site| &site.site)
 }
 
 /// The programs of a file, as they are found.
@@ -315,7 +363,7 @@ fn running(against: &Against<'_>) -> Running {
             Some((
                 name.clone(),
                 RunningService {
-                    release: *current.releases.get(name)?,
+                    release: *current.releases.get(name).or_else(|| current.sites.get(name))?,
                     replicas: derived.replicas.get(name).copied().unwrap_or(0),
                     schedule: service.schedule.as_ref().map(|schedule| schedule.cron.clone()),
                     uses: service.uses.clone(),

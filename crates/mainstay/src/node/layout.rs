@@ -13,7 +13,7 @@
 //!   journal/             who did what, when and why
 //!   units/ID/            one folder per supervised unit: record, lock, socket and exit of its shim
 //!   logs/ID/             the captured output of a unit, in rotated files
-//!   artefacts/DIGEST/    copies of the programs that run
+//!   artefacts/DIGEST/    copies of the programs that run, and of the folders that the edge sends
 //!   resources/NAME/      a data service's data and configuration
 //!   resources/NAME.json  that it has had data: a resource whose folder is gone is not started empty
 //!   authority.pem        the local authority's certificate, for clients that are to trust it

@@ -9,7 +9,7 @@ use plan::traffic::{self, Reach, Replica};
 use supervise::supervisor::{State, UnitStatus};
 
 use super::carry::{self, Look, Scene, Traffic};
-use super::edge::settings::settings;
+use super::edge::settings::{folders, settings};
 use super::server::Server;
 use super::troubles::About;
 use super::{Node, PERIOD, applied, consider};
@@ -109,9 +109,10 @@ impl Node {
         let Some(edge) = &current.stack.edge else { return self.edge.forget() };
         let replicas: Vec<Replica> = units.iter().filter_map(replica).collect();
         let leaving = self.withdrawals.keys().chain(self.withdrawn.keys()).cloned().collect();
-        let routed = edge.routes.iter().map(|route| &route.to);
+        let folders = folders(&self.applied, &self.store.layout.artefacts());
+        let routed = edge.routes.iter().map(|route| &route.to).filter(|to| !folders.contains_key(*to));
         if let Some(endpoints) = traffic::endpoints(routed, &replicas, &leaving) {
-            let settings = settings(edge, derived.route_timeout, &endpoints);
+            let settings = settings(edge, derived.route_timeout, &endpoints, folders);
             self.edge.tell(settings, &endpoints, now);
         }
     }

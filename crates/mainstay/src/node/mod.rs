@@ -465,10 +465,12 @@ impl Node {
     fn release_views(&self, units: &[UnitStatus]) -> BTreeMap<ServiceName, ReleaseView> {
         let Some(current) = &self.applied.current else { return BTreeMap::new() };
         let view = |name: &ServiceName| {
-            let release = self.applied.wanted_release(name);
+            let (release, site) = (self.applied.wanted_release(name), self.applied.wanted_site(name));
+            let digest = release.map(|release| services::release::digest(&release.content));
+            let digest = digest.or_else(|| site.map(|site| site.site.digest));
             ReleaseView {
-                release: release.map(|release| release.number),
-                digest: release.map(|release| services::release::digest(&release.content).short()).unwrap_or_default(),
+                release: release.map(|release| release.number).or_else(|| site.map(|site| site.number)),
+                digest: digest.map(|digest| digest.short()).unwrap_or_default(),
                 again: release.and_then(|release| self.applied.same_before(release)),
                 change: self.changes.get(name).cloned(),
                 restarting: self.is_restarting(name),

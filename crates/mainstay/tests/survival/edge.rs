@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rustix::process::{Signal, kill_process};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::processes::{self, Process};
 use crate::world::{World, steady, tell};
@@ -33,7 +33,9 @@ class Handler(socketserver.StreamRequestHandler):
                 self.wfile.write(b'HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n')
                 while (said := self.rfile.readline()): self.wfile.write(said)
                 return
-            if '/slow' in line: time.sleep(3)
+            if '/slow' in line:
+                print('slow', flush=True)
+                time.sleep(3)
             body = os.environ['COLOUR'].encode()
             self.wfile.write(b'HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s' % (len(body), body))
 class Server(socketserver.ThreadingTCPServer):
@@ -76,7 +78,7 @@ impl Edged {
         let world = World::new(name, &file(port));
         world.script("echo.py", ECHO);
         let status = world.up();
-        assert_eq!(status["edge"]["listeners"], serde_json::json!([format!("http://localhost:{port}/")]));
+        assert_eq!(status["edge"]["listeners"], json!([format!("http://localhost:{port}/")]));
         Self { world, port }
     }
 
@@ -229,8 +231,8 @@ fn what_is_under_way_when_everything_stops_is_finished() {
     let edged = Edged::up("edge-down");
     let address = edged.address();
     let slow = std::thread::spawn(move || get_path(address, "/slow"));
-    let under_way = |status: &Value| status["edge"]["connections"].as_u64() == Some(1);
-    edged.world.wait_for("the request to be counted", || edged.world.status().filter(&under_way).map(drop));
+    let is_asked = || edged.world.run(&["logs", "web"]).out.contains("slow").then_some(());
+    edged.world.wait_for("the service to be asked", is_asked);
     edged.world.down();
     assert_eq!(slow.join().unwrap().unwrap(), (200, "blue".to_owned()));
 }
@@ -421,11 +423,9 @@ fn https_is_served_by_the_local_authority_whoever_dies() {
     assert!(answer.starts_with("HTTP/1.1 308") && answer.to_lowercase().contains(&location), "{answer}");
     let old = secured.edged.process();
     processes::kill(&old);
-    world.wait_for("the next edge to be given certificates", || {
-        world.status().filter(|status| status["settled"] == true && secured.edged.process().pid != old.pid).map(drop)
-    });
-    assert_eq!(secured.get("shop.localhost"), "blue 200 2");
+    assert_eq!(secured.get("shop.localhost"), "blue 200 2", "by the next edge, once it has certificates");
     let edge = secured.edged.process();
+    assert_ne!(edge.pid, old.pid);
     processes::kill(&world.node().unwrap());
     assert_eq!(secured.get("shop.localhost"), "blue 200 2", "without a node");
     world.up();
@@ -446,5 +446,38 @@ fn a_new_host_has_a_certificate_once_it_is_applied() {
     assert_eq!(secured.get("acme.shop.localhost"), "blue 200 2");
     let said = world.done(&["trust"]).out;
     assert!(said.contains(&world.state.join("authority.pem").display().to_string()), "{said}");
+    world.down();
+}
+
+/// Fails when a folder is sent as it lies in the project, is not sent anew once it is applied, or is lost with the edge.
+#[test]
+fn a_folder_is_sent_as_it_was_applied() {
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let text = format!(
+        "stack: edged
+services: {{ web: {{ static: dist, spa: true }} }}
+edge: {{ listen: {{ http: {port} }}, routes: [{{ host: shop.example, to: web }}] }}
+"
+    );
+    let world = World::new("edge-folder", &text);
+    let index = |text: &str| std::fs::write(world.folder.join("dist/index.html"), text).unwrap();
+    std::fs::create_dir(world.folder.join("dist")).unwrap();
+    index("one");
+    let status = world.up();
+    assert_eq!((&status["services"][0]["state"], &status["services"][0]["release"]), (&json!("ready"), &json!(1)));
+    let address: SocketAddr = ([127, 0, 0, 1], port).into();
+    let home = || get(address).unwrap();
+    assert_eq!(home(), (200, "one".to_owned()));
+    index("two");
+    assert_eq!(home().1, "one", "it is not applied");
+    let edge = world.child("edge");
+    world.up();
+    assert_eq!((home().1, world.child("edge")), ("two".to_owned(), edge.clone()));
+    processes::kill(&edge);
+    assert_eq!(home().1, "two");
+    for command in [&["restart", "web"][..], &["run", "web", "--", "true"]] {
+        let refused = world.run(command);
+        assert!(refused.err.contains("nothing of it runs"), "{command:?}: {refused:?}");
+    }
     world.down();
 }

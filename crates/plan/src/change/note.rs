@@ -27,6 +27,13 @@ pub enum Note {
     },
     /// So many replicas stay up.
     Replicas(u32),
+    /// It is a folder of so many files.
+    Files {
+        /// How many.
+        count: usize,
+        /// Whether a path that no file has is answered with `index.html`.
+        spa: bool,
+    },
     /// It runs by a schedule.
     Scheduled {
         /// The cron expression.
@@ -261,6 +268,9 @@ impl fmt::Display for Note {
             Note::NewRelease { from: None, to, .. } => write!(f, "release {to}"),
             Note::Replicas(1) => f.write_str("1 replica"),
             Note::Replicas(count) => write!(f, "{count} replicas"),
+            Note::Files { count, spa } => {
+                write!(f, "{count} files{}", if *spa { "; index.html answers where there is none" } else { "" })
+            }
             Note::Scheduled { cron, zone } => write!(f, "runs at {cron:?} ({zone})"),
             Note::OtherShape { from, to } => write!(f, "{from} → {to}"),
             Note::StartsAfter { uses, needs } => {

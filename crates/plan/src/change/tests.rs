@@ -80,6 +80,7 @@ fn plan_with(
         applied: Some(before),
         derived: &derived,
         releases: &releases,
+        sites: &BTreeMap::new(),
         unset_secrets: &unset_secrets,
         abilities,
     };
@@ -433,6 +434,7 @@ fn a_service_whose_change_a_refusal_hides_is_not_called_unchanged() {
         applied: Some(&shop),
         derived: &derived,
         releases: &BTreeMap::new(),
+        sites: &BTreeMap::new(),
         unset_secrets: &unset,
         abilities: &abilities,
     };
@@ -800,4 +802,44 @@ fn what_is_held_is_not_called_as_the_file_says() {
     ];
     assert_eq!(does(&held, &mended), expected);
     assert_eq!(does(&failing, &shop)[3], step("worker", Action::Retry, true));
+}
+
+/// What applying a folder does where `running` is.
+fn of_folder(last: Option<&release::Site>, wanted: &release::Site, running: &Running) -> String {
+    let mut shop = stack("service web");
+    for service in shop.services.values_mut() {
+        service.source = model::stack::Source::Static { folder: "dist".into(), spa: wanted.spa };
+    }
+    let derived = derive(&shop, machine());
+    let decision = release::decide_site(last.map(|it| (ReleaseNumber(3), it)), wanted);
+    let desired = Desired {
+        stack: &shop,
+        applied: None,
+        derived: &derived,
+        releases: &BTreeMap::new(),
+        sites: &[("web".parse().unwrap(), (decision, wanted.clone()))].into(),
+        unset_secrets: &BTreeSet::new(),
+        abilities: &able(),
+    };
+    let plan = decide(&desired, running);
+    assert_eq!(lint(&plan, &shop, running), []);
+    let [step] = plan.steps.as_slice() else { panic!("one service has one step") };
+    let notes: Vec<String> = step.notes.iter().map(ToString::to_string).collect();
+    format!("{}: {}", step.action, notes.join(" | "))
+}
+
+#[test]
+fn a_folder_is_created_replaced_and_kept() {
+    let site = |byte: u8| release::Site { digest: model::Digest([byte; 32]), files: 12, spa: true };
+    let runs = |replicas: u32| {
+        let mut running = running(&stack("service web"));
+        running.services.values_mut().for_each(|it| it.replicas = replicas);
+        running
+    };
+    let files = "12 files; index.html answers where there is none";
+    assert_eq!(of_folder(None, &site(1), &Running::default()), format!("create: release 1 | {files}"));
+    assert_eq!(of_folder(Some(&site(1)), &site(1), &runs(0)), format!("keep: release 3 | {files}"));
+    let replaced = format!("replace: release 3 → 4: other files | {files}");
+    assert_eq!(of_folder(Some(&site(1)), &site(2), &runs(0)), replaced);
+    assert_eq!(of_folder(None, &site(1), &runs(2)), format!("change: 2 replicas → {files}"));
 }

@@ -25,6 +25,7 @@ fn check(spoil: impl FnOnce(&mut Vec<Step>), expected: &Expect) {
         stack: &after,
         derived: &derived,
         releases: &releases,
+        sites: &std::collections::BTreeMap::new(),
         unset_secrets: &BTreeSet::new(),
         abilities: &Abilities::default(),
     };
@@ -144,6 +145,7 @@ fn starts_are_of_what_is_down() {
         stack: &shop,
         derived: &derived,
         releases: &std::collections::BTreeMap::new(),
+        sites: &std::collections::BTreeMap::new(),
         unset_secrets: &BTreeSet::new(),
         abilities: &Abilities::default(),
     };

@@ -1,19 +1,31 @@
 //! What the edge is told: a pure function of the stack and of where requests go. Start reading at [`settings`].
 
-use edge::settings::{Endpoint, Route, Settings};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use edge::settings::{Endpoint, Folder, Route, Settings};
 use model::edge::Edge;
-use model::{Span, UnitId};
+use model::{ServiceName, Span, UnitId};
 use plan::traffic::Endpoints;
+use services::artefact::site;
+
+use super::super::applied::Applied;
 
 /// The settings of an edge, without their number. A route that states no timeout has this one.
-pub(crate) fn settings(edge: &Edge, timeout: Span, endpoints: &Endpoints) -> Settings {
-    let of_service = |of: &std::collections::BTreeMap<UnitId, std::net::SocketAddr>| {
+pub(crate) fn settings(
+    edge: &Edge,
+    timeout: Span,
+    endpoints: &Endpoints,
+    folders: BTreeMap<ServiceName, Folder>,
+) -> Settings {
+    let of_service = |of: &BTreeMap<UnitId, std::net::SocketAddr>| {
         of.iter().filter_map(|(unit, address)| endpoint(unit, *address)).collect()
     };
     Settings {
         number: 0,
         routes: edge.routes.iter().map(|route| self::route(route, timeout)).collect(),
         endpoints: endpoints.iter().map(|(service, of)| (service.clone(), of_service(of))).collect(),
+        folders,
         trust: edge.trust.clone(),
         strict_headers: edge.strict_headers,
         https: edge.listen.https,
@@ -21,6 +33,13 @@ pub(crate) fn settings(edge: &Edge, timeout: Span, endpoints: &Endpoints) -> Set
         insist_on_https: false,
         ..Settings::default()
     }
+}
+
+/// The copies of the folders that the edge is to send.
+pub(crate) fn folders(applied: &Applied, artefacts: &Path) -> BTreeMap<ServiceName, Folder> {
+    let names = applied.current.iter().flat_map(|current| current.sites.keys());
+    let sites = names.filter_map(|name| Some((name.clone(), &applied.wanted_site(name)?.site)));
+    sites.map(|(name, site)| (name, Folder { root: site::path_of(artefacts, site.digest), spa: site.spa })).collect()
 }
 
 fn route(route: &model::edge::Route, timeout: Span) -> Route {
@@ -64,7 +83,9 @@ edge:
         let stack = config::check(&config::SourceFile::new("mainstay.yaml", text), None).stack.unwrap();
         let of = ["api.3.1", "api.4.2"].map(|unit| (unit.parse().unwrap(), ([127, 0, 0, 1], 7001).into()));
         let endpoints = [("api".parse().unwrap(), of.into())].into();
-        let told = settings(&stack.edge.unwrap(), Span::secs(30), &endpoints);
+        let folder = Folder { root: "/srv/shop/.mainstay/artefacts/aa/site".into(), spa: true };
+        let folders = [("web".parse().unwrap(), folder)].into();
+        let told = settings(&stack.edge.unwrap(), Span::secs(30), &endpoints, folders);
         expect![[r#"
             {
               "number": 0,
@@ -103,6 +124,12 @@ edge:
                     "address": "127.0.0.1:7001"
                   }
                 ]
+              },
+              "folders": {
+                "web": {
+                  "root": "/srv/shop/.mainstay/artefacts/aa/site",
+                  "spa": true
+                }
               },
               "trust": [
                 "10.0.0.0/8"

@@ -64,7 +64,7 @@ pub(crate) fn wanted(scene: &Scene<'_>, edge: &Edge) -> Wanted<Task> {
             files_max: process::LOG_FILES_MAX,
         },
         hidden: if hides { scene.layout.hidden() } else { Vec::new() },
-        shown: if hides { vec![folder.clone()] } else { Vec::new() },
+        shown: if hides { vec![folder.clone(), scene.layout.artefacts()] } else { Vec::new() },
         address: None,
         listening: Listening { ports: edge.listen.all().collect(), sockets: threads() },
     };
