@@ -96,9 +96,9 @@ fn blocks_are_found_with_their_meaning() {
 #[test]
 fn an_example_that_is_ahead_is_wrong_in_that_alone() {
     let judged = |text: &str, meant| judge(&Sample { place: "x".to_owned(), text: text.to_owned(), meant });
-    let ahead = "stack: a\nservices: { web: { static: site } }\n";
+    let ahead = "stack: a\nservices: { web: { image: x } }\n";
     assert_eq!(judged(ahead, Meant::Ahead), None);
     assert!(judged(ahead, Meant::Valid).is_some());
-    assert!(judged("stack: a\nservices: { web: { static: site, prot: 1 } }\n", Meant::Ahead).is_some());
+    assert!(judged("stack: a\nservices: { web: { image: x, prot: 1 } }\n", Meant::Ahead).is_some());
     assert!(judged("stack: a\nservices: { web: { run: bin/web } }\n", Meant::Ahead).is_some());
 }

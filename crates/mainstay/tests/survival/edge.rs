@@ -39,13 +39,14 @@ class Handler(socketserver.StreamRequestHandler):
             body = os.environ['COLOUR'].encode()
             self.wfile.write(b'HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s' % (len(body), body))
 class Server(socketserver.ThreadingTCPServer):
-    daemon_threads, allow_reuse_address, request_queue_size = True, True, 128
+    allow_reuse_address, request_queue_size = True, 128
 server = Server(('127.0.0.1', int(os.environ['PORT'])), Handler)
 def stop(*_):
     # What is under way finishes: nobody sends anything new by now.
     threading.Thread(target=server.shutdown).start()
 signal.signal(signal.SIGTERM, stop)
 server.serve_forever(0.05)
+os._exit(0)
 "#;
 
 /// A stack with an edge on this port.

@@ -1,0 +1,67 @@
+//! The end of everything: asked for, written down, and carried out in order. Start reading at [`Node::go_down`].
+
+use model::Happening;
+use model::UnitId;
+use model::cause::chain;
+use supervise::supervisor::{Notice, State, UnitStatus};
+use sys::System;
+
+use super::down_request::{DownRequest, Purpose};
+use super::troubles::About;
+use super::{Node, StartError};
+
+impl Node {
+    /// Goes on with a stop that an earlier node did not bring to its end.
+    pub(super) fn heed_down_request(&mut self) -> Result<(), StartError> {
+        let (boot, now) = (self.supervisor.system().boot(), self.now().steady);
+        let recorded = DownRequest::recorded(&self.store.records)?;
+        if DownRequest::stands(recorded.as_ref(), self.purpose, &boot, now) {
+            self.go_down("it was asked for before, and the node that was asked did not live to its end");
+        } else if self.purpose == Purpose::Apply && recorded.is_some() {
+            DownRequest::withdraw(&self.store.records)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn go_down(&mut self, reason: &str) {
+        if self.stopping {
+            return;
+        }
+        let (what, reason) = (Happening::DownRequested, reason.to_owned());
+        self.backlog.push_back(Notice { at: self.now().wall, what, reason, evidence: Vec::new() });
+        self.stop_for_good();
+    }
+
+    /// Stops everything, also where this node does not live to its end.
+    pub(super) fn stop_for_good(&mut self) {
+        let noted = DownRequest::note(&self.store.records, &self.supervisor.system().boot());
+        if let Err(error) = noted {
+            // On a full disk everything is to stop all the same.
+            self.troubles.note(About::Down, chain(&error));
+        }
+        self.stop_everything();
+    }
+
+    pub(super) fn note_down_done(&self) {
+        let (boot, now) = (self.supervisor.system().boot(), self.now().steady);
+        // Where it cannot be written, the next node has it to do once more: nothing runs then, and it ends at once.
+        drop(DownRequest::note_done(&self.store.records, self.purpose, &boot, now));
+    }
+
+    pub(super) fn stop_everything(&mut self) {
+        self.stopping = true;
+        self.told = Default::default();
+        self.go_on_stopping();
+    }
+
+    /// Stops the edge, and everything else once the edge has finished what was under way: until then that may be needed.
+    pub(super) fn go_on_stopping(&mut self) {
+        let units = self.supervisor.snapshot();
+        if !units.iter().any(|unit| unit.unit == UnitId::Edge && unit.state != State::Down) {
+            return self.supervisor.stop_all();
+        }
+        let lives = |unit: &UnitStatus| unit.pid.is_some() || unit.state == State::Finding;
+        let others = units.into_iter().filter(|unit| unit.unit != UnitId::Edge && lives(unit));
+        self.supervisor.want(Vec::new(), &others.map(|unit| unit.unit).collect());
+    }
+}
