@@ -51,7 +51,7 @@ use applied::Applied;
 use call::Call;
 use down_request::Purpose;
 use edge::Edge;
-use edge::link::{self, Heard};
+use edge::link::Heard;
 use jobs::Upcoming;
 use layout::{Layout, Surroundings};
 use machine_facts::MachineFacts;
@@ -180,13 +180,7 @@ impl Node {
         let (system, events) = Machine::new(shim, tasks.clone(), work)?;
         let (now, pid) = (system.now(), model::Pid(std::process::id()));
         let supervisor = Supervisor::new(system, store.layout.state(), u64::from(pid.0));
-        let (edge, orders) = Edge::new();
-        let (say, heard) = mpsc::channel(link::HEARD_MAX);
-        tasks.spawn(
-            "edge",
-            "connection to the edge",
-            link::keep(link::control_socket(&store.layout.edge()), orders, say),
-        );
+        let (edge, heard) = Edge::link(&tasks, &store.layout.edge());
         let mut node = Self {
             store,
             tag,
@@ -219,19 +213,25 @@ impl Node {
             started: now.steady,
             pid,
         };
-        let orphans = sys::process::unit::kill_orphans(&node.store.layout.units());
-        node.supervisor.adopt();
-        // Their shims have not answered yet: these are the ones that were running when they were last recorded.
-        let adopted = node.supervisor.snapshot().iter().filter(|unit| unit.shim.is_some()).count();
-        if adopted == 0 {
-            // What runs already is taken over whatever its ids: nobody else would see to it.
-            node.claim_user_ids()?;
-        }
-        let what = Happening::NodeStarted { adopted };
-        node.store.tell(now.wall, &Actor::Node, what, orphans_text(orphans), Vec::new())?;
+        node.take_over(now.wall)?;
         node.resume();
         node.heed_down_request()?;
         Ok(node)
+    }
+
+    /// Takes over what runs, ends what a removed state directory left, and journals both.
+    fn take_over(&mut self, at: Timestamp) -> Result<(), StartError> {
+        let orphans = sys::process::unit::kill_orphans(&self.store.layout.units());
+        self.supervisor.adopt();
+        // Their shims have not answered yet: these are the ones that were running when they were last recorded.
+        let adopted = self.supervisor.snapshot().iter().filter(|unit| unit.shim.is_some()).count();
+        if adopted == 0 {
+            // What runs already is taken over whatever its ids: nobody else would see to it.
+            self.claim_user_ids()?;
+        }
+        let what = Happening::NodeStarted { adopted };
+        self.store.tell(at, &Actor::Node, what, orphans_text(orphans), Vec::new())?;
+        Ok(())
     }
 
     /// Brings what was applied last to mind again; nothing of what was applied before it stays.

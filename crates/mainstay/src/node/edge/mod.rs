@@ -10,6 +10,7 @@ pub(super) mod unit;
 pub(super) mod window;
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,7 +18,8 @@ use edge::certificates::{Certificate, Certificates};
 use edge::settings::Settings;
 use model::{Timestamp, UnitId};
 use plan::traffic::{Endpoints, Reach};
-use tokio::sync::watch;
+use sys::tasks::Tasks;
+use tokio::sync::{mpsc, watch};
 
 use certificates::Issue;
 use link::{Heard, Orders};
@@ -64,8 +66,17 @@ pub(crate) enum EdgeState {
 }
 
 impl Edge {
+    /// An edge of which nothing is known, with a task that keeps a connection to it, and what that hears. Its socket is in
+    /// this folder.
+    pub(crate) fn link(tasks: &Tasks, folder: &Path) -> (Self, mpsc::Receiver<Heard>) {
+        let (edge, orders) = Self::new();
+        let (say, heard) = mpsc::channel(link::HEARD_MAX);
+        tasks.spawn("edge", "connection to the edge", link::keep(link::control_socket(folder), orders, say));
+        (edge, heard)
+    }
+
     /// An edge of which nothing is known, and what it is to be told as it changes.
-    pub(crate) fn new() -> (Self, Orders) {
+    fn new() -> (Self, Orders) {
         let (tell, settings) = watch::channel(None);
         let (tell_certificates, certificates) = watch::channel(None);
         let edge = Self {
