@@ -24,6 +24,7 @@ use crate::release::{Content, Decision, Site};
 use crate::rollout;
 
 pub use condition::{Condition, Presence, conditions};
+pub use edge::EdgeNote;
 pub use note::Note;
 pub use refusal::{Refusal, Warning};
 

@@ -3,11 +3,10 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use model::edge::{Ports, Route};
 use model::stack::{Limits, Resource, Rollout, Service};
-use model::{Network, ReleaseNumber, ResourceName, ServiceName, TimeZoneName, UnitId};
+use model::{ReleaseNumber, ResourceName, ServiceName, TimeZoneName, UnitId};
 
-use super::edge::{ports_text, route_text};
+use super::edge::EdgeNote;
 use super::{Action, Condition, RunningService};
 use crate::release::{Change, Command, Content, Decision, InPlace, Program};
 
@@ -109,38 +108,8 @@ pub enum Note {
         /// How many replicas stop; none when it does not run anyway.
         replicas: u32,
     },
-    /// What the edge listens on.
-    Listens(Ports),
-    /// Its certificates are the local authority's.
-    LocalCertificates,
-    /// How many routes it has.
-    Routes(usize),
-    /// One of them.
-    Route(Route),
-    /// A route that is new.
-    RouteAdded(Route),
-    /// A route that is no more.
-    RouteRemoved(Route),
-    /// A route that does something else with its requests.
-    RouteChanged {
-        /// Before.
-        from: Box<Route>,
-        /// Now.
-        to: Box<Route>,
-    },
-    /// The edge listens elsewhere.
-    OtherPorts {
-        /// Before.
-        from: Ports,
-        /// Now.
-        to: Ports,
-    },
-    /// Whose forwarding headers are believed now.
-    Trusts(Vec<Network>),
-    /// Whether answers carry the strict security headers now.
-    StrictHeaders(bool),
-    /// The edge is no longer wanted.
-    EdgeStops(Ports),
+    /// What happens to the edge.
+    Edge(EdgeNote),
     /// It is on its way down before it starts.
     StillStopping,
     /// These failed, and are tried again at once.
@@ -308,25 +277,7 @@ impl fmt::Display for Note {
             Note::ServiceStops { release, replicas } => {
                 write!(f, "release {release} stops ({}); its logs and volumes stay", Note::Replicas(*replicas))
             }
-            Note::Listens(ports) => write!(f, "listens on {}", ports_text(*ports)),
-            Note::LocalCertificates => {
-                f.write_str("certificates of a local authority: `mainstay trust` says how clients come to trust it")
-            }
-            Note::Routes(0) => f.write_str("no routes: every request is answered with 404"),
-            Note::Routes(1) => f.write_str("1 route"),
-            Note::Routes(count) => write!(f, "{count} routes"),
-            Note::Route(route) => f.write_str(&route_text(route)),
-            Note::RouteAdded(route) => write!(f, "new route: {}", route_text(route)),
-            Note::RouteRemoved(route) => write!(f, "no longer a route: {}", route_text(route)),
-            Note::RouteChanged { from, to } => write!(f, "{}; before: {}", route_text(to), route_text(from)),
-            Note::OtherPorts { from, to } => {
-                write!(f, "{} → {}: it starts anew, and its connections are closed", ports_text(*from), ports_text(*to))
-            }
-            Note::Trusts(networks) if networks.is_empty() => f.write_str("no forwarding headers are believed any more"),
-            Note::Trusts(networks) => write!(f, "believes forwarding headers of {}", listed(networks)),
-            Note::StrictHeaders(true) => f.write_str("answers carry the strict security headers"),
-            Note::StrictHeaders(false) => f.write_str("answers carry no security headers of the edge any more"),
-            Note::EdgeStops(ports) => write!(f, "it stops: nothing listens on {} any more", ports_text(*ports)),
+            Note::Edge(note) => note.fmt(f),
             Note::StillStopping => f.write_str("it is being stopped; it starts once that is done"),
             Note::TriedAgain(units) => write!(f, "waiting after a failure, and tried at once: {}", listed(units)),
             Note::StillUnderWay(units) => {
