@@ -345,7 +345,7 @@ mod tests {
         assert_eq!(claim_of_environment(b"MAINSTAY_UNIT=/state/units/web.1.1\0"), None);
         assert_eq!(claim_of_shim(b"/proc/self/exe\0shim\0/state/units/web.1.1\x001:2\0"), Some(claim));
         assert_eq!(claim_of_shim(b"/proc/self/exe\0shim\0/state/units/web.1.1\0"), None);
-        assert_eq!(claim_of_shim(b"sleep\0600\0"), None);
+        assert_eq!(claim_of_shim(b"sleep\x00600\0"), None);
     }
 
     /// A process with the mark of a unit and its lock open, in a folder of units of its own.
