@@ -7,6 +7,8 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
+use rustix::process::Signal;
+
 use crate::processes::{self, Process};
 use crate::site::{FILE, addresses, note, page};
 use crate::world::{Ran, World};
@@ -170,7 +172,7 @@ fn a_node_whose_state_directory_was_removed_ends_and_what_it_ran_is_told_of() {
     assert_eq!(down.code, Some(3), "{down:?}");
     // A plain user may not look into shims.
     assert!(supervised.iter().any(|it| down.err.contains(&it.pid.to_string())), "{down:?}");
-    orphans.iter().for_each(processes::terminate);
+    orphans.iter().for_each(|shim| processes::send(shim, Signal::TERM));
     world.wait_for("the old ones to be gone", || (!supervised.iter().any(lives)).then_some(()));
     world.done(&["down"]);
     assert_eq!(world.processes(), []);

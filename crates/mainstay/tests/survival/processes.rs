@@ -86,12 +86,8 @@ pub(crate) fn kill(process: &Process) {
     send(process, Signal::KILL);
 }
 
-/// Asks exactly this process to end.
-pub(crate) fn terminate(process: &Process) {
-    send(process, Signal::TERM);
-}
-
-fn send(process: &Process, signal: Signal) {
+/// Sends a signal to exactly this process.
+pub(crate) fn send(process: &Process, signal: Signal) {
     let Some(pid) = i32::try_from(process.pid).ok().and_then(Pid::from_raw) else { return };
     let Ok(held) = pidfd_open(pid, PidfdFlags::empty()) else { return };
     if look(process.pid).is_some_and(|now| now.started == process.started) {
