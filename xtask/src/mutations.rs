@@ -121,12 +121,7 @@ fn try_one(root: &Path, copy: &Path, mutation: &Mutation) -> Result<Option<Strin
     let path = copy.join(&mutation.file);
     let file = |source| MutationsError::File { path: path.clone(), source };
     let code = fs::read_to_string(&path).map_err(file)?;
-    let count = code.matches(&mutation.find).count();
-    if count != 1 {
-        let (name, find, file) = (mutation.name.clone(), mutation.find.clone(), mutation.file.clone());
-        return Err(MutationsError::Find { name, find, file, count });
-    }
-    fs::write(&path, code.replace(&mutation.find, &mutation.replace)).map_err(file)?;
+    fs::write(&path, mutated(&code, mutation)?).map_err(file)?;
     let output = Command::new("cargo")
         .args(["test", "--quiet", "--package", "testkit", "--test", "simulation", "--", "--nocapture"])
         .env("CARGO_TARGET_DIR", root.join("target").join("mutations"))
@@ -135,6 +130,16 @@ fn try_one(root: &Path, copy: &Path, mutation: &Mutation) -> Result<Option<Strin
         .map_err(|source| MutationsError::Run { program: "cargo", source })?;
     fs::write(&path, code).map_err(file)?;
     Ok(caught(&output))
+}
+
+/// The code with the one line changed.
+fn mutated(code: &str, mutation: &Mutation) -> Result<String, MutationsError> {
+    let count = code.matches(&mutation.find).count();
+    if count != 1 {
+        let (name, find, file) = (mutation.name.clone(), mutation.find.clone(), mutation.file.clone());
+        return Err(MutationsError::Find { name, find, file, count });
+    }
+    Ok(code.replace(&mutation.find, &mutation.replace))
 }
 
 /// The lowest seed that failed, and what it found broken. `None` when none did.
@@ -146,4 +151,18 @@ fn caught(output: &Output) -> Option<String> {
         Some((seed, pair[1].trim().chars().take(BROKEN_CHARS_MAX).collect::<String>()))
     });
     failing.min().map(|(seed, broken)| format!("seed {seed}: {broken}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_mutation_still_has_its_line() {
+        let root = repository::root();
+        for mutation in read(&fs::read_to_string(root.join(LIST)).unwrap()).unwrap() {
+            let code = fs::read_to_string(root.join(&mutation.file)).unwrap();
+            assert_ne!(mutated(&code, &mutation).unwrap(), code, "{}", mutation.name);
+        }
+    }
 }

@@ -63,12 +63,27 @@ impl Lock {
     }
 }
 
+impl Lock {
+    /// Whether the file that is locked is still the one of this name in this folder, as far as can be seen. Its number is not
+    /// given to another file while it is open.
+    pub fn is_in_place(&self, folder: &Path, name: &str) -> bool {
+        let Ok(own) = self.file.metadata() else { return true };
+        match std::fs::metadata(folder.join(name)) {
+            Ok(there) => (there.dev(), there.ino()) == (own.dev(), own.ino()),
+            Err(error) => !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory),
+        }
+    }
+}
+
 /// The process that holds the lock of this name in a folder now, where the kernel tells (proc_locks(5)). Looking takes
 /// nothing: whoever wants the lock meanwhile gets it.
 pub fn holder(folder: &Path, name: &str) -> Option<Pid> {
-    let file = std::fs::metadata(folder.join(name)).ok()?.ino();
+    let path = folder.join(name);
+    let inode = std::fs::metadata(&path).ok()?.ino();
+    // Files of other file systems have the same number: it is the holder if it also says so itself.
+    let written = written_holder(&File::open(path).ok()?).parse().ok().map(Pid)?;
     let locks = std::fs::read_to_string("/proc/locks").ok()?;
-    locks.lines().find_map(|line| held_by(line, file))
+    locks.lines().filter_map(|line| held_by(line, inode)).find(|holder| *holder == written)
 }
 
 /// The process of one line of `/proc/locks`, if that is a flock(2) which is held on the file of this number. The
@@ -125,6 +140,20 @@ mod tests {
         drop(held);
         assert_eq!(holder(&folder, "lock"), None);
         drop(Lock::take(&folder, "lock").unwrap());
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn a_lock_whose_folder_was_taken_away_is_not_in_place() {
+        let folder = std::env::temp_dir().join(format!("mainstay-lock-place-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let lock = Lock::take(&folder, "lock").unwrap();
+        assert!(lock.is_in_place(&folder, "lock"));
+        std::fs::remove_dir_all(&folder).unwrap();
+        assert!(!lock.is_in_place(&folder, "lock"));
+        std::fs::create_dir_all(&folder).unwrap();
+        drop(Lock::take(&folder, "lock").unwrap());
+        assert!(!lock.is_in_place(&folder, "lock"), "another one is there now");
         std::fs::remove_dir_all(&folder).unwrap();
     }
 }

@@ -1,6 +1,6 @@
 //! Messages between the node and a process of ours over a unix socket: JSON behind its length.
 //!
-//! Start reading at [`Incoming::next`] and [`write`]. Invariant: no message is longer than [`MESSAGE_BYTES_MAX`], in
+//! Start reading at [`Incoming::next`] and [`write()`]. Invariant: no message is longer than [`MESSAGE_BYTES_MAX`], in
 //! either direction.
 
 use std::io;

@@ -139,7 +139,7 @@ fn what_it_does_not_certify_is_refused_with_what_to_do() {
 #[test]
 fn what_is_no_authority_is_said_to_be_damaged() {
     let bench = Bench::new();
-    for text in ["", "{}", r#"{"name":"a","not_after":"2036-01-01T00:00:00Z","certificate":"","key":"hunter2"}"#] {
+    for text in ["{}", r#"{"name":"a","not_after":"2036-01-01T00:00:00Z","certificate":"","key":"hunter2"}"#] {
         let value = SecretValue::new(text.to_owned()).unwrap();
         bench.vault.set(&SecretPath::LocalAuthority, &value, now()).unwrap();
         let refused = LocalAuthority::open(&bench.vault, now());

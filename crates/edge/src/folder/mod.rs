@@ -1,4 +1,4 @@
-//! Static folders: files of a release, sent by the edge itself. Start reading at [`serve`].
+//! Static folders: files of a release, sent by the edge itself. Start reading at [`Serving::serve`].
 //!
 //! A folder answers like a service would, as a head and a body for [`Client`], so both versions of HTTP and what is done to
 //! answers on their way out are the same for it. What is sent is one state of one file: an answer that began with a file

@@ -33,24 +33,25 @@ const NODES_MAX: u32 = 3;
 
 /// Asks for the end and watches it come.
 pub(crate) async fn run(_: &Arguments, session: &Session) -> Result<ExitCode, Failure> {
-    let client = session.client()?;
-    let layout = session.layout()?;
-    if is_over(&client, &layout).await? {
-        session.terminal.note("nothing runs, and no node does");
-        return Ok(ExitCode::SUCCESS);
-    }
-    for _ in 0..NODES_MAX {
+    let mut asked = 0;
+    loop {
+        // Looked for anew each time: where the socket is, is decided when the state directory is made.
+        let (client, layout) = (session.client()?, session.layout()?);
+        // A node that was killed in the middle of it leaves what it had not stopped yet, and another may be there.
+        if is_over(&client, &layout).await? {
+            refuse_orphans(&layout)?;
+            session.terminal.note(if asked == 0 { "nothing runs, and no node does" } else { "everything is stopped" });
+            return Ok(ExitCode::SUCCESS);
+        }
+        if asked == NODES_MAX {
+            let ended = format!("not everything is stopped: {NODES_MAX} nodes ended before what they were stopping");
+            return Err(Failure::new(ended).with_hint("`mainstay events` says what they did last"));
+        }
         if ask(session, &client).await? {
             watch(&client, &session.terminal).await?;
         }
-        // A node that was killed in the middle of it leaves what it had not stopped yet, and another may be there.
-        if is_over(&client, &layout).await? {
-            session.terminal.note("everything is stopped");
-            return Ok(ExitCode::SUCCESS);
-        }
+        asked += 1;
     }
-    Err(Failure::new(format!("not everything is stopped: {NODES_MAX} nodes ended before what they were stopping"))
-        .with_hint("`mainstay events` says what they did last"))
 }
 
 /// Whether there is no node and nothing of one that was killed.
@@ -92,14 +93,33 @@ async fn ask(session: &Session, client: &Client) -> Result<bool, Failure> {
     }
 }
 
-/// Whether a node of this state directory, or of one that was removed from its place, was killed and left a socket or
-/// anything that lives.
+/// Whether a node of this state directory was killed and left a socket or anything that lives.
 fn something_is_left(layout: &Layout) -> Result<bool, Failure> {
+    if !layout.state().exists() {
+        return Ok(false);
+    }
     let units = layout.units();
     let names = sys::files::names(&units).map_err(|error| Failure::of(&error))?;
     let census = Census::take();
     let lives = |name: &String| !census.members(&units.join(name)).is_empty();
-    Ok(layout.control_socket().exists() || names.iter().any(lives) || !census.orphans(&units).is_empty())
+    Ok(layout.control_socket().exists() || names.iter().any(lives))
+}
+
+/// What runs of a state directory that was removed from here is nobody's any more, and "everything is stopped" would be
+/// untrue. It is told of, not signalled: that it was removed is only what those processes show of themselves.
+fn refuse_orphans(layout: &Layout) -> Result<(), Failure> {
+    let orphans = Census::take().orphans(&layout.units());
+    if orphans.is_empty() {
+        return Ok(());
+    }
+    let pids: Vec<String> = orphans.iter().map(|orphan| orphan.pid.to_string()).collect();
+    let state = layout.state().display();
+    Err(Failure::new(format!(
+        "a state directory was removed from {state} while it ran; this still runs: {}",
+        pids.join(", ")
+    ))
+    .with_exit(Exit::NotReady)
+    .with_hint(format!("no node looks after it any more: look at it, and end it with `kill {}`", pids.join(" "))))
 }
 
 /// Waits until the node has ended, showing what still runs. One that took over from it has to be asked anew.

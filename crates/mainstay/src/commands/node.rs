@@ -107,16 +107,18 @@ pub(crate) async fn serve(session: &Session, purpose: Purpose, wish: watch::Rece
     let (stop, stopped) = watch::channel(false);
     let running = async {
         let ended = node.run(received, wish).await;
-        // The socket goes first: whoever finds none knows that the node is done.
-        let removed = std::fs::remove_file(&socket);
+        // The socket goes first: whoever finds none knows that the node is done. Of a directory that was taken away it may
+        // be another node's by now.
+        let removed = ended.as_ref().map_or(Ok(()), |_| std::fs::remove_file(&socket));
         stop.send_replace(true);
-        if ended == Ended::Down {
+        if matches!(ended, Ok(Ended::Down)) {
             layout.remove_runtime();
         }
-        removed.map(|()| ended)
+        (ended, removed)
     };
-    let (ended, ()) = tokio::join!(running, server::serve(listener, settings, stopped));
-    ended.map_err(|error| Failure::doing(format!("cannot remove {}", socket.display()), &error))
+    let ((ended, removed), ()) = tokio::join!(running, server::serve(listener, settings, stopped));
+    removed.map_err(|error| Failure::doing(format!("cannot remove {}", socket.display()), &error))?;
+    ended.map_err(|error| Failure::of(&error))
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it is what an error is turned into")]

@@ -351,14 +351,14 @@ mod tests {
         Command { line, program: Program::Frozen { digest: Digest([byte; 32]), name: "api".to_owned() } }
     }
 
-    fn ended(run: Run, output: ByteSize) -> Run {
+    fn ended(run: &Run, output: ByteSize) -> Run {
         run.end(Exit { at: Timestamp::from_millis(1), status: model::ExitStatus::Code(0) }, output)
     }
 
     /// The numbers of the runs that go when run `last` of a service ends, each of its runs having this much output.
     fn dropped(last: u32, output: ByteSize) -> Vec<u32> {
         let unit = |number: u32| UnitId::Run("api".parse().unwrap(), ReleaseNumber(2), RunNumber(number));
-        let run = ended(Run::begin(None, Timestamp::from_millis(0)), output);
+        let run = ended(&Run::begin(None, Timestamp::from_millis(0)), output);
         let runs = (1..last).map(|number| (unit(number), run.clone()));
         let applied = Applied { runs: runs.collect(), ..Applied::default() };
         let dropped = applied.runs_to_drop(&unit(last), &run);
@@ -381,7 +381,7 @@ mod tests {
     #[test]
     fn neither_runs_that_go_on_nor_those_of_others_make_room() {
         let mut applied = applied();
-        let full = ended(Run::begin(None, Timestamp::from_millis(0)), ByteSize::mebibytes(600));
+        let full = ended(&Run::begin(None, Timestamp::from_millis(0)), ByteSize::mebibytes(600));
         assert_eq!(applied.runs_to_drop(&"web.1.run.1".parse().unwrap(), &full), []);
         applied.runs.insert("api.2.run.5".parse().unwrap(), full.clone());
         let dropped = applied.runs_to_drop(&"api.2.run.8".parse().unwrap(), &full);
@@ -411,7 +411,7 @@ mod tests {
             },
         };
         let run = |program: u8| Run::begin(Some(command(program)), Timestamp::from_millis(0));
-        let ended = ended(run(6), ByteSize::default());
+        let ended = ended(&run(6), ByteSize::default());
         Applied {
             releases: [("api".parse().unwrap(), vec![release(1, "OLD"), release(2, "KEY")])].into(),
             rollouts: [("api".parse().unwrap(), [(ReleaseNumber(2), ReplicaNumber(1))].into())].into(),

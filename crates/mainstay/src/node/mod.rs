@@ -32,6 +32,7 @@ mod troubles;
 mod uid_registry;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use model::cause::chain;
@@ -57,7 +58,7 @@ use layout::{Layout, Surroundings};
 use machine_facts::MachineFacts;
 use pending::Restart;
 use status::ReleaseView;
-use store::{Store, StoreError};
+use store::{LOCK, Store, StoreError};
 use troubles::{About, Troubles};
 
 /// Notices that wait for the journal to take them; when more come, the oldest go, and the journal is told.
@@ -100,6 +101,13 @@ pub(crate) enum Ended {
     Down,
     /// The node alone was asked to end; what runs goes on.
     LeftRunning,
+}
+
+/// The state directory of a running node is not where it was.
+#[derive(Debug, thiserror::Error)]
+#[error("{} was moved or removed: its node ends, and what it ran goes on without one", state.display())]
+pub(crate) struct Displaced {
+    state: PathBuf,
 }
 
 /// What the terminal asks of a node's loop.
@@ -221,7 +229,6 @@ impl Node {
 
     /// Takes over what runs, ends what a removed state directory left, and journals both.
     fn take_over(&mut self, at: Timestamp) -> Result<(), StartError> {
-        let orphans = sys::process::unit::kill_orphans(&self.store.layout.units());
         self.supervisor.adopt();
         // Their shims have not answered yet: these are the ones that were running when they were last recorded.
         let adopted = self.supervisor.snapshot().iter().filter(|unit| unit.shim.is_some()).count();
@@ -230,7 +237,7 @@ impl Node {
             self.claim_user_ids()?;
         }
         let what = Happening::NodeStarted { adopted };
-        self.store.tell(at, &Actor::Node, what, orphans_text(orphans), Vec::new())?;
+        self.store.tell(at, &Actor::Node, what, String::new(), Vec::new())?;
         Ok(())
     }
 
@@ -246,8 +253,12 @@ impl Node {
         self.find_servers();
     }
 
-    /// Runs until it is asked to end.
-    pub(crate) async fn run(mut self, mut calls: mpsc::Receiver<Call>, mut wish: watch::Receiver<Wish>) -> Ended {
+    /// Runs until it is asked to end, or its state directory is taken away.
+    pub(crate) async fn run(
+        mut self,
+        mut calls: mpsc::Receiver<Call>,
+        mut wish: watch::Receiver<Wish>,
+    ) -> Result<Ended, Displaced> {
         loop {
             self.turn();
             if self.stopping && self.supervisor.is_down() {
@@ -255,7 +266,7 @@ impl Node {
                 self.say_goodbye("everything is stopped");
                 // What cannot be removed is in nobody's way: each start makes its folders anew.
                 drop(self.store.layout.clear_sockets());
-                return Ended::Down;
+                return Ok(Ended::Down);
             }
             let next = self.until_next();
             tokio::select! {
@@ -265,14 +276,33 @@ impl Node {
                     Wish::Down => self.go_down("somebody asked for it"),
                     Wish::Leave => {
                         self.say_goodbye("the node was asked to end; what runs goes on");
-                        return Ended::LeftRunning;
+                        return Ok(Ended::LeftRunning);
                     }
                 },
-                Some(event) = self.events.recv() => self.supervisor.handle(event),
+                Some(event) = self.events.recv() => {
+                    self.check_place()?;
+                    self.supervisor.handle(event);
+                }
                 Some(heard) = self.heard.recv() => self.hear_edge(heard),
-                Some(call) = calls.recv() => tokio::task::block_in_place(|| self.answer(call)),
-                () = tokio::time::sleep(next) => self.supervisor.tick(),
+                Some(call) = calls.recv() => {
+                    self.check_place()?;
+                    tokio::task::block_in_place(|| self.answer(call));
+                }
+                () = tokio::time::sleep(next) => {
+                    self.check_place()?;
+                    self.supervisor.tick();
+                }
             }
+        }
+    }
+
+    /// A node whose state directory was moved or removed would write into another one, and start what that one's node
+    /// looks after.
+    fn check_place(&self) -> Result<(), Displaced> {
+        let state = self.store.layout.state();
+        match self.store.lock.is_in_place(state, LOCK) {
+            true => Ok(()),
+            false => Err(Displaced { state: state.to_owned() }),
         }
     }
 
@@ -321,10 +351,10 @@ impl Node {
         self.supervisor.try_failed_again();
     }
 
-    /// The file that this node was started for was refused. What runs is looked after as it was applied; where
+    /// Where this node was started for a file, that one was refused. What runs is looked after as it was applied; where
     /// nothing runs, nothing is started either until a file is applied.
     fn await_file_if_stopped(&mut self) {
-        if self.awaits_file_until.is_some() {
+        if self.purpose == Purpose::Apply && self.awaits_file_until.is_some() {
             let runs = self.presences().values().any(|presence| *presence != Presence::Stopping);
             self.awaits_file_until = (!runs).then_some(Duration::MAX);
         }
@@ -438,15 +468,5 @@ async fn asked_for(wish: &mut watch::Receiver<Wish>, stopping: bool) -> Wish {
     match wish.wait_for(|wish| *wish != under_way && *wish != Wish::Run).await {
         Ok(wish) => *wish,
         Err(_) => Wish::Leave,
-    }
-}
-
-/// What became of the processes of a removed state directory, for the journal.
-fn orphans_text(killed: usize) -> String {
-    match killed {
-        0 => String::new(),
-        killed => {
-            format!("of a state directory that was here and was removed, {killed} processes still ran, and were killed")
-        }
     }
 }

@@ -22,7 +22,7 @@ pub(crate) const LOCK: &str = "lock";
 
 /// Everything that is written down of one environment.
 pub(crate) struct Store {
-    _lock: Lock,
+    pub(super) lock: Lock,
     pub(crate) layout: Layout,
     pub(crate) records: Records,
     pub(crate) journal: Journal,
@@ -98,7 +98,7 @@ impl Store {
         if let Some(place) = place.filter(|place| recorded.as_ref() != Some(place)) {
             records.put("", &place)?;
         }
-        let mut store = Self { _lock: lock, layout, records, journal, causes: Causes::default(), vault };
+        let mut store = Self { lock, layout, records, journal, causes: Causes::default(), vault };
         store.finish_secret_change(sys::clock::now().wall)?;
         Ok(store)
     }

@@ -313,6 +313,17 @@ fn down_waits_for_a_node_that_has_begun_and_does_not_answer_yet() {
     assert_eq!(marks.starts("old"), 1);
 }
 
+#[test]
+fn a_plan_that_is_refused_does_not_keep_a_node_from_going_on() {
+    let (world, marks) = stopped("refused-plan");
+    world.write(&file("absent"));
+    let mut node = kept_node(&world);
+    assert_eq!(world.run(&["plan"]).code, Some(1));
+    world.wait_for("what was applied to run again", || (marks.starts("old") == 2).then_some(()));
+    world.done(&["down"]);
+    node.wait().unwrap();
+}
+
 /// Waits until the service is being stopped.
 fn stopping(world: &World) {
     let stops = || world.status().filter(|status| unit(status, "web.1.1").is_some_and(|it| it["state"] == "stopping"));

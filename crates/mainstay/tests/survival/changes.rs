@@ -256,7 +256,7 @@ fn a_second_node_is_refused() {
     world.up();
     let node = world.node().unwrap();
     let ran = world.run(&["node"]);
-    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert_eq!(ran.code, Some(5), "{ran:?}");
     assert!(ran.err.contains(&format!("is in use by process {}", node.pid)), "{}", ran.err);
     assert_eq!(world.status().unwrap()["settled"], true, "the first node is disturbed");
     world.down();

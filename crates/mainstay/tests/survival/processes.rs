@@ -83,10 +83,15 @@ pub(crate) fn children(state: &Path) -> BTreeMap<String, Process> {
 
 /// SIGKILL to exactly this process; nothing when it is gone.
 pub(crate) fn kill(process: &Process) {
+    send(process, Signal::KILL);
+}
+
+/// Sends a signal to exactly this process.
+pub(crate) fn send(process: &Process, signal: Signal) {
     let Some(pid) = i32::try_from(process.pid).ok().and_then(Pid::from_raw) else { return };
     let Ok(held) = pidfd_open(pid, PidfdFlags::empty()) else { return };
     if look(process.pid).is_some_and(|now| now.started == process.started) {
         // It may have ended in between, which is what is wanted.
-        let _gone = pidfd_send_signal(&held, Signal::KILL).is_err();
+        let _gone = pidfd_send_signal(&held, signal).is_err();
     }
 }

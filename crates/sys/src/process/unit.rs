@@ -76,7 +76,7 @@ struct Listed {
 }
 
 /// Which unit a process says that it is of.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct Claim {
     folder: PathBuf,
     home: String,
@@ -96,15 +96,11 @@ impl Census {
         self.seen(|listed| marks.are_on(listed)).cloned().collect()
     }
 
-    /// The processes of units whose folders were in this folder of units, and were removed with it while they ran.
+    /// The processes of units whose folders were in this folder of units, and were removed with it while they ran. Each
+    /// shows it of itself; yet another user's process may say so falsely, so that they are to be told of, not signalled.
     pub fn orphans(&self, units: &Path) -> Vec<Seen> {
-        let is_of_it = |claim: &&Claim| claim.folder.parent() == Some(units);
-        let removed: BTreeSet<&Claim> = self
-            .0
-            .iter()
-            .flat_map(|listed| listed.claims().iter().filter(is_of_it).filter(|it| shows_removed(listed.seen.pid, it)))
-            .collect();
-        self.seen(|listed| listed.claims().iter().any(|claim| removed.contains(claim))).cloned().collect()
+        let shows_it = |pid: Pid, claim: &Claim| claim.folder.parent() == Some(units) && shows_removed(pid, claim);
+        self.seen(|listed| listed.claims().iter().any(|claim| shows_it(listed.seen.pid, claim))).cloned().collect()
     }
 
     /// What a shim finds of its own unit: all its descendants beside what is marked.
@@ -183,13 +179,6 @@ pub fn kill_members(folder: &Path) -> usize {
 pub fn kill_own_members(folder: &Path, shim: OwnShim, wanted: impl Fn(&Seen) -> bool) -> usize {
     let found = Census::take().members_of(folder, shim);
     kill(found.iter().filter(|seen| wanted(seen)));
-    found.len()
-}
-
-/// Sends SIGKILL to the [orphans](Census::orphans) of a folder of units and returns how many were found alive.
-pub fn kill_orphans(units: &Path) -> usize {
-    let found = Census::take().orphans(units);
-    kill(&found);
     found.len()
 }
 
@@ -345,7 +334,7 @@ mod tests {
         assert_eq!(claim_of_environment(b"MAINSTAY_UNIT=/state/units/web.1.1\0"), None);
         assert_eq!(claim_of_shim(b"/proc/self/exe\0shim\0/state/units/web.1.1\x001:2\0"), Some(claim));
         assert_eq!(claim_of_shim(b"/proc/self/exe\0shim\0/state/units/web.1.1\0"), None);
-        assert_eq!(claim_of_shim(b"sleep\0600\0"), None);
+        assert_eq!(claim_of_shim(b"sleep\x00600\0"), None);
     }
 
     /// A process with the mark of a unit and its lock open, in a folder of units of its own.
@@ -395,7 +384,6 @@ mod tests {
         fs::create_dir_all(marked.units.with_file_name("other")).unwrap();
         fs::create_dir_all(marked.units.join("web.1.1")).unwrap();
         assert_eq!(marked.found(&marked.units), (false, true));
-        assert_eq!(kill_orphans(&marked.units), 1);
     }
 
     #[test]
