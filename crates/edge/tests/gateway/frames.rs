@@ -382,7 +382,8 @@ fn a_client_that_takes_back_whatever_it_asks_is_sent_away() {
         None
     });
     let (stream, seen) = ended.unwrap();
-    assert_eq!(seen, Ended(ENHANCE_YOUR_CALM));
+    // What it had sent on is unread when the connection is closed, and may push the goodbye out of the kernel's hands.
+    assert!(matches!(seen, Ended(ENHANCE_YOUR_CALM) | Broken), "{seen:?}");
     assert!(stream > 2 * 150, "a page that is left takes back this much at once: {stream}");
 }
 
