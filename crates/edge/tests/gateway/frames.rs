@@ -277,11 +277,25 @@ impl Wire {
                 }
             }
             let mut more = [0; 4096];
-            match self.stream.read(&mut more) {
+            match self.receive(&mut more) {
                 Ok(read @ 1..) => self.bytes.extend_from_slice(&more[..read]),
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => panic!("the edge does nothing"),
                 Ok(0) | Err(_) => return None,
             }
+        }
+    }
+
+    /// Reads without writing first: what the edge said before it closed is still there when nothing can be sent any more.
+    fn receive(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        loop {
+            match self.stream.conn.reader().read(into) {
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+                read => return read,
+            }
+            if self.stream.conn.read_tls(&mut self.stream.sock)? == 0 {
+                return Ok(0);
+            }
+            self.stream.conn.process_new_packets().map_err(std::io::Error::other)?;
         }
     }
 
