@@ -12,6 +12,8 @@ pub enum Reason {
     Refused(Refusal),
     /// A path that servers read differently.
     AmbiguousPath,
+    /// TRACE shows a client what others have put into its request, and is not served.
+    TraceMethod,
     /// No route for the host.
     UnknownHost,
     /// The connection's certificate is for another host.
@@ -63,6 +65,7 @@ impl Reason {
             Self::MisdirectedHost => 421,
             Self::RateLimited | Self::TooManyConnections => 429,
             Self::FileUnreadable | Self::Internal => 500,
+            Self::TraceMethod => 501,
             Self::Unreachable | Self::UpstreamClosed | Self::UpstreamMalformed => 502,
             Self::NoReplica | Self::Overloaded => 503,
             Self::UpstreamTimeout => 504,
@@ -86,6 +89,7 @@ impl Reason {
         match self {
             Self::Refused(refusal) => refusal.code(),
             Self::AmbiguousPath => "ambiguous_path",
+            Self::TraceMethod => "trace_method",
             Self::UnknownHost => "unknown_host",
             Self::MisdirectedHost => "misdirected_host",
             Self::NoRoute => "no_route",
@@ -113,6 +117,7 @@ impl Reason {
             Self::Refused(Refusal::BodyTooLarge) => "What was sent is larger than this address takes.",
             Self::Refused(_) => "The request could not be read without doubt.",
             Self::AmbiguousPath => "The address can be read in more than one way.",
+            Self::TraceMethod => "No address here takes this method.",
             Self::UnknownHost => "There is nothing at this host name.",
             Self::MisdirectedHost => "This connection was made for another host name.",
             Self::NoRoute | Self::NoFile => "There is nothing at this address.",
@@ -208,9 +213,10 @@ fn html(reason: Reason, request_id: &str) -> (&'static str, String) {
 mod tests {
     use super::*;
 
-    const ALL: [Reason; 20] = [
+    const ALL: [Reason; 21] = [
         Reason::Refused(Refusal::BareLf),
         Reason::AmbiguousPath,
+        Reason::TraceMethod,
         Reason::UnknownHost,
         Reason::MisdirectedHost,
         Reason::NoRoute,

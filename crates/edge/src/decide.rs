@@ -13,13 +13,16 @@ use crate::host;
 use crate::live::Live;
 use crate::path;
 use crate::policy::cors::{self, Asked};
-use crate::policy::{forwarded, limit, network};
-use crate::settings::{Client, Route};
+use crate::policy::forwarded::Client;
+use crate::policy::{hops, limit, network};
+use crate::settings::Route;
 use crate::table::{Found, RouteIndex};
 use crate::tls::Certified;
 
 /// The port that `https:` means.
 const HTTPS_PORT: u16 = 443;
+/// What OPTIONS asks for that is about the whole server (RFC 9110, section 9.3.7).
+const WHOLE_SERVER: &str = "*";
 
 /// What a decision is made from.
 #[derive(Clone, Copy)]
@@ -59,6 +62,8 @@ pub(crate) enum Verdict {
     Refuse(Reason),
     /// Grant or deny what a browser asks before it lets a script ask.
     Preflight,
+    /// Say what OPTIONS asks for: it is about the edge itself, or may be passed on no further.
+    Options,
     /// Send the client to the same address by HTTPS.
     Redirect {
         /// Where to.
@@ -85,6 +90,14 @@ pub(crate) fn decide<'r>(live: &Live, client: Client, request: Request<'r>, now:
         fields: Vec::new(),
         verdict: Verdict::Refuse(Reason::UnknownHost),
     };
+    if request.method == "TRACE" {
+        decision.verdict = Verdict::Refuse(Reason::TraceMethod);
+        return decision;
+    }
+    if request.path == WHOLE_SERVER {
+        decision.verdict = Verdict::Options;
+        return decision;
+    }
     match path::normal(request.path) {
         Ok(path) => decision.path = path,
         Err(_) => {
@@ -97,7 +110,7 @@ pub(crate) fn decide<'r>(live: &Live, client: Client, request: Request<'r>, now:
         decision.verdict = Verdict::Refuse(Reason::MisdirectedHost);
         return decision;
     }
-    let (route, tenant) = match live.table.find(&host, &decision.path, request.method) {
+    let (route, tenant) = match live.table.find(&host, &path::routed(&decision.path), request.method) {
         Found::Route { route, tenant } => (route, tenant),
         Found::NoHost => return decision,
         Found::NoPath => {
@@ -112,13 +125,16 @@ pub(crate) fn decide<'r>(live: &Live, client: Client, request: Request<'r>, now:
     };
     decision.route = Some(route);
     decision.tenant = tenant.map(|tenant| Cow::Owned(tenant.to_owned()));
-    decision.verdict = match live.settings.https.filter(|_| request.certified.is_none()) {
+    decision.verdict = match live.settings.https.filter(|_| !client.secure) {
         Some(port) => Verdict::Redirect { port: port.number() },
         None => by_policies(live, route, client, request, now, &mut decision.fields),
     };
     if decision.verdict == Verdict::Pass && is_folder(live, route) && !folder::answers(request.method) {
         decision.fields.push(("Allow", folder::METHODS.to_owned()));
         decision.verdict = Verdict::Refuse(Reason::MethodNotAllowed);
+    }
+    if decision.verdict == Verdict::Pass && hops::left(request.method, (request.field)(b"max-forwards")) == Some(0) {
+        decision.verdict = Verdict::Options;
     }
     decision
 }
@@ -178,13 +194,4 @@ fn limit_fields(rate: model::Rate, verdict: limit::Verdict) -> Vec<(&'static str
         fields.push(("Retry-After", whole(verdict.retry_after).max(1).to_string()));
     }
     fields
-}
-
-/// Who asks.
-pub(crate) fn client<'a>(
-    live: &Live,
-    peer: std::net::IpAddr,
-    chain: impl DoubleEndedIterator<Item = &'a str>,
-) -> Client {
-    forwarded::client(peer, &live.settings.trust, chain)
 }

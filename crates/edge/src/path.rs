@@ -1,7 +1,8 @@
-//! The one form of a path by which routes are found and which is forwarded.
+//! The one form of a path by which routes are found and which is forwarded. Start reading at [`normal`].
 //!
 //! Two spellings of one path must never be judged differently by us and by the service behind us: otherwise a limit on
-//! `/api/` is passed by asking for `/%61pi/`. Start reading at [`normal`].
+//! `/api/` is passed by asking for `/%61pi/`. What every server reads alike is put into one form, what servers read
+//! differently is refused.
 
 use std::borrow::Cow;
 
@@ -20,13 +21,16 @@ pub enum PathError {
     /// A backslash, escaped or not: some servers take it for a slash.
     #[error("a backslash")]
     Backslash,
+    /// An escaped slash: some servers take it for one that divides, others for a part of a name.
+    #[error("an escaped slash")]
+    EscapedSlash,
     /// It does not begin with a slash.
     #[error("no slash at its beginning")]
     Relative,
 }
 
-/// The path with each escape of an unreserved byte undone and the other escapes in capitals (RFC 3986, section
-/// 6.2.2). Borrowed where nothing had to change, which is nearly always.
+/// The path with each escape of an unreserved byte undone, the other escapes in capitals (RFC 3986, section 6.2.2), and one
+/// slash wherever there were several. Borrowed where nothing had to change, which is nearly always.
 pub fn normal(path: &str) -> Result<Cow<'_, str>, PathError> {
     if !path.starts_with('/') {
         return Err(PathError::Relative);
@@ -35,10 +39,35 @@ pub fn normal(path: &str) -> Result<Cow<'_, str>, PathError> {
     if let Some(bad) = normal.bytes().find_map(refused) {
         return Err(bad);
     }
-    match normal.split('/').any(|segment| segment == "." || segment == "..") {
-        true => Err(PathError::DotSegment),
-        false => Ok(normal),
+    if normal.split('/').map(without_parameters).any(|segment| segment == "." || segment == "..") {
+        return Err(PathError::DotSegment);
     }
+    Ok(if normal.contains("//") { Cow::Owned(merged(&normal)) } else { normal })
+}
+
+/// The path by which the route of a normal path is found: without the parameters of its segments (`/login;a=b`; RFC 3986,
+/// section 3.3), which some servers pass over. They are forwarded.
+pub fn routed(normal: &str) -> Cow<'_, str> {
+    if !normal.contains(';') {
+        return Cow::Borrowed(normal);
+    }
+    let segments: Vec<&str> = normal.split('/').map(without_parameters).collect();
+    Cow::Owned(merged(&segments.join("/")))
+}
+
+fn without_parameters(segment: &str) -> &str {
+    segment.split(';').next().unwrap_or_default()
+}
+
+/// One slash wherever there are several.
+fn merged(path: &str) -> String {
+    let mut out = String::with_capacity(path.len());
+    for character in path.chars() {
+        if !(character == '/' && out.ends_with('/')) {
+            out.push(character);
+        }
+    }
+    out
 }
 
 fn refused(byte: u8) -> Option<PathError> {
@@ -57,7 +86,7 @@ fn unescaped(path: &str) -> Result<String, PathError> {
         let digits = piece.get(..2).ok_or(PathError::BadEscape)?;
         let byte = digits.bytes().all(|it| it.is_ascii_hexdigit()).then(|| u8::from_str_radix(digits, 16));
         let Some(Ok(byte)) = byte else { return Err(PathError::BadEscape) };
-        if let Some(bad) = refused(byte) {
+        if let Some(bad) = refused(byte).or((byte == b'/').then_some(PathError::EscapedSlash)) {
             return Err(bad);
         }
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
@@ -89,11 +118,17 @@ mod tests {
             ("/a/b", Ok("/a/b")),
             ("/%61pi/", Ok("/api/")),
             ("/%7euser", Ok("/~user")),
-            ("/a%2fb", Ok("/a%2Fb")),
-            ("/a%2Fb", Ok("/a%2Fb")),
             ("/%c3%a4", Ok("/%C3%A4")),
             ("/a..b/...", Ok("/a..b/...")),
-            ("//a", Ok("//a")),
+            ("//a", Ok("/a")),
+            ("///", Ok("/")),
+            ("/a//b///", Ok("/a/b/")),
+            ("/a;b=c", Ok("/a;b=c")),
+            ("/a%2fb", Err(PathError::EscapedSlash)),
+            ("/%2Fa", Err(PathError::EscapedSlash)),
+            ("/./a", Err(PathError::DotSegment)),
+            ("/a/..;x/b", Err(PathError::DotSegment)),
+            ("/a/%2e%2e;/b", Err(PathError::DotSegment)),
             ("/a/../b", Err(PathError::DotSegment)),
             ("/a/.", Err(PathError::DotSegment)),
             ("/a/%2e%2E/b", Err(PathError::DotSegment)),
@@ -121,10 +156,19 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn the_normal_form_is_its_own_normal_form(path in "/[ -~%]{0,40}") {
+        fn the_normal_form_is_its_own_normal_form(path in "/[ -~%/;.]{0,40}") {
             if let Ok(once) = normal(&path) {
                 assert_eq!(normal(&once).as_deref(), Ok(once.as_ref()));
             }
+        }
+    }
+
+    #[test]
+    fn parameters_find_no_other_route() {
+        for (path, expected) in
+            [("/a/b", "/a/b"), ("/a;x=1", "/a"), ("/a;x/b;y;z/", "/a/b/"), ("/;x/a", "/a"), ("/a%3Bx", "/a%3Bx")]
+        {
+            assert_eq!(routed(path), expected, "{path}");
         }
     }
 

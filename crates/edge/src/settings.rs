@@ -5,7 +5,7 @@
 //! know is passed over, and what came in later has a default.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use model::{ByteSize, Port, Rate, ReleaseNumber, ReplicaNumber, ServiceName, Span, UrlPath};
@@ -95,15 +95,6 @@ pub struct Folder {
     pub root: PathBuf,
     /// Whether a page that no file has is answered with `index.html`, because an application in it knows the path.
     pub spa: bool,
-}
-
-/// The peer of a connection, and the client that it speaks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Client {
-    /// The other end of the connection.
-    pub peer: IpAddr,
-    /// Who asks: the peer itself, or whom a trusted peer names.
-    pub address: IpAddr,
 }
 
 #[cfg(test)]

@@ -24,6 +24,7 @@ mod field;
 mod head;
 mod scan;
 
+mod claim;
 mod framing;
 mod host;
 mod onward;
@@ -35,6 +36,7 @@ pub mod frame;
 pub mod trailer;
 
 pub use body::{BodyDecoder, Piece};
+pub use claim::is_claim;
 pub use field::{Field, FieldError, Fields};
 pub use frame::{BodyEncoder, EncodeError, Frame};
 pub use framing::Body;

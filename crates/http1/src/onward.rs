@@ -1,5 +1,6 @@
 //! What a head is like when it is passed on, and which trailers go with its body.
 
+use crate::claim::is_claim;
 use crate::field::{Field, Fields, Role, Span};
 use crate::persistence;
 
@@ -14,11 +15,14 @@ pub struct Edits<'a> {
     pub add: &'a [Field<'a>],
     /// Names of fields to drop.
     pub remove: &'a [&'a [u8]],
+    /// Whether fields are dropped by which a proxy says who asked it for what ([`is_claim`]): whoever sent them is none
+    /// that is believed. Behind a body they are refused anyway.
+    pub without_claims: bool,
 }
 
 impl Edits<'_> {
     fn drop(&self, field: &Field<'_>) -> bool {
-        self.names().any(|name| field.is_twin_of(name))
+        self.names().any(|name| field.is_twin_of(name)) || (self.without_claims && is_claim(field.name()))
     }
 
     /// Of the fields that are not passed on as they came.

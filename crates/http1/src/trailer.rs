@@ -1,23 +1,19 @@
 //! Trailers: the fields behind the last chunk.
 
-use crate::field::{Field, Role, are_twins};
+use crate::claim::is_claim;
+use crate::field::{Field, Role};
 use crate::limits::FIELD_SLOTS;
 use crate::{Limits, Refusal, diagnosis};
 
 /// Fields that have to be known before the body (RFC 9110, 6.5.1), by what they are about. A server that merges trailers
-/// into the head would let them through behind the back of whoever decided on the head.
+/// into the head would let them through behind the back of whoever decided on the head. Claims ([`is_claim`]) are too.
 const FORBIDDEN: &[&str] = &[
     // Routing and who asks.
     "authorization",
     "cookie",
-    "forwarded",
     "max-forwards",
     "origin",
     "referer",
-    "true-client-ip",
-    "x-client-ip",
-    "x-real-ip",
-    "x-tenant",
     // Under which name the request is followed.
     "traceparent",
     "x-request-id",
@@ -45,9 +41,6 @@ const FORBIDDEN: &[&str] = &[
     "content-type",
     "trailer",
 ];
-
-/// What the names of a whole family of [`FORBIDDEN`] fields begin with: one for each thing that a proxy says of the client.
-const FORWARDED: &[u8] = b"x-forwarded-";
 
 /// A checked trailer section, as a view of the buffer it was read from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,6 +73,6 @@ impl<'a> Trailers<'a> {
 
 fn is_forbidden(field: &Field<'_>) -> bool {
     Role::of(field.name()) != Role::EndToEnd
-        || field.name().get(..FORWARDED.len()).is_some_and(|start| are_twins(start, FORWARDED))
+        || is_claim(field.name())
         || FORBIDDEN.iter().any(|name| field.is_twin_of(name.as_bytes()))
 }

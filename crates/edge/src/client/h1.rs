@@ -140,7 +140,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client for H1Client<'_, S> {
             Kind::Final => self.additions.for_response(head, edits),
             Kind::Interim | Kind::Switch => Added::default(),
         };
-        let edits = Edits { set: &added.set, add: &added.add, remove: edits.remove };
+        let edits = Edits { set: &added.set, add: &added.add, ..*edits };
         let forwarded = head.forward(&Onward { asked: self.asked, close: (self.ends)(), edits }, self.response.out);
         if head.kind() == Kind::Final {
             self.response.encoder = Some(forwarded.body);

@@ -117,7 +117,7 @@ impl Client for H2Client<'_> {
             }
             Kind::Final => {
                 let added = self.additions.for_response(head, edits);
-                let edits = Edits { set: &added.set, add: &added.add, remove: edits.remove };
+                let edits = Edits { set: &added.set, add: &added.add, ..*edits };
                 *response.headers_mut() = fields(head, &edits);
                 let bodiless = matches!(head.body(), Body::None | Body::Length(0));
                 let stream = self.respond.send_response(response, bodiless).map_err(|_| ClientError::Gone)?;

@@ -177,7 +177,7 @@ impl<C: Client> Client for Compressing<'_, C> {
         set.extend(tag.as_deref().and_then(|tag| field(b"ETag", tag)));
         // Places in the content are not places in what is sent.
         let remove = [edits.remove, &[b"accept-ranges"]].concat();
-        self.client.start(&head.of_unknown_length(), &Edits { set: &set, add: &add, remove: &remove })
+        self.client.start(&head.of_unknown_length(), &Edits { set: &set, add: &add, remove: &remove, ..*edits })
     }
 
     fn poll_send(&mut self, context: &mut Context<'_>, data: &[u8]) -> Poll<Result<usize, ClientError>> {

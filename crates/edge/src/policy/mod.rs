@@ -3,6 +3,7 @@
 pub mod cors;
 pub mod encoding;
 pub mod forwarded;
+pub mod hops;
 pub mod limit;
 pub mod network;
 pub mod security_headers;

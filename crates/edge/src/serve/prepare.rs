@@ -19,11 +19,15 @@ use crate::decide::{self, Request, Verdict};
 use crate::folder::{self, Conditions, Wanted};
 use crate::live::Live;
 use crate::policy::encoding::Preference;
-use crate::policy::forwarded;
-use crate::settings::{Client, Route};
+use crate::policy::forwarded::{self, Claims, Client, Peer};
+use crate::policy::hops;
+use crate::settings::Route;
 use crate::table::RouteIndex;
 use crate::trace::Trace;
 use crate::worker::Worker;
+
+/// The field that tells a service whose request it is.
+const TENANT: &str = "X-Tenant";
 
 /// A request whose head was read and judged.
 pub(super) struct Prepared {
@@ -66,9 +70,7 @@ impl From<'_> {
     ) -> Result<Prepared, Reason> {
         let host = head.host().ok_or(Reason::Refused(Refusal::MissingHost))?;
         let first = |name: &[u8]| first(head, name);
-        let chain: Vec<&str> =
-            head.fields().iter().filter(|it| it.is(b"x-forwarded-for")).map(|it| text(it.value())).collect();
-        let client = decide::client(self.live, self.origin.peer.ip(), chain.into_iter());
+        let client = self.client(head);
         let (method, path) = (text(head.method()), text(head.target().path()));
         let request =
             Request { method, host: host.name(), path, field: &first, certified: self.origin.certified.as_deref() };
@@ -95,8 +97,7 @@ impl From<'_> {
         let wanted = folder.map(|_| wanted(head, &decision.path));
         let encoder = match decision.verdict {
             Verdict::Pass if wanted.is_none() => {
-                let passing =
-                    Passing { client, host, path: &decision.path, secure: self.origin.is_secure(), trace: &trace };
+                let passing = Passing { client, host, path: &decision.path, trace: &trace };
                 Some(passing.write(head, record, &mut onward)?).filter(|_| !decoder.is_finished())
             }
             _ => None,
@@ -105,7 +106,7 @@ impl From<'_> {
             location: decision.https_address(text(host.name()), head.target()),
             route: decision.route,
             verdict: decision.verdict,
-            additions: self.additions(decision.fields, record),
+            additions: self.additions(decision.fields, client, record),
             asked: head.asked(),
             unread: !matches!(head.body(), Body::None | Body::Length(0)),
             incoming: Incoming { decoder, encoder },
@@ -114,17 +115,25 @@ impl From<'_> {
             body_max,
             onward,
             accept: first(b"accept").map(str::to_owned),
-            idempotent: matches!(method, "GET" | "HEAD" | "OPTIONS" | "PUT" | "DELETE" | "TRACE"),
+            idempotent: matches!(method, "GET" | "HEAD" | "OPTIONS" | "PUT" | "DELETE"),
         })
     }
 
-    fn additions(&self, mut fields: Vec<(&'static str, String)>, record: &Record) -> Additions {
+    fn client(&self, head: &RequestHead<'_>) -> Client {
+        let values = |name| head.fields().values(name).map(text);
+        let claims =
+            Claims { chain: values(b"x-forwarded-for").collect(), scheme: values(b"x-forwarded-proto").last() };
+        let peer = Peer { address: self.origin.peer.ip(), secure: self.origin.is_secure() };
+        forwarded::client(peer, &self.live.settings.trust, &claims)
+    }
+
+    fn additions(&self, mut fields: Vec<(&'static str, String)>, client: Client, record: &Record) -> Additions {
         fields.push(("X-Request-Id", record.request_id.clone()));
         let settings = &self.live.settings;
         Additions {
             fields,
             strict: settings.strict_headers,
-            insist_on_https: settings.insist_on_https && self.origin.is_secure(),
+            insist_on_https: settings.insist_on_https && client.secure,
         }
     }
 }
@@ -134,7 +143,7 @@ impl Prepared {
     pub(super) fn own(&mut self, record: &mut Record) -> Option<Own> {
         match self.verdict {
             Verdict::Refuse(reason) => Some(self.refusal(reason, record)),
-            Verdict::Preflight => Some(Own::empty(204, None)),
+            Verdict::Preflight | Verdict::Options => Some(Own::empty(204, None)),
             Verdict::Redirect { .. } => Some(Own::empty(308, self.location.take())),
             Verdict::Pass => None,
         }
@@ -172,17 +181,19 @@ struct Passing<'p> {
     host: http1::Host<'p>,
     /// The normal path.
     path: &'p str,
-    secure: bool,
     trace: &'p Trace,
 }
 
 impl Passing<'_> {
     /// Writes the head as the service gets it.
     fn write(&self, head: &RequestHead<'_>, record: &Record, onward: &mut Vec<u8>) -> Result<BodyEncoder, Reason> {
-        let mut fields = Vec::from(forwarded::fields(self.client, text(self.host.as_bytes()), self.secure));
+        let mut fields = Vec::from(forwarded::fields(self.client, text(self.host.as_bytes())));
         fields.push(("X-Request-Id", record.request_id.clone()));
         fields.push(("traceparent", self.trace.field()));
-        fields.extend(record.tenant.clone().map(|tenant| ("X-Tenant", tenant)));
+        fields.extend(record.tenant.clone().map(|tenant| (TENANT, tenant)));
+        let hops = hops::left(text(head.method()), first(head, b"max-forwards"));
+        // None that is 0 is passed on.
+        fields.extend(hops.map(|hops| ("Max-Forwards", hops.saturating_sub(1).to_string())));
         let set: Vec<Field<'_>> =
             fields.iter().filter_map(|(name, value)| Field::new(name.as_bytes(), value.as_bytes()).ok()).collect();
         let rewritten = rewritten(self.path, head.target());
@@ -190,7 +201,9 @@ impl Passing<'_> {
             Some(text) => Target::parse(text.as_bytes()).map_err(Reason::Refused)?,
             None => head.target(),
         };
-        let edits = Edits { set: &set, add: &[], remove: forwarded::CLAIMS };
+        // Nobody but the edge says which tenant it is.
+        let edits =
+            Edits { set: &set, remove: &[TENANT.as_bytes()], without_claims: !self.client.vouched, ..Edits::default() };
         Ok(head.forward(&http1::request::Onward { target, host: self.host, edits }, onward))
     }
 }
@@ -245,7 +258,7 @@ fn codings(head: &RequestHead<'_>, of_folder: bool) -> Preference {
 
 /// The target with the normal path, where that differs from what was sent.
 fn rewritten(path: &str, target: Target<'_>) -> Option<String> {
-    if target.is_asterisk() || path.as_bytes() == target.path() {
+    if path.as_bytes() == target.path() {
         return None;
     }
     let query = target.query().map(|query| format!("?{}", String::from_utf8_lossy(query)));

@@ -33,12 +33,101 @@ fn what_a_trusted_peer_says_is_believed() {
 }
 
 #[test]
+fn what_only_a_proxy_may_say_reaches_the_service_from_a_trusted_peer_alone() {
+    let mut bench = Bench::new(&[echo()]);
+    let mut told = |trust: &str| {
+        bench.apply(|settings| settings.trust = vec![trust.parse().unwrap()]);
+        let mut client = bench.connect();
+        client.send(
+            "GET / HTTP/1.1\r\nHost: acme.test\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Ssl: on\r\nX-Tenant: other\r\n\
+             X_Rewrite_Url: /admin\r\nX-Original-URL: /admin\r\nX-Real-IP: 1.1.1.1\r\nRemote-User: admin\r\n\r\n",
+        );
+        let head = client.answer().text().to_owned();
+        let said = ["X-Forwarded-Ssl", "X_Rewrite_Url", "X-Original-URL", "X-Real-IP", "Remote-User"];
+        let passed = said.iter().filter(|name| head.contains(&format!("{name}: "))).count();
+        (
+            passed,
+            head.contains("X-Forwarded-Proto: https\r\n"),
+            head.contains(";proto=https\r\n"),
+            head.contains("other"),
+        )
+    };
+    assert_eq!(told("10.0.0.0/8"), (0, false, false, false));
+    assert_eq!(told("127.0.0.0/8"), (5, true, true, false));
+}
+
+#[test]
+fn a_client_that_came_to_a_trusted_peer_by_https_is_not_sent_there() {
+    let mut bench = Bench::new(&[echo()]);
+    bench.apply(|settings| {
+        settings.https = model::Port::new(8443);
+        settings.trust = vec!["127.0.0.0/8".parse().unwrap()];
+    });
+    let mut client = bench.connect();
+    let mut ask = |scheme: &str| {
+        client.send(format!("GET / HTTP/1.1\r\nHost: acme.test\r\nX-Forwarded-Proto: {scheme}\r\n\r\n"));
+        client.answer().status
+    };
+    assert_eq!((ask("https"), ask("http")), (200, 308));
+}
+
+#[test]
 fn a_path_is_forwarded_as_it_was_judged() {
     let bench = Bench::new(&[echo()]);
     let mut client = bench.connect();
-    assert!(client.get("/%61pi/%2f?x=%61").text().starts_with("GET /api/%2F?x=%61 HTTP/1.1\r\n"));
-    let refused = client.get("/a/../b");
-    assert_eq!((refused.status, refused.text().contains("ambiguous_path")), (400, true));
+    for (asked, forwarded) in [("/%61pi/?x=%61", "/api/?x=%61"), ("//a///b/", "/a/b/"), ("/a;v=1/b", "/a;v=1/b")] {
+        let told = client.get(asked);
+        assert!(told.text().starts_with(&format!("GET {forwarded} HTTP/1.1\r\n")), "{asked}: {}", told.text());
+    }
+    for asked in ["/a/../b", "/./a", "/%2e%2e/a", "/a/..;/b", "/%2fa", "/a%5Cb", "/a%00", "/a%"] {
+        let refused = client.get(asked);
+        assert_eq!((refused.status, refused.text().contains("ambiguous_path")), (400, true), "{asked}");
+    }
+}
+
+#[test]
+fn no_spelling_of_a_path_gets_past_its_limit() {
+    let mut bench = Bench::new(&[echo()]);
+    bench.apply(|settings| {
+        let mut login = route("{tenant}.test", "/login");
+        login.limit = Some("1/h".parse().unwrap());
+        settings.routes.push(login);
+    });
+    let mut client = bench.connect();
+    assert_eq!(client.get("/login").status, 200);
+    for path in ["//login", "/%6cogin", "/login//", "/login;a=b", "/;a/login", "/login/;x/y"] {
+        assert_eq!(client.get(path).status, 429, "{path}");
+    }
+    assert_eq!(client.get("/other").status, 200);
+}
+
+#[test]
+fn a_host_with_an_empty_label_is_nobodys() {
+    let bench = Bench::new(&[echo()]);
+    let mut client = bench.connect();
+    for host in [".test", "..test", "a..test"] {
+        client.send(format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n"));
+        let answer = client.answer();
+        assert_eq!((answer.status, answer.text().contains("unknown_host")), (404, true), "{host}");
+    }
+}
+
+#[test]
+fn what_asks_about_the_way_is_answered_by_the_edge() {
+    let bench = Bench::new(&[echo()]);
+    let mut client = bench.connect();
+    let mut ask = |line: &str, hops: &str| {
+        client.send(format!("{line} HTTP/1.1\r\nHost: acme.test\r\nMax-Forwards: {hops}\r\n\r\n"));
+        let answer = client.answer();
+        let told = answer.text().lines().find_map(|line| line.strip_prefix("Max-Forwards: ")).map(str::to_owned);
+        (answer.status, told)
+    };
+    let told = |hops: &str| (200, Some(hops.to_owned()));
+    assert_eq!(ask("TRACE /", "5"), (501, None));
+    assert_eq!(ask("OPTIONS *", "5"), (204, None));
+    assert_eq!(ask("OPTIONS /", "0"), (204, None));
+    assert_eq!(ask("OPTIONS /", "5"), told("4"));
+    assert_eq!(ask("GET /", "0"), told("0"));
 }
 
 #[test]

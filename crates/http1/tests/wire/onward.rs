@@ -53,6 +53,15 @@ fn a_removed_field_is_gone_and_its_neighbours_stay() {
 }
 
 #[test]
+fn without_claims_everything_else_stays() {
+    let sent = "GET / HTTP/1.1\r\nHost: a\r\nX-Original-URL: /b\r\nX_Forwarded_Ssl: on\r\nX-Real: c\r\n\r\n";
+    assert_eq!(
+        request(sent, None, None, Edits { without_claims: true, ..Edits::default() }),
+        "GET / HTTP/1.1\r\nHost: a\r\nX-Real: c\r\n\r\n"
+    );
+}
+
+#[test]
 fn what_a_server_could_take_for_a_set_or_removed_field_is_gone_too() {
     let sent =
         "GET / HTTP/1.1\r\nHost: a\r\nX_Forwarded_For: 1\r\nX-Forwarded_For: 2\r\nx.tenant: b\r\nX_Tenants: c\r\n\r\n";
