@@ -86,23 +86,30 @@ fn dashed_parts(part: &str) -> impl Iterator<Item = &str> {
     part.split('-')
 }
 
+/// The length of what esbuild, Rollup and Vite put into a name, and the least of what others do.
+const FINGERPRINT_LENGTH: usize = 8;
+
 /// Whether a part of a name was made from the content: hexadecimal of 8 digits and more (webpack, Parcel, Trunk), base32
-/// of 8 (esbuild), base64 of 8 (Rollup, Vite). A word or a date must not be taken for one, because its file would be kept
-/// for a year, so each kind of byte must occur that the alphabet has.
+/// of 8 (esbuild), base64 of 8 (Rollup, Vite). A word, a date or a version must not be taken for one, because its file would be
+/// kept for a year; a fingerprint that is not recognised costs a question. So digits must be among its bytes, and kinds must change
+/// oftener than in `Version2`, `2024dec1` or `H264DEMO`.
 fn is_fingerprint(part: &str) -> bool {
-    const LENGTH: usize = 8;
-    let any = |is: fn(&u8) -> bool| part.as_bytes().iter().any(is);
     let all = |is: fn(&u8) -> bool| part.as_bytes().iter().all(is);
-    let digit = any(u8::is_ascii_digit);
-    let hexadecimal =
-        part.len() >= LENGTH && all(|it| matches!(it, b'0'..=b'9' | b'a'..=b'f')) && any(u8::is_ascii_lowercase);
-    let base32 =
-        part.len() == LENGTH && all(|it| matches!(it, b'2'..=b'7' | b'A'..=b'Z')) && any(u8::is_ascii_uppercase);
-    let base64 = part.len() == LENGTH
-        && all(u8::is_ascii_alphanumeric)
-        && any(u8::is_ascii_lowercase)
-        && any(u8::is_ascii_uppercase);
-    digit && (hexadecimal || base32 || base64)
+    let hexadecimal = all(|it| matches!(it, b'0'..=b'9' | b'a'..=b'f'));
+    let base32 = all(|it| matches!(it, b'2'..=b'7' | b'A'..=b'Z'));
+    let least_changes = match part.len() {
+        FINGERPRINT_LENGTH.. if hexadecimal => 3,
+        FINGERPRINT_LENGTH if base32 => 3,
+        FINGERPRINT_LENGTH if all(u8::is_ascii_alphanumeric) => 5,
+        _ => return false,
+    };
+    part.bytes().any(|byte| byte.is_ascii_digit()) && changes_of_kind(part) >= least_changes
+}
+
+/// How often a digit, a small letter and a capital stand beside another kind.
+fn changes_of_kind(part: &str) -> usize {
+    let kind = |byte: &u8| (byte.is_ascii_digit(), byte.is_ascii_lowercase());
+    part.as_bytes().windows(2).filter(|pair| kind(&pair[0]) != kind(&pair[1])).count()
 }
 
 #[cfg(test)]
@@ -135,9 +142,17 @@ mod tests {
             ("/assets/index-B1KpRk3n.js", true),
             ("/main.3f2a91bc.css", true),
             ("/main.3f2a91bc4d5e6f708192.chunk.js", true),
-            ("/app-5QSLEPPA.js", true),
+            ("/app-5Q3LEP7A.js", true),
             ("/app_3f2a91bc_bg.wasm", true),
-            ("/app-5QSLEPPA.html", false),
+            ("/app-5Q3LEP7A.html", false),
+            ("/app-dashboard.js", false),
+            ("/app-Version2.js", false),
+            ("/review-iPhone15.png", false),
+            ("/guide-CHAPTER2.pdf", false),
+            ("/clip-H264DEMO.mp4", false),
+            ("/report-2024dec1.pdf", false),
+            ("/report-20240131a.pdf", false),
+            ("/team-facade12.png", false),
             ("/jquery-validate.js", false),
             ("/jquery-3.7.1.min.js", false),
             ("/report-20240131.pdf", false),
