@@ -16,7 +16,7 @@ use crate::serve::Record;
 pub(crate) const WAITING_MAX: usize = 16_384;
 /// Bytes that are gathered for one write.
 const WRITE_BYTES: usize = 64 << 10;
-/// How long a line may wait for others to be written with.
+/// How long a line may wait for others to be written with, whether they come or not.
 const WAIT_MAX: Duration = Duration::from_millis(200);
 
 /// Where threads put their records. Clones share it.
@@ -53,24 +53,37 @@ impl Waiting {
     pub(crate) fn write_to(&self, mut out: impl Write) -> std::io::Result<()> {
         let mut lines = Vec::with_capacity(WRITE_BYTES);
         loop {
-            let next = self.records.recv_timeout(WAIT_MAX);
+            let ended = self.gather(&mut lines)?;
+            out.write_all(&lines)?;
+            out.flush()?;
+            lines.clear();
+            if ended {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Formats what is handed over until it is enough for one write, or the first line has waited long enough. `true` when
+    /// there will be no more.
+    fn gather(&self, lines: &mut Vec<u8>) -> std::io::Result<bool> {
+        let mut due = None;
+        while lines.len() < WRITE_BYTES {
+            let left = due.map_or(WAIT_MAX, |due: Duration| due.saturating_sub(sys::clock::now().steady));
+            let next = self.records.recv_timeout(left);
             if let Ok(record) = &next {
-                serde_json::to_writer(&mut lines, &Line::of(record))?;
+                serde_json::to_writer(&mut *lines, &Line::of(record))?;
                 lines.push(b'\n');
+                due.get_or_insert_with(|| sys::clock::now().steady + WAIT_MAX);
             }
             let lost = self.lost.swap(0, Ordering::Relaxed);
             if lost > 0 {
                 writeln!(lines, "{{\"lost\":{lost}}}")?;
             }
-            if next.is_err() || lines.len() >= WRITE_BYTES {
-                out.write_all(&lines)?;
-                out.flush()?;
-                lines.clear();
-            }
-            if matches!(next, Err(RecvTimeoutError::Disconnected)) {
-                return Ok(());
+            if let Err(why) = next {
+                return Ok(why == RecvTimeoutError::Disconnected);
             }
         }
+        Ok(false)
     }
 }
 
@@ -170,6 +183,35 @@ mod tests {
              \"path\":\"/\\\"x\\\"\\n\",\"status\":429,\"bytes\":0,\"duration_ms\":1.234,\"reason\":\"rate_limited\",\
              \"request_id\":\"r-1\"}\n"
         );
+    }
+
+    /// Says each time that something is written.
+    struct Announcing(std::sync::mpsc::Sender<usize>);
+
+    impl Write for Announcing {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            // A test that has seen enough listens no more.
+            let _heard = self.0.send(bytes.len()).is_ok();
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_line_does_not_wait_for_a_steady_trickle_to_end() {
+        let (log, waiting) = AccessLog::new();
+        let (announce, announced) = std::sync::mpsc::channel();
+        let writer = sys::cores::start("log", move || async move { waiting.write_to(Announcing(announce)) }).unwrap();
+        let written = (0..300).find_map(|_| {
+            log.note(anything());
+            announced.recv_timeout(WAIT_MAX / 10).ok()
+        });
+        assert!(written.is_some_and(|bytes| bytes < WRITE_BYTES), "{written:?}");
+        drop(log);
+        writer.join().unwrap().unwrap();
     }
 
     #[test]
