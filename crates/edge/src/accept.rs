@@ -58,7 +58,7 @@ pub(crate) async fn accept(
         // Tasks of their own kinds: one that needs little does not take the room of one that needs much.
         match speech {
             Speech::Plain => sys::cores::spawn_here(plain(open, stream, peer)),
-            Speech::Secure => sys::cores::spawn_here(secure(open, stream, peer, Arc::clone(&admission))),
+            Speech::Secure => sys::cores::spawn_here(secure(open, stream, peer)),
         }
     }
 }
@@ -83,10 +83,10 @@ async fn plain(open: Open, stream: TcpStream, peer: SocketAddr) {
     serve::h1::connection(&open.worker, stream, Origin::plain(peer)).await;
 }
 
-async fn secure(open: Open, stream: TcpStream, peer: SocketAddr, admission: Arc<Admission>) {
+async fn secure(open: Open, stream: TcpStream, peer: SocketAddr) {
     let worker = &open.worker;
     // What a handshake needs is given back with its end, and the version that is not spoken takes no room.
-    let Some(secured) = Box::pin(handshake(worker, stream, &admission)).await else { return };
+    let Some(secured) = Box::pin(handshake(&open, stream)).await else { return };
     let origin = Origin { peer, certified: Some(secured.certified) };
     match secured.h2 {
         true => Box::pin(serve::h2::connection(worker, secured.stream, origin)).await,
@@ -95,14 +95,14 @@ async fn secure(open: Open, stream: TcpStream, peer: SocketAddr, admission: Arc<
 }
 
 /// Carries out a handshake in its time, if there are not too many.
-async fn handshake(worker: &Worker, stream: TcpStream, admission: &Admission) -> Option<Secured> {
-    let _under_way = admission.begin_handshake()?;
+async fn handshake(Open { worker, admitted }: &Open, stream: TcpStream) -> Option<Secured> {
+    let _under_way = admitted.begin_handshake()?;
     let certificates = worker.certificates();
     let deadline = worker.deadlines.register();
     match deadline.limit(HANDSHAKE_TIME_MAX, tls::accept(stream, &certificates)).await {
         Ok(Ok(secured)) => Some(secured),
         Ok(Err(_)) | Err(_) => {
-            admission.note_failed_handshake();
+            admitted.note_failed_handshake();
             None
         }
     }
@@ -111,13 +111,13 @@ async fn handshake(worker: &Worker, stream: TcpStream, admission: &Admission) ->
 /// Counts a connection of this thread while it is open.
 struct Open {
     worker: Rc<Worker>,
-    _admitted: Admitted,
+    admitted: Admitted,
 }
 
 impl Open {
     fn new(worker: &Rc<Worker>, admitted: Admitted) -> Self {
         worker.open.set(worker.open.get() + 1);
-        Self { worker: Rc::clone(worker), _admitted: admitted }
+        Self { worker: Rc::clone(worker), admitted }
     }
 }
 

@@ -1,5 +1,5 @@
-//! How many connections are served at the same time: of all clients, and of one. Start reading at
-//! [`Admission::admit`].
+//! How many connections are served and how many handshakes are under way at the same time: of all clients, and of one. Start
+//! reading at [`Admission::admit`].
 //!
 //! Shared by all threads and asked once per connection, never per request.
 
@@ -13,16 +13,26 @@ use crate::settings::{ConnectionLimits, Settings};
 
 /// Handshakes that are under way at the same time: each costs a private key's signature.
 pub(crate) const HANDSHAKES_MAX: u64 = 1_000;
+/// Of one client: more than the browsers behind one address begin at once, and few enough that one who finishes none keeps
+/// nobody else out.
+pub(crate) const HANDSHAKES_PER_CLIENT_MAX: u32 = 200;
 /// Parts that the counts per client are divided into, so that threads rarely wait for each other.
 const SHARDS: usize = 64;
 
 /// The connections that are open, and those that were not let in.
 pub(crate) struct Admission {
     open: AtomicU64,
-    clients: [Mutex<HashMap<u128, u32>>; SHARDS],
+    clients: [Mutex<HashMap<u128, Held>>; SHARDS],
     handshakes: AtomicU64,
     turned_away: AtomicU64,
     handshakes_failed: AtomicU64,
+}
+
+/// What one client has of the edge.
+#[derive(Debug, Clone, Copy, Default)]
+struct Held {
+    connections: u32,
+    handshakes: u32,
 }
 
 /// Connections that came to nothing since the edge began.
@@ -84,22 +94,6 @@ impl Admission {
         }
     }
 
-    /// Lets a handshake begin, and counts it until what is returned is dropped.
-    pub(crate) fn begin_handshake(&self) -> Option<Handshake<'_>> {
-        let under_way = self.handshakes.fetch_add(1, Ordering::Relaxed);
-        let handshake = Handshake(&self.handshakes);
-        if under_way >= HANDSHAKES_MAX {
-            self.turned_away.fetch_add(1, Ordering::Relaxed);
-            return None;
-        }
-        Some(handshake)
-    }
-
-    /// Notes a handshake that did not come to its end.
-    pub(crate) fn note_failed_handshake(&self) {
-        self.handshakes_failed.fetch_add(1, Ordering::Relaxed);
-    }
-
     /// Connections that are open now.
     pub(crate) fn open(&self) -> u64 {
         self.open.load(Ordering::Relaxed)
@@ -114,26 +108,26 @@ impl Admission {
     }
 
     fn enter(&self, client: u128, most: u32) -> bool {
-        self.with_shard(client, |counts| {
-            let count = counts.entry(client).or_default();
-            let enters = *count < most;
-            *count += u32::from(enters);
+        self.with_shard(client, |clients| {
+            let held = clients.entry(client).or_default();
+            let enters = held.connections < most;
+            held.connections += u32::from(enters);
             enters
         })
     }
 
     fn leave(&self, client: u128) {
-        self.with_shard(client, |counts| {
-            if let Some(count) = counts.get_mut(&client) {
-                *count -= 1;
-                if *count == 0 {
-                    counts.remove(&client);
+        self.with_shard(client, |clients| {
+            if let Some(held) = clients.get_mut(&client) {
+                held.connections -= 1;
+                if held.connections == 0 {
+                    clients.remove(&client);
                 }
             }
         });
     }
 
-    fn with_shard<T>(&self, client: u128, work: impl FnOnce(&mut HashMap<u128, u32>) -> T) -> T {
+    fn with_shard<T>(&self, client: u128, work: impl FnOnce(&mut HashMap<u128, Held>) -> T) -> T {
         // The lower half of an IPv6 network is zero, the upper half of an IPv4 address.
         let bits = client ^ (client >> 64) ^ (client >> 72) ^ (client >> 80);
         let shard = usize::try_from(bits % SHARDS as u128).unwrap_or(0);
@@ -158,12 +152,41 @@ impl Drop for Admitted {
     }
 }
 
-/// A handshake under way.
-pub(crate) struct Handshake<'a>(&'a AtomicU64);
+impl Admitted {
+    /// Lets the connection's handshake begin, and counts it until what is returned is dropped.
+    pub(crate) fn begin_handshake(&self) -> Option<Handshake<'_>> {
+        // Counted before it is compared, as connections are.
+        let under_way = self.admission.handshakes.fetch_add(1, Ordering::Relaxed);
+        let of_client = self.count_handshakes(|count| std::mem::replace(count, *count + 1));
+        let handshake = Handshake(self);
+        if under_way >= HANDSHAKES_MAX || of_client >= HANDSHAKES_PER_CLIENT_MAX {
+            self.admission.turned_away.fetch_add(1, Ordering::Relaxed);
+            return None;
+        }
+        Some(handshake)
+    }
+
+    /// Notes that its handshake did not come to its end.
+    pub(crate) fn note_failed_handshake(&self) {
+        self.admission.handshakes_failed.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Changes the count of its client's handshakes; 0 for a client that is not counted.
+    fn count_handshakes(&self, change: impl FnOnce(&mut u32) -> u32) -> u32 {
+        let Some(client) = self.client else { return 0 };
+        let of_client =
+            |clients: &mut HashMap<u128, Held>| clients.get_mut(&client).map(|it| change(&mut it.handshakes));
+        self.admission.with_shard(client, of_client).unwrap_or_default()
+    }
+}
+
+/// A handshake under way. Its connection outlives it.
+pub(crate) struct Handshake<'a>(&'a Admitted);
 
 impl Drop for Handshake<'_> {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.0.admission.handshakes.fetch_sub(1, Ordering::Relaxed);
+        self.0.count_handshakes(|count| std::mem::replace(count, *count - 1));
     }
 }
 
@@ -210,12 +233,35 @@ mod tests {
         assert!(open.iter().all(Result::is_ok));
     }
 
+    /// How many handshakes begin over these connections.
+    fn begun(open: &[Admitted]) -> usize {
+        let under_way: Vec<_> = open.iter().filter_map(Admitted::begin_handshake).collect();
+        under_way.len()
+    }
+
     #[test]
-    fn handshakes_are_counted_while_they_last() {
-        let admission = Admission::default();
-        let under_way: Vec<_> = (0..=HANDSHAKES_MAX).filter_map(|_| admission.begin_handshake()).collect();
-        assert_eq!(under_way.len() as u64, HANDSHAKES_MAX);
+    fn no_client_has_all_handshakes_and_they_are_counted_while_they_last() {
+        let admission = Arc::new(Admission::default());
+        let limits = settings(HANDSHAKES_MAX * 2, u32::MAX);
+        let admit = |peer: &str| admission.admit(peer.parse().unwrap(), &limits).ok();
+        let most = usize::try_from(HANDSHAKES_PER_CLIENT_MAX).unwrap();
+        let one: Vec<_> = (0..=most).filter_map(|_| admit("2001:db8::1")).collect();
+        let under_way: Vec<_> = one.iter().filter_map(Admitted::begin_handshake).collect();
+        assert_eq!((under_way.len(), admission.turned_away().by_limits), (most, 1));
+        let neighbour = admit("2001:db8::2").unwrap();
+        let other = admit("2001:db8:0:1::1").unwrap();
+        assert_eq!((begun(&[neighbour]), begun(&[other])), (0, 1));
         drop(under_way);
-        assert!(admission.begin_handshake().is_some());
+        assert_eq!(begun(&one), most);
+    }
+
+    #[test]
+    fn there_is_a_bound_on_all_handshakes() {
+        let admission = Arc::new(Admission::default());
+        let limits = settings(HANDSHAKES_MAX * 2, 1);
+        let trusted = || admission.admit("10.0.0.1".parse().unwrap(), &limits).ok();
+        let open: Vec<_> = (0..=HANDSHAKES_MAX).filter_map(|_| trusted()).collect();
+        assert_eq!(begun(&open) as u64, HANDSHAKES_MAX);
+        assert_eq!(begun(&open[..1]), 1);
     }
 }
