@@ -71,5 +71,8 @@ pub enum ToNode {
         turned_away: TurnedAway,
         /// Requests that broke the edge's own code since it began.
         panics: u64,
+        /// Messages like this one that no node took since it began.
+        #[serde(default)]
+        lost: u64,
     },
 }

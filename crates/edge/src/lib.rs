@@ -24,6 +24,7 @@ mod decide;
 mod exchange;
 mod folder;
 mod live;
+mod outbox;
 mod serve;
 mod tls;
 mod trace;

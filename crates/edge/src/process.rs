@@ -10,8 +10,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sys::messages::{self, Incoming, MessageError};
+use sys::messages::{Incoming, MessageError};
 use tokio::net::UnixStream;
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 
@@ -21,6 +22,7 @@ use crate::certificates::Certificates;
 use crate::control::{self, ToEdge, ToNode};
 use crate::evidence::{Arm, Counts};
 use crate::live::Live;
+use crate::outbox::Outbox;
 use crate::settings::Settings;
 use crate::thread::{self, Listeners};
 use crate::tls::{CertificateTable, Engine, EngineError};
@@ -29,6 +31,8 @@ use crate::tls::{CertificateTable, Engine, EngineError};
 const EVIDENCE_MAX: usize = 64;
 /// Threads that wait to say which settings or certificates they have taken over.
 const TAKES_MAX: usize = 64;
+/// How long the node has at the end for what was said and it has not taken.
+const FAREWELL_TIME_MAX: Duration = Duration::from_secs(1);
 /// How long what is under way may take after SIGTERM.
 pub const DRAIN_TIME: Duration = Duration::from_secs(30);
 
@@ -126,6 +130,7 @@ pub fn run(start: Start) -> Result<(), EdgeError> {
         threads,
         settings_missing: 0,
         certificates_missing: 0,
+        evidence_lost: 0,
         node: None,
     };
     runtime.block_on(main.serve(listener, counted, takes))?;
@@ -164,13 +169,35 @@ struct Main {
     settings_missing: usize,
     /// Threads that have not taken over the newest certificates.
     certificates_missing: usize,
+    /// Reports that no node took.
+    evidence_lost: u64,
     node: Option<Node>,
 }
 
 /// The connection of a node.
 struct Node {
-    stream: UnixStream,
+    from: OwnedReadHalf,
+    to: OwnedWriteHalf,
     incoming: Incoming,
+    outbox: Outbox,
+}
+
+impl Node {
+    fn new(stream: UnixStream) -> Self {
+        let (from, to) = stream.into_split();
+        Self { from, to, incoming: Incoming::default(), outbox: Outbox::default() }
+    }
+
+    /// Sends what there is to say until the node says something; nothing when it has ended.
+    async fn hear(&mut self) -> Result<Option<ToEdge>, MessageError> {
+        let Self { from, to, incoming, outbox } = self;
+        loop {
+            tokio::select! {
+                told = incoming.next(from) => return told,
+                sent = outbox.send(to), if !outbox.is_empty() => sent?,
+            }
+        }
+    }
 }
 
 impl Main {
@@ -190,28 +217,32 @@ impl Main {
                     if sys::process::peer::check_user(&stream).is_err() {
                         continue;
                     }
-                    self.node = Some(Node { stream, incoming: Incoming::default() });
+                    self.part_from_node();
+                    self.node = Some(Node::new(stream));
                     let (settings, certificates) = (self.settings_number(), self.certificates_number());
-                    self.say(&ToNode::Hello { version: control::VERSION, settings, certificates }).await;
+                    self.say(ToNode::Hello { version: control::VERSION, settings, certificates });
                 }
                 told = hear(&mut self.node) => match told {
-                    Ok(Some(message)) => self.obey(message).await,
-                    Ok(None) | Err(_) => self.node = None,
+                    Ok(Some(message)) => self.obey(message),
+                    Ok(None) | Err(_) => self.part_from_node(),
                 },
                 Some(()) = terminate.recv() => self.begin_to_drain(DRAIN_TIME),
-                Some(taken) = takes.recv() => self.note_taken(taken).await,
-                arms = counted.recv() => {
-                    let Some(arms) = arms else { return Ok(()) };
-                    self.tell_evidence(arms).await;
-                }
+                Some(taken) = takes.recv() => self.note_taken(taken),
+                arms = counted.recv() => match arms {
+                    Some(arms) => self.tell_evidence(arms),
+                    None => {
+                        self.take_leave().await;
+                        return Ok(());
+                    }
+                },
             }
         }
     }
 
-    async fn obey(&mut self, message: ToEdge) {
+    fn obey(&mut self, message: ToEdge) {
         match message {
             ToEdge::Settings(wanted) => self.take_over(*wanted),
-            ToEdge::Certificates(wanted) => self.take_over_certificates(&wanted).await,
+            ToEdge::Certificates(wanted) => self.take_over_certificates(&wanted),
             ToEdge::Drain { within } => self.begin_to_drain(within.duration()),
         }
     }
@@ -231,14 +262,14 @@ impl Main {
     }
 
     /// Certificates that cannot be used leave those of before in place.
-    async fn take_over_certificates(&mut self, wanted: &Certificates) {
+    fn take_over_certificates(&mut self, wanted: &Certificates) {
         match CertificateTable::new(&self.engine, wanted) {
             Ok(certificates) => {
                 self.certificates_missing = self.threads;
                 self.certificates.send_replace(Arc::new(certificates));
             }
             Err(error) => {
-                self.say(&ToNode::CertificatesRefused { certificates: wanted.number, why: error.to_string() }).await;
+                self.say(ToNode::CertificatesRefused { certificates: wanted.number, why: error.to_string() });
             }
         }
     }
@@ -253,7 +284,7 @@ impl Main {
     }
 
     /// Settings and certificates count as applied once every thread works by them.
-    async fn note_taken(&mut self, taken: Taken) {
+    fn note_taken(&mut self, taken: Taken) {
         let (missing, newest, applied) = match taken {
             Taken::Settings(settings) => {
                 let newest = settings == self.settings_number();
@@ -267,29 +298,46 @@ impl Main {
         if newest && *missing > 0 {
             *missing -= 1;
             if *missing == 0 {
-                self.say(&applied).await;
+                self.say(applied);
             }
         }
     }
 
-    async fn tell_evidence(&mut self, arms: Vec<(Arm, Counts)>) {
-        let (connections, turned_away) = (self.admission.open(), self.admission.turned_away());
-        self.say(&ToNode::Evidence { arms, connections, turned_away, panics: sys::cores::panics() }).await;
+    fn tell_evidence(&mut self, arms: Vec<(Arm, Counts)>) {
+        let evidence = ToNode::Evidence {
+            arms,
+            connections: self.admission.open(),
+            turned_away: self.admission.turned_away(),
+            panics: sys::cores::panics(),
+            lost: self.evidence_lost,
+        };
+        let kept = self.node.as_mut().is_some_and(|node| node.outbox.report(evidence));
+        self.evidence_lost += u64::from(!kept);
     }
 
-    /// A node that does not listen is gone; another one will come.
-    async fn say(&mut self, message: &ToNode) {
-        if let Some(node) = &mut self.node
-            && messages::write(&mut node.stream, message).await.is_err()
-        {
-            self.node = None;
+    /// What nobody is there to hear, a new node is told at its beginning.
+    fn say(&mut self, message: ToNode) {
+        if let Some(node) = &mut self.node {
+            node.outbox.say(message);
+        }
+    }
+
+    fn part_from_node(&mut self) {
+        self.evidence_lost += self.node.take().map_or(0, |node| node.outbox.unsent_reports() as u64);
+    }
+
+    /// Sends what is left to say, as far as the node takes it.
+    async fn take_leave(&mut self) {
+        if let Some(Node { to, outbox, .. }) = &mut self.node {
+            // The edge ends either way.
+            drop(tokio::time::timeout(FAREWELL_TIME_MAX, outbox.send(to)).await);
         }
     }
 }
 
 async fn hear(node: &mut Option<Node>) -> Result<Option<ToEdge>, MessageError> {
     match node {
-        Some(node) => node.incoming.next(&mut node.stream).await,
+        Some(node) => node.hear().await,
         None => std::future::pending().await,
     }
 }

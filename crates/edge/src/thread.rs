@@ -109,10 +109,11 @@ async fn asked_to_drain(drain: &mut watch::Receiver<Option<Duration>>) -> Durati
     }
 }
 
-/// Hands over what was counted. When nobody takes it, it is lost: evidence is about now.
+/// Hands over what was counted. Where there is no room, it stays counted until there is.
 fn report(worker: &Worker, evidence: &mpsc::Sender<Vec<(Arm, Counts)>>) {
+    let Ok(room) = evidence.try_reserve() else { return };
     let arms: Vec<(Arm, Counts)> = worker.take_evidence().into_iter().collect();
     if !arms.is_empty() {
-        drop(evidence.try_send(arms));
+        room.send(arms);
     }
 }

@@ -66,17 +66,21 @@ impl Incoming {
     }
 }
 
-/// Sends a message.
+/// Sends a message, however long the other side takes to read it.
 pub async fn write<M: serde::Serialize>(to: &mut (impl AsyncWrite + Unpin), message: &M) -> Result<(), MessageError> {
+    to.write_all(&framed(message)?).await?;
+    to.flush().await?;
+    Ok(())
+}
+
+/// A message as it is sent.
+pub fn framed<M: serde::Serialize>(message: &M) -> Result<Zeroizing<Vec<u8>>, MessageError> {
     let text = Zeroizing::new(serde_json::to_vec(message).map_err(MessageError::Unreadable)?);
     let bytes = u32::try_from(text.len()).unwrap_or(u32::MAX);
     if bytes > MESSAGE_BYTES_MAX {
         return Err(MessageError::TooLong { bytes });
     }
-    to.write_u32(bytes).await?;
-    to.write_all(&text).await?;
-    to.flush().await?;
-    Ok(())
+    Ok(Zeroizing::new([&bytes.to_be_bytes(), text.as_slice()].concat()))
 }
 
 #[cfg(test)]

@@ -28,7 +28,7 @@ pub(crate) struct Bench {
     pub(crate) address: SocketAddr,
     /// Where it speaks TLS.
     pub(crate) secure: SocketAddr,
-    node: UnixStream,
+    pub(crate) node: UnixStream,
     pub(crate) settings: Settings,
     pub(crate) certificates: Certificates,
     /// Ends when the edge does.

@@ -16,5 +16,6 @@ mod folder;
 mod frames;
 mod http2;
 mod limits;
+mod node;
 mod routing;
 mod tls;
