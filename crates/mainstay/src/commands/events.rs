@@ -44,7 +44,7 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit
     failed.map_or(Ok(ExitCode::SUCCESS), |error| Err(error.into()))
 }
 
-fn path(events: EventsQuery) -> String {
+pub(crate) fn path(events: EventsQuery) -> String {
     let mut parts = vec![("after", events.after.to_string())];
     if events.follow {
         parts.push(("follow", "true".to_owned()));

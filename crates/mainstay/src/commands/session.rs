@@ -103,7 +103,7 @@ impl Session {
             Some(path) => Ok(settled(&self.folder.join(path))),
             None => {
                 let file = self.file_path().map_err(|failure| Failure {
-                    hint: Some("name a stack file with --file or a state directory with --state".to_owned()),
+                    hints: vec!["name a stack file with --file or a state directory with --state".to_owned()],
                     ..failure
                 })?;
                 Ok(file.with_file_name(STATE_NAME))

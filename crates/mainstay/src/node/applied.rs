@@ -17,6 +17,8 @@ use services::user::Owner;
 use services::{job, release};
 use sys::records::{Change, Records, RecordsError, Stored};
 
+use super::down_request::DownRequest;
+
 /// Releases of a service that are kept, the running ones among them.
 pub(crate) const RELEASES_KEPT: usize = 10;
 /// Ended runs of a service that are kept, unless their output is too much.
@@ -228,7 +230,8 @@ impl Applied {
     }
 }
 
-/// Writes everything that an application changed, the releases that are no longer kept included.
+/// Writes everything that an application changed, the releases that are no longer kept included, and takes back a stop
+/// that was asked for before.
 pub(crate) fn save_applied(
     records: &Records,
     applied: &Applied,
@@ -251,6 +254,7 @@ pub(crate) fn save_applied(
     for (service, job) in &applied.jobs {
         change.put(service.as_str(), &JobRow(job.clone()));
     }
+    DownRequest::withdraw_with(&mut change);
     records.change(change)
 }
 

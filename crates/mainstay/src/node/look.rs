@@ -23,18 +23,26 @@ impl Node {
             let units = self.supervisor.snapshot();
             let seen: Vec<(UnitId, State, bool)> =
                 units.iter().map(|unit| (unit.unit.clone(), unit.state, unit.stays())).collect();
-            let due = self.look_at.is_some_and(|at| at <= self.now().steady);
+            let due = self.agenda.look_at.is_some_and(|at| at <= self.now().steady);
             if self.seen.as_ref() == Some(&seen) && !due {
                 return;
             }
             self.seen = Some(seen);
-            self.end_runs(&units);
+            let runs_are_noted = self.end_runs(&units);
             if due && !self.unserved.is_empty() {
                 self.find_software();
             }
             let Some(look) = self.scene(&units).map(|scene| carry::wanted(&scene)) else { return };
             self.tell_supervisor(look);
+            if !runs_are_noted {
+                self.look_soon();
+            }
         }
+    }
+
+    fn look_soon(&mut self) {
+        let soon = self.now().steady.saturating_add(PERIOD);
+        self.agenda.look_at = Some(self.agenda.look_at.map_or(soon, |at| at.min(soon)));
     }
 
     /// Looks for the software of data services anew: what was missing may have been installed.
@@ -62,8 +70,10 @@ impl Node {
     fn tell_supervisor(&mut self, look: Look) {
         self.troubles.clear(&About::Look);
         self.troubles.note_holds(look.holds.iter().map(|(subject, why)| (subject.clone(), chain(why))));
-        let look_again = (!look.holds.is_empty()).then(|| self.now().steady.saturating_add(PERIOD));
-        self.look_at = [look.wake_at, look_again].into_iter().flatten().min();
+        self.agenda.look_at = look.wake_at;
+        if !look.holds.is_empty() {
+            self.look_soon();
+        }
         self.changes = look.changes;
         for (service, replicas) in look.rollouts {
             if self.applied.rollouts.get(&service) == Some(&replicas) {
@@ -72,7 +82,7 @@ impl Node {
             if let Err(error) = applied::save_rollout(&self.store.records, &service, &replicas) {
                 // What is not written down is not done: the next look tries again.
                 self.troubles.note(About::Look, chain(&error));
-                self.look_at = Some(self.now().steady.saturating_add(PERIOD));
+                self.look_soon();
                 return;
             }
             self.applied.rollouts.insert(service, replicas);

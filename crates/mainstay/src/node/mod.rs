@@ -7,6 +7,7 @@
 
 pub(crate) mod call;
 
+mod agenda;
 pub(crate) mod answer;
 pub(crate) mod applied;
 mod apply;
@@ -24,6 +25,7 @@ mod secret_changes;
 pub(crate) mod secrets;
 pub(crate) mod server;
 pub(crate) mod status;
+mod stop;
 pub(crate) mod store;
 mod troubles;
 mod uid_registry;
@@ -44,13 +46,12 @@ use sys::{Event, System};
 use tokio::sync::{mpsc, watch};
 
 use self::server::{Server, Task};
+use agenda::Agenda;
 use applied::Applied;
 use call::Call;
-use down_request::{DownRequest, Purpose};
-use jobs::Upcoming;
+use down_request::Purpose;
 use layout::{Layout, Surroundings};
 use machine_facts::MachineFacts;
-use pending::Restart;
 use status::ReleaseView;
 use store::{LOCK, Store, StoreError};
 use troubles::{About, Troubles};
@@ -115,6 +116,15 @@ pub(crate) enum Wish {
     Leave,
 }
 
+/// What a node's loop takes next.
+enum Came {
+    Wish(Wish),
+    Event(Event),
+    Call(Call),
+    /// Something is due, and nothing else waits to be taken.
+    Time,
+}
+
 /// A node.
 pub(crate) struct Node {
     store: Store,
@@ -128,19 +138,13 @@ pub(crate) struct Node {
     servers: BTreeMap<ResourceName, Server>,
     /// Resources of the stack that this machine has no server for any more, and why.
     unserved: BTreeMap<ResourceName, String>,
-    /// The restarts that are under way.
-    restarts: BTreeMap<ServiceName, Restart>,
-    /// Of each run by hand that has not begun, when somebody last asked after it, in steady time.
-    asked_after: BTreeMap<UnitId, Duration>,
+    agenda: Agenda,
     /// What the last look saw, so that an event that changes nothing costs nothing; absent when what is applied
     /// has changed since.
     seen: Option<Vec<(UnitId, State, bool)>>,
     /// The units last wanted, and those last held.
     told: (BTreeMap<UnitId, model::Digest>, BTreeSet<UnitId>),
     changes: BTreeMap<ServiceName, String>,
-    /// What is next of each schedule.
-    upcoming: BTreeMap<ServiceName, Upcoming>,
-    look_at: Option<Duration>,
     troubles: Troubles,
     backlog: VecDeque<Notice>,
     journal_trouble: Option<String>,
@@ -149,6 +153,8 @@ pub(crate) struct Node {
     /// Until when nothing is started of what was applied before: whoever starts a node brings a file, and what
     /// is not running any more is not to run again before that is applied.
     awaits_file_until: Option<Duration>,
+    /// A stop that was asked for before is to be gone on with, unless a file is applied.
+    stops_unless_applied: bool,
     started: Duration,
     pid: model::Pid,
 }
@@ -184,19 +190,17 @@ impl Node {
             derived: None,
             servers: BTreeMap::new(),
             unserved: BTreeMap::new(),
-            restarts: BTreeMap::new(),
-            asked_after: BTreeMap::new(),
+            agenda: Agenda::default(),
             seen: None,
             told: Default::default(),
             changes: BTreeMap::new(),
-            upcoming: BTreeMap::new(),
-            look_at: None,
             troubles: Troubles::default(),
             backlog: VecDeque::new(),
             journal_trouble: None,
             stopping: false,
             purpose,
             awaits_file_until: Some(now.steady.saturating_add(AWAIT_FILE)),
+            stops_unless_applied: false,
             started: now.steady,
             pid,
         };
@@ -216,7 +220,7 @@ impl Node {
 
     /// Brings what was applied last to mind again; nothing of what was applied before it stays.
     fn resume(&mut self) {
-        self.upcoming.clear();
+        self.agenda.upcoming.clear();
         self.told = Default::default();
         self.seen = None;
         let Some(current) = &self.applied.current else { return };
@@ -242,27 +246,26 @@ impl Node {
                 return Ok(Ended::Down);
             }
             let next = self.until_next();
-            tokio::select! {
+            let came = tokio::select! {
                 biased;
-                asked = asked_for(&mut wish, self.stopping) => match asked {
-                    Wish::Run => {}
-                    Wish::Down => self.go_down("somebody asked for it"),
-                    Wish::Leave => {
-                        self.say_goodbye("the node was asked to end; what runs goes on");
-                        return Ok(Ended::LeftRunning);
-                    }
-                },
-                Some(event) = self.events.recv() => {
-                    self.check_place()?;
-                    self.supervisor.handle(event);
+                asked = asked_for(&mut wish, self.stopping) => Came::Wish(asked),
+                Some(event) = self.events.recv() => Came::Event(event),
+                Some(call) = calls.recv() => Came::Call(call),
+                () = tokio::time::sleep(next) => Came::Time,
+            };
+            self.check_place()?;
+            match came {
+                Came::Wish(Wish::Run) => {}
+                Came::Wish(Wish::Down) => self.go_down("somebody asked for it"),
+                Came::Wish(Wish::Leave) => {
+                    self.say_goodbye("the node was asked to end; what runs goes on");
+                    return Ok(Ended::LeftRunning);
                 }
-                Some(call) = calls.recv() => {
-                    self.check_place()?;
-                    tokio::task::block_in_place(|| self.answer(call));
-                }
-                () = tokio::time::sleep(next) => {
-                    self.check_place()?;
+                Came::Event(event) => self.supervisor.handle(event),
+                Came::Call(call) => tokio::task::block_in_place(|| self.answer(call)),
+                Came::Time => {
                     self.supervisor.tick();
+                    self.count_unasked();
                 }
             }
         }
@@ -290,7 +293,8 @@ impl Node {
 
     /// After everything that happened: schedules, what is to run now, and the journal.
     fn turn(&mut self) {
-        if !self.stopping && !self.is_awaiting_file() {
+        self.give_up_awaiting_file();
+        if !self.stopping && self.awaits_file_until.is_none() {
             self.go_on_with_pending();
             // What is held is known before a run is begun.
             self.look();
@@ -300,16 +304,20 @@ impl Node {
         self.journal_notices();
     }
 
-    /// Whether a file is still awaited. What runs of what was applied before goes on, and nothing of it is started.
-    fn is_awaiting_file(&mut self) -> bool {
+    /// Nobody has brought a file in time: the node goes on with what was applied before, or with the stop that was asked
+    /// for since. Until then what runs goes on, and nothing is started.
+    fn give_up_awaiting_file(&mut self) {
         let now = self.now().steady;
-        self.awaits_file_until = self.awaits_file_until.filter(|until| *until > now);
-        self.awaits_file_until.is_some()
+        if self.awaits_file_until.is_some_and(|until| until <= now) {
+            self.awaits_file_until = None;
+            self.go_on_with_stop();
+        }
     }
 
-    /// No file is awaited: what is applied is to run from now on.
+    /// What is to run is applied: it is, from now on.
     fn await_no_file(&mut self) {
         self.awaits_file_until = None;
+        self.stops_unless_applied = false;
     }
 
     /// A person has just applied what is to run: it is, and what waits after a failure is tried at once, since what
@@ -319,13 +327,20 @@ impl Node {
         self.supervisor.try_failed_again();
     }
 
-    /// Where this node was started for a file, that one was refused. What runs is looked after as it was applied; where
-    /// nothing runs, nothing is started either until a file is applied.
-    fn await_file_if_stopped(&mut self) {
+    /// Where this node was started for a file, that one was refused. A stop that was asked for before is gone on with.
+    /// Otherwise what runs is looked after as it was applied; where nothing runs, nothing is started either until a file is
+    /// applied.
+    fn heed_refused_file(&mut self) {
         if self.purpose == Purpose::Apply && self.awaits_file_until.is_some() {
-            let runs = self.presences().values().any(|presence| *presence != Presence::Stopping);
-            self.awaits_file_until = (!runs).then_some(Duration::MAX);
+            self.awaits_file_until = self.is_idle().then_some(Duration::MAX);
+            self.go_on_with_stop();
         }
+    }
+
+    /// Whether it awaits a file, and nothing runs but what is being stopped.
+    fn is_idle(&self) -> bool {
+        let runs = || self.presences().values().any(|presence| *presence != Presence::Stopping);
+        self.awaits_file_until.is_some() && !runs()
     }
 
     /// The secrets that a unit receives when it is started, as notices.
@@ -375,49 +390,6 @@ impl Node {
             (lost > 0).then(|| format!("{lost} journal entries were lost while it could not be written"));
     }
 
-    /// Goes on with a stop that an earlier node did not bring to its end.
-    fn heed_down_request(&mut self) -> Result<(), StartError> {
-        let (boot, now) = (self.supervisor.system().boot(), self.now().steady);
-        let recorded = DownRequest::recorded(&self.store.records)?;
-        if DownRequest::stands(recorded.as_ref(), self.purpose, &boot, now) {
-            self.go_down("it was asked for before, and the node that was asked did not live to its end");
-        } else if self.purpose == Purpose::Apply && recorded.is_some() {
-            DownRequest::withdraw(&self.store.records)?;
-        }
-        Ok(())
-    }
-
-    fn go_down(&mut self, reason: &str) {
-        if self.stopping {
-            return;
-        }
-        let (what, reason) = (Happening::DownRequested, reason.to_owned());
-        self.backlog.push_back(Notice { at: self.now().wall, what, reason, evidence: Vec::new() });
-        self.stop_for_good();
-    }
-
-    /// Stops everything, also where this node does not live to its end.
-    fn stop_for_good(&mut self) {
-        let noted = DownRequest::note(&self.store.records, &self.supervisor.system().boot());
-        if let Err(error) = noted {
-            // On a full disk everything is to stop all the same.
-            self.troubles.note(About::Down, chain(&error));
-        }
-        self.stop_everything();
-    }
-
-    fn note_down_done(&self) {
-        let (boot, now) = (self.supervisor.system().boot(), self.now().steady);
-        // Where it cannot be written, the next node has it to do once more: nothing runs then, and it ends at once.
-        drop(DownRequest::note_done(&self.store.records, self.purpose, &boot, now));
-    }
-
-    fn stop_everything(&mut self) {
-        self.stopping = true;
-        self.told = Default::default();
-        self.supervisor.stop_all();
-    }
-
     fn say_goodbye(&mut self, reason: &str) {
         self.journal_notices();
         let told = self.store.tell(self.now().wall, &Actor::Node, Happening::NodeStopped, reason, Vec::new());
@@ -427,11 +399,10 @@ impl Node {
 
     fn until_next(&self) -> Duration {
         let now = self.now();
-        let due = [self.supervisor.wake_at(), self.look_at, self.awaits_file_until, self.gives_up_at()];
-        let due = due.into_iter().flatten().min();
-        let steady = due.map_or(PERIOD, |at| at.saturating_sub(now.steady));
-        let run = self.upcoming.values().map(|it| it.look_at).min().map_or(PERIOD, |at| at.since(now.wall));
-        steady.min(run).min(PERIOD)
+        // While a file is awaited nothing else is due.
+        let own = self.awaits_file_until.map(|until| until.saturating_sub(now.steady));
+        let own = own.unwrap_or_else(|| self.agenda.due_in(now));
+        self.supervisor.wake_at().map_or(PERIOD, |at| at.saturating_sub(now.steady)).min(own).min(PERIOD)
     }
 
     fn now(&self) -> sys::Now {
@@ -452,9 +423,9 @@ impl Node {
                 digest: release.map(|release| services::release::digest(&release.content).short()).unwrap_or_default(),
                 again: release.and_then(|release| self.applied.same_before(release)),
                 change: self.changes.get(name).cloned(),
-                restarting: self.restarts.contains_key(name),
+                restarting: self.agenda.restarts.contains_key(name),
                 held: self.hold_of(name).is_some(),
-                next_run: self.upcoming.get(name).and_then(|it| it.run_at),
+                next_run: self.agenda.upcoming.get(name).and_then(|it| it.run_at),
                 last_run: self.last_run(name, units),
                 failed_run: self.failed_run(name),
             }

@@ -1,0 +1,74 @@
+//! How a node stops everything. Start reading at [`Node::heed_down_request`]; what of it outlives a node is
+//! [`DownRequest`].
+
+use model::Happening;
+use model::cause::chain;
+use supervise::supervisor::Notice;
+use sys::System;
+
+use super::agenda::Agenda;
+use super::down_request::{DownRequest, Duty, Purpose};
+use super::troubles::About;
+use super::{Node, StartError};
+
+impl Node {
+    /// Goes on with a stop that an earlier node did not bring to its end, unless a file is applied first where this node
+    /// was started for one.
+    pub(super) fn heed_down_request(&mut self) -> Result<(), StartError> {
+        let (boot, now) = (self.supervisor.system().boot(), self.now().steady);
+        let recorded = DownRequest::recorded(&self.store.records)?;
+        let duty = DownRequest::duty(recorded.as_ref(), self.purpose, &boot, now);
+        self.stops_unless_applied = duty != Duty::None;
+        if duty == Duty::Stop {
+            self.go_on_with_stop();
+        }
+        Ok(())
+    }
+
+    pub(super) fn go_down(&mut self, reason: &str) {
+        if self.stopping {
+            return;
+        }
+        let (what, reason) = (Happening::DownRequested, reason.to_owned());
+        self.backlog.push_back(Notice { at: self.now().wall, what, reason, evidence: Vec::new() });
+        self.stop_for_good();
+    }
+
+    /// Stops everything, also where this node does not live to its end.
+    pub(super) fn stop_for_good(&mut self) {
+        let noted = DownRequest::note(&self.store.records, &self.supervisor.system().boot());
+        if let Err(error) = noted {
+            // On a full disk everything is to stop all the same.
+            self.troubles.note(About::Down, chain(&error));
+        }
+        self.stop_everything();
+    }
+
+    pub(super) fn note_down_done(&self) {
+        let (records, now) = (&self.store.records, self.now().steady);
+        let noted = match self.purpose {
+            Purpose::Apply if !self.stops_unless_applied => DownRequest::withdraw(records),
+            Purpose::GoOn => DownRequest::withdraw(records),
+            Purpose::Apply | Purpose::Stop => {
+                DownRequest::note_done_for_another(records, &self.supervisor.system().boot(), now)
+            }
+        };
+        // Where it cannot be written, the next node has it to do once more: nothing runs then, and it ends at once.
+        drop(noted);
+    }
+
+    /// Stops everything; nothing else waits for its time any more.
+    pub(super) fn stop_everything(&mut self) {
+        self.stopping = true;
+        self.told = Default::default();
+        self.awaits_file_until = None;
+        self.agenda = Agenda::default();
+        self.supervisor.stop_all();
+    }
+
+    pub(super) fn go_on_with_stop(&mut self) {
+        if self.stops_unless_applied {
+            self.go_down("it was asked for before, and the node that was asked did not live to its end");
+        }
+    }
+}
