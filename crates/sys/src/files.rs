@@ -8,6 +8,8 @@ use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use rustix::io::Errno;
+
 use crate::system::{FileError, FileTrouble};
 
 impl FileTrouble {
@@ -46,9 +48,21 @@ impl fmt::Display for FolderIdentity {
 }
 
 /// Gives an error its verb and path.
-fn failed(doing: &'static str, path: &Path) -> impl Fn(io::Error) -> FileError {
+pub(crate) fn failed(doing: &'static str, path: &Path) -> impl Fn(io::Error) -> FileError {
     let path = path.to_owned();
     move |error| FileError { doing, path: path.clone(), trouble: FileTrouble::of(&error) }
+}
+
+/// What a look found; `None` when what was looked at is gone, or not this user's to look at. Any other error, such as
+/// the want of a descriptor to look with, says nothing about what is there.
+pub(crate) fn if_there<T>(doing: &'static str, path: &Path, found: io::Result<T>) -> Result<Option<T>, FileError> {
+    match found {
+        Ok(found) => Ok(Some(found)),
+        Err(error) => match Errno::from_io_error(&error) {
+            Some(Errno::NOENT | Errno::SRCH | Errno::ACCESS | Errno::PERM) => Ok(None),
+            _ => Err(failed(doing, path)(error)),
+        },
+    }
 }
 
 /// A file's bytes; `None` when there is no such file.

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::Duration;
 
+use sys::FileError;
 use sys::lock::LockError;
 use sys::process::Seen;
 use tokio::signal::unix::{SignalKind, signal};
@@ -156,7 +157,7 @@ pub(crate) async fn detach(
         let ended = node.try_wait().map_err(|error| Failure::doing("cannot watch the node", &error))?;
         if let Some(status) = ended {
             let was_late = status.code() == Some(Exit::InUse.code().into());
-            match holder(&layout) {
+            match holder(&layout)? {
                 Some(_) if was_late => {}
                 // Done, killed, or late: its caller looks what there is left to stop.
                 _ if purpose == Purpose::Stop && (status.success() || status.code().is_none() || was_late) => {
@@ -180,8 +181,10 @@ pub(crate) async fn detach(
 }
 
 /// The process that holds the state directory.
-pub(crate) fn holder(layout: &Layout) -> Option<Seen> {
-    sys::process::look(sys::lock::holder(layout.state(), LOCK)?).filter(|seen| !seen.zombie)
+pub(crate) fn holder(layout: &Layout) -> Result<Option<Seen>, Failure> {
+    let unseen = |error: FileError| Failure::of(&error);
+    let Some(pid) = sys::lock::holder(layout.state(), LOCK).map_err(unseen)? else { return Ok(None) };
+    Ok(sys::process::look(pid).map_err(unseen)?.filter(|seen| !seen.zombie))
 }
 
 /// Waits until the node in this process answers.

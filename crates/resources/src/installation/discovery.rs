@@ -114,7 +114,7 @@ mod tests {
         fn wait_for_end(&self) {
             let pid = Pid(std::fs::read_to_string(self.0.join("pid")).unwrap().trim().parse().unwrap());
             let limit = sys::clock::now().steady + Duration::from_secs(20);
-            while sys::process::look(pid).is_some_and(|seen| !seen.zombie) {
+            while sys::process::look(pid).unwrap().is_some_and(|seen| !seen.zombie) {
                 assert!(sys::clock::now().steady < limit, "process {pid} goes on");
                 std::thread::sleep(POLL);
             }

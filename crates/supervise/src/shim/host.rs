@@ -129,7 +129,8 @@ impl Host {
         self.output = Some(running.output);
         self.errors = running.errors;
         // It has not been collected, so it has an identity even if it has already ended.
-        let seen = sys::process::look(running.pid).ok_or("its identity cannot be read from /proc")?;
+        let seen = sys::process::look(running.pid).map_err(|error| chain(&error))?;
+        let seen = seen.ok_or("its identity cannot be read from /proc")?;
         Ok(Input::Started(model::ProcessIdentity { boot, pid: running.pid, started: seen.started }))
     }
 
@@ -227,10 +228,12 @@ impl Host {
         self.killed |= reach == Reach::Everything;
         let group = self.child_group;
         let own = OwnShim { pid: Pid(std::process::id()), home: self.home };
-        kill_own_members(&self.folder, own, |seen| match reach {
+        let found = kill_own_members(&self.folder, own, |seen| match reach {
             Reach::Everything => true,
             Reach::Strays => Some(seen.group) != group,
-        })
+        });
+        // Where nobody can be looked for, somebody may be there.
+        found.unwrap_or(1)
     }
 
     fn wait(&self) {

@@ -138,15 +138,17 @@ where
         entry.observed().link = Link::Closed;
         let sought = now.saturating_sub(entry.standing.observed.since);
         let may_come = match &entry.shim {
-            Some(shim) => self.system.identify(shim.pid).as_ref() == Some(shim),
-            None => sought < SEEK_UNKNOWN,
+            Some(shim) => self.system.identify(shim.pid).map(|there| there.as_ref() == Some(shim)),
+            None => Ok(sought < SEEK_UNKNOWN),
         };
-        if may_come {
-            let again = sought.clamp(SEEK_FIRST, SEEK_LAST);
-            entry.observed().retry_at = Some(now.saturating_add(again));
-            return;
+        match may_come {
+            Ok(true) => {
+                let again = sought.clamp(SEEK_FIRST, SEEK_LAST);
+                entry.observed().retry_at = Some(now.saturating_add(again));
+            }
+            Ok(false) => self.take_exit_record(unit),
+            Err(error) => self.refused(unit, error.to_string()),
         }
-        self.take_exit_record(unit);
     }
 
     /// The shim is gone: what it wrote down is how its child ended.
@@ -166,12 +168,13 @@ where
         let now = self.system.now().steady;
         let Some(entry) = self.units.get_mut(unit) else { return };
         let gone = match &entry.shim {
-            Some(shim) => self.system.identify(shim.pid).as_ref() != Some(shim),
-            None => entry.connection.is_none(),
+            Some(shim) => self.system.identify(shim.pid).map(|there| there.as_ref() != Some(shim)),
+            None => Ok(entry.connection.is_none()),
         };
         match gone {
-            true => entry.observed().enter(Phase::Remains, now),
-            false => entry.observed().retry_at = Some(now.saturating_add(LOOK_AGAIN)),
+            Ok(true) => entry.observed().enter(Phase::Remains, now),
+            Ok(false) => entry.observed().retry_at = Some(now.saturating_add(LOOK_AGAIN)),
+            Err(error) => self.refused(unit, error.to_string()),
         }
     }
 
@@ -281,19 +284,20 @@ where
         self.enter(unit, Phase::Remains);
     }
 
-    /// Whatever is left of the unit goes, its shim first: it would only see its child killed.
+    /// Whatever is left of the unit goes, its shim first: it would only see its child killed. Where it cannot be looked for,
+    /// something may be left.
     fn sweep(&mut self, unit: &UnitId) {
         let folder = self.folders.of(unit);
         let now = self.system.now().steady;
         let Some(entry) = self.units.get_mut(unit) else { return };
-        let shim_left = match &entry.shim {
-            Some(shim) => self.system.signal(shim, Signal::Kill) == Delivery::Sent,
-            None => false,
-        };
-        let found = self.system.sweep(&folder);
-        if shim_left || found > 0 {
-            entry.observed().retry_at = Some(now.saturating_add(LOOK_AGAIN));
-            return;
+        let shim = entry.shim.as_ref().map(|shim| self.system.signal(shim, Signal::Kill)).transpose();
+        match shim.and_then(|shim| Ok((shim, self.system.sweep(&folder)?))) {
+            Ok((None | Some(Delivery::Gone), 0)) => {}
+            Ok(_) => {
+                entry.observed().retry_at = Some(now.saturating_add(LOOK_AGAIN));
+                return;
+            }
+            Err(error) => return self.refused(unit, error.to_string()),
         }
         if let Some(connection) = entry.connection.take() {
             self.connections.remove(&connection);

@@ -120,7 +120,7 @@ impl<Task> System for Machine<Task> {
         files::remove(path)
     }
 
-    fn identify(&self, pid: Pid) -> Option<ProcessIdentity> {
+    fn identify(&self, pid: Pid) -> Result<Option<ProcessIdentity>, FileError> {
         process::identify(&self.boot, pid)
     }
 
@@ -131,17 +131,17 @@ impl<Task> System for Machine<Task> {
         Ok(identity)
     }
 
-    fn signal(&mut self, process: &ProcessIdentity, signal: Signal) -> Delivery {
+    fn signal(&mut self, process: &ProcessIdentity, signal: Signal) -> Result<Delivery, FileError> {
         process::signal(&self.boot, process, signal)
     }
 
-    fn sweep(&mut self, folder: &Path) -> usize {
+    fn sweep(&mut self, folder: &Path) -> Result<usize, FileError> {
         self.collect_shims();
-        let found = unit::kill_members(folder);
+        let found = unit::kill_members(folder)?;
         if found == 0 {
             unit::remove_groups(folder);
         }
-        found
+        Ok(found)
     }
 
     fn free_port(&mut self) -> Option<Port> {

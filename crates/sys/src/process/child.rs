@@ -247,12 +247,13 @@ impl ShimCommand {
         let mut child = command.spawn().map_err(|error| failed("run it", error))?;
         let pid = Pid(child.id());
         // Before the launch message: a shim waits for it, so it cannot be gone yet.
-        let identity = super::identify(boot, pid);
+        let identity = super::identify(boot, pid).map_err(io::Error::other);
         let sent = child.stdin.take().map(|mut pipe| pipe.write_all(&start.launch)).transpose();
         match (identity, sent) {
-            (Some(identity), Ok(_)) => Ok((identity, child)),
+            (Ok(Some(identity)), Ok(_)) => Ok((identity, child)),
             (_, Err(error)) => Err(given_up(child, failed("hand over what to run", error))),
-            (None, Ok(_)) => Err(given_up(child, failed("see it run", io::ErrorKind::NotFound.into()))),
+            (Ok(None), Ok(_)) => Err(given_up(child, failed("see it run", io::ErrorKind::NotFound.into()))),
+            (Err(error), Ok(_)) => Err(given_up(child, failed("see it run", error))),
         }
     }
 }
