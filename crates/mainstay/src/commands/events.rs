@@ -90,7 +90,10 @@ fn text(event: &EventBody, terminal: &Terminal) -> String {
 /// How much an entry needs attention.
 pub(crate) fn tone(what: &Happening) -> Tone {
     match what {
-        Happening::CrashLoop { .. } | Happening::ResourceFailed { .. } | Happening::Refused { .. } => Tone::Bad,
+        Happening::CrashLoop { .. }
+        | Happening::ResourceFailed { .. }
+        | Happening::Refused { .. }
+        | Happening::EntriesLost { .. } => Tone::Bad,
         Happening::UnitUnready { .. }
         | Happening::UnitExited { .. }
         | Happening::UnitKilled { .. }

@@ -154,7 +154,7 @@ impl Node {
 
     fn problems(&self) -> Vec<String> {
         let listing = self.supervisor.listing_trouble().map(ToString::to_string);
-        let journal = self.journal_trouble.as_ref().map(|why| format!("the journal cannot be written: {why}"));
+        let journal = self.backlog.trouble().map(|why| format!("the journal cannot be written: {why}"));
         let first = [listing, journal].into_iter().flatten();
         // A probe or a preparation that says no is told with its unit; what is left here is a defect.
         let broken = self.tasks.list().into_iter().filter_map(|task| {

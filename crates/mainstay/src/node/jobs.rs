@@ -206,7 +206,7 @@ impl Node {
                 )
             }
         };
-        self.backlog.push_back(Notice { at, what, reason, evidence: Vec::new() });
+        self.backlog.push(Notice { at, what, reason, evidence: Vec::new() });
     }
 }
 

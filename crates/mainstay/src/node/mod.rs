@@ -11,6 +11,7 @@ mod agenda;
 pub(crate) mod answer;
 pub(crate) mod applied;
 mod apply;
+mod backlog;
 pub(crate) mod carry;
 mod causes;
 pub(crate) mod consider;
@@ -30,11 +31,10 @@ pub(crate) mod store;
 mod troubles;
 mod uid_registry;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use model::cause::chain;
 use model::{Actor, EntryId, Happening, ResourceName, SecretName, ServiceName, Timestamp, UnitId};
 use plan::change::{Presence, Subject};
 use plan::objectives::{Derived, derive};
@@ -48,6 +48,7 @@ use tokio::sync::{mpsc, watch};
 use self::server::{Server, Task};
 use agenda::Agenda;
 use applied::Applied;
+use backlog::Backlog;
 use call::Call;
 use down_request::Purpose;
 use layout::{Layout, Surroundings};
@@ -56,8 +57,6 @@ use status::ReleaseView;
 use store::{LOCK, Store, StoreError};
 use troubles::{About, Troubles};
 
-/// Notices that wait for the journal to take them; when more come, the oldest go, and the journal is told.
-const BACKLOG_MAX: usize = 10_000;
 /// How long a node that was just started waits for a file before it goes on with what was applied last.
 const AWAIT_FILE: Duration = Duration::from_secs(10);
 /// How often the node looks even when nothing happens.
@@ -146,8 +145,7 @@ pub(crate) struct Node {
     told: (BTreeMap<UnitId, model::Digest>, BTreeSet<UnitId>),
     changes: BTreeMap<ServiceName, String>,
     troubles: Troubles,
-    backlog: VecDeque<Notice>,
-    journal_trouble: Option<String>,
+    backlog: Backlog,
     stopping: bool,
     purpose: Purpose,
     /// Until when nothing is started of what was applied before: whoever starts a node brings a file, and what
@@ -195,8 +193,7 @@ impl Node {
             told: Default::default(),
             changes: BTreeMap::new(),
             troubles: Troubles::default(),
-            backlog: VecDeque::new(),
-            journal_trouble: None,
+            backlog: Backlog::default(),
             stopping: false,
             purpose,
             awaits_file_until: Some(now.steady.saturating_add(AWAIT_FILE)),
@@ -366,28 +363,19 @@ impl Node {
                 }
                 _ => Vec::new(),
             };
-            self.backlog.push_back(notice);
-            self.backlog.extend(reads);
+            self.backlog.push(notice);
+            reads.into_iter().for_each(|read| self.backlog.push(read));
         }
+        self.backlog.count_lost(lost);
         if self.backlog.is_empty() {
             return;
         }
         let known: BTreeSet<UnitId> = self.supervisor.snapshot().into_iter().map(|unit| unit.unit).collect();
         self.store.causes.keep(|unit| known.contains(unit));
-        let over = self.backlog.len().saturating_sub(BACKLOG_MAX);
-        self.backlog.drain(..over);
-        let lost = lost.saturating_add(u64::try_from(over).unwrap_or(u64::MAX));
-        while let Some(notice) = self.backlog.front().cloned() {
-            match self.store.tell(notice.at, &Actor::Node, notice.what, notice.reason, notice.evidence) {
-                Ok(_) => drop(self.backlog.pop_front()),
-                Err(error) => {
-                    self.journal_trouble = Some(chain(&error));
-                    return;
-                }
-            }
-        }
-        self.journal_trouble =
-            (lost > 0).then(|| format!("{lost} journal entries were lost while it could not be written"));
+        let now = self.now().wall;
+        self.backlog.write(now, |Notice { at, what, reason, evidence }| {
+            self.store.tell(at, &Actor::Node, what, reason, evidence).map(drop)
+        });
     }
 
     fn say_goodbye(&mut self, reason: &str) {

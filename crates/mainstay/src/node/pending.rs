@@ -103,7 +103,7 @@ impl Node {
                 left.join(", ")
             );
             let what = Happening::RestartGivenUp { service };
-            self.backlog.push_back(Notice { at: now.wall, what, reason, evidence: Vec::new() });
+            self.backlog.push(Notice { at: now.wall, what, reason, evidence: Vec::new() });
         }
     }
 
@@ -159,6 +159,6 @@ impl Node {
         self.seen = None;
         let what = Happening::RunGivenUp { unit: unit.clone() };
         let reason = format!("nobody asked how it stands for {RUN_ASKED_EVERY} s, and it had not begun");
-        self.backlog.push_back(Notice { at, what, reason, evidence: Vec::new() });
+        self.backlog.push(Notice { at, what, reason, evidence: Vec::new() });
     }
 }

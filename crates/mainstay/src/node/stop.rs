@@ -30,7 +30,7 @@ impl Node {
             return;
         }
         let (what, reason) = (Happening::DownRequested, reason.to_owned());
-        self.backlog.push_back(Notice { at: self.now().wall, what, reason, evidence: Vec::new() });
+        self.backlog.push(Notice { at: self.now().wall, what, reason, evidence: Vec::new() });
         self.stop_for_good();
     }
 

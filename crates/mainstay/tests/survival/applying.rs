@@ -524,6 +524,38 @@ fn a_run_that_the_machine_refuses_says_why_once_and_begins_when_it_is_mended() {
 }
 
 #[test]
+fn a_node_waits_for_a_command_that_has_the_state_directory() {
+    let (world, marks) = stopped("lock");
+    let lock = fs::File::open(world.state.join("lock")).unwrap();
+    rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive).unwrap();
+    let mut up = world.begin(&["up", "--detach"]);
+    std::thread::sleep(Duration::from_secs(1));
+    assert_eq!(up.try_wait().unwrap(), None);
+    drop(lock);
+    let ran = ended(up);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    world.wait_for("the service", || (marks.starts("old") == 2).then_some(()));
+    world.down();
+}
+
+#[test]
+fn a_restart_that_a_down_cuts_short_is_no_restart() {
+    let file = "stack: restarts\nservices:\n  web: { run: bin/slow, replicas: 2, health: { drain: 5s } }\n";
+    let world = World::new("cut-restart", file);
+    let marks = Marks::of(&world);
+    marks.program(&world, "slow", "trap '' TERM\nwhile :; do sleep 0.05; done");
+    world.up();
+    let restart = world.begin(&["restart", "web"]);
+    stopping(&world);
+    let down = world.begin(&["down"]);
+    let ran = ended(restart);
+    assert_eq!(ran.code, Some(3), "{ran:?}");
+    assert!(ran.err.contains("web is not restarted: the stack is being stopped"), "{ran:?}");
+    assert_eq!(ended(down).code, Some(0));
+    world.is_down();
+}
+
+#[test]
 fn a_restart_whose_time_is_over_is_given_up() {
     let file = "stack: restarts\nservices:\n  web: { run: bin/slow, replicas: 2, health: { drain: 5s } }\n";
     let world = World::new("late-restart", file);
