@@ -12,11 +12,16 @@ use rustix::io::Errno;
 
 use crate::system::{FileError, FileTrouble};
 
+/// Whether the disk is full, or a quota used up.
+pub fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
 impl FileTrouble {
     /// What an error of the operating system means to callers.
     pub fn of(error: &io::Error) -> Self {
         match error.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => FileTrouble::NoSpace,
+            _ if is_full(error) => FileTrouble::NoSpace,
             io::ErrorKind::PermissionDenied => FileTrouble::Denied,
             _ => FileTrouble::Other(error.to_string()),
         }
@@ -59,7 +64,7 @@ pub(crate) fn if_there<T>(doing: &'static str, path: &Path, found: io::Result<T>
     match found {
         Ok(found) => Ok(Some(found)),
         Err(error) => match Errno::from_io_error(&error) {
-            Some(Errno::NOENT | Errno::SRCH | Errno::ACCESS | Errno::PERM) => Ok(None),
+            Some(Errno::NOENT | Errno::NOTDIR | Errno::SRCH | Errno::ACCESS | Errno::PERM) => Ok(None),
             _ => Err(failed(doing, path)(error)),
         },
     }

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use model::Pid;
 use rustix::fs::{FlockOperation, flock};
 
-use crate::files::{failed, if_there};
+use crate::files::{failed, if_there, is_full};
 use crate::system::FileError;
 
 /// A lock held.
@@ -60,7 +60,7 @@ impl Lock {
         }
         // Padded and overwritten in place. Without space the number is missing; the lock holds all the same.
         match writeln!(number, "{:<10}", std::process::id()) {
-            Err(error) if error.kind() != io::ErrorKind::StorageFull => Err(unusable(error)),
+            Err(error) if !is_full(&error) => Err(unusable(error)),
             _ => Ok(Self { file }),
         }
     }
@@ -92,7 +92,7 @@ pub fn holder(folder: &Path, name: &str) -> Result<Option<Pid>, FileError> {
     Ok(holders.find(|holder| holder.to_string() == written))
 }
 
-/// The process of one line of `/proc/locks`, if that is a flock(2) which is held on the file of this number. The
+/// The process of one line of `/proc/locks`, if that line can be read and is a flock(2) which is held on the file of this number. The
 /// device is not compared: some file systems show another one than stat(2) does.
 fn held_by(line: &str, inode: u64) -> Option<Pid> {
     let fields: Vec<&str> = line.split_ascii_whitespace().collect();

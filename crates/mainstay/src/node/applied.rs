@@ -23,7 +23,7 @@ use super::down_request::DownRequest;
 pub(crate) const RELEASES_KEPT: usize = 10;
 /// Ended runs of a service that are kept, unless their output is too much.
 const RUNS_KEPT: usize = 200;
-/// Output of a service's ended runs that is kept: as much as ten runs can have whose logs are full.
+/// Output of a service's ended runs that is kept: as much as a dozen runs can have whose logs are full.
 const RUN_OUTPUT_MAX: ByteSize = ByteSize::mebibytes(600);
 /// The only key of kinds that have one record.
 const ONLY: &str = "";

@@ -171,6 +171,7 @@ impl Cursor {
         file.consume(taken);
         place.read = place.read.saturating_add(u64::try_from(taken).unwrap_or(u64::MAX));
         if whole {
+            // One that is torn, by a full disk or a loss of power, or too long is passed over.
             self.line = serde_json::from_slice(&self.partial).ok();
             self.partial.clear();
         }

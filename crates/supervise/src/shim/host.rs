@@ -16,6 +16,7 @@ use model::{ExitStatus, Pid};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Signal, kill_process_group};
 use sys::FolderIdentity;
+use sys::files::is_full;
 use sys::lock::Lock;
 use sys::process::reap::{CHILD_ENDED, Signals, collect};
 use sys::process::unit::{GROUPS_FILE, OwnShim, home, kill_own_members, note_groups};
@@ -144,7 +145,7 @@ impl Host {
             }
             match note_groups(&self.folder, &folders) {
                 // The other marks of a unit's processes remain.
-                Err(error) if error.kind() == io::ErrorKind::StorageFull => {}
+                Err(error) if is_full(&error) => {}
                 other => other.map_err(|error| format!("cannot note its control group: {error}"))?,
             }
         }
@@ -212,6 +213,7 @@ impl Host {
     }
 
     fn signal_child(&mut self, number: i32) {
+        // The kernel's process ids fit its own type.
         let raw = self.child.and_then(|pid| i32::try_from(pid.0).ok()).and_then(rustix::process::Pid::from_raw);
         match (raw, Signal::from_named_raw(number)) {
             (Some(pid), Some(signal)) => {
@@ -352,6 +354,7 @@ impl Host {
     }
 
     /// Removes what nobody needs any more; the lock goes last, with the process.
+    /// What cannot be removed here is, with the whole folder or by the next start.
     fn leave(self) {
         drop(fs::remove_file(self.folder.join(SOCKET_NAME)));
         exit_record::release(&self.folder);

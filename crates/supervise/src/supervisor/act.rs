@@ -154,6 +154,7 @@ where
     /// The shim is gone: what it wrote down is how its child ended.
     pub(super) fn take_exit_record(&mut self, unit: &UnitId) {
         let report = match self.system.read(&self.folders.of(unit).join(EXIT_FILE)) {
+            // A torn one, as a loss of power leaves it, tells nothing.
             Ok(bytes) => bytes.and_then(|bytes| serde_json::from_slice::<ExitReport>(&bytes).ok()),
             Err(error) => return self.refused(unit, error.to_string()),
         };
