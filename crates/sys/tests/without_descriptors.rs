@@ -8,7 +8,7 @@ use std::process::{Child, Command};
 
 use model::Pid;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use sys::process::unit::{Census, HOME_VARIABLE, LOCK_FILE, UNIT_VARIABLE, home, kill_members};
+use sys::process::unit::{Census, HOME_VARIABLE, LOCK_FILE, UNIT_VARIABLE, home, kill_members, mark};
 use sys::process::{identify, list, look, signal};
 use sys::{FileError, Signal};
 
@@ -76,6 +76,7 @@ fn a_look_without_a_descriptor_finds_nobody_gone() {
     assert_failed(identify(&boot, pid));
     assert_failed(signal(&boot, &identity, Signal::Kill));
     assert_failed(list());
+    assert_failed(mark(pid));
     assert_failed(Census::take());
     assert_failed(census.members(&unit));
     assert_failed(census.orphans(&marked.units));

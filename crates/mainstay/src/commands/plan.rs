@@ -104,6 +104,7 @@ fn was_stopping(folder: &Path) -> bool {
     record.is_some_and(|record| record.stage == Stage::Stopping)
 }
 
+/// A port on which nothing listens; `None` when none can be had.
 fn free_port() -> Option<Port> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).ok()?;
     Port::new(listener.local_addr().ok()?.port())

@@ -141,10 +141,11 @@ fn tag(state: &Path) -> String {
 
 fn find_upwards(folder: &Path) -> Option<PathBuf> {
     let found = folder.ancestors().map(|folder| folder.join(FILE_NAME)).find(|path| path.is_file())?;
+    // It was there this moment: one that cannot be followed now is gone.
     found.canonicalize().ok()
 }
 
-/// A path with every link resolved as far as it exists, so that one directory has one tag.
+/// A path with every link resolved as far as it exists and can be followed, so that one directory has one tag.
 fn settled(path: &Path) -> PathBuf {
     let existing = path.ancestors().find_map(|part| Some((part, part.canonicalize().ok()?)));
     match existing {

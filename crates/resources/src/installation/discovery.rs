@@ -21,7 +21,8 @@ pub fn candidates(program: Program, search_path: &[PathBuf]) -> Vec<PathBuf> {
     found
 }
 
-/// The folders that a pattern with at most one `*` in one name stands for, in order.
+/// The folders that a pattern with at most one `*` in one name stands for, in order; none of one that cannot be listed,
+/// where nobody could run anything either.
 fn folders(pattern: &str) -> Vec<PathBuf> {
     let Some((before, after)) = pattern.split_once('*') else { return vec![PathBuf::from(pattern)] };
     let (parent, prefix) = before.rsplit_once('/').unwrap_or(("", before));

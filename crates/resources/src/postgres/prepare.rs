@@ -147,6 +147,7 @@ fn is_misleading(lock: &Path, owner: u32) -> Result<bool, PrepareError> {
 
 /// The user as whom a process runs, a dead one that nobody collected among them; `None` when there is none.
 fn user_of(pid: Pid) -> Option<u32> {
+    // Takes no descriptor: it fails only where there is none.
     fs::metadata(format!("/proc/{pid}")).ok().map(|about| about.uid())
 }
 

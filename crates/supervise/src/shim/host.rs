@@ -354,7 +354,7 @@ impl Host {
     }
 
     /// Removes what nobody needs any more; the lock goes last, with the process.
-    /// What cannot be removed here is, with the whole folder or by the next start.
+    /// What cannot be removed here is replaced by the unit's next start, or removed with its folder.
     fn leave(self) {
         drop(fs::remove_file(self.folder.join(SOCKET_NAME)));
         exit_record::release(&self.folder);

@@ -154,6 +154,7 @@ impl<Task> System for Machine<Task> {
 
     fn connect(&mut self, folder: &Path) -> Option<ConnectionId> {
         self.collect_shims();
+        // Why not tells nothing of the shim: whether that is there is seen by its identity.
         let stream = local_socket::connect(folder, SHIM_SOCKET).ok()?;
         stream.set_nonblocking(true).ok()?;
         let stream = tokio::net::UnixStream::from_std(stream).ok()?;

@@ -197,6 +197,7 @@ pub fn blocked_at(path: &Path, uid: u32, gid: u32) -> Option<PathBuf> {
     let mut folders: Vec<&Path> = path.ancestors().collect();
     folders.reverse();
     folders.into_iter().filter(|folder| !folder.as_os_str().is_empty()).find_map(|folder| {
+        // One that this process cannot look at itself is not judged.
         let about = folder.metadata().ok().filter(std::fs::Metadata::is_dir)?;
         let bit = match (about.uid() == uid, about.gid() == gid) {
             (true, _) => 0o100,
