@@ -6,6 +6,7 @@
 //! No single mark is enough: servers overwrite their environment with a title, some runtimes close what
 //! they inherit, and control groups are not to be had everywhere. What names the folder by its path names its home too:
 //! when all of it was moved while the unit ran, another folder may be at that path. What names no home is not believed.
+//! Nor is a mark on a process that the node cannot have started: everybody may give a process any words.
 //!
 //! Start reading at [`Census`]. Invariants: nothing here signals a process that was not found by a mark
 //! after its pidfd was opened; a look that fails is an error, and never means that nobody is there.
@@ -99,11 +100,11 @@ impl Census {
     }
 
     /// The processes of units whose folders were in this folder of units, and were removed with it while they ran. Each
-    /// shows it of itself; yet another user's process may say so falsely, so that they are to be told of, not signalled.
+    /// shows it of itself; yet it may say so falsely, so that they are to be told of, not signalled.
     pub fn orphans(&self, units: &Path) -> Result<Vec<Seen>, FileError> {
         self.seen(|listed| {
             let of_units = listed.claims()?.iter().filter(|claim| claim.folder.parent() == Some(units));
-            any(of_units, |claim| shows_removed(listed.seen.pid, claim))
+            Ok(any(of_units, |claim| shows_removed(listed.seen.pid, claim))? && may_be_ours(listed.seen.pid)?)
         })
     }
 
@@ -150,7 +151,6 @@ impl Listed {
 
 impl Claim {
     fn new(folder: &[u8], home: &[u8]) -> Option<Self> {
-        // A home is written in digits: what is no text names none.
         Some(Self { folder: PathBuf::from(OsStr::from_bytes(folder)), home: String::from_utf8(home.to_vec()).ok()? })
     }
 }
@@ -240,11 +240,30 @@ impl Marks {
     }
 
     fn are_on(&self, listed: &Listed) -> Result<bool, FileError> {
-        let pid = listed.seen.pid;
-        Ok(self.groups.contains(&pid)
-            || any(&self.own, |own| Ok(listed.claims()?.contains(own)))?
-            || any(&self.lock, |lock| has_open(pid, lock))?)
+        Ok(self.groups.contains(&listed.seen.pid) || self.are_shown_by(listed)? && may_be_ours(listed.seen.pid)?)
     }
+
+    fn are_shown_by(&self, listed: &Listed) -> Result<bool, FileError> {
+        Ok(any(&self.own, |own| Ok(listed.claims()?.contains(own)))?
+            || any(&self.lock, |lock| has_open(listed.seen.pid, lock))?)
+    }
+}
+
+/// Whether a node of this user can have started a process: root's starts them as whomever it likes, another's only as its
+/// own user, who stays the real one also where a program changes its rights. A stranger's process could not be ended, and
+/// would be waited for without end.
+fn may_be_ours(pid: Pid) -> Result<bool, FileError> {
+    if super::is_root() {
+        return Ok(true);
+    }
+    let status = read(pid, "status")?.unwrap_or_default();
+    Ok(real_user(&status) == Some(rustix::process::getuid().as_raw()))
+}
+
+/// The real user in `/proc/PID/status`, in which the kernel escapes the line feeds of a name.
+fn real_user(status: &[u8]) -> Option<u32> {
+    let users = status.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"Uid:"))?;
+    std::str::from_utf8(users).ok()?.split_ascii_whitespace().next()?.parse().ok()
 }
 
 /// Whether any process may have the lock open. Asking for it is far cheaper than a look at every open file.
@@ -254,13 +273,6 @@ fn is_held(lock: &Path) -> bool {
         Ok(file) => flock(&file, FlockOperation::NonBlockingLockShared).is_err(),
         Err(error) => error.kind() != io::ErrorKind::NotFound,
     }
-}
-
-/// The folder that a process's environment names in [`UNIT_VARIABLE`]; `None` where it names none, or is not to be read by
-/// this user. A process may lie.
-pub fn mark(pid: Pid) -> Result<Option<PathBuf>, FileError> {
-    let environment = read(pid, "environ")?.unwrap_or_default();
-    Ok(variable(&environment, UNIT_VARIABLE).map(|folder| PathBuf::from(OsStr::from_bytes(folder))))
 }
 
 /// The value of a variable in an environment as the kernel shows it.
@@ -380,7 +392,13 @@ mod tests {
         assert_eq!(claim_of_shim(b"/proc/self/exe\0shim\0/state/units/web.1.1\x001:2\0"), Some(claim));
         assert_eq!(claim_of_shim(b"/proc/self/exe\0shim\0/state/units/web.1.1\0"), None);
         assert_eq!(claim_of_shim(b"sleep\x00600\0"), None);
-        assert_eq!(variable(b"XMAINSTAY_UNIT=db\0MAINSTAY_UNITS=db\0", UNIT_VARIABLE), None);
+    }
+
+    #[test]
+    fn the_real_user_is_the_first_of_four() {
+        let status = b"Name:\ta\\nUid:\t7\nUmask:\t0022\nPid:\t40\nUid:\t1000\t0\t0\t0\nGid:\t5\t5\t5\t5\n";
+        assert_eq!(real_user(status), Some(1000));
+        assert_eq!(real_user(b""), None);
     }
 
     /// A process with the mark of a unit and its lock open, in a folder of units of its own.
@@ -425,7 +443,6 @@ mod tests {
     #[test]
     fn processes_of_a_removed_folder_of_units_are_its_orphans() {
         let marked = Marked::start("removed");
-        assert_eq!(mark(Pid(marked.process.id())), Ok(Some(marked.units.join("web.1.1"))));
         assert_eq!(marked.found(&marked.units), (true, false));
         fs::remove_dir_all(&marked.units).unwrap();
         // Takes the inode that was let go, so that the next folder of units has another one.
