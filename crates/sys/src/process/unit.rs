@@ -151,6 +151,7 @@ impl Listed {
 
 impl Claim {
     fn new(folder: &[u8], home: &[u8]) -> Option<Self> {
+        // A home is written in digits: what is no text names none.
         Some(Self { folder: PathBuf::from(OsStr::from_bytes(folder)), home: String::from_utf8(home.to_vec()).ok()? })
     }
 }
@@ -275,6 +276,13 @@ fn is_held(lock: &Path) -> bool {
     }
 }
 
+/// The folder that a process's environment names in [`UNIT_VARIABLE`]; `None` where it names none, or is not to be read by
+/// this user. A process may lie.
+pub fn mark(pid: Pid) -> Result<Option<PathBuf>, FileError> {
+    let environment = read(pid, "environ")?.unwrap_or_default();
+    Ok(variable(&environment, UNIT_VARIABLE).map(|folder| PathBuf::from(OsStr::from_bytes(folder))))
+}
+
 /// The value of a variable in an environment as the kernel shows it.
 fn variable<'e>(environment: &'e [u8], name: &str) -> Option<&'e [u8]> {
     environment.split(|byte| *byte == 0).find_map(|variable| variable.strip_prefix(name.as_bytes())?.strip_prefix(b"="))
@@ -392,6 +400,7 @@ mod tests {
         assert_eq!(claim_of_shim(b"/proc/self/exe\0shim\0/state/units/web.1.1\x001:2\0"), Some(claim));
         assert_eq!(claim_of_shim(b"/proc/self/exe\0shim\0/state/units/web.1.1\0"), None);
         assert_eq!(claim_of_shim(b"sleep\x00600\0"), None);
+        assert_eq!(variable(b"XMAINSTAY_UNIT=db\0MAINSTAY_UNITS=db\0", UNIT_VARIABLE), None);
     }
 
     #[test]
@@ -443,6 +452,7 @@ mod tests {
     #[test]
     fn processes_of_a_removed_folder_of_units_are_its_orphans() {
         let marked = Marked::start("removed");
+        assert_eq!(mark(Pid(marked.process.id())), Ok(Some(marked.units.join("web.1.1"))));
         assert_eq!(marked.found(&marked.units), (true, false));
         fs::remove_dir_all(&marked.units).unwrap();
         // Takes the inode that was let go, so that the next folder of units has another one.
