@@ -178,6 +178,7 @@ fn overlays(file: &Mapping, problems: &mut Problems<'_>) -> Vec<Overlay> {
 
 fn overlay(entry: &Entry, problems: &mut Problems<'_>) -> Option<Overlay> {
     let name = match form::NameKind::Environment.check(&entry.key) {
+        // It was checked this moment.
         Ok(()) => entry.key.parse().ok(),
         Err(complaint) => {
             problems.add(complaint.rule, entry.key_place, complaint.message, complaint.hint);

@@ -88,7 +88,7 @@ fn description(key: &Key, path: &str) -> String {
     }
 }
 
-/// A default as a JSON value, where it is a single one.
+/// A default as a JSON value, where it is a single one of the form's type.
 fn default_value(shape: &Shape, text: &str) -> Option<Value> {
     match shape {
         Shape::One(form) => match form.schema()["type"].as_str() {

@@ -215,6 +215,11 @@ pub enum Happening {
         /// How many.
         count: u32,
     },
+    /// Things happened that the journal could not be told of.
+    EntriesLost {
+        /// How many.
+        count: u64,
+    },
     /// A call was refused.
     Refused {
         /// What was asked, as the API names it.

@@ -169,6 +169,7 @@ impl Calendar {
                 if !self.by_the_clock {
                     break;
                 }
+                // Without an end where the calendar has one, which the search reaches too.
                 end = end.or_else(|| occurrence.checked_add(ZONE_SHIFT_HOURS_MAX.hours()).ok());
             }
         }
@@ -193,6 +194,7 @@ impl Calendar {
     /// The expression's next match. For one that goes by the clock, moments stand for times of the day:
     /// the clock's face read as if it were UTC.
     fn step(&self, cursor: Moment) -> Option<Moment> {
+        // It fails where there is none up to the end of the calendar.
         self.crontab.find_next(MakeTimestamp(cursor)).ok().map(|next| next.timestamp())
     }
 
@@ -225,7 +227,7 @@ impl Calendar {
     }
 
     /// When an occurrence is. A time of day that is skipped counts as much later, one that comes twice
-    /// counts the first time.
+    /// counts the first time. None at the ends of the calendar.
     fn moment(&self, occurrence: Moment) -> Option<Timestamp> {
         let zoned: Zoned = match self.by_the_clock {
             false => occurrence.to_zoned(self.zone.clone()),

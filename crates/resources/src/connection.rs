@@ -40,6 +40,7 @@ impl Connection<'_> {
         values.extend(database.map(|database| ("NAME", database.to_owned())));
         let prefix = self.resource.variable_prefix();
         let named = |(suffix, value): (&str, String)| {
+            // Every resource's name makes a variable's: this fails for none.
             let name = format!("{prefix}_{suffix}").parse().ok()?;
             Some((name, EnvironmentValue::from(value)))
         };

@@ -239,6 +239,7 @@ fn find_in_path(word: &str, search: &Search, user: Option<UserIds>) -> Result<Fo
 
 /// The folder that keeps a user from a program, be it on the way to a link or to what the link leads to.
 fn blocked_at(program: &Path, user: UserIds) -> Option<PathBuf> {
+    // A link that leads nowhere blocks by its being broken, which is told when it is run.
     let on_the_way = |path: &Path| sys::process::child::blocked_at(path, user.uid, user.gid);
     on_the_way(program).or_else(|| on_the_way(&program.canonicalize().ok()?))
 }

@@ -58,8 +58,11 @@ impl Support {
 
 /// Finds out where control groups can be made here, by making one.
 pub fn discover() -> Support {
-    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-    let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    let read = |path: &str| fs::read_to_string(path).map_err(|error| format!("cannot read {path}: {error}"));
+    let (mounts, own) = match (read("/proc/self/mountinfo"), read("/proc/self/cgroup")) {
+        (Ok(mounts), Ok(own)) => (mounts, own),
+        (Err(reason), _) | (_, Err(reason)) => return Support::Unavailable { reason },
+    };
     let unified = match unified_base(&mounts, &own) {
         Ok(base) => return Support::Unified(base),
         Err(reason) => reason,
@@ -274,6 +277,7 @@ impl<'a> Group<'a> {
             ControlGroup::Unified(folder) => (folder.join("memory.events"), "oom_kill"),
             ControlGroup::PerController { memory, .. } => (memory.join("memory.oom_control"), "oom_kill"),
         };
+        // Only explains an end: a kernel that does not count is one that ended nothing.
         let text = fs::read_to_string(file).unwrap_or_default();
         text.lines().find_map(|line| line.strip_prefix(key)?.trim().parse().ok()).unwrap_or(0)
     }
@@ -392,7 +396,8 @@ pub struct Reading {
     pub tasks: u64,
 }
 
-/// What a unit's group takes now; `None` when there is no such group.
+/// What a unit's group takes now; `None` when there is no such group, or none that can be read: these are figures for
+/// people, on which nothing depends.
 pub fn read(place: &ControlGroup) -> Option<Reading> {
     let number = |path: PathBuf| fs::read_to_string(path).ok()?.trim().parse::<u64>().ok();
     let from = |path: PathBuf, key: &str| {

@@ -8,13 +8,20 @@ use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use rustix::io::Errno;
+
 use crate::system::{FileError, FileTrouble};
+
+/// Whether the disk is full, or a quota used up.
+pub fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
 
 impl FileTrouble {
     /// What an error of the operating system means to callers.
     pub fn of(error: &io::Error) -> Self {
         match error.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => FileTrouble::NoSpace,
+            _ if is_full(error) => FileTrouble::NoSpace,
             io::ErrorKind::PermissionDenied => FileTrouble::Denied,
             _ => FileTrouble::Other(error.to_string()),
         }
@@ -46,9 +53,21 @@ impl fmt::Display for FolderIdentity {
 }
 
 /// Gives an error its verb and path.
-fn failed(doing: &'static str, path: &Path) -> impl Fn(io::Error) -> FileError {
+pub(crate) fn failed(doing: &'static str, path: &Path) -> impl Fn(io::Error) -> FileError {
     let path = path.to_owned();
     move |error| FileError { doing, path: path.clone(), trouble: FileTrouble::of(&error) }
+}
+
+/// What a look found; `None` when what was looked at is gone, or not this user's to look at. Any other error, such as
+/// the want of a descriptor to look with, says nothing about what is there.
+pub(crate) fn if_there<T>(doing: &'static str, path: &Path, found: io::Result<T>) -> Result<Option<T>, FileError> {
+    match found {
+        Ok(found) => Ok(Some(found)),
+        Err(error) => match Errno::from_io_error(&error) {
+            Some(Errno::NOENT | Errno::NOTDIR | Errno::SRCH | Errno::ACCESS | Errno::PERM) => Ok(None),
+            _ => Err(failed(doing, path)(error)),
+        },
+    }
 }
 
 /// A file's bytes; `None` when there is no such file.

@@ -246,6 +246,7 @@ impl<'a> Lines<'a> {
         self.line()?;
         let at = self.go_to(SeekFrom::Current(0))?;
         let line = self.line()?;
+        // None behind the last entry; of a line that cannot be read in between, its reader is told.
         Ok(serde_json::from_slice::<Entry>(&line).ok().map(|entry| (at, entry.id)))
     }
 
@@ -289,7 +290,7 @@ fn open_segment(path: &Path) -> Result<File, JournalError> {
     open().map_err(|error: io::Error| failed("open", path, &error).into())
 }
 
-/// The first entries of the segments, oldest first.
+/// The first entries of the segments, oldest first. A name that is no segment's is not ours.
 fn segments(folder: &Path) -> Result<Vec<EntryId>, FileError> {
     let mut firsts: Vec<EntryId> = files::names(folder)?
         .iter()

@@ -12,6 +12,9 @@ use std::path::{Path, PathBuf};
 use model::Pid;
 use rustix::fs::{FlockOperation, flock};
 
+use crate::files::{failed, if_there, is_full};
+use crate::system::FileError;
+
 /// A lock held.
 #[derive(Debug)]
 pub struct Lock {
@@ -57,7 +60,7 @@ impl Lock {
         }
         // Padded and overwritten in place. Without space the number is missing; the lock holds all the same.
         match writeln!(number, "{:<10}", std::process::id()) {
-            Err(error) if error.kind() != io::ErrorKind::StorageFull => Err(unusable(error)),
+            Err(error) if !is_full(&error) => Err(unusable(error)),
             _ => Ok(Self { file }),
         }
     }
@@ -77,16 +80,19 @@ impl Lock {
 
 /// The process that holds the lock of this name in a folder now, where the kernel tells (proc_locks(5)). Looking takes
 /// nothing: whoever wants the lock meanwhile gets it.
-pub fn holder(folder: &Path, name: &str) -> Option<Pid> {
+pub fn holder(folder: &Path, name: &str) -> Result<Option<Pid>, FileError> {
     let path = folder.join(name);
-    let inode = std::fs::metadata(&path).ok()?.ino();
+    let Some(file) = if_there("open", &path, File::open(&path))? else { return Ok(None) };
+    let inode = file.metadata().map_err(failed("look at", &path))?.ino();
     // Files of other file systems have the same number: it is the holder if it also says so itself.
-    let written = written_holder(&File::open(path).ok()?).parse().ok().map(Pid)?;
-    let locks = std::fs::read_to_string("/proc/locks").ok()?;
-    locks.lines().filter_map(|line| held_by(line, inode)).find(|holder| *holder == written)
+    let written = written_holder(&file);
+    let kept = Path::new("/proc/locks");
+    let locks = if_there("read", kept, std::fs::read_to_string(kept))?.unwrap_or_default();
+    let mut holders = locks.lines().filter_map(|line| held_by(line, inode));
+    Ok(holders.find(|holder| holder.to_string() == written))
 }
 
-/// The process of one line of `/proc/locks`, if that is a flock(2) which is held on the file of this number. The
+/// The process of one line of `/proc/locks`, if that line can be read and is a flock(2) which is held on the file of this number. The
 /// device is not compared: some file systems show another one than stat(2) does.
 fn held_by(line: &str, inode: u64) -> Option<Pid> {
     let fields: Vec<&str> = line.split_ascii_whitespace().collect();
@@ -136,9 +142,9 @@ mod tests {
         let held = Lock::take(&folder, "lock").unwrap();
         let error = Lock::take(&folder, "lock").unwrap_err();
         assert_eq!(error.to_string(), format!("{} is in use by process {}", folder.display(), std::process::id()));
-        assert_eq!(holder(&folder, "lock"), Some(Pid(std::process::id())));
+        assert_eq!(holder(&folder, "lock"), Ok(Some(Pid(std::process::id()))));
         drop(held);
-        assert_eq!(holder(&folder, "lock"), None);
+        assert_eq!(holder(&folder, "lock"), Ok(None));
         drop(Lock::take(&folder, "lock").unwrap());
         std::fs::remove_dir_all(&folder).unwrap();
     }

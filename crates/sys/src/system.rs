@@ -65,7 +65,7 @@ pub enum Delivery {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("cannot {doing} {}: {trouble}", path.display())]
 pub struct FileError {
-    /// What was being done, as a verb (`read`, `write`, `list`, `remove`).
+    /// What was being done, as a verb (`read`, `write`, `list`, `remove`, `hold on to`).
     pub doing: &'static str,
     /// To what.
     pub path: PathBuf,
@@ -213,16 +213,17 @@ pub trait System {
     /// Removes a file or a folder with what is in it; an absent one is no error.
     fn remove(&mut self, path: &Path) -> Result<(), FileError>;
 
-    /// The identity of the process that has this pid now.
-    fn identify(&self, pid: Pid) -> Option<ProcessIdentity>;
+    /// The identity of the process that has this pid now; `None` when there is none. After an error there may be one.
+    fn identify(&self, pid: Pid) -> Result<Option<ProcessIdentity>, FileError>;
     /// Starts a shim that outlives the caller: own session, standard input the launch message, working
     /// directory the unit's folder.
     fn spawn_shim(&mut self, start: &ShimStart) -> Result<ProcessIdentity, SpawnError>;
-    /// Sends a signal to exactly this process, and to nothing when its identity no longer matches.
-    fn signal(&mut self, process: &ProcessIdentity, signal: Signal) -> Delivery;
+    /// Sends a signal to exactly this process, and to nothing when its identity no longer matches. After an error nothing
+    /// was signalled, and the process may be there.
+    fn signal(&mut self, process: &ProcessIdentity, signal: Signal) -> Result<Delivery, FileError>;
     /// Kills whatever of a unit outlived its shim: every process that carries the unit's mark. Returns
-    /// how many were found; the caller repeats until none is.
-    fn sweep(&mut self, folder: &Path) -> usize;
+    /// how many were found; the caller repeats until none is. After an error there may be any number.
+    fn sweep(&mut self, folder: &Path) -> Result<usize, FileError>;
     /// A TCP port of the loopback interface on which nothing listens, and which was not given out in
     /// the last minute; `None` when there is none.
     fn free_port(&mut self) -> Option<Port>;

@@ -260,6 +260,7 @@ impl Inner {
             windows.disk_errors,
             windows.unreachable,
             windows.spawn_fails,
+            windows.looks_fail,
             windows.no_ports,
             windows.ignore_stop,
             windows.probes_fail,

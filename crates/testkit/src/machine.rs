@@ -103,8 +103,10 @@ impl System for Machine {
         Ok(())
     }
 
-    fn identify(&self, pid: Pid) -> Option<ProcessIdentity> {
-        Some(self.world.look().processes.at(pid)?.identity.clone())
+    fn identify(&self, pid: Pid) -> Result<Option<ProcessIdentity>, FileError> {
+        let world = self.world.look();
+        unseen(&world)?;
+        Ok(world.processes.at(pid).map(|process| process.identity.clone()))
     }
 
     fn spawn_shim(&mut self, start: &ShimStart) -> Result<ProcessIdentity, SpawnError> {
@@ -119,9 +121,10 @@ impl System for Machine {
         Ok(world.shim_spawned(&unit, &launch))
     }
 
-    fn signal(&mut self, process: &ProcessIdentity, signal: Signal) -> Delivery {
-        let Some(mut world) = self.act() else { return Delivery::Gone };
-        let Some(found) = world.processes.get(process).cloned() else { return Delivery::Gone };
+    fn signal(&mut self, process: &ProcessIdentity, signal: Signal) -> Result<Delivery, FileError> {
+        let Some(mut world) = self.act() else { return Ok(Delivery::Gone) };
+        unseen(&world)?;
+        let Some(found) = world.processes.get(process).cloned() else { return Ok(Delivery::Gone) };
         world.check_signal(&found);
         match (found.kind, signal) {
             (Kind::Shim, Signal::Kill) => world.kill_shim(found.start),
@@ -129,12 +132,13 @@ impl System for Machine {
             (Kind::Stray, Signal::Kill) => world.kill_stray(&found.identity),
             _ => {}
         }
-        Delivery::Sent
+        Ok(Delivery::Sent)
     }
 
-    fn sweep(&mut self, folder: &Path) -> usize {
-        let Some(mut world) = self.act() else { return 0 };
-        let Some(unit) = Inner::unit_of(folder) else { return 0 };
+    fn sweep(&mut self, folder: &Path) -> Result<usize, FileError> {
+        let Some(mut world) = self.act() else { return Ok(0) };
+        unseen(&world)?;
+        let Some(unit) = Inner::unit_of(folder) else { return Ok(0) };
         let found = world.processes.of(&unit);
         for process in &found {
             world.check_signal(process);
@@ -146,7 +150,7 @@ impl System for Machine {
                 Kind::Foreign => {}
             }
         }
-        found.len()
+        Ok(found.len())
     }
 
     fn free_port(&mut self) -> Option<Port> {
@@ -210,6 +214,14 @@ impl System for Machine {
 
 fn refused(doing: &'static str, path: &Path, trouble: FileTrouble) -> FileError {
     FileError { doing, path: path.to_owned(), trouble }
+}
+
+/// The error of a look at processes while none succeeds.
+fn unseen(world: &Inner) -> Result<(), FileError> {
+    match world.time < world.windows.looks_fail {
+        true => Err(refused("list", Path::new("/proc"), FileTrouble::Other("too many open files".to_owned()))),
+        false => Ok(()),
+    }
 }
 
 fn disk_error() -> FileTrouble {

@@ -199,6 +199,7 @@ impl Stage {
             "probes fail" => &mut world.windows.probes_fail,
             "unreachable" => &mut world.windows.unreachable,
             "no ports" => &mut world.windows.no_ports,
+            "looks fail" => &mut world.windows.looks_fail,
             "spawn fails" => &mut world.windows.spawn_fails,
             "stop ignored" => &mut world.windows.ignore_stop,
             _ => return Err("this is no command".to_owned()),

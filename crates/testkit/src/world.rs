@@ -57,6 +57,8 @@ pub struct Windows {
     pub unreachable: Duration,
     /// No shim can be started.
     pub spawn_fails: Duration,
+    /// No process can be looked at or for: the node has no descriptor left to do it with.
+    pub looks_fail: Duration,
     /// No port is free: others listen on every one that nobody of ours does.
     pub no_ports: Duration,
     /// Children ignore the gentle signal.

@@ -37,7 +37,7 @@ pub(crate) fn version_key(index: &[u8; 32], version: u32) -> Vec<u8> {
     [index.as_slice(), &version.to_be_bytes()].concat()
 }
 
-/// The parts of a version's key.
+/// The parts of a version's key; `None` for bytes of another length.
 pub(crate) fn split_version_key(key: &[u8]) -> Option<([u8; 32], u32)> {
     let (index, version) = key.split_first_chunk::<32>()?;
     Some((*index, u32::from_be_bytes(version.try_into().ok()?)))

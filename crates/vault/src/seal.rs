@@ -218,6 +218,7 @@ fn decrypt(key: &KeyBytes, binding: &[u8], sealed: &[u8]) -> Result<Zeroizing<Ve
     Ok(body)
 }
 
+/// The key as the cipher takes it; `None` only where it had another length, which its type rules out.
 fn gcm(key: &KeyBytes) -> Option<aead::LessSafeKey> {
     aead::UnboundKey::new(&aead::AES_256_GCM, key.as_slice()).ok().map(aead::LessSafeKey::new)
 }

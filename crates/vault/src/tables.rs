@@ -47,6 +47,7 @@ pub(crate) fn read_meta(database: &redb::Database, path: &Path) -> Result<Meta, 
     Ok(Meta { store, key: field("key")?, generation, seal })
 }
 
+/// The parts of a head; `None` for bytes of another length.
 pub(crate) fn decode_head(bytes: &[u8]) -> Option<(Generation, [u8; MAC_BYTES])> {
     let (generation, seal) = bytes.split_first_chunk::<8>()?;
     Some((Generation(u64::from_be_bytes(*generation)), seal.try_into().ok()?))

@@ -169,6 +169,7 @@ impl<'l> Place<'l> {
 
     fn node(self) -> Option<Vec<Program>> {
         let text = self.text("package.json")?;
+        // One that npm could not read either is no program's.
         let package: serde_json::Value = serde_json::from_str(text).ok()?;
         let script = |name: &str| package["scripts"][name].is_string();
         let (command, remark) = if script("start") {

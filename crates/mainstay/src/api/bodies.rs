@@ -6,6 +6,7 @@ use model::{
     ByteSize, Entry, EntryId, EnvironmentName, Pid, ReleaseNumber, ReplicaNumber, ResourceName, SecretName,
     ServiceName, StackName, Timestamp, UnitId,
 };
+use vault::SecretValue;
 
 /// A stack file as the caller has it, and from where.
 #[derive(Debug, Clone, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
@@ -344,6 +345,13 @@ pub(crate) struct SecretValueBody {
     pub(crate) value: String,
 }
 
+impl SecretValueBody {
+    /// The value, if it can be a secret's.
+    pub(crate) fn checked(&self) -> Result<SecretValue, ErrorBody> {
+        SecretValue::new(self.value.clone()).map_err(|error| ErrorBody::new(ErrorKind::Invalid, error.to_string()))
+    }
+}
+
 /// Several secrets to set at once: all or none.
 #[derive(
     Clone, serde::Serialize, serde::Deserialize, schemars::JsonSchema, zeroize::Zeroize, zeroize::ZeroizeOnDrop,
@@ -351,6 +359,16 @@ pub(crate) struct SecretValueBody {
 pub(crate) struct SecretImportBody {
     /// The text of a `.env` file.
     pub(crate) text: String,
+}
+
+impl SecretImportBody {
+    /// The secrets of the text, or everything that is wrong with it.
+    pub(crate) fn checked(&self) -> Result<Vec<(SecretName, SecretValue)>, ErrorBody> {
+        vault::dotenv::parse(&self.text).map_err(|problems| ErrorBody {
+            problems: problems.iter().map(ToString::to_string).collect(),
+            ..ErrorBody::new(ErrorKind::Invalid, "nothing was imported: not every line is NAME=VALUE")
+        })
+    }
 }
 
 /// One line of the journal.

@@ -5,9 +5,11 @@
 //! among their ancestors, which [`sys::process::peer`] looks for, and, where the shim was killed and they
 //! have not been swept up yet, by the mark in their environment.
 
+use std::path::{Path, PathBuf};
+
 use model::{Actor, Pid, UnitId};
 use sys::process::peer::PeerRefusal;
-use sys::process::unit::UNIT_VARIABLE;
+use sys::process::unit;
 use tokio::net::UnixStream;
 
 /// Why a peer may not use the control API.
@@ -37,6 +39,7 @@ pub(crate) struct Refused {
 
 /// The actor at the other end, if it may use the API.
 pub(crate) fn admit(stream: &UnixStream) -> Result<Actor, Refused> {
+    // Where the kernel does not say who, the refusal is journaled without.
     let user = stream.peer_cred().ok().map(|credentials| Actor::Local { uid: credentials.uid() });
     match judge(stream) {
         Ok(actor) => Ok(actor),
@@ -48,30 +51,22 @@ fn judge(stream: &UnixStream) -> Result<Actor, Refusal> {
     let peer = sys::process::peer::check(stream)?;
     // Another user's environment cannot be read, nor that of a process which forbids it; the ancestors,
     // which were looked at, still tell. A whole node may run inside a unit: then its own mark says nothing.
-    match mark(peer.pid) {
-        Some(folder) if Some(&folder) != mark(Pid(std::process::id())).as_ref() => {
+    match mark(peer.pid)? {
+        Some(folder) if Some(&folder) != mark(Pid(std::process::id()))?.as_ref() => {
             Err(Refusal::Marked { pid: peer.pid, unit: unit_of(&folder) })
         }
         _ => Ok(Actor::Local { uid: peer.uid }),
     }
 }
 
-/// The unit's folder that a process's environment names.
-fn mark(pid: Pid) -> Option<Vec<u8>> {
-    mark_in(&std::fs::read(format!("/proc/{pid}/environ")).ok()?)
-}
-
-fn mark_in(environment: &[u8]) -> Option<Vec<u8>> {
-    let value = |variable: &[u8]| {
-        variable.strip_prefix(UNIT_VARIABLE.as_bytes()).and_then(|rest| rest.strip_prefix(b"=")).map(<[u8]>::to_vec)
-    };
-    environment.split(|byte| *byte == 0).find_map(value)
+/// The unit's folder that a process's environment names. Where a look at it fails, it is not known who calls.
+fn mark(pid: Pid) -> Result<Option<PathBuf>, PeerRefusal> {
+    unit::mark(pid).map_err(|_| PeerRefusal::Unknown)
 }
 
 /// The unit of a folder. The text comes from a process that may lie: only a unit's name is repeated.
-fn unit_of(folder: &[u8]) -> String {
-    let name = folder.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
-    let unit = std::str::from_utf8(name).ok().and_then(|name| name.parse::<UnitId>().ok());
+fn unit_of(folder: &Path) -> String {
+    let unit = folder.file_name().and_then(|name| name.to_str()?.parse::<UnitId>().ok());
     unit.map_or_else(|| "a service".to_owned(), |unit| unit.to_string())
 }
 
@@ -80,10 +75,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn marks_are_read() {
-        assert_eq!(mark_in(b"A=1\0MAINSTAY_UNIT=/x/units/api.3.1\0B=2\0"), Some(b"/x/units/api.3.1".to_vec()));
-        assert_eq!(mark_in(b"XMAINSTAY_UNIT=db\0MAINSTAY_UNITS=db\0"), None);
-        assert_eq!(unit_of(b"/x/units/api.3.1"), "api.3.1");
-        assert_eq!(unit_of(b"/x/\x1b[2J"), "a service");
+    fn only_a_units_name_is_repeated() {
+        assert_eq!(unit_of(Path::new("/x/units/api.3.1")), "api.3.1");
+        assert_eq!(unit_of(Path::new("/x/\x1b[2J")), "a service");
     }
 }

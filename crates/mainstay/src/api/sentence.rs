@@ -49,6 +49,8 @@ pub(crate) fn sentence(entry: &Entry) -> String {
         Happening::RunsMissed { service, count: missed } => {
             format!("{service} missed {}", human::count(count(*missed), "scheduled run"))
         }
+        Happening::EntriesLost { count: 1 } => "the journal lacks an entry before this one".to_owned(),
+        Happening::EntriesLost { count } => format!("the journal lacks {count} entries before this one"),
         Happening::Refused { call } => format!("a call was refused: {call}"),
     }
 }

@@ -66,7 +66,7 @@ async fn answers_by_now(client: &Client, layout: &Layout) -> Result<bool, Failur
         if client.is_served().await? {
             return Ok(true);
         }
-        let Some(holder) = node::holder(layout) else { return Ok(false) };
+        let Some(holder) = node::holder(layout)? else { return Ok(false) };
         if sys::clock::now().steady.saturating_sub(begun) >= START_TIME_MAX {
             let (pid, state) = (holder.pid, layout.state().display());
             return Err(Failure::new(format!("process {pid} holds {state} and does not answer"))
@@ -100,15 +100,23 @@ fn something_is_left(layout: &Layout) -> Result<bool, Failure> {
     }
     let units = layout.units();
     let names = sys::files::names(&units).map_err(|error| Failure::of(&error))?;
-    let census = Census::take();
-    let lives = |name: &String| !census.members(&units.join(name)).is_empty();
-    Ok(layout.control_socket().exists() || names.iter().any(lives))
+    if layout.control_socket().exists() {
+        return Ok(true);
+    }
+    let census = Census::take().map_err(|error| Failure::of(&error))?;
+    for name in names {
+        if !census.members(&units.join(name)).map_err(|error| Failure::of(&error))?.is_empty() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// What runs of a state directory that was removed from here is nobody's any more, and "everything is stopped" would be
 /// untrue. It is told of, not signalled: that it was removed is only what those processes show of themselves.
 fn refuse_orphans(layout: &Layout) -> Result<(), Failure> {
-    let orphans = Census::take().orphans(&layout.units());
+    let orphans = Census::take().and_then(|census| census.orphans(&layout.units()));
+    let orphans = orphans.map_err(|error| Failure::of(&error))?;
     if orphans.is_empty() {
         return Ok(());
     }

@@ -44,7 +44,7 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit
     failed.map_or(Ok(ExitCode::SUCCESS), |error| Err(error.into()))
 }
 
-fn path(events: EventsQuery) -> String {
+pub(crate) fn path(events: EventsQuery) -> String {
     let mut parts = vec![("after", events.after.to_string())];
     if events.follow {
         parts.push(("follow", "true".to_owned()));
@@ -90,7 +90,10 @@ fn text(event: &EventBody, terminal: &Terminal) -> String {
 /// How much an entry needs attention.
 pub(crate) fn tone(what: &Happening) -> Tone {
     match what {
-        Happening::CrashLoop { .. } | Happening::ResourceFailed { .. } | Happening::Refused { .. } => Tone::Bad,
+        Happening::CrashLoop { .. }
+        | Happening::ResourceFailed { .. }
+        | Happening::Refused { .. }
+        | Happening::EntriesLost { .. } => Tone::Bad,
         Happening::UnitUnready { .. }
         | Happening::UnitExited { .. }
         | Happening::UnitKilled { .. }

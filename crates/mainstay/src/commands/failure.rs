@@ -52,14 +52,20 @@ pub(crate) struct Failure {
     pub(crate) causes: Vec<String>,
     /// Details, one line or block each.
     pub(crate) problems: Vec<String>,
-    /// What to do.
-    pub(crate) hint: Option<String>,
+    /// What to do, a line each.
+    pub(crate) hints: Vec<String>,
 }
 
 impl Failure {
     /// A failure without causes.
     pub(crate) fn new(message: impl Into<String>) -> Self {
-        Self { exit: Exit::Failed, message: message.into(), causes: Vec::new(), problems: Vec::new(), hint: None }
+        Self {
+            exit: Exit::Failed,
+            message: message.into(),
+            causes: Vec::new(),
+            problems: Vec::new(),
+            hints: Vec::new(),
+        }
     }
 
     /// A failure from an error and its sources.
@@ -74,10 +80,11 @@ impl Failure {
         Self { causes, ..Self::new(what) }
     }
 
-    /// The same with what to do about it.
+    /// The same with one thing more to do about it.
     #[must_use]
-    pub(crate) fn with_hint(self, hint: impl Into<String>) -> Self {
-        Self { hint: Some(hint.into()), ..self }
+    pub(crate) fn with_hint(mut self, hint: impl Into<String>) -> Self {
+        self.hints.push(hint.into());
+        self
     }
 
     /// The same with another exit code.
@@ -102,7 +109,7 @@ impl Failure {
         for problem in &self.problems {
             text.push_str(&format!("\n  {}", problem.replace('\n', "\n  ")));
         }
-        if let Some(hint) = &self.hint {
+        for hint in &self.hints {
             text.push_str(&format!("\n{} {hint}", terminal.paint_note(Tone::Strong, "hint:")));
         }
         text
@@ -132,7 +139,7 @@ impl From<ErrorBody> for Failure {
             ErrorKind::Internal => format!("the node failed: {}", body.message),
             _ => body.message,
         };
-        Self { problems: body.problems, hint: body.hint, ..Self::new(message) }
+        Self { problems: body.problems, hints: body.hint.into_iter().collect(), ..Self::new(message) }
     }
 }
 

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::Duration;
 
+use sys::FileError;
 use sys::lock::LockError;
 use sys::process::Seen;
 use tokio::signal::unix::{SignalKind, signal};
@@ -47,6 +48,9 @@ impl Arguments {
 
 /// How long a node that was just started may take until it answers.
 pub(crate) const START_TIME_MAX: Duration = Duration::from_secs(30);
+/// How long a node that starts waits for a command that has the state directory, as `plan` has while it asks servers
+/// for their versions. Another node answers, and is not waited for.
+const COMMAND_TIME_MAX: Duration = Duration::from_secs(15);
 /// Where a detached node writes what it has to say.
 const LOG_NAME: &str = "node.log";
 /// How much of its end is shown when it dies at once.
@@ -92,7 +96,7 @@ pub(crate) async fn asked_to_end() -> Result<Asked, Failure> {
 /// The node of this session's state directory, in this process, with its control API.
 pub(crate) async fn serve(session: &Session, purpose: Purpose, wish: watch::Receiver<Wish>) -> Result<Ended, Failure> {
     let layout = session.layout()?;
-    let node = Node::start(layout.clone(), layout.tag(), &session.around, purpose).map_err(cannot_start)?;
+    let node = take_over(&layout, session, purpose).await?;
     let socket = layout.control_socket();
     let listener = server::bind(&socket)
         .map_err(|error| Failure::doing(format!("cannot listen on {}", socket.display()), &error))?;
@@ -119,6 +123,22 @@ pub(crate) async fn serve(session: &Session, purpose: Purpose, wish: watch::Rece
     let ((ended, removed), ()) = tokio::join!(running, server::serve(listener, settings, stopped));
     removed.map_err(|error| Failure::doing(format!("cannot remove {}", socket.display()), &error))?;
     ended.map_err(|error| Failure::of(&error))
+}
+
+/// Starts a node, once no command that looks at the state directory has it any more.
+async fn take_over(layout: &Layout, session: &Session, purpose: Purpose) -> Result<Node, Failure> {
+    let client = session.client()?;
+    let begun = sys::clock::now().steady;
+    loop {
+        match Node::start(layout.clone(), layout.tag(), &session.around, purpose) {
+            Err(StartError::Store(StoreError::Lock(LockError::Held { .. })))
+                if sys::clock::now().steady.saturating_sub(begun) < COMMAND_TIME_MAX && !client.is_served().await? =>
+            {
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
+            started => return started.map_err(cannot_start),
+        }
+    }
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it is what an error is turned into")]
@@ -156,7 +176,7 @@ pub(crate) async fn detach(
         let ended = node.try_wait().map_err(|error| Failure::doing("cannot watch the node", &error))?;
         if let Some(status) = ended {
             let was_late = status.code() == Some(Exit::InUse.code().into());
-            match holder(&layout) {
+            match holder(&layout)? {
                 Some(_) if was_late => {}
                 // Done, killed, or late: its caller looks what there is left to stop.
                 _ if purpose == Purpose::Stop && (status.success() || status.code().is_none() || was_late) => {
@@ -180,8 +200,10 @@ pub(crate) async fn detach(
 }
 
 /// The process that holds the state directory.
-pub(crate) fn holder(layout: &Layout) -> Option<Seen> {
-    sys::process::look(sys::lock::holder(layout.state(), LOCK)?).filter(|seen| !seen.zombie)
+pub(crate) fn holder(layout: &Layout) -> Result<Option<Seen>, Failure> {
+    let unseen = |error: FileError| Failure::of(&error);
+    let Some(pid) = sys::lock::holder(layout.state(), LOCK).map_err(unseen)? else { return Ok(None) };
+    Ok(sys::process::look(pid).map_err(unseen)?.filter(|seen| !seen.zombie))
 }
 
 /// Waits until the node in this process answers.

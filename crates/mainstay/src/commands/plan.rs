@@ -87,13 +87,15 @@ fn considered(file: &FileBody, layout: Layout, session: &Session) -> Result<Plan
 fn left(layout: &Layout) -> Result<BTreeMap<UnitId, Presence>, Failure> {
     let names = sys::files::names(&layout.units()).map_err(|error| Failure::of(&error))?;
     let units = names.iter().filter_map(|name| name.parse::<UnitId>().ok());
-    let census = Census::take();
-    let found = units.filter_map(|unit| {
+    let census = Census::take().map_err(|error| Failure::of(&error))?;
+    let mut left = BTreeMap::new();
+    for unit in units {
         let folder = layout.units().join(unit.to_string());
-        let lives = !census.members(&folder).is_empty();
-        lives.then(|| (unit, if was_stopping(&folder) { Presence::Stopping } else { Presence::Up }))
-    });
-    Ok(found.collect())
+        if !census.members(&folder).map_err(|error| Failure::of(&error))?.is_empty() {
+            left.insert(unit, if was_stopping(&folder) { Presence::Stopping } else { Presence::Up });
+        }
+    }
+    Ok(left)
 }
 
 /// Whether the node had begun to stop a unit, as far as its record tells.
@@ -102,6 +104,7 @@ fn was_stopping(folder: &Path) -> bool {
     record.is_some_and(|record| record.stage == Stage::Stopping)
 }
 
+/// A port on which nothing listens; `None` when none can be had.
 fn free_port() -> Option<Port> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).ok()?;
     Port::new(listener.local_addr().ok()?.port())

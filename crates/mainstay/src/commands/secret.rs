@@ -77,6 +77,8 @@ pub(crate) async fn run(arguments: Arguments, session: &Session) -> Result<ExitC
         Action::Set { name, value: Some(_) } => return Err(on_the_command_line(&name)),
         Action::Set { name, value: None } => {
             let value = read_value(&name)?;
+            // Before the way is opened, which makes a state directory where there is none.
+            value.checked()?;
             Access::open(session).await?.set(&name, &value).await?;
             tell_set(&[name], session)?;
         }
@@ -97,6 +99,7 @@ pub(crate) async fn run(arguments: Arguments, session: &Session) -> Result<ExitC
         }
         Action::Import { source } => {
             let text = read_import(&session.folder().join(&source), source.as_os_str() == "-")?;
+            text.checked()?;
             tell_set(&Access::open(session).await?.import(&text).await?, session)?;
         }
     }

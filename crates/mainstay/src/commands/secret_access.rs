@@ -10,7 +10,6 @@ use crate::api::client::Client;
 use crate::node::applied::Applied;
 use crate::node::secrets;
 use crate::node::store::{Store, StoreError};
-use crate::terminal::human;
 
 /// One of the two ways.
 pub(crate) enum Access {
@@ -113,18 +112,7 @@ impl Files {
     }
 
     fn remove(&mut self, name: &SecretName) -> Result<(), Failure> {
-        let receivers: Vec<String> = self
-            .list()?
-            .into_iter()
-            .filter(|secret| secret.name == *name)
-            .flat_map(|secret| secret.used_by)
-            .map(|service| service.to_string())
-            .collect();
-        if !receivers.is_empty() {
-            return Err(Failure::new(format!("{name} is received by {}", human::list(&receivers)))
-                .with_hint("take it out of the file and apply that, then remove it"));
-        }
-        secrets::remove_secret(&mut self.store, sys::clock::now().wall, &self.actor, name)?;
+        secrets::remove_secret(&mut self.store, &self.applied, sys::clock::now().wall, &self.actor, name)?;
         Ok(())
     }
 }

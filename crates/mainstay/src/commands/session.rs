@@ -103,7 +103,7 @@ impl Session {
             Some(path) => Ok(settled(&self.folder.join(path))),
             None => {
                 let file = self.file_path().map_err(|failure| Failure {
-                    hint: Some("name a stack file with --file or a state directory with --state".to_owned()),
+                    hints: vec!["name a stack file with --file or a state directory with --state".to_owned()],
                     ..failure
                 })?;
                 Ok(file.with_file_name(STATE_NAME))
@@ -141,10 +141,11 @@ fn tag(state: &Path) -> String {
 
 fn find_upwards(folder: &Path) -> Option<PathBuf> {
     let found = folder.ancestors().map(|folder| folder.join(FILE_NAME)).find(|path| path.is_file())?;
+    // It was there this moment: one that cannot be followed now is gone.
     found.canonicalize().ok()
 }
 
-/// A path with every link resolved as far as it exists, so that one directory has one tag.
+/// A path with every link resolved as far as it exists and can be followed, so that one directory has one tag.
 fn settled(path: &Path) -> PathBuf {
     let existing = path.ancestors().find_map(|part| Some((part, part.canonicalize().ok()?)));
     match existing {

@@ -17,13 +17,16 @@ use super::plan;
 use super::session::Session;
 use super::status::state_of_service;
 use super::wait::{LOOK_EVERY, Missing, Waited, not_ready, until_settled};
-use crate::api::bodies::{DownCause, FileBody, StatusBody};
-use crate::api::client::Client;
+use crate::api::bodies::{DownCause, ErrorKind, FileBody, StatusBody};
+use crate::api::client::{Client, ClientError};
 use crate::node::down_request::Purpose;
 use crate::node::{Ended, Wish};
 use crate::terminal::changes::Changes;
 use crate::terminal::table::{Align, Cell, Table};
 use crate::terminal::{Terminal, Tone, human};
+
+const STOP_GOES_ON: &str = "a `mainstay down` from before was cut off, and nothing takes it back until a file is applied; \
+                            `mainstay down` waits for its end";
 
 /// Brings the stack up, or changes what runs to what the file says
 ///
@@ -55,7 +58,7 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit
         (true, true) => node::detach(session, &client, Purpose::Apply, START_TIME_MAX).await?,
         (true, false) => return foreground(&body, session).await,
     }
-    let changed = match apply(&client, &body, &session.terminal).await {
+    let changed = match apply(&client, &body, started, &session.terminal).await {
         Err(failure) if started => return Err(end_idle_node(&client, &session.terminal, failure).await),
         other => other?,
     };
@@ -67,33 +70,27 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit
     Ok(ExitCode::SUCCESS)
 }
 
-/// A node that was started for a file that it refused, and that took over nothing but what is being stopped, ends
-/// again.
+/// A node that was started for a file that it refused ends again, unless it has something to look after.
 async fn end_idle_node(client: &Client, terminal: &Terminal, failure: Failure) -> Failure {
-    if client.status().await.is_ok_and(|status| runs_something(&status)) {
-        return failure;
-    }
-    let ended = async {
-        client.down(Some(DownCause::FileRefused)).await?;
-        down::watch(client, terminal).await
+    let ended = match client.down(Some(DownCause::FileRefused)).await {
+        Ok(_) => down::watch(client, terminal).await.is_ok(),
+        Err(ClientError::Refused(body)) if body.kind == ErrorKind::Busy => return failure.with_hint(STOP_GOES_ON),
+        // It looks after what runs, or was given another file meanwhile.
+        Err(ClientError::Refused(_)) => return failure,
+        Err(_) => false,
     };
-    match ended.await {
-        Ok(()) => failure,
-        Err(_) => failure.with_hint("the node that was started for this still runs; `mainstay down` ends it"),
+    match ended {
+        true => failure,
+        false => failure.with_hint("the node that was started for this still runs; `mainstay down` ends it"),
     }
 }
 
-fn runs_something(status: &StatusBody) -> bool {
-    let resources = status.resources.iter().map(|resource| &resource.unit);
-    let replicas = status.services.iter().flat_map(|service| &service.replicas).map(|replica| &replica.unit);
-    resources.chain(replicas).any(|unit| unit.pid.is_some() && unit.state != "stopping")
-}
-
-/// Shows the plan and has it carried out; says whether there was anything to do.
-async fn apply(client: &Client, file: &FileBody, terminal: &Terminal) -> Result<bool, Failure> {
+/// Shows the plan and has it carried out; says whether there was anything to do. A node that was started for the file is
+/// given it in any case: it waits for one.
+async fn apply(client: &Client, file: &FileBody, started: bool, terminal: &Terminal) -> Result<bool, Failure> {
     let plan = client.plan(file).await?;
     plan::show(&plan, terminal)?;
-    if plan.changes {
+    if plan.changes || started {
         client.apply(file).await?;
     }
     Ok(plan.changes)
@@ -152,6 +149,10 @@ async fn foreground(file: &FileBody, session: &Session) -> Result<ExitCode, Fail
     let asked = tokio::select! {
         ended = &mut node => return ended.map(|_| ExitCode::SUCCESS),
         Err(failure) = attend(&client, file, &session.terminal) => {
+            let failure = tokio::select! {
+                ended = &mut node => return ended.and(Err(failure)),
+                failure = end_idle_node(&client, &session.terminal, failure.clone()) => failure,
+            };
             wish.send_replace(Wish::Leave);
             node.await?;
             return Err(failure);
@@ -185,7 +186,7 @@ async fn foreground(file: &FileBody, session: &Session) -> Result<ExitCode, Fail
 /// Applies the file and then tells what changes, until something goes wrong.
 async fn attend(client: &Client, file: &FileBody, terminal: &Terminal) -> Result<(), Failure> {
     node::until_it_answers(client, START_TIME_MAX).await?;
-    apply(client, file, terminal).await?;
+    apply(client, file, true, terminal).await?;
     let mut changes = Changes::default();
     let mut settled = false;
     let begun = sys::clock::now().steady;

@@ -96,7 +96,7 @@ fn why(id: &UnitId, unit: &UnitBody) -> Option<String> {
     unit.note.as_ref().map(|note| format!("{id}: {note}"))
 }
 
-pub(crate) fn at_rest(state: &str) -> bool {
+fn at_rest(state: &str) -> bool {
     matches!(state, "ready" | "scheduled" | "stopped")
 }
 

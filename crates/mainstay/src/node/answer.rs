@@ -88,7 +88,7 @@ impl Node {
                 let applied = self.apply(&actor, &file, Programs::Current, &format!("{} was given", file.path));
                 match applied {
                     Ok(_) => self.carry_on(),
-                    Err(_) => self.await_file_if_stopped(),
+                    Err(_) => self.heed_refused_file(),
                 }
                 send(answer, applied);
             }
@@ -155,7 +155,7 @@ impl Node {
 
     fn problems(&self) -> Vec<String> {
         let listing = self.supervisor.listing_trouble().map(ToString::to_string);
-        let journal = self.journal_trouble.as_ref().map(|why| format!("the journal cannot be written: {why}"));
+        let journal = self.backlog.trouble().map(|why| format!("the journal cannot be written: {why}"));
         let first = [listing, journal].into_iter().flatten();
         // A probe or a preparation that says no is told with its unit; what is left here is a defect.
         let broken = self.tasks.list().into_iter().filter_map(|task| {
@@ -212,27 +212,34 @@ impl Node {
         )
     }
 
-    /// What applying a file would do. Where that is nothing, nothing more is waited for.
+    /// What applying a file would do.
     fn plan(&mut self, file: &FileBody) -> Reply<PlanBody> {
-        let plan = self.consider(file, Programs::Current).map(|found| plan_body(&found));
-        let plan = plan.inspect_err(|_| self.await_file_if_stopped())?;
-        if !plan.changes {
-            self.await_no_file();
-        }
-        Ok(plan)
+        Ok(plan_body(&self.consider(file, Programs::Current)?))
     }
 
     fn down(&mut self, actor: &Actor, cause: Option<DownCause>) -> Reply<AcceptedBody> {
-        let reason = match cause {
-            Some(DownCause::FileRefused) => "the file that the node was started for was refused, and nothing else runs",
-            None => "a person asked for it",
-        };
-        let entry = self.tell(actor, Happening::DownRequested, reason)?;
-        match cause {
-            // Nobody wants it stopped at the next start.
-            Some(DownCause::FileRefused) => self.stop_everything(),
-            None => self.stop_for_good(),
+        if cause == Some(DownCause::FileRefused) {
+            return self.end_for_refused_file(actor);
         }
+        let entry = self.tell(actor, Happening::DownRequested, "a person asked for it")?;
+        self.stop_for_good();
+        Ok(AcceptedBody { entry })
+    }
+
+    /// Ends a node that was started for a file which was refused, unless it has something to look after or to stop.
+    fn end_for_refused_file(&mut self, actor: &Actor) -> Reply<AcceptedBody> {
+        self.heed_refused_file();
+        self.while_running()?;
+        if !self.is_idle() {
+            return Err(ErrorBody::new(
+                ErrorKind::Refused,
+                "the node looks after what runs, or was given another file",
+            ));
+        }
+        let reason = "the file that the node was started for was refused, and nothing else runs";
+        let entry = self.tell(actor, Happening::DownRequested, reason)?;
+        // Nobody wants it stopped at the next start.
+        self.stop_everything();
         Ok(AcceptedBody { entry })
     }
 

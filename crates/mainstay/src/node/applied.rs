@@ -17,11 +17,13 @@ use services::user::Owner;
 use services::{job, release};
 use sys::records::{Change, Records, RecordsError, Stored};
 
+use super::down_request::DownRequest;
+
 /// Releases of a service that are kept, the running ones among them.
 pub(crate) const RELEASES_KEPT: usize = 10;
 /// Ended runs of a service that are kept, unless their output is too much.
 const RUNS_KEPT: usize = 200;
-/// Output of a service's ended runs that is kept: as much as ten runs can have whose logs are full.
+/// Output of a service's ended runs that is kept: as much as a dozen runs can have whose logs are full.
 const RUN_OUTPUT_MAX: ByteSize = ByteSize::mebibytes(600);
 /// The only key of kinds that have one record.
 const ONLY: &str = "";
@@ -260,7 +262,8 @@ pub(crate) struct Dropped {
     pub(crate) sites: Vec<release::SiteRecord>,
 }
 
-/// Writes everything that an application changed, the releases that are no longer kept included.
+/// Writes everything that an application changed, the releases that are no longer kept included, and takes back a stop
+/// that was asked for before.
 pub(crate) fn save_applied(records: &Records, applied: &Applied, dropped: &Dropped) -> Result<(), RecordsError> {
     let mut change = Change::default();
     if let Some(current) = &applied.current {
@@ -285,6 +288,7 @@ pub(crate) fn save_applied(records: &Records, applied: &Applied, dropped: &Dropp
     for (service, job) in &applied.jobs {
         change.put(service.as_str(), &JobRow(job.clone()));
     }
+    DownRequest::withdraw_with(&mut change);
     records.change(change)
 }
 

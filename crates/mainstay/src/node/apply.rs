@@ -66,7 +66,7 @@ impl Node {
         // It is applied: nothing from here on may fail the call.
         for (service, release) in made_releases(&found) {
             let reason = changes_text(&found, &service);
-            self.backlog.push_back(Notice {
+            self.backlog.push(Notice {
                 at,
                 what: Happening::ReleaseMade { service, release },
                 reason,

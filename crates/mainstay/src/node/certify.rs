@@ -36,18 +36,18 @@ impl Node {
             self.troubles.clear(&About::Certificates);
             return self.edge.forget_certificates();
         };
-        if self.edge.is_certified(&hosts, now.wall) || self.certify_at.is_some_and(|at| now.steady < at) {
+        if self.edge.is_certified(&hosts, now.wall) || self.agenda.certify_at.is_some_and(|at| now.steady < at) {
             return;
         }
         match self.issue(hosts, now.wall) {
             Ok((issue, certificates)) => {
-                self.certify_at = None;
+                self.agenda.certify_at = None;
                 self.troubles.clear(&About::Certificates);
                 self.note_issued(&issue, now.wall);
                 self.edge.certify(issue, certificates, now.wall);
             }
             Err(error) => {
-                self.certify_at = Some(now.steady.saturating_add(PERIOD));
+                self.agenda.certify_at = Some(now.steady.saturating_add(PERIOD));
                 self.troubles.note(About::Certificates, chain(&error));
             }
         }
@@ -64,6 +64,6 @@ impl Node {
         let Some(until) = issue.until else { return };
         let what = Happening::CertificatesIssued { hosts: issue.hosts(), until };
         let reason = "for the edge, by the local authority".to_owned();
-        self.backlog.push_back(Notice { at, what, reason, evidence: Vec::new() });
+        self.backlog.push(Notice { at, what, reason, evidence: Vec::new() });
     }
 }

@@ -1,8 +1,8 @@
 //! That everything is to stop, as the records keep it: whoever starts the node next must not start it all again.
 //!
 //! A request is written down before it is carried out and taken back once nothing runs any more. A node that finds one
-//! of this boot was started by a service manager after its predecessor was killed, and goes on with the stop.
-//! Start reading at [`DownRequest::stands`].
+//! of this boot was started by a service manager after its predecessor was killed, and goes on with the stop; one that
+//! was started for a file takes the request back by applying it. Start reading at [`DownRequest::duty`].
 
 use std::time::Duration;
 
@@ -20,10 +20,21 @@ const ONLY: &str = "";
 pub(crate) enum Purpose {
     /// To go on with what was applied last, as a service manager wants it.
     GoOn,
-    /// To be given a file by a person: what was asked for before it does not matter any more.
+    /// To be given a file by a person: what was asked for before does not matter any more once that is applied.
     Apply,
     /// To stop what a node that was killed left running.
     Stop,
+}
+
+/// What a node that starts has to do about a stop that was asked for before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Duty {
+    /// Nothing.
+    None,
+    /// To stop everything.
+    Stop,
+    /// To stop everything, unless a file is applied.
+    StopUnlessApplied,
 }
 
 /// A request to stop everything.
@@ -49,17 +60,19 @@ impl Stored for DownRequest {
 }
 
 impl DownRequest {
-    /// Whether a node that starts now for this purpose has everything to stop. Nothing runs after a boot, and what is
-    /// started then was not meant.
-    pub(super) fn stands(recorded: Option<&Self>, purpose: Purpose, boot: &BootId, now: Duration) -> bool {
+    /// What a node that starts now for this purpose has to do. Nothing runs after a boot, and what is started then was
+    /// not meant.
+    pub(super) fn duty(recorded: Option<&Self>, purpose: Purpose, boot: &BootId, now: Duration) -> Duty {
         let is_awaited = |request: &Self| match request.stage {
             Stage::Asked => true,
             Stage::DoneForAnother { at } => now.saturating_sub(at) < RESTART_TIME_MAX,
         };
+        let stands = recorded.is_some_and(|request| request.boot == *boot && is_awaited(request));
         match purpose {
-            Purpose::GoOn => recorded.is_some_and(|request| request.boot == *boot && is_awaited(request)),
-            Purpose::Apply => false,
-            Purpose::Stop => true,
+            Purpose::Stop => Duty::Stop,
+            Purpose::GoOn if stands => Duty::Stop,
+            Purpose::Apply if stands => Duty::StopUnlessApplied,
+            Purpose::GoOn | Purpose::Apply => Duty::None,
         }
     }
 
@@ -73,25 +86,22 @@ impl DownRequest {
         records.put(ONLY, &Self { boot: boot.clone(), stage: Stage::Asked })
     }
 
-    /// Notes that nothing runs any more.
-    pub(super) fn note_done(
-        records: &Records,
-        purpose: Purpose,
-        boot: &BootId,
-        now: Duration,
-    ) -> Result<(), RecordsError> {
-        match purpose {
-            Purpose::GoOn | Purpose::Apply => Self::withdraw(records),
-            // Of the node that was killed, a service manager may not have noticed yet.
-            Purpose::Stop => records.put(ONLY, &Self { boot: boot.clone(), stage: Stage::DoneForAnother { at: now } }),
-        }
+    /// Notes that another node's stop was carried out: a service manager may not have noticed yet that that node was
+    /// killed.
+    pub(super) fn note_done_for_another(records: &Records, boot: &BootId, now: Duration) -> Result<(), RecordsError> {
+        records.put(ONLY, &Self { boot: boot.clone(), stage: Stage::DoneForAnother { at: now } })
     }
 
     /// Takes it back.
     pub(super) fn withdraw(records: &Records) -> Result<(), RecordsError> {
         let mut change = Change::default();
-        change.remove::<Self>(ONLY);
+        Self::withdraw_with(&mut change);
         records.change(change)
+    }
+
+    /// Takes it back together with other changes.
+    pub(super) fn withdraw_with(change: &mut Change) {
+        change.remove::<Self>(ONLY);
     }
 }
 
@@ -104,24 +114,26 @@ mod tests {
     }
 
     #[track_caller]
-    fn check(recorded: Option<&DownRequest>, boot: &str, now: u64, expected: [bool; 3]) {
-        let stands =
-            |purpose| DownRequest::stands(recorded, purpose, &BootId(boot.to_owned()), Duration::from_secs(now));
-        assert_eq!([Purpose::GoOn, Purpose::Apply, Purpose::Stop].map(stands), expected);
+    fn check(recorded: Option<&DownRequest>, boot: &str, now: u64, expected: [Duty; 3]) {
+        let duty = |purpose| DownRequest::duty(recorded, purpose, &BootId(boot.to_owned()), Duration::from_secs(now));
+        assert_eq!([Purpose::GoOn, Purpose::Apply, Purpose::Stop].map(duty), expected);
     }
 
+    const ASKED: [Duty; 3] = [Duty::Stop, Duty::StopUnlessApplied, Duty::Stop];
+    const NOT_ASKED: [Duty; 3] = [Duty::None, Duty::None, Duty::Stop];
+
     #[test]
-    fn a_stop_that_was_cut_off_is_gone_on_with_unless_a_person_brings_a_file() {
-        check(Some(&request(Stage::Asked)), "this", 9_000, [true, false, true]);
-        check(Some(&request(Stage::Asked)), "next", 10, [false, false, true]);
-        check(None, "this", 10, [false, false, true]);
+    fn a_stop_that_was_cut_off_is_gone_on_with_unless_a_file_is_applied() {
+        check(Some(&request(Stage::Asked)), "this", 9_000, ASKED);
+        check(Some(&request(Stage::Asked)), "next", 10, NOT_ASKED);
+        check(None, "this", 10, NOT_ASKED);
     }
 
     #[test]
     fn a_late_restart_of_the_node_that_was_killed_starts_nothing() {
         let done = request(Stage::DoneForAnother { at: Duration::from_secs(100) });
-        check(Some(&done), "this", 102, [true, false, true]);
-        check(Some(&done), "this", 161, [false, false, true]);
-        check(Some(&done), "next", 102, [false, false, true]);
+        check(Some(&done), "this", 102, ASKED);
+        check(Some(&done), "this", 161, NOT_ASKED);
+        check(Some(&done), "next", 102, NOT_ASKED);
     }
 }

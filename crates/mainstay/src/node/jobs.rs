@@ -58,13 +58,13 @@ impl Node {
     }
 
     fn is_due(&self, name: &ServiceName, now: Timestamp) -> bool {
-        self.upcoming.get(name).is_none_or(|upcoming| upcoming.is_due(now))
+        self.agenda.upcoming.get(name).is_none_or(|upcoming| upcoming.is_due(now))
     }
 
     fn start_due_run(&mut self, name: &ServiceName, schedule: &Schedule, zone: &TimeZoneName, now: Timestamp) {
         if self.hold_of(name).is_some() {
             // Nothing is dealt with meanwhile: what is too late once it can be run again then counts as missed.
-            self.upcoming.insert(name.clone(), Upcoming::soon(now, None));
+            self.agenda.upcoming.insert(name.clone(), Upcoming::soon(now, None));
             return;
         }
         let running = self.applied.going_on(name).next().is_some();
@@ -72,19 +72,19 @@ impl Node {
             Ok(found) => found,
             Err(error) => {
                 self.troubles.note(About::Runs(name.clone()), chain(&error));
-                self.upcoming.insert(name.clone(), Upcoming::soon(now, None));
+                self.agenda.upcoming.insert(name.clone(), Upcoming::soon(now, None));
                 return;
             }
         };
         let run = due.start.and_then(|_| self.new_run(name, after.last, None));
         if !self.save_run(after, run) {
             // Nothing is dealt with that is not written down: it is looked at again soon, and is then still due.
-            self.upcoming.insert(name.clone(), Upcoming::soon(now, Some(now.after(PERIOD))));
+            self.agenda.upcoming.insert(name.clone(), Upcoming::soon(now, Some(now.after(PERIOD))));
             return;
         }
         let look_at = due.next.unwrap_or_else(|| now.after(NEVER_AGAIN));
         let upcoming = Upcoming { look_at, run_at: due.next, believed_from: due.believed_from };
-        self.upcoming.insert(name.clone(), upcoming);
+        self.agenda.upcoming.insert(name.clone(), upcoming);
         if due.missed.total() > 0 {
             self.note_missed(name, &due.missed, now);
         }
@@ -135,17 +135,17 @@ impl Node {
         }
     }
 
-    /// Notes the runs that have ended.
-    pub(super) fn end_runs(&mut self, units: &[UnitStatus]) {
+    /// Notes the runs that have ended. False where that could not be written down and is to be tried again.
+    pub(super) fn end_runs(&mut self, units: &[UnitStatus]) -> bool {
+        let mut noted = true;
         for unit in units {
             if self.applied.runs.get(&unit.unit).is_none_or(|run| run.ended.is_some()) {
                 continue;
             }
             let Some(exit) = exit_of(unit, self.now()) else { continue };
-            if !self.end_run(&unit.unit, exit) {
-                self.look_at = Some(self.now().steady.saturating_add(PERIOD));
-            }
+            noted &= self.end_run(&unit.unit, exit);
         }
+        noted
     }
 
     /// Writes down that a run ended; only then does it count, and what it leaves no room for goes.
@@ -206,7 +206,7 @@ impl Node {
                 )
             }
         };
-        self.backlog.push_back(Notice { at, what, reason, evidence: Vec::new() });
+        self.backlog.push(Notice { at, what, reason, evidence: Vec::new() });
     }
 }
 

@@ -25,20 +25,28 @@ impl Node {
             let units = self.supervisor.snapshot();
             let seen: Vec<(UnitId, State, bool)> =
                 units.iter().map(|unit| (unit.unit.clone(), unit.state, unit.stays())).collect();
-            let due = self.look_at.is_some_and(|at| at <= self.now().steady);
+            let due = self.agenda.look_at.is_some_and(|at| at <= self.now().steady);
             if self.seen.as_ref() == Some(&seen) && !due {
                 return;
             }
             self.seen = Some(seen);
-            self.end_runs(&units);
+            let runs_are_noted = self.end_runs(&units);
             if due && !self.unserved.is_empty() {
                 self.find_software();
             }
             let Some(mut look) = self.scene(&units).map(|scene| carry::wanted(&scene)) else { return };
-            self.withdrawals = std::mem::take(&mut look.withdrawals);
+            self.agenda.withdrawals = std::mem::take(&mut look.withdrawals);
             self.tell_supervisor(look);
+            if !runs_are_noted {
+                self.look_soon();
+            }
             self.direct_requests(&units);
         }
+    }
+
+    fn look_soon(&mut self) {
+        let soon = self.now().steady.saturating_add(PERIOD);
+        self.agenda.look_at = Some(self.agenda.look_at.map_or(soon, |at| at.min(soon)));
     }
 
     /// Looks for the software of data services anew: what was missing may have been installed.
@@ -59,7 +67,7 @@ impl Node {
             unserved: &self.unserved,
             vault: &self.store.vault,
             units,
-            traffic: Traffic { reach: self.reach(units), withdrawals: &self.withdrawals },
+            traffic: Traffic { reach: self.reach(units), withdrawals: &self.agenda.withdrawals },
             now: self.now(),
         })
     }
@@ -67,8 +75,10 @@ impl Node {
     fn tell_supervisor(&mut self, look: Look) {
         self.troubles.clear(&About::Look);
         self.troubles.note_holds(look.holds.iter().map(|(subject, why)| (subject.clone(), chain(why))));
-        let look_again = (!look.holds.is_empty()).then(|| self.now().steady.saturating_add(PERIOD));
-        self.look_at = [look.wake_at, look_again].into_iter().flatten().min();
+        self.agenda.look_at = look.wake_at;
+        if !look.holds.is_empty() {
+            self.look_soon();
+        }
         self.changes = look.changes;
         for (service, replicas) in look.rollouts {
             if self.applied.rollouts.get(&service) == Some(&replicas) {
@@ -77,7 +87,7 @@ impl Node {
             if let Err(error) = applied::save_rollout(&self.store.records, &service, &replicas) {
                 // What is not written down is not done: the next look tries again.
                 self.troubles.note(About::Look, chain(&error));
-                self.look_at = Some(self.now().steady.saturating_add(PERIOD));
+                self.look_soon();
                 return;
             }
             self.applied.rollouts.insert(service, replicas);
@@ -108,7 +118,7 @@ impl Node {
         let (Some(current), Some(derived)) = (&self.applied.current, &self.derived) else { return };
         let Some(edge) = &current.stack.edge else { return self.edge.forget() };
         let replicas: Vec<Replica> = units.iter().filter_map(replica).collect();
-        let leaving = self.withdrawals.keys().chain(self.withdrawn.keys()).cloned().collect();
+        let leaving = self.agenda.withdrawals.keys().chain(self.agenda.withdrawn.keys()).cloned().collect();
         let folders = folders(&self.applied, &self.store.layout.artefacts());
         let routed = edge.routes.iter().map(|route| &route.to).filter(|to| !folders.contains_key(*to));
         if let Some(endpoints) = traffic::endpoints(routed, &replicas, &leaving) {

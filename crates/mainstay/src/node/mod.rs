@@ -7,9 +7,11 @@
 
 pub(crate) mod call;
 
+mod agenda;
 pub(crate) mod answer;
 pub(crate) mod applied;
 mod apply;
+mod backlog;
 pub(crate) mod carry;
 mod causes;
 mod certify;
@@ -26,20 +28,18 @@ mod secret_changes;
 pub(crate) mod secrets;
 pub(crate) mod server;
 pub(crate) mod status;
-mod stopping;
+mod stop;
 pub(crate) mod store;
 mod troubles;
 mod uid_registry;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use model::cause::chain;
 use model::{Actor, EntryId, Happening, ResourceName, SecretName, ServiceName, Timestamp, UnitId};
 use plan::change::{Presence, Subject};
 use plan::objectives::{Derived, derive};
-use plan::traffic::Withdrawals;
 use supervise::supervisor::{Notice, State, Supervisor, UnitStatus};
 use sys::machine::{Machine, Work};
 use sys::process::child::ShimCommand;
@@ -48,21 +48,19 @@ use sys::{Event, System};
 use tokio::sync::{mpsc, watch};
 
 use self::server::{Server, Task};
+use agenda::Agenda;
 use applied::Applied;
+use backlog::Backlog;
 use call::Call;
 use down_request::Purpose;
 use edge::Edge;
 use edge::link::Heard;
-use jobs::Upcoming;
 use layout::{Layout, Surroundings};
 use machine_facts::MachineFacts;
-use pending::Restart;
 use status::ReleaseView;
 use store::{LOCK, Store, StoreError};
 use troubles::{About, Troubles};
 
-/// Notices that wait for the journal to take them; when more come, the oldest go, and the journal is told.
-const BACKLOG_MAX: usize = 10_000;
 /// How long a node that was just started waits for a file before it goes on with what was applied last.
 const AWAIT_FILE: Duration = Duration::from_secs(10);
 /// How often the node looks even when nothing happens.
@@ -121,6 +119,16 @@ pub(crate) enum Wish {
     Leave,
 }
 
+/// What a node's loop takes next.
+enum Came {
+    Wish(Wish),
+    Event(Event),
+    Edge(Heard),
+    Call(Call),
+    /// Something is due, and nothing else waits to be taken.
+    Time,
+}
+
 /// A node.
 pub(crate) struct Node {
     store: Store,
@@ -134,36 +142,25 @@ pub(crate) struct Node {
     servers: BTreeMap<ResourceName, Server>,
     /// Resources of the stack that this machine has no server for any more, and why.
     unserved: BTreeMap<ResourceName, String>,
-    /// The restarts that are under way.
-    restarts: BTreeMap<ServiceName, Restart>,
-    /// Of each run by hand that has not begun, when somebody last asked after it, in steady time.
-    asked_after: BTreeMap<UnitId, Duration>,
-    /// Replicas that are to be restarted once the edge sends nothing to them any more, and since when.
-    withdrawn: Withdrawals,
-    /// Replicas that are to go, and since when.
-    withdrawals: Withdrawals,
     /// The edge, and what it says.
     edge: Edge,
     heard: mpsc::Receiver<Heard>,
-    /// When its certificates are tried again after they could not be had, in steady time.
-    certify_at: Option<Duration>,
+    agenda: Agenda,
     /// What the last look saw, so that an event that changes nothing costs nothing; absent when what is applied
     /// has changed since.
     seen: Option<Vec<(UnitId, State, bool)>>,
     /// The units last wanted, and those last held.
     told: (BTreeMap<UnitId, model::Digest>, BTreeSet<UnitId>),
     changes: BTreeMap<ServiceName, String>,
-    /// What is next of each schedule.
-    upcoming: BTreeMap<ServiceName, Upcoming>,
-    look_at: Option<Duration>,
     troubles: Troubles,
-    backlog: VecDeque<Notice>,
-    journal_trouble: Option<String>,
+    backlog: Backlog,
     stopping: bool,
     purpose: Purpose,
     /// Until when nothing is started of what was applied before: whoever starts a node brings a file, and what
     /// is not running any more is not to run again before that is applied.
     awaits_file_until: Option<Duration>,
+    /// A stop that was asked for before is to be gone on with, unless a file is applied.
+    stops_unless_applied: bool,
     started: Duration,
     pid: model::Pid,
 }
@@ -200,24 +197,18 @@ impl Node {
             derived: None,
             servers: BTreeMap::new(),
             unserved: BTreeMap::new(),
-            restarts: BTreeMap::new(),
-            withdrawn: Withdrawals::default(),
-            withdrawals: Withdrawals::default(),
             edge,
             heard,
-            certify_at: None,
-            asked_after: BTreeMap::new(),
+            agenda: Agenda::default(),
             seen: None,
             told: Default::default(),
             changes: BTreeMap::new(),
-            upcoming: BTreeMap::new(),
-            look_at: None,
             troubles: Troubles::default(),
-            backlog: VecDeque::new(),
-            journal_trouble: None,
+            backlog: Backlog::default(),
             stopping: false,
             purpose,
             awaits_file_until: Some(now.steady.saturating_add(AWAIT_FILE)),
+            stops_unless_applied: false,
             started: now.steady,
             pid,
         };
@@ -243,7 +234,7 @@ impl Node {
 
     /// Brings what was applied last to mind again; nothing of what was applied before it stays.
     fn resume(&mut self) {
-        self.upcoming.clear();
+        self.agenda.upcoming.clear();
         self.told = Default::default();
         self.seen = None;
         let Some(current) = &self.applied.current else { return };
@@ -269,28 +260,28 @@ impl Node {
                 return Ok(Ended::Down);
             }
             let next = self.until_next();
-            tokio::select! {
+            let came = tokio::select! {
                 biased;
-                asked = asked_for(&mut wish, self.stopping) => match asked {
-                    Wish::Run => {}
-                    Wish::Down => self.go_down("somebody asked for it"),
-                    Wish::Leave => {
-                        self.say_goodbye("the node was asked to end; what runs goes on");
-                        return Ok(Ended::LeftRunning);
-                    }
-                },
-                Some(event) = self.events.recv() => {
-                    self.check_place()?;
-                    self.supervisor.handle(event);
+                asked = asked_for(&mut wish, self.stopping) => Came::Wish(asked),
+                Some(event) = self.events.recv() => Came::Event(event),
+                Some(heard) = self.heard.recv() => Came::Edge(heard),
+                Some(call) = calls.recv() => Came::Call(call),
+                () = tokio::time::sleep(next) => Came::Time,
+            };
+            self.check_place()?;
+            match came {
+                Came::Wish(Wish::Run) => {}
+                Came::Wish(Wish::Down) => self.go_down("somebody asked for it"),
+                Came::Wish(Wish::Leave) => {
+                    self.say_goodbye("the node was asked to end; what runs goes on");
+                    return Ok(Ended::LeftRunning);
                 }
-                Some(heard) = self.heard.recv() => self.hear_edge(heard),
-                Some(call) = calls.recv() => {
-                    self.check_place()?;
-                    tokio::task::block_in_place(|| self.answer(call));
-                }
-                () = tokio::time::sleep(next) => {
-                    self.check_place()?;
+                Came::Event(event) => self.supervisor.handle(event),
+                Came::Edge(heard) => self.hear_edge(heard),
+                Came::Call(call) => tokio::task::block_in_place(|| self.answer(call)),
+                Came::Time => {
                     self.supervisor.tick();
+                    self.count_unasked();
                 }
             }
         }
@@ -318,7 +309,8 @@ impl Node {
 
     /// After everything that happened: schedules, what is to run now, and the journal.
     fn turn(&mut self) {
-        if !self.stopping && !self.is_awaiting_file() {
+        self.give_up_awaiting_file();
+        if !self.stopping && self.awaits_file_until.is_none() {
             self.go_on_with_pending();
             self.certify();
             // What is held is known before a run is begun.
@@ -332,16 +324,20 @@ impl Node {
         self.journal_notices();
     }
 
-    /// Whether a file is still awaited. What runs of what was applied before goes on, and nothing of it is started.
-    fn is_awaiting_file(&mut self) -> bool {
+    /// Nobody has brought a file in time: the node goes on with what was applied before, or with the stop that was asked
+    /// for since. Until then what runs goes on, and nothing is started.
+    fn give_up_awaiting_file(&mut self) {
         let now = self.now().steady;
-        self.awaits_file_until = self.awaits_file_until.filter(|until| *until > now);
-        self.awaits_file_until.is_some()
+        if self.awaits_file_until.is_some_and(|until| until <= now) {
+            self.awaits_file_until = None;
+            self.go_on_with_stop();
+        }
     }
 
-    /// No file is awaited: what is applied is to run from now on.
+    /// What is to run is applied: it is, from now on.
     fn await_no_file(&mut self) {
         self.awaits_file_until = None;
+        self.stops_unless_applied = false;
     }
 
     /// A person has just applied what is to run: it is, and what waits after a failure is tried at once, since what
@@ -351,13 +347,20 @@ impl Node {
         self.supervisor.try_failed_again();
     }
 
-    /// Where this node was started for a file, that one was refused. What runs is looked after as it was applied; where
-    /// nothing runs, nothing is started either until a file is applied.
-    fn await_file_if_stopped(&mut self) {
+    /// Where this node was started for a file, that one was refused. A stop that was asked for before is gone on with.
+    /// Otherwise what runs is looked after as it was applied; where nothing runs, nothing is started either until a file is
+    /// applied.
+    fn heed_refused_file(&mut self) {
         if self.purpose == Purpose::Apply && self.awaits_file_until.is_some() {
-            let runs = self.presences().values().any(|presence| *presence != Presence::Stopping);
-            self.awaits_file_until = (!runs).then_some(Duration::MAX);
+            self.awaits_file_until = self.is_idle().then_some(Duration::MAX);
+            self.go_on_with_stop();
         }
+    }
+
+    /// Whether it awaits a file, and nothing runs but what is being stopped.
+    fn is_idle(&self) -> bool {
+        let runs = || self.presences().values().any(|presence| *presence != Presence::Stopping);
+        self.awaits_file_until.is_some() && !runs()
     }
 
     /// The secrets that a unit receives when it is started, as notices.
@@ -390,28 +393,19 @@ impl Node {
                 }
                 _ => Vec::new(),
             };
-            self.backlog.push_back(notice);
-            self.backlog.extend(reads);
+            self.backlog.push(notice);
+            reads.into_iter().for_each(|read| self.backlog.push(read));
         }
+        self.backlog.count_lost(lost);
         if self.backlog.is_empty() {
             return;
         }
         let known: BTreeSet<UnitId> = self.supervisor.snapshot().into_iter().map(|unit| unit.unit).collect();
         self.store.causes.keep(|unit| known.contains(unit));
-        let over = self.backlog.len().saturating_sub(BACKLOG_MAX);
-        self.backlog.drain(..over);
-        let lost = lost.saturating_add(u64::try_from(over).unwrap_or(u64::MAX));
-        while let Some(notice) = self.backlog.front().cloned() {
-            match self.store.tell(notice.at, &Actor::Node, notice.what, notice.reason, notice.evidence) {
-                Ok(_) => drop(self.backlog.pop_front()),
-                Err(error) => {
-                    self.journal_trouble = Some(chain(&error));
-                    return;
-                }
-            }
-        }
-        self.journal_trouble =
-            (lost > 0).then(|| format!("{lost} journal entries were lost while it could not be written"));
+        let now = self.now().wall;
+        self.backlog.write(now, |Notice { at, what, reason, evidence }| {
+            self.store.tell(at, &Actor::Node, what, reason, evidence).map(drop)
+        });
     }
 
     fn say_goodbye(&mut self, reason: &str) {
@@ -423,11 +417,10 @@ impl Node {
 
     fn until_next(&self) -> Duration {
         let now = self.now();
-        let due = [self.supervisor.wake_at(), self.look_at, self.awaits_file_until, self.gives_up_at()];
-        let due = due.into_iter().flatten().min();
-        let steady = due.map_or(PERIOD, |at| at.saturating_sub(now.steady));
-        let run = self.upcoming.values().map(|it| it.look_at).min().map_or(PERIOD, |at| at.since(now.wall));
-        steady.min(run).min(PERIOD)
+        // While a file is awaited nothing else is due.
+        let own = self.awaits_file_until.map(|until| until.saturating_sub(now.steady));
+        let own = own.unwrap_or_else(|| self.agenda.due_in(now));
+        self.supervisor.wake_at().map_or(PERIOD, |at| at.saturating_sub(now.steady)).min(own).min(PERIOD)
     }
 
     fn now(&self) -> sys::Now {
@@ -452,7 +445,7 @@ impl Node {
                 change: self.changes.get(name).cloned(),
                 restarting: self.is_restarting(name),
                 held: self.hold_of(name).is_some(),
-                next_run: self.upcoming.get(name).and_then(|it| it.run_at),
+                next_run: self.agenda.upcoming.get(name).and_then(|it| it.run_at),
                 last_run: self.last_run(name, units),
                 failed_run: self.failed_run(name),
             }

@@ -13,8 +13,19 @@ use super::Node;
 
 /// How long a restart may take to get to the last replica, unless its caller says otherwise.
 const RESTART_TIME_MAX: Span = Span::secs(60);
-/// A run that waits begins only while somebody asks how it stands, at least this often.
-const RUN_ASKED_EVERY: Duration = Duration::from_secs(5);
+/// A run that waits begins only while somebody asks how it stands, at least this often. In seconds.
+const RUN_ASKED_EVERY: u32 = 5;
+/// How often a node that has nothing else to do counts that nobody asked.
+const COUNT_EVERY: Duration = Duration::from_secs(1);
+
+/// For how long nobody has asked after a run that waits. Only what a node counts while no call waits to be answered is
+/// time in which nobody asked: one that was busy, or stopped, for a minute has counted a second of it at the most.
+#[derive(Debug)]
+pub(super) struct Unasked {
+    seconds: u32,
+    /// When it was last counted, in steady time.
+    counted: Duration,
+}
 
 /// A restart of a service that goes from replica to replica.
 #[derive(Debug)]
@@ -27,6 +38,20 @@ pub(super) struct Restart {
     until: Duration,
 }
 
+impl Restart {
+    /// When it is given up, in steady time.
+    pub(super) fn until(&self) -> Duration {
+        self.until
+    }
+}
+
+impl Unasked {
+    /// When to count again, in steady time.
+    pub(super) fn counted_next(&self) -> Duration {
+        self.counted.saturating_add(COUNT_EVERY)
+    }
+}
+
 impl Node {
     /// Gives up what has waited for too long, and restarts what is next.
     pub(super) fn go_on_with_pending(&mut self) {
@@ -36,33 +61,28 @@ impl Node {
         self.restart_next();
     }
 
-    /// When something that waits is given up, in steady time.
-    pub(super) fn gives_up_at(&self) -> Option<Duration> {
-        let runs = self.asked_after.values().map(|at| at.saturating_add(RUN_ASKED_EVERY));
-        self.restarts.values().map(|restart| restart.until).chain(runs).min()
-    }
-
     /// Restarts all replicas of a service, one after the other.
     pub(super) fn begin_restart(&mut self, service: &ServiceName, within: Option<Span>) {
         let replicas = self.applied.rollouts.get(service).cloned().unwrap_or_default();
         let within = within.unwrap_or(RESTART_TIME_MAX);
         let until = self.now().steady.saturating_add(within.duration());
-        self.restarts.insert(service.clone(), Restart { replicas, within, until });
+        self.agenda.restarts.insert(service.clone(), Restart { replicas, within, until });
     }
 
     /// Whether replicas of a service are still to be restarted.
     pub(super) fn is_restarting(&self, service: &ServiceName) -> bool {
-        self.restarts.contains_key(service) || self.withdrawn.keys().any(|unit| unit.service() == Some(service))
+        self.agenda.restarts.contains_key(service)
+            || self.agenda.withdrawn.keys().any(|unit| unit.service() == Some(service))
     }
 
     /// Withdraws the next of the replicas whose restart was asked for, once the others are ready.
     fn restart_next(&mut self) {
-        if self.restarts.is_empty() || !self.withdrawn.is_empty() {
+        if self.agenda.restarts.is_empty() || !self.agenda.withdrawn.is_empty() {
             return;
         }
         let units = self.supervisor.snapshot();
         let mut next = Vec::new();
-        for (service, Restart { replicas: pending, .. }) in &mut self.restarts {
+        for (service, Restart { replicas: pending, .. }) in &mut self.agenda.restarts {
             let Some(observed) = services::rollout::observe(service, &units) else { continue };
             pending
                 .retain(|(release, number)| observed.iter().any(|it| it.release == *release && it.number == *number));
@@ -71,9 +91,9 @@ impl Node {
                 next.push(UnitId::Replica(service.clone(), key.0, key.1));
             }
         }
-        self.restarts.retain(|_, restart| !restart.replicas.is_empty());
+        self.agenda.restarts.retain(|_, restart| !restart.replicas.is_empty());
         let now = self.now().steady;
-        self.withdrawn.extend(next.into_iter().map(|unit| (unit, now)));
+        self.agenda.withdrawn.extend(next.into_iter().map(|unit| (unit, now)));
         // The edge is told at once; without one nothing has to be waited for.
         self.seen = None;
         self.restart_withdrawn();
@@ -81,21 +101,21 @@ impl Node {
 
     /// Restarts those of the replicas that were withdrawn for it to which nothing is sent any more.
     fn restart_withdrawn(&mut self) {
-        if self.withdrawn.is_empty() {
+        if self.agenda.withdrawn.is_empty() {
             return;
         }
         let (reach, now) = (self.reach(&self.supervisor.snapshot()), self.now().steady);
-        let withdrawn = traffic::withdraw(self.withdrawn.keys().cloned(), &self.withdrawn, &reach, now);
+        let withdrawn = traffic::withdraw(self.agenda.withdrawn.keys().cloned(), &self.agenda.withdrawn, &reach, now);
         for unit in withdrawn.since.keys().filter(|unit| !withdrawn.kept.contains(*unit)) {
             // One that is not wanted any more needs no restart.
             let _gone = self.supervisor.restart(unit).is_err();
-            self.withdrawn.remove(unit);
+            self.agenda.withdrawn.remove(unit);
         }
     }
 
     fn give_up_restarts(&mut self) {
         let now = self.now();
-        for (service, restart) in self.restarts.extract_if(.., |_, restart| restart.until <= now.steady) {
+        for (service, restart) in self.agenda.restarts.extract_if(.., |_, restart| restart.until <= now.steady) {
             let unit = |(release, number): &(ReleaseNumber, ReplicaNumber)| {
                 UnitId::Replica(service.clone(), *release, *number).to_string()
             };
@@ -106,26 +126,37 @@ impl Node {
                 left.join(", ")
             );
             let what = Happening::RestartGivenUp { service };
-            self.backlog.push_back(Notice { at: now.wall, what, reason, evidence: Vec::new() });
+            self.backlog.push(Notice { at: now.wall, what, reason, evidence: Vec::new() });
         }
     }
 
     /// Notes that somebody waits for a run.
     pub(super) fn note_asked_after(&mut self, unit: &UnitId) {
+        let counted = self.now().steady;
+        if let Some(unasked) = self.agenda.unasked.get_mut(unit) {
+            *unasked = Unasked { seconds: 0, counted };
+        }
+    }
+
+    /// Counts that nobody has asked; no call waits to be answered.
+    pub(super) fn count_unasked(&mut self) {
         let now = self.now().steady;
-        if let Some(asked) = self.asked_after.get_mut(unit) {
-            *asked = now;
+        for unasked in self.agenda.unasked.values_mut() {
+            if now.saturating_sub(unasked.counted) >= COUNT_EVERY {
+                unasked.seconds = unasked.seconds.saturating_add(1);
+                unasked.counted = now;
+            }
         }
     }
 
     /// Ends the runs by hand that have not begun and that nobody waits for any more.
     fn give_up_runs(&mut self) {
-        let now = self.now().steady;
+        let counted = self.now().steady;
         let waiting = self.waiting_runs();
-        self.asked_after.retain(|unit, _| waiting.contains(unit));
+        self.agenda.unasked.retain(|unit, _| waiting.contains(unit));
         for unit in waiting {
-            let asked = *self.asked_after.entry(unit.clone()).or_insert(now);
-            if now.saturating_sub(asked) >= RUN_ASKED_EVERY {
+            let unasked = self.agenda.unasked.entry(unit.clone()).or_insert(Unasked { seconds: 0, counted });
+            if unasked.seconds >= RUN_ASKED_EVERY {
                 self.give_up_run(&unit);
             }
         }
@@ -147,10 +178,10 @@ impl Node {
         if !self.end_run(unit, Exit { at, status: ExitStatus::NotStarted }) {
             return;
         }
-        self.asked_after.remove(unit);
+        self.agenda.unasked.remove(unit);
         self.seen = None;
         let what = Happening::RunGivenUp { unit: unit.clone() };
-        let reason = "nobody waited for it any more, and it had not begun".to_owned();
-        self.backlog.push_back(Notice { at, what, reason, evidence: Vec::new() });
+        let reason = format!("nobody asked how it stands for {RUN_ASKED_EVERY} s, and it had not begun");
+        self.backlog.push(Notice { at, what, reason, evidence: Vec::new() });
     }
 }

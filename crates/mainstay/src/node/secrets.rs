@@ -9,7 +9,7 @@ use vault::SecretValue;
 
 use super::Node;
 use super::answer::{Reply, internal};
-use super::applied::Current;
+use super::applied::{Applied, Current};
 use super::consider::Programs;
 use super::store::Store;
 use super::troubles::About;
@@ -45,16 +45,8 @@ impl Node {
     }
 
     pub(super) fn remove_secret(&mut self, actor: &Actor, name: &SecretName) -> Reply<AcceptedBody> {
-        let users = self.applied.receivers(name);
-        if !users.is_empty() {
-            let users: Vec<String> = users.iter().map(ToString::to_string).collect();
-            let message = format!("{name} is received by {}", users.join(", "));
-            self.tell(actor, Happening::Refused { call: "secret remove".to_owned() }, &message)?;
-            return Err(ErrorBody::new(ErrorKind::Refused, message)
-                .with_hint("take it out of the file, apply that and wait for its rollout, then remove it"));
-        }
         let at = self.now().wall;
-        Ok(AcceptedBody { entry: remove_secret(&mut self.store, at, actor, name)? })
+        Ok(AcceptedBody { entry: remove_secret(&mut self.store, &self.applied, at, actor, name)? })
     }
 
     /// Makes new releases of the services that receive a secret that has changed.
@@ -140,8 +132,23 @@ pub(crate) fn import_secrets(
     Ok(names)
 }
 
-/// Removes a secret.
-pub(crate) fn remove_secret(store: &mut Store, at: Timestamp, actor: &Actor, name: &SecretName) -> Reply<EntryId> {
+/// Removes a secret that nothing receives.
+pub(crate) fn remove_secret(
+    store: &mut Store,
+    applied: &Applied,
+    at: Timestamp,
+    actor: &Actor,
+    name: &SecretName,
+) -> Reply<EntryId> {
+    let receivers = applied.receivers(name);
+    if !receivers.is_empty() {
+        let receivers: Vec<String> = receivers.iter().map(ToString::to_string).collect();
+        let message = format!("{name} is received by {}", receivers.join(", "));
+        let what = Happening::Refused { call: "secret remove".to_owned() };
+        store.tell(at, actor, what, &*message, Vec::new()).map_err(|error| internal(&error))?;
+        return Err(ErrorBody::new(ErrorKind::Refused, message)
+            .with_hint("take it out of the file, apply that and wait for its rollout, then remove it"));
+    }
     store.remove_secret(at, actor, name).map_err(|error| internal(&error))?.ok_or_else(|| no_secret(name, None))
 }
 

@@ -9,7 +9,10 @@ use std::path::PathBuf;
 use std::process::Child;
 use std::time::Duration;
 
+use rustix::process::Signal;
+
 use crate::processes;
+use crate::site::ask_node;
 use crate::world::{World, ended, pid_of, steady, unit};
 
 /// What the programs of one test leave for it, and it for them.
@@ -265,6 +268,44 @@ fn a_node_that_is_started_after_its_down_was_cut_off_goes_on_with_it() {
 }
 
 #[test]
+fn a_file_that_is_refused_does_not_take_back_a_down_that_was_cut_off() {
+    for command in [&["up", "--detach"][..], &["up"]] {
+        let (world, marks, mut down) = killed_while_stopping("refused-after-cut-off");
+        down.kill().unwrap();
+        ended(down);
+        if let Some(node) = world.node() {
+            processes::kill(&node);
+            world.wait_for("the node to be gone", || world.node().is_none().then_some(()));
+        }
+        world.write(&file("absent"));
+        let ran = world.run(command);
+        assert_eq!(ran.code, Some(1), "{ran:?}");
+        assert!(ran.err.contains("bin/absent"), "{}", ran.err);
+        assert!(
+            ran.err.contains("hint: a `mainstay down` from before was cut off"),
+            "{command:?}: {}\n{}",
+            ran.err,
+            world.events()
+        );
+        marks.leave("end");
+        world.down();
+        assert_eq!(marks.starts("slow"), 1, "{}", world.events());
+    }
+}
+
+#[test]
+fn what_runs_is_not_stopped_for_a_file_that_was_refused() {
+    let world = World::new("refused-late", &file("old"));
+    let marks = Marks::of(&world);
+    marks.program(&world, "old", FOREVER);
+    world.up();
+    let (code, why) = ask_node(&world, "POST", "/v1/down?because=file_refused").unwrap();
+    assert_eq!(code, 403, "{why}");
+    assert_eq!(world.status().unwrap()["services"][0]["state"], "ready");
+    world.down();
+}
+
+#[test]
 fn a_node_that_is_started_while_another_stops_everything_says_that_it_is_late() {
     let (world, marks, down) = killed_while_stopping("down-taken-over");
     stopping(&world);
@@ -435,6 +476,31 @@ fn a_run_that_nobody_waits_for_does_not_begin() {
 }
 
 #[test]
+fn a_run_that_somebody_waits_for_outlives_a_node_that_was_stopped_for_a_while() {
+    let file = "stack: runs\nservices:\n  base: { run: bin/base, health: { ready: { command: bin/is-ready } } }\n  \
+                web: { run: bin/web, needs: [base] }\n";
+    let world = World::new("patient-run", file);
+    let marks = Marks::of(&world);
+    marks.program(&world, "base", FOREVER);
+    marks.program(&world, "is-ready", "test -e $MARKS/ready");
+    marks.program(&world, "web", FOREVER);
+    marks.program(&world, "once", "exit 3");
+    world.done(&["up", "--detach"]);
+    let run = world.begin(&["run", "web", "--", "bin/once"]);
+    let is_waiting = || world.status().filter(|status| status.to_string().contains("web.1.run.1"));
+    world.wait_for("the run to wait", is_waiting);
+    let node = world.node().unwrap();
+    processes::send(&node, Signal::STOP);
+    // Longer than a run is kept that nobody asks after.
+    std::thread::sleep(Duration::from_secs(6));
+    processes::send(&node, Signal::CONT);
+    marks.leave("ready");
+    let ran = ended(run);
+    assert_eq!(ran.code, Some(3), "{ran:?}\n{}", world.events());
+    world.down();
+}
+
+#[test]
 fn a_run_that_the_machine_refuses_says_why_once_and_begins_when_it_is_mended() {
     let file = "stack: runs\nservices:\n  web: { run: bin/web }\n";
     let world = World::new("refused-run", file);
@@ -455,6 +521,38 @@ fn a_run_that_the_machine_refuses_says_why_once_and_begins_when_it_is_mended() {
     assert_eq!((ran.code, marks.starts("once")), (Some(3), 1), "{ran:?}");
     assert_eq!(ran.err.matches("web.1.run.1 has not begun: cannot write ").count(), 1, "{ran:?}");
     world.down();
+}
+
+#[test]
+fn a_node_waits_for_a_command_that_has_the_state_directory() {
+    let (world, marks) = stopped("lock");
+    let lock = fs::File::open(world.state.join("lock")).unwrap();
+    rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive).unwrap();
+    let mut up = world.begin(&["up", "--detach"]);
+    std::thread::sleep(Duration::from_secs(1));
+    assert_eq!(up.try_wait().unwrap(), None);
+    drop(lock);
+    let ran = ended(up);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    world.wait_for("the service", || (marks.starts("old") == 2).then_some(()));
+    world.down();
+}
+
+#[test]
+fn a_restart_that_a_down_cuts_short_is_no_restart() {
+    let file = "stack: restarts\nservices:\n  web: { run: bin/slow, replicas: 2, health: { drain: 5s } }\n";
+    let world = World::new("cut-restart", file);
+    let marks = Marks::of(&world);
+    marks.program(&world, "slow", "trap '' TERM\nwhile :; do sleep 0.05; done");
+    world.up();
+    let restart = world.begin(&["restart", "web"]);
+    stopping(&world);
+    let down = world.begin(&["down"]);
+    let ran = ended(restart);
+    assert_eq!(ran.code, Some(3), "{ran:?}");
+    assert!(ran.err.contains("web is not restarted: the stack is being stopped"), "{ran:?}");
+    assert_eq!(ended(down).code, Some(0));
+    world.is_down();
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::os::unix::net::UnixStream;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -128,8 +129,19 @@ fn write_until(world: &World, stop: &AtomicBool, written: &Mutex<Written>) {
 
 /// One request, and its status and body.
 pub(crate) fn request(address: SocketAddr, method: &str, path: &str, body: &str) -> io::Result<(u16, String)> {
-    let mut stream = TcpStream::connect_timeout(&address, REQUEST_TIME_MAX)?;
+    let stream = TcpStream::connect_timeout(&address, REQUEST_TIME_MAX)?;
     stream.set_read_timeout(Some(REQUEST_TIME_MAX))?;
+    exchange(stream, method, path, body)
+}
+
+/// A request to the control socket, and its answer's code and body.
+pub(crate) fn ask_node(world: &World, method: &str, path: &str) -> io::Result<(u16, String)> {
+    let stream = UnixStream::connect(&world.socket)?;
+    stream.set_read_timeout(Some(REQUEST_TIME_MAX))?;
+    exchange(stream, method, path, "")
+}
+
+fn exchange(mut stream: impl Read + Write, method: &str, path: &str, body: &str) -> io::Result<(u16, String)> {
     write!(
         stream,
         "{method} {path} HTTP/1.1\r\nHost: site\r\nConnection: close\r\nContent-Length: {}\r\n\

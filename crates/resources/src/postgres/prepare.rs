@@ -116,7 +116,7 @@ fn remove_misleading_locks(place: &Place) -> Result<(), PrepareError> {
     let works_there = |process: &sys::process::Seen| {
         !process.zombie && FolderIdentity::of(Path::new(&format!("/proc/{}/cwd", process.pid))) == identity
     };
-    if sys::process::all().iter().any(works_there) {
+    if sys::process::list().map_err(PlaceError::File)?.iter().any(works_there) {
         return Ok(());
     }
     let mut locks = vec![data.join(LOCK_FILE)];
@@ -147,6 +147,7 @@ fn is_misleading(lock: &Path, owner: u32) -> Result<bool, PrepareError> {
 
 /// The user as whom a process runs, a dead one that nobody collected among them; `None` when there is none.
 fn user_of(pid: Pid) -> Option<u32> {
+    // Takes no descriptor: it fails only where there is none.
     fs::metadata(format!("/proc/{pid}")).ok().map(|about| about.uid())
 }
 
@@ -372,7 +373,7 @@ mod tests {
         assert!(place.data().join(LOCK_FILE).exists());
         fs::rename(&moved, &ground.0.folder).unwrap();
         server.kill().unwrap();
-        while !sys::process::look(Pid(server.id())).unwrap().zombie {
+        while !sys::process::look(Pid(server.id())).unwrap().unwrap().zombie {
             std::thread::yield_now();
         }
         assert!(!ground.keeps(&lock));

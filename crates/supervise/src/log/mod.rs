@@ -54,7 +54,7 @@ fn file_path(folder: &Path, unit: &UnitId, number: u32) -> PathBuf {
     folder.join(format!("{unit}.{number:06}.log"))
 }
 
-/// The unit and the number in a file's name.
+/// The unit and the number in a file's name; `None` for one that is no log of ours.
 fn parse_name(name: &str) -> Option<(UnitId, u32)> {
     let (unit, number) = name.strip_suffix(".log")?.rsplit_once('.')?;
     Some((unit.parse().ok()?, number.parse().ok()?))

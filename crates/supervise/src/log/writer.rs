@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use model::UnitId;
 use sys::Now;
+use sys::files::is_full;
 
 use super::{LINE_BYTES_MAX, Line, Stream, file_path, numbers};
 use crate::launch::LogPolicy;
@@ -267,10 +268,6 @@ fn end_whole(file: &mut File) -> io::Result<u64> {
         }
     }
     Ok(size)
-}
-
-fn is_full(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 /// How many bytes at the end begin a character that they do not finish.

@@ -52,6 +52,7 @@ impl Commands {
 
     /// Kills a command's process group. It has not been collected, so the group is still its own.
     pub(super) fn kill(&self, id: CommandId) {
+        // The kernel's process ids fit its own type.
         let raw = self.running.get(&id).and_then(|command| i32::try_from(command.pid.0).ok());
         if let Some(pid) = raw.and_then(rustix::process::Pid::from_raw) {
             // A group that is empty but for the ended command cannot be signalled and need not be.

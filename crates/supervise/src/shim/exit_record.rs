@@ -20,6 +20,7 @@ const RESERVE_BYTES: u64 = 64 << 10;
 /// all the same when its time comes.
 pub(super) fn prepare(folder: &Path) {
     for name in [EXIT_FILE, RESERVE_FILE] {
+        // The record of the last run was removed by the node before it started this one.
         drop(fs::remove_file(folder.join(name)));
     }
     let reserve =

@@ -16,6 +16,7 @@ use model::{ExitStatus, Pid};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Signal, kill_process_group};
 use sys::FolderIdentity;
+use sys::files::is_full;
 use sys::listeners::handover::{self, Giver};
 use sys::lock::Lock;
 use sys::process::reap::{CHILD_ENDED, Signals, collect};
@@ -135,7 +136,8 @@ impl Host {
         self.output = Some(running.output);
         self.errors = running.errors;
         // It has not been collected, so it has an identity even if it has already ended.
-        let seen = sys::process::look(running.pid).ok_or("its identity cannot be read from /proc")?;
+        let seen = sys::process::look(running.pid).map_err(|error| chain(&error))?;
+        let seen = seen.ok_or("its identity cannot be read from /proc")?;
         Ok(Input::Started(model::ProcessIdentity { boot, pid: running.pid, started: seen.started }))
     }
 
@@ -149,7 +151,7 @@ impl Host {
             }
             match note_groups(&self.folder, &folders) {
                 // The other marks of a unit's processes remain.
-                Err(error) if error.kind() == io::ErrorKind::StorageFull => {}
+                Err(error) if is_full(&error) => {}
                 other => other.map_err(|error| format!("cannot note its control group: {error}"))?,
             }
         }
@@ -224,6 +226,7 @@ impl Host {
     }
 
     fn signal_child(&mut self, number: i32) {
+        // The kernel's process ids fit its own type.
         let raw = self.child.and_then(|pid| i32::try_from(pid.0).ok()).and_then(rustix::process::Pid::from_raw);
         match (raw, Signal::from_named_raw(number)) {
             (Some(pid), Some(signal)) => {
@@ -240,10 +243,12 @@ impl Host {
         self.killed |= reach == Reach::Everything;
         let group = self.child_group;
         let own = OwnShim { pid: Pid(std::process::id()), home: self.home };
-        kill_own_members(&self.folder, own, |seen| match reach {
+        let found = kill_own_members(&self.folder, own, |seen| match reach {
             Reach::Everything => true,
             Reach::Strays => Some(seen.group) != group,
-        })
+        });
+        // Where nobody can be looked for, somebody may be there.
+        found.unwrap_or(1)
     }
 
     fn wait(&self) {
@@ -369,6 +374,7 @@ impl Host {
     }
 
     /// Removes what nobody needs any more; the lock goes last, with the process.
+    /// What cannot be removed here is replaced by the unit's next start, or removed with its folder.
     fn leave(self) {
         drop(fs::remove_file(self.folder.join(SOCKET_NAME)));
         if self.giver.is_some() {

@@ -139,20 +139,23 @@ where
         entry.observed().link = Link::Closed;
         let sought = now.saturating_sub(entry.standing.observed.since);
         let may_come = match &entry.shim {
-            Some(shim) => self.system.identify(shim.pid).as_ref() == Some(shim),
-            None => sought < SEEK_UNKNOWN,
+            Some(shim) => self.system.identify(shim.pid).map(|there| there.as_ref() == Some(shim)),
+            None => Ok(sought < SEEK_UNKNOWN),
         };
-        if may_come {
-            let again = sought.clamp(SEEK_FIRST, SEEK_LAST);
-            entry.observed().retry_at = Some(now.saturating_add(again));
-            return;
+        match may_come {
+            Ok(true) => {
+                let again = sought.clamp(SEEK_FIRST, SEEK_LAST);
+                entry.observed().retry_at = Some(now.saturating_add(again));
+            }
+            Ok(false) => self.take_exit_record(unit),
+            Err(error) => self.refused(unit, error.to_string()),
         }
-        self.take_exit_record(unit);
     }
 
     /// The shim is gone: what it wrote down is how its child ended.
     pub(super) fn take_exit_record(&mut self, unit: &UnitId) {
         let report = match self.system.read(&self.folders.of(unit).join(EXIT_FILE)) {
+            // A torn one, as a loss of power leaves it, tells nothing.
             Ok(bytes) => bytes.and_then(|bytes| serde_json::from_slice::<ExitReport>(&bytes).ok()),
             Err(error) => return self.refused(unit, error.to_string()),
         };
@@ -167,12 +170,13 @@ where
         let now = self.system.now().steady;
         let Some(entry) = self.units.get_mut(unit) else { return };
         let gone = match &entry.shim {
-            Some(shim) => self.system.identify(shim.pid).as_ref() != Some(shim),
-            None => entry.connection.is_none(),
+            Some(shim) => self.system.identify(shim.pid).map(|there| there.as_ref() != Some(shim)),
+            None => Ok(entry.connection.is_none()),
         };
         match gone {
-            true => entry.observed().enter(Phase::Remains, now),
-            false => entry.observed().retry_at = Some(now.saturating_add(LOOK_AGAIN)),
+            Ok(true) => entry.observed().enter(Phase::Remains, now),
+            Ok(false) => entry.observed().retry_at = Some(now.saturating_add(LOOK_AGAIN)),
+            Err(error) => self.refused(unit, error.to_string()),
         }
     }
 
@@ -282,19 +286,20 @@ where
         self.enter(unit, Phase::Remains);
     }
 
-    /// Whatever is left of the unit goes, its shim first: it would only see its child killed.
+    /// Whatever is left of the unit goes, its shim first: it would only see its child killed. Where it cannot be looked for,
+    /// something may be left.
     fn sweep(&mut self, unit: &UnitId) {
         let folder = self.folders.of(unit);
         let now = self.system.now().steady;
         let Some(entry) = self.units.get_mut(unit) else { return };
-        let shim_left = match &entry.shim {
-            Some(shim) => self.system.signal(shim, Signal::Kill) == Delivery::Sent,
-            None => false,
-        };
-        let found = self.system.sweep(&folder);
-        if shim_left || found > 0 {
-            entry.observed().retry_at = Some(now.saturating_add(LOOK_AGAIN));
-            return;
+        let shim = entry.shim.as_ref().map(|shim| self.system.signal(shim, Signal::Kill)).transpose();
+        match shim.and_then(|shim| Ok((shim, self.system.sweep(&folder)?))) {
+            Ok((None | Some(Delivery::Gone), 0)) => {}
+            Ok(_) => {
+                entry.observed().retry_at = Some(now.saturating_add(LOOK_AGAIN));
+                return;
+            }
+            Err(error) => return self.refused(unit, error.to_string()),
         }
         if let Some(connection) = entry.connection.take() {
             self.connections.remove(&connection);

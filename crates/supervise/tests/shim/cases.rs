@@ -139,10 +139,10 @@ fn a_shim_that_is_asked_by_the_system_stops_its_child() {
     let mut unit = Unit::new("exec sleep 600");
     let (mut node, child) = unit.up();
     let shim = unit.shim.clone().unwrap();
-    sys::process::signal(&unit.boot, &shim, sys::Signal::Hangup);
+    sys::process::signal(&unit.boot, &shim, sys::Signal::Hangup).unwrap();
     unit.await_line("the shim got signal 1 and passed it over");
     assert!(unit.lives(&child));
-    sys::process::signal(&unit.boot, &shim, sys::Signal::Terminate);
+    sys::process::signal(&unit.boot, &shim, sys::Signal::Terminate).unwrap();
     assert_eq!(node.exited().exit.status, ExitStatus::Signal(15));
 }
 
@@ -152,9 +152,9 @@ fn strays_do_not_outlive_the_child() {
     let report = unit.run();
     assert_eq!(report.exit.status, ExitStatus::Code(3));
     let stray = pid_from(&unit.base.join("stray"));
-    assert!(sys::process::look(stray).is_none_or(|seen| seen.zombie));
+    assert!(sys::process::look(stray).unwrap().is_none_or(|seen| seen.zombie));
     // The shim itself is about to end.
-    until("nobody is left", || sys::process::unit::Census::take().members(&unit.folder).is_empty().then_some(()));
+    until("nobody is left", || unit.members().is_empty().then_some(()));
 }
 
 fn a_killed_shim_takes_its_child_along_and_leaves_a_sweepable_rest() {
@@ -167,7 +167,7 @@ fn a_killed_shim_takes_its_child_along_and_leaves_a_sweepable_rest() {
     until("the child is gone", || (!unit.lives(&child)).then_some(()));
     assert!(sys::local_socket::connect(&unit.folder, SOCKET_NAME).is_err());
     assert!(!unit.folder.join("exit.json").exists());
-    let rest = sys::process::unit::Census::take().members(&unit.folder);
+    let rest = unit.members();
     assert!(rest.iter().any(|seen| seen.name == "sleep"), "{rest:?}");
     unit.sweep();
     // And then the unit starts again in the same folder.
@@ -453,7 +453,7 @@ fn a_service_with_the_nodes_user_is_confined() {
     assert!(note.contains("keep the two apart (--state DIR)"), "{note}");
 
     // In namespaces too, the child goes with its shim, and what it left behind is found.
-    let stray = sys::process::identify(&victim.boot, pid_from(&victim.base.join("stray"))).unwrap();
+    let stray = sys::process::identify(&victim.boot, pid_from(&victim.base.join("stray"))).unwrap().unwrap();
     victim.kill(victim.shim.as_ref().unwrap());
     until("the child is gone with its shim", || (!victim.lives(&child)).then_some(()));
     victim.sweep();

@@ -92,10 +92,10 @@ impl Bench {
 pub(crate) fn a_unit_lives_and_ends_through_the_machine() {
     with("echo ready; exec sleep 600", async |bench| {
         let shim = bench.spawn();
-        assert_eq!(bench.machine.identify(shim.pid), Some(shim.clone()));
+        assert_eq!(bench.machine.identify(shim.pid), Ok(Some(shim.clone())));
         let (connection, hello) = bench.connect().await;
         let Report::Hello { child: Some(child), .. } = hello else { panic!("{hello:?}") };
-        assert_eq!(bench.machine.identify(child.pid), Some(child.clone()));
+        assert_eq!(bench.machine.identify(child.pid), Ok(Some(child.clone())));
 
         assert_eq!(bench.probe(&["true"], PATIENCE).await, Ok(()));
         let failure = bench.probe(&["sh", "-c", "echo no; exit 3"], PATIENCE).await.unwrap_err();
@@ -111,8 +111,8 @@ pub(crate) fn a_unit_lives_and_ends_through_the_machine() {
         assert_eq!(bench.machine.connect(&folder), None);
         let record = bench.machine.read(&folder.join("exit.json")).unwrap().unwrap();
         assert_eq!(serde_json::from_slice::<supervise::protocol::ExitReport>(&record).unwrap(), report);
-        crate::unit::until("nothing is left", || (bench.machine.sweep(&folder) == 0).then_some(()));
-        assert_eq!(bench.machine.identify(shim.pid), None);
+        crate::unit::until("nothing is left", || (bench.machine.sweep(&folder) == Ok(0)).then_some(()));
+        assert_eq!(bench.machine.identify(shim.pid), Ok(None));
         let failure = bench.probe(&["true"], PATIENCE).await.unwrap_err();
         assert!(failure.what.starts_with("the unit's shim cannot be asked: "), "{}", failure.what);
     });
@@ -122,11 +122,11 @@ pub(crate) fn a_killed_shim_is_seen_and_swept_through_the_machine() {
     with("(setsid sleep 600 &); exec sleep 600", async |bench| {
         let shim = bench.spawn();
         let (connection, _) = bench.connect().await;
-        assert_eq!(bench.machine.signal(&shim, Signal::Kill), Delivery::Sent);
+        assert_eq!(bench.machine.signal(&shim, Signal::Kill), Ok(Delivery::Sent));
         assert_eq!(bench.next().await, Event::Closed { connection });
         let folder = bench.unit.folder.clone();
-        crate::unit::until("nothing is left", || (bench.machine.sweep(&folder) == 0).then_some(()));
-        assert_eq!(bench.machine.signal(&shim, Signal::Kill), Delivery::Gone);
+        crate::unit::until("nothing is left", || (bench.machine.sweep(&folder) == Ok(0)).then_some(()));
+        assert_eq!(bench.machine.signal(&shim, Signal::Kill), Ok(Delivery::Gone));
         assert_eq!(bench.machine.read(&folder.join("exit.json")), Ok(None));
     });
 }

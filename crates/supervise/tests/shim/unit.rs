@@ -13,7 +13,9 @@ use supervise::log::Line;
 use supervise::log::reader::{Query, Reader};
 use supervise::protocol::{ExitReport, Report, Request};
 use supervise::shim::{EXIT_FILE, SOCKET_NAME};
+use sys::process::Seen;
 use sys::process::child::ShimCommand;
+use sys::process::unit::Census;
 use sys::system::{ShimStart, Signal};
 
 /// The longest that a test waits for anything.
@@ -106,7 +108,7 @@ impl Unit {
 
     /// Sends a signal and collects what this process is the parent of, as a node does.
     pub(crate) fn kill(&self, process: &ProcessIdentity) {
-        sys::process::signal(&self.boot, process, Signal::Kill);
+        sys::process::signal(&self.boot, process, Signal::Kill).unwrap();
     }
 
     pub(crate) fn lines(&self) -> Vec<Line> {
@@ -120,12 +122,18 @@ impl Unit {
     }
 
     pub(crate) fn lives(&self, process: &ProcessIdentity) -> bool {
-        sys::process::identify(&self.boot, process.pid).as_ref() == Some(process)
+        sys::process::identify(&self.boot, process.pid).unwrap().as_ref() == Some(process)
+    }
+
+    pub(crate) fn members(&self) -> Vec<Seen> {
+        Census::take().unwrap().members(&self.folder).unwrap()
     }
 
     /// Kills what is left, as a node does before a new start.
     pub(crate) fn sweep(&self) {
-        until("nothing of the unit is left", || (sys::process::unit::kill_members(&self.folder) == 0).then_some(()));
+        until("nothing of the unit is left", || {
+            (sys::process::unit::kill_members(&self.folder) == Ok(0)).then_some(())
+        });
     }
 }
 

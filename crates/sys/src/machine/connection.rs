@@ -42,7 +42,7 @@ pub(super) async fn carry(
     }
 }
 
-/// The next line without its line feed; `None` at the end, or when it is too long or torn.
+/// The next line without its line feed; `None` at the end, which an error is too, or when it is too long or torn.
 pub(super) async fn line<R: tokio::io::AsyncRead + Unpin>(reading: &mut BufReader<R>) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
     loop {

@@ -147,7 +147,7 @@ impl<Task> System for Machine<Task> {
         files::remove(path)
     }
 
-    fn identify(&self, pid: Pid) -> Option<ProcessIdentity> {
+    fn identify(&self, pid: Pid) -> Result<Option<ProcessIdentity>, FileError> {
         process::identify(&self.boot, pid)
     }
 
@@ -163,17 +163,17 @@ impl<Task> System for Machine<Task> {
         Ok(identity)
     }
 
-    fn signal(&mut self, process: &ProcessIdentity, signal: Signal) -> Delivery {
+    fn signal(&mut self, process: &ProcessIdentity, signal: Signal) -> Result<Delivery, FileError> {
         process::signal(&self.boot, process, signal)
     }
 
-    fn sweep(&mut self, folder: &Path) -> usize {
+    fn sweep(&mut self, folder: &Path) -> Result<usize, FileError> {
         self.collect_shims();
-        let found = unit::kill_members(folder);
+        let found = unit::kill_members(folder)?;
         if found == 0 {
             unit::remove_groups(folder);
         }
-        found
+        Ok(found)
     }
 
     fn free_port(&mut self) -> Option<Port> {
@@ -191,6 +191,7 @@ impl<Task> System for Machine<Task> {
     fn connect(&mut self, folder: &Path) -> Option<ConnectionId> {
         self.collect_shims();
         self.fetch_listeners(folder);
+        // Why not tells nothing of the shim: whether that is there is seen by its identity.
         let stream = local_socket::connect(folder, SHIM_SOCKET).ok()?;
         stream.set_nonblocking(true).ok()?;
         let stream = tokio::net::UnixStream::from_std(stream).ok()?;

@@ -35,6 +35,7 @@ impl Ports {
         let first = random() % width;
         let mut candidates = (0..u32::from(width).min(TRIES_MAX)).filter_map(|step| {
             let offset = (u32::from(first) + step) % u32::from(width);
+            // Smaller than the width, so it is a port's number.
             Port::new(range.start + u16::try_from(offset).ok()?)
         });
         let port = candidates.find(|port| !self.given.contains_key(port) && is_free(*port))?;
@@ -51,6 +52,7 @@ pub(super) fn is_taken(port: Port) -> bool {
 }
 
 fn range() -> Range<u16> {
+    // Where the kernel does not say, its default.
     let text = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
     let outgoing = text.split_whitespace().next().and_then(|number| number.parse().ok()).unwrap_or(32_768);
     // A machine that uses nearly all ports for outgoing connections leaves no better choice.

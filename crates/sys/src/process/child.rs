@@ -207,6 +207,7 @@ pub fn blocked_at(path: &Path, uid: u32, gid: u32) -> Option<PathBuf> {
     let mut folders: Vec<&Path> = path.ancestors().collect();
     folders.reverse();
     folders.into_iter().filter(|folder| !folder.as_os_str().is_empty()).find_map(|folder| {
+        // One that this process cannot look at itself is not judged.
         let about = folder.metadata().ok().filter(std::fs::Metadata::is_dir)?;
         let bit = match (about.uid() == uid, about.gid() == gid) {
             (true, _) => 0o100,
@@ -265,12 +266,13 @@ impl ShimCommand {
         let mut child = command.spawn().map_err(|error| failed("run it", error))?;
         let pid = Pid(child.id());
         // Before the launch message: a shim waits for it, so it cannot be gone yet.
-        let identity = super::identify(boot, pid);
+        let identity = super::identify(boot, pid).map_err(io::Error::other);
         let sent = child.stdin.take().map(|mut pipe| pipe.write_all(&start.launch)).transpose();
         match (identity, sent) {
-            (Some(identity), Ok(_)) => Ok((identity, child)),
+            (Ok(Some(identity)), Ok(_)) => Ok((identity, child)),
             (_, Err(error)) => Err(given_up(child, failed("hand over what to run", error))),
-            (None, Ok(_)) => Err(given_up(child, failed("see it run", io::ErrorKind::NotFound.into()))),
+            (Ok(None), Ok(_)) => Err(given_up(child, failed("see it run", io::ErrorKind::NotFound.into()))),
+            (Err(error), Ok(_)) => Err(given_up(child, failed("see it run", error))),
         }
     }
 }

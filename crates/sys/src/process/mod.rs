@@ -3,8 +3,9 @@
 //! Start reading at [`look`] (what `/proc` says about one process), then [`child`] (how a shim starts its
 //! child), [`namespace`] (what a child cannot see), [`reap`] (how it learns of ends), [`mod@unit`] (how everything that
 //! belongs to a unit is found) and [`peer`] (who may give orders).
-//! Invariant: a signal goes through a pidfd whose process was checked after the pidfd was opened, so that
-//! a process that merely has the same pid is never hit.
+//! Invariants: a signal goes through a pidfd whose process was checked after the pidfd was opened, so that
+//! a process that merely has the same pid is never hit; what could not be looked at is an error and never "there is
+//! none": only a process that is gone, or that another user hides from this one, counts as not there.
 
 pub mod child;
 pub mod namespace;
@@ -12,14 +13,16 @@ pub mod peer;
 pub mod reap;
 pub mod unit;
 
-use std::io::Read as _;
+use std::io::{self, Read as _};
 use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use model::{BootId, ByteSize, Pid, ProcessIdentity};
 use rustix::process::{PidfdFlags, pidfd_open, pidfd_send_signal};
 
-use crate::system::{Delivery, Signal};
+use crate::files::{failed, if_there};
+use crate::system::{Delivery, FileError, Signal};
 
 /// What most files of `/proc/PID` fit in; longer ones are read whole too.
 const PROC_FILE_BYTES: usize = 4096;
@@ -49,20 +52,26 @@ pub struct Seen {
     pub resident_pages: u64,
 }
 
-/// What `/proc` says about a process now; `None` when there is none with this pid.
-pub fn look(pid: Pid) -> Option<Seen> {
-    // One that cannot be looked at, with no descriptor left to do it with, counts as gone. It is not signalled then, and
-    // what is started in its place waits for the lock of its unit.
-    let bytes = read(pid, "stat").ok()?;
+/// What `/proc` says about a process now; `None` when there is none with this pid, or none that this one may see.
+pub fn look(pid: Pid) -> Result<Option<Seen>, FileError> {
+    let Some(bytes) = read(pid, "stat")? else { return Ok(None) };
     // The name may hold any byte.
-    parse_stat(&String::from_utf8_lossy(&bytes))
+    let seen = parse_stat(&String::from_utf8_lossy(&bytes));
+    let strange = || failed("read", &file_of(pid, "stat"))(io::ErrorKind::InvalidData.into());
+    seen.map(Some).ok_or_else(strange)
 }
 
-/// What a file of `/proc/PID` holds. It has no size to go by: asked for in small pieces it costs five calls instead of one.
-fn read(pid: Pid, file: &str) -> std::io::Result<Vec<u8>> {
+/// What a file of `/proc/PID` holds; `None` as in [`if_there`]. It has no size to go by: asked for in small pieces it costs
+/// five calls instead of one.
+fn read(pid: Pid, file: &str) -> Result<Option<Vec<u8>>, FileError> {
+    let path = file_of(pid, file);
     let mut bytes = Vec::with_capacity(PROC_FILE_BYTES);
-    std::fs::File::open(format!("/proc/{pid}/{file}"))?.read_to_end(&mut bytes)?;
-    Ok(bytes)
+    let read = std::fs::File::open(&path).and_then(|mut file| file.read_to_end(&mut bytes));
+    Ok(if_there("read", &path, read)?.map(|_| bytes))
+}
+
+fn file_of(pid: Pid, file: &str) -> PathBuf {
+    PathBuf::from(format!("/proc/{pid}/{file}"))
 }
 
 fn parse_stat(text: &str) -> Option<Seen> {
@@ -86,36 +95,47 @@ fn parse_stat(text: &str) -> Option<Seen> {
 }
 
 /// Every process of this machine that this one may see.
+pub fn list() -> Result<Vec<Seen>, FileError> {
+    let proc = Path::new("/proc");
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(proc).map_err(failed("list", proc))? {
+        let name = entry.map_err(failed("list", proc))?.file_name();
+        // What is no number is no process.
+        let Some(pid) = name.to_str().and_then(|name| name.parse().ok()) else { continue };
+        found.extend(look(Pid(pid))?);
+    }
+    Ok(found)
+}
+
+/// The [`list`] for figures alone, which are those of nothing where it cannot be had.
 pub fn all() -> Vec<Seen> {
-    let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
-    entries
-        .flatten()
-        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-        .filter_map(|n| look(Pid(n)))
-        .collect()
+    list().unwrap_or_default()
 }
 
 /// The identity of the process that has this pid now; a zombie has none, for it can do nothing any more.
-pub fn identify(boot: &BootId, pid: Pid) -> Option<ProcessIdentity> {
-    let seen = look(pid).filter(|seen| !seen.zombie)?;
-    Some(ProcessIdentity { boot: boot.clone(), pid, started: seen.started })
+pub fn identify(boot: &BootId, pid: Pid) -> Result<Option<ProcessIdentity>, FileError> {
+    let seen = look(pid)?.filter(|seen| !seen.zombie);
+    Ok(seen.map(|seen| ProcessIdentity { boot: boot.clone(), pid, started: seen.started }))
 }
 
 /// Holds on to the process that has this pid now, whatever becomes of the pid.
-fn hold(pid: Pid) -> Option<OwnedFd> {
-    let raw = rustix::process::Pid::from_raw(i32::try_from(pid.0).ok()?)?;
-    pidfd_open(raw, PidfdFlags::empty()).ok()
+fn hold(pid: Pid) -> Result<Option<OwnedFd>, FileError> {
+    // No process has a number that the kernel cannot take.
+    let Some(raw) = i32::try_from(pid.0).ok().and_then(rustix::process::Pid::from_raw) else { return Ok(None) };
+    let held = pidfd_open(raw, PidfdFlags::empty()).map_err(io::Error::from);
+    if_there("hold on to", Path::new(&format!("/proc/{pid}")), held)
 }
 
 /// Sends a signal to exactly this process, and to nothing when its identity no longer matches.
-pub fn signal(boot: &BootId, process: &ProcessIdentity, signal: Signal) -> Delivery {
-    let Some(held) = hold(process.pid) else { return Delivery::Gone };
-    if process.boot != *boot || identify(boot, process.pid).as_ref() != Some(process) {
-        return Delivery::Gone;
+pub fn signal(boot: &BootId, process: &ProcessIdentity, signal: Signal) -> Result<Delivery, FileError> {
+    let Some(held) = hold(process.pid)? else { return Ok(Delivery::Gone) };
+    if process.boot != *boot || identify(boot, process.pid)?.as_ref() != Some(process) {
+        return Ok(Delivery::Gone);
     }
     match pidfd_send_signal(&held, kernel_signal(signal)) {
-        Ok(()) => Delivery::Sent,
-        Err(_) => Delivery::Gone,
+        Ok(()) => Ok(Delivery::Sent),
+        // It ended this moment, or its user is another one now: it is not ours to signal.
+        Err(_) => Ok(Delivery::Gone),
     }
 }
 
@@ -225,15 +245,15 @@ mod tests {
     fn a_process_with_another_start_is_never_signalled() {
         let boot = crate::clock::boot().unwrap();
         let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
-        let true_one = identify(&boot, Pid(child.id())).unwrap();
+        let true_one = identify(&boot, Pid(child.id())).unwrap().unwrap();
         let reused = ProcessIdentity { started: true_one.started + 1, ..true_one.clone() };
         let other_boot = ProcessIdentity { boot: BootId("other".into()), ..true_one };
-        assert_eq!(signal(&boot, &reused, Signal::Kill), Delivery::Gone);
-        assert_eq!(signal(&boot, &other_boot, Signal::Kill), Delivery::Gone);
+        assert_eq!(signal(&boot, &reused, Signal::Kill), Ok(Delivery::Gone));
+        assert_eq!(signal(&boot, &other_boot, Signal::Kill), Ok(Delivery::Gone));
         assert!(child.try_wait().unwrap().is_none());
-        assert_eq!(signal(&boot, &true_one, Signal::Kill), Delivery::Sent);
+        assert_eq!(signal(&boot, &true_one, Signal::Kill), Ok(Delivery::Sent));
         assert!(!child.wait().unwrap().success());
-        assert_eq!(signal(&boot, &true_one, Signal::Kill), Delivery::Gone);
+        assert_eq!(signal(&boot, &true_one, Signal::Kill), Ok(Delivery::Gone));
     }
 
     #[test]

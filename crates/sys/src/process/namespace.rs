@@ -22,6 +22,9 @@ use rustix::mount::{MountFlags, MoveMountFlags, OpenTreeFlags};
 use rustix::process::DumpableBehavior;
 use rustix::thread::UnshareFlags;
 
+use crate::files::if_there;
+use crate::system::FileError;
+
 /// What a cover may hold: the empty folders on the ways to what is shown, and no content.
 const COVER_OPTIONS: &CStr = c"size=4k,nr_inodes=1k,mode=0755";
 /// Reads as an empty file wherever it is mounted.
@@ -69,6 +72,9 @@ pub enum ViewError {
     /// Nothing can be hidden from root.
     #[error("cannot hide anything from a program that runs as root")]
     Root,
+    /// It cannot be told what is at a path.
+    #[error(transparent)]
+    Unseen(#[from] FileError),
     /// A path holds a NUL byte.
     #[error("a path to hide or show holds a NUL byte")]
     Path(#[from] std::ffi::NulError),
@@ -76,7 +82,7 @@ pub enum ViewError {
 
 impl View {
     /// A view for a program that is started in `folder`: of what is hidden nothing can be seen but what is
-    /// shown. What is not there neither hides nor shows anything.
+    /// shown. What is not there, or not this user's to reach, neither hides nor shows anything.
     pub fn new(hidden: &[PathBuf], shown: &[PathBuf], folder: &Path) -> Result<Self, ViewError> {
         let (uid, gid) = (rustix::process::geteuid(), rustix::process::getegid());
         if uid.is_root() {
@@ -85,10 +91,7 @@ impl View {
         if let Some(relative) = hidden.iter().find(|path| path.is_relative()) {
             return Err(ViewError::Relative(relative.clone()));
         }
-        let there = |paths: &[PathBuf]| -> BTreeSet<PathBuf> {
-            paths.iter().filter_map(|path| path.canonicalize().ok()).collect()
-        };
-        let (hidden, shown) = (there(hidden), there(shown));
+        let (hidden, shown) = (there(hidden)?, there(shown)?);
         // A set is in the order in which a folder comes before what it holds.
         let around = |path: &Path| hidden.iter().rev().find(|hidden| path.starts_with(hidden));
         let actual = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
@@ -223,6 +226,12 @@ pub fn probe() -> io::Result<()> {
     }
 }
 
+/// Where those of these paths lead that lead anywhere.
+fn there(paths: &[PathBuf]) -> Result<BTreeSet<PathBuf>, FileError> {
+    let found = paths.iter().map(|path| if_there("find", path, path.canonicalize()));
+    found.filter_map(Result::transpose).collect()
+}
+
 /// Whether a process is in the same user namespace as this one, judged by the maps; namespaces with the same
 /// map cannot be told apart. `None` when the process is gone.
 pub(super) fn has_our_map(pid: model::Pid) -> Option<bool> {
@@ -286,6 +295,20 @@ mod tests {
         // It would be looked for in the wrong folder, and not being there would hide nothing.
         let relative = View::new(&["state".into()], &[], &base).unwrap_err();
         assert_eq!(relative.to_string(), "cannot hide state: it is not an absolute path");
+        std::fs::remove_dir_all(&base).unwrap();
+    }
+
+    #[test]
+    fn what_cannot_be_found_is_not_taken_for_absent() {
+        let base = std::env::temp_dir().join(format!("mainstay-loop-{}", std::process::id()));
+        std::fs::create_dir_all(&base).unwrap();
+        let base = base.canonicalize().unwrap();
+        let (link, file) = (base.join("loop"), base.join("file"));
+        std::os::unix::fs::symlink(&link, &link).unwrap();
+        std::fs::write(&file, "").unwrap();
+        assert_eq!(there(&[file.clone(), base.join("absent"), file.join("below")]), Ok([file].into()));
+        let error = there(std::slice::from_ref(&link)).unwrap_err();
+        assert!(error.to_string().starts_with(&format!("cannot find {}: ", link.display())), "{error}");
         std::fs::remove_dir_all(&base).unwrap();
     }
 

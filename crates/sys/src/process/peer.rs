@@ -75,7 +75,8 @@ pub fn check(socket: impl AsFd) -> Result<Peer, PeerRefusal> {
     let (pid, uid) = (Pid(pid), caller.uid.as_raw());
     let around = shims_around(pid).ok_or(PeerRefusal::Unknown)?;
     // This process's own shims, if it is a node in a unit; never this process itself, if it is a shim.
-    let ours: BTreeSet<Pid> = look(Pid(std::process::id()))
+    let own = look(Pid(std::process::id())).map_err(|_| PeerRefusal::Unknown)?;
+    let ours: BTreeSet<Pid> = own
         .and_then(|own| if own.parent.0 == 0 { Some(BTreeSet::new()) } else { shims_around(own.parent) })
         .unwrap_or_default();
     if !around.is_subset(&ours) {
@@ -88,14 +89,14 @@ pub fn check(socket: impl AsFd) -> Result<Peer, PeerRefusal> {
     }
 }
 
-/// The shims among a process and its ancestors; `None` when the process is gone. This very process,
+/// The shims among a process and its ancestors; `None` when the process is gone or a look at them failed. This very process,
 /// when it asks about itself, is not looked at as a shim's child.
 fn shims_around(pid: Pid) -> Option<BTreeSet<Pid>> {
     let mut shims = BTreeSet::new();
     let mut visited = BTreeSet::new();
     let mut next = pid;
     while next.0 != 0 && visited.insert(next) {
-        let seen = match look(next) {
+        let seen = match look(next).ok()? {
             Some(seen) => seen,
             // The caller itself must be there; an ancestor that ended meanwhile has handed its
             // children on, so the walk starts anew from the caller.

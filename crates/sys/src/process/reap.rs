@@ -53,6 +53,7 @@ impl Signals {
         buffer[..read]
             .chunks_exact(RECORD)
             .filter_map(|record| record.first_chunk::<4>())
+            // The kernel's numbers of signals are small.
             .filter_map(|number| i32::try_from(u32::from_ne_bytes(*number)).ok())
             .collect()
     }
@@ -86,6 +87,7 @@ pub(super) fn plain() -> io::Result<()> {
 
 /// Collects one ended child, if there is one.
 pub fn collect() -> Option<(Pid, ExitStatus)> {
+    // It fails only where there is no child at all, and no child's number is negative.
     let (pid, status) = wait(WaitOptions::NOHANG).ok()??;
     let pid = Pid(u32::try_from(pid.as_raw_pid()).ok()?);
     let ended = match (status.exit_status(), status.terminating_signal()) {

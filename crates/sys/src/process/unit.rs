@@ -6,9 +6,10 @@
 //! No single mark is enough: servers overwrite their environment with a title, some runtimes close what
 //! they inherit, and control groups are not to be had everywhere. What names the folder by its path names its home too:
 //! when all of it was moved while the unit ran, another folder may be at that path. What names no home is not believed.
+//! Nor is a mark on a process that the node cannot have started: everybody may give a process any words.
 //!
-//! Start reading at [`Census`]. Invariant: nothing here signals a process that was not found by a mark
-//! after its pidfd was opened.
+//! Start reading at [`Census`]. Invariants: nothing here signals a process that was not found by a mark
+//! after its pidfd was opened; a look that fails is an error, and never means that nobody is there.
 
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,10 +21,12 @@ use std::path::{Path, PathBuf};
 
 use model::Pid;
 use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
 use rustix::process::{Signal, pidfd_send_signal};
 
-use super::{Seen, all, hold, look, read};
-use crate::files::FolderIdentity;
+use super::{Seen, file_of, hold, list, look, read};
+use crate::files::{FolderIdentity, if_there};
+use crate::system::FileError;
 
 /// The environment variable that marks every process of a unit with the unit's folder.
 pub const UNIT_VARIABLE: &str = "MAINSTAY_UNIT";
@@ -84,57 +87,71 @@ struct Claim {
 
 impl Census {
     /// The processes that live now, without the calling one.
-    pub fn take() -> Self {
+    pub fn take() -> Result<Self, FileError> {
         let own = Pid(std::process::id());
-        let others = all().into_iter().filter(|seen| seen.pid != own && !seen.zombie && !seen.kernel);
-        Self(others.map(|seen| Listed { seen, claims: OnceCell::new() }).collect())
+        let others = list()?.into_iter().filter(|seen| seen.pid != own && !seen.zombie && !seen.kernel);
+        Ok(Self(others.map(|seen| Listed { seen, claims: OnceCell::new() }).collect()))
     }
 
     /// The processes of a unit's folder. Those of other boots cannot be among them.
-    pub fn members(&self, folder: &Path) -> Vec<Seen> {
-        let marks = Marks::of(folder, home(folder));
-        self.seen(|listed| marks.are_on(listed)).cloned().collect()
+    pub fn members(&self, folder: &Path) -> Result<Vec<Seen>, FileError> {
+        let marks = Marks::of(folder, home(folder))?;
+        self.seen(|listed| marks.are_on(listed))
     }
 
     /// The processes of units whose folders were in this folder of units, and were removed with it while they ran. Each
-    /// shows it of itself; yet another user's process may say so falsely, so that they are to be told of, not signalled.
-    pub fn orphans(&self, units: &Path) -> Vec<Seen> {
-        let shows_it = |pid: Pid, claim: &Claim| claim.folder.parent() == Some(units) && shows_removed(pid, claim);
-        self.seen(|listed| listed.claims().iter().any(|claim| shows_it(listed.seen.pid, claim))).cloned().collect()
+    /// shows it of itself; yet it may say so falsely, so that they are to be told of, not signalled.
+    pub fn orphans(&self, units: &Path) -> Result<Vec<Seen>, FileError> {
+        self.seen(|listed| {
+            let of_units = listed.claims()?.iter().filter(|claim| claim.folder.parent() == Some(units));
+            Ok(any(of_units, |claim| shows_removed(listed.seen.pid, claim))? && may_be_ours(listed.seen.pid)?)
+        })
     }
 
     /// What a shim finds of its own unit: all its descendants beside what is marked.
-    fn members_of(&self, folder: &Path, shim: OwnShim) -> Vec<Seen> {
-        let marks = Marks::of(folder, shim.home);
-        let listing: Vec<Seen> = self.seen(|_| true).cloned().collect();
+    fn members_of(&self, folder: &Path, shim: OwnShim) -> Result<Vec<Seen>, FileError> {
+        let marks = Marks::of(folder, shim.home)?;
+        let listing: Vec<Seen> = self.0.iter().map(|listed| listed.seen.clone()).collect();
         let tree: BTreeSet<Pid> = descendants(shim.pid, &listing).into_iter().map(|seen| seen.pid).collect();
         // A shim starts in a unit that was swept: what is older has nothing of it.
-        let since = look(shim.pid).map_or(0, |shim| shim.started);
-        let is_member = |it: &Listed| {
-            tree.contains(&it.seen.pid)
-                || it.seen.started >= since && marks.are_on(it)
+        let since = look(shim.pid)?.map_or(0, |shim| shim.started);
+        self.seen(|it| {
+            Ok(tree.contains(&it.seen.pid)
                 || marks.groups.contains(&it.seen.pid)
-        };
-        self.seen(is_member).cloned().collect()
+                || it.seen.started >= since && marks.are_on(it)?)
+        })
     }
 
-    fn seen(&self, wanted: impl Fn(&Listed) -> bool) -> impl Iterator<Item = &Seen> {
-        self.0.iter().filter(move |listed| wanted(listed)).map(|listed| &listed.seen)
+    fn seen(&self, wanted: impl Fn(&Listed) -> Result<bool, FileError>) -> Result<Vec<Seen>, FileError> {
+        let picked = self.0.iter().map(|listed| Ok(wanted(listed)?.then(|| listed.seen.clone())));
+        picked.filter_map(Result::transpose).collect()
     }
 }
 
+/// Whether something is so of any of them; the first look that fails ends it.
+fn any<T>(items: impl IntoIterator<Item = T>, is_so: impl Fn(T) -> Result<bool, FileError>) -> Result<bool, FileError> {
+    for item in items {
+        if is_so(item)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 impl Listed {
-    fn claims(&self) -> &[Claim] {
-        self.claims.get_or_init(|| {
-            let environment = read(self.seen.pid, "environ").ok().and_then(|bytes| claim_of_environment(&bytes));
-            let command = read(self.seen.pid, "cmdline").ok().and_then(|bytes| claim_of_shim(&bytes));
-            environment.into_iter().chain(command).collect()
-        })
+    fn claims(&self) -> Result<&[Claim], FileError> {
+        if let Some(claims) = self.claims.get() {
+            return Ok(claims);
+        }
+        let environment = read(self.seen.pid, "environ")?.and_then(|bytes| claim_of_environment(&bytes));
+        let command = read(self.seen.pid, "cmdline")?.and_then(|bytes| claim_of_shim(&bytes));
+        Ok(self.claims.get_or_init(|| environment.into_iter().chain(command).collect()))
     }
 }
 
 impl Claim {
     fn new(folder: &[u8], home: &[u8]) -> Option<Self> {
+        // A home is written in digits: what is no text names none.
         Some(Self { folder: PathBuf::from(OsStr::from_bytes(folder)), home: String::from_utf8(home.to_vec()).ok()? })
     }
 }
@@ -153,45 +170,55 @@ fn claim_of_shim(line: &[u8]) -> Option<Claim> {
 }
 
 /// Whether a process works in its unit's folder or holds its lock, and the kernel says that this was removed.
-fn shows_removed(pid: Pid, claim: &Claim) -> bool {
+fn shows_removed(pid: Pid, claim: &Claim) -> Result<bool, FileError> {
     let removed = |path: &Path| {
         let mut text = path.as_os_str().to_owned();
         text.push(" (deleted)");
         PathBuf::from(text)
     };
     let (folder, lock) = (removed(&claim.folder), removed(&claim.folder.join(LOCK_FILE)));
-    fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|target| target == folder) || has_open(pid, &lock)
+    Ok(leads_to(&file_of(pid, "cwd"), &folder)? || has_open(pid, &lock)?)
 }
 
-fn has_open(pid: Pid, path: &Path) -> bool {
-    let Ok(open) = fs::read_dir(format!("/proc/{pid}/fd")) else { return false };
-    open.flatten().any(|entry| fs::read_link(entry.path()).is_ok_and(|target| target == path))
+fn has_open(pid: Pid, path: &Path) -> Result<bool, FileError> {
+    let descriptors = file_of(pid, "fd");
+    let Some(open) = if_there("list", &descriptors, fs::read_dir(&descriptors))? else { return Ok(false) };
+    any(open, |entry| match if_there("list", &descriptors, entry)? {
+        Some(entry) => leads_to(&entry.path(), path),
+        None => Ok(false),
+    })
+}
+
+/// Whether a link of `/proc` leads to this path.
+fn leads_to(link: &Path, path: &Path) -> Result<bool, FileError> {
+    Ok(if_there("read", link, fs::read_link(link))?.is_some_and(|target| target == path))
 }
 
 /// Sends SIGKILL to the members of a unit's folder and returns how many were found alive.
-pub fn kill_members(folder: &Path) -> usize {
-    let found = Census::take().members(folder);
-    kill(&found);
-    found.len()
+pub fn kill_members(folder: &Path) -> Result<usize, FileError> {
+    let found = Census::take()?.members(folder)?;
+    kill(&found)?;
+    Ok(found.len())
 }
 
 /// Sends SIGKILL to those of a shim's own unit that `wanted` picks and returns how many members were found alive.
-pub fn kill_own_members(folder: &Path, shim: OwnShim, wanted: impl Fn(&Seen) -> bool) -> usize {
-    let found = Census::take().members_of(folder, shim);
-    kill(found.iter().filter(|seen| wanted(seen)));
-    found.len()
+pub fn kill_own_members(folder: &Path, shim: OwnShim, wanted: impl Fn(&Seen) -> bool) -> Result<usize, FileError> {
+    let found = Census::take()?.members_of(folder, shim)?;
+    kill(found.iter().filter(|seen| wanted(seen)))?;
+    Ok(found.len())
 }
 
-fn kill<'s>(found: impl IntoIterator<Item = &'s Seen>) {
+fn kill<'s>(found: impl IntoIterator<Item = &'s Seen>) -> Result<(), FileError> {
     for seen in found {
-        let Some(held) = hold(seen.pid) else { continue };
+        let Some(held) = hold(seen.pid)? else { continue };
         // The pidfd and the process that was found are the same one when its start is the same.
-        if look(seen.pid).is_some_and(|again| again.started == seen.started) {
+        if look(seen.pid)?.is_some_and(|again| again.started == seen.started) {
             // Ended meanwhile, or (root's process under a plain user) not ours to kill: both are seen
             // by the next look.
             let _gone = pidfd_send_signal(&held, Signal::KILL);
         }
     }
+    Ok(())
 }
 
 struct Marks {
@@ -203,19 +230,41 @@ struct Marks {
 }
 
 impl Marks {
-    fn of(folder: &Path, of: Option<FolderIdentity>) -> Self {
+    fn of(folder: &Path, of: Option<FolderIdentity>) -> Result<Self, FileError> {
         let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
         let lock = Some(folder.join(LOCK_FILE)).filter(|lock| home(&folder) == of && is_held(lock));
-        let groups = groups_of(&folder, of).iter().flat_map(|group| group_members(group)).collect();
-        Self { own: of.map(|home| Claim { folder, home: home.to_string() }), lock, groups }
+        let mut groups = BTreeSet::new();
+        for group in groups_of(&folder, of)? {
+            groups.extend(group_members(&group)?);
+        }
+        Ok(Self { own: of.map(|home| Claim { folder, home: home.to_string() }), lock, groups })
     }
 
-    fn are_on(&self, listed: &Listed) -> bool {
-        let pid = listed.seen.pid;
-        self.groups.contains(&pid)
-            || self.own.as_ref().is_some_and(|own| listed.claims().contains(own))
-            || self.lock.as_ref().is_some_and(|lock| has_open(pid, lock))
+    fn are_on(&self, listed: &Listed) -> Result<bool, FileError> {
+        Ok(self.groups.contains(&listed.seen.pid) || self.are_shown_by(listed)? && may_be_ours(listed.seen.pid)?)
     }
+
+    fn are_shown_by(&self, listed: &Listed) -> Result<bool, FileError> {
+        Ok(any(&self.own, |own| Ok(listed.claims()?.contains(own)))?
+            || any(&self.lock, |lock| has_open(listed.seen.pid, lock))?)
+    }
+}
+
+/// Whether a node of this user can have started a process: root's starts them as whomever it likes, another's only as its
+/// own user, who stays the real one also where a program changes its rights. A stranger's process could not be ended, and
+/// would be waited for without end.
+fn may_be_ours(pid: Pid) -> Result<bool, FileError> {
+    if super::is_root() {
+        return Ok(true);
+    }
+    let status = read(pid, "status")?.unwrap_or_default();
+    Ok(real_user(&status) == Some(rustix::process::getuid().as_raw()))
+}
+
+/// The real user in `/proc/PID/status`, in which the kernel escapes the line feeds of a name.
+fn real_user(status: &[u8]) -> Option<u32> {
+    let users = status.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"Uid:"))?;
+    std::str::from_utf8(users).ok()?.split_ascii_whitespace().next()?.parse().ok()
 }
 
 /// Whether any process may have the lock open. Asking for it is far cheaper than a look at every open file.
@@ -225,6 +274,13 @@ fn is_held(lock: &Path) -> bool {
         Ok(file) => flock(&file, FlockOperation::NonBlockingLockShared).is_err(),
         Err(error) => error.kind() != io::ErrorKind::NotFound,
     }
+}
+
+/// The folder that a process's environment names in [`UNIT_VARIABLE`]; `None` where it names none, or is not to be read by
+/// this user. A process may lie.
+pub fn mark(pid: Pid) -> Result<Option<PathBuf>, FileError> {
+    let environment = read(pid, "environ")?.unwrap_or_default();
+    Ok(variable(&environment, UNIT_VARIABLE).map(|folder| PathBuf::from(OsStr::from_bytes(folder))))
 }
 
 /// The value of a variable in an environment as the kernel shows it.
@@ -241,17 +297,18 @@ pub fn note_groups(folder: &Path, groups: &[&Path]) -> io::Result<()> {
 
 /// The control groups' folders that a unit's folder names. None, where the names were written for another home; one
 /// whose last part is not the unit's own name is passed over: nothing but a unit's own group is ever emptied.
-pub fn groups(folder: &Path) -> Vec<PathBuf> {
+pub fn groups(folder: &Path) -> Result<Vec<PathBuf>, FileError> {
     groups_of(folder, home(folder))
 }
 
-fn groups_of(folder: &Path, home: Option<FolderIdentity>) -> Vec<PathBuf> {
-    let text = fs::read_to_string(folder.join(GROUPS_FILE)).unwrap_or_default();
+fn groups_of(folder: &Path, home: Option<FolderIdentity>) -> Result<Vec<PathBuf>, FileError> {
+    let path = folder.join(GROUPS_FILE);
+    let text = if_there("read", &path, fs::read_to_string(&path))?.unwrap_or_default();
     let lines = match text.split_once('\n') {
         Some((written_for, lines)) if home.is_some_and(|home| written_for == home.to_string()) => lines,
         _ => "",
     };
-    lines.lines().map(PathBuf::from).filter(|group| group.file_name() == folder.file_name()).collect()
+    Ok(lines.lines().map(PathBuf::from).filter(|group| group.file_name() == folder.file_name()).collect())
 }
 
 /// The home of a unit's folder: which folder of all units it is in. By it a copy is told from its original.
@@ -261,7 +318,9 @@ pub fn home(folder: &Path) -> Option<FolderIdentity> {
 
 /// Removes the control groups of a unit whose shim did not live to do it. One that is not empty stays.
 pub fn remove_groups(folder: &Path) {
-    let removed = groups(folder).iter().all(|group| match fs::remove_dir(group) {
+    // Where it cannot be read which they are, they stay for the next look.
+    let Ok(groups) = groups(folder) else { return };
+    let removed = groups.iter().all(|group| match fs::remove_dir(group) {
         Ok(()) => {
             if let Some(parent) = group.parent() {
                 // The folder of the state directory's groups goes with the last of them.
@@ -277,9 +336,15 @@ pub fn remove_groups(folder: &Path) {
     }
 }
 
-fn group_members(group: &Path) -> Vec<Pid> {
-    let text = fs::read_to_string(group.join("cgroup.procs")).unwrap_or_default();
-    text.lines().filter_map(|line| line.parse().ok()).map(Pid).collect()
+fn group_members(group: &Path) -> Result<Vec<Pid>, FileError> {
+    let path = group.join("cgroup.procs");
+    let text = match fs::read_to_string(&path) {
+        // So the kernel says that the group was removed this moment.
+        Err(error) if Errno::from_io_error(&error) == Some(Errno::NODEV) => String::new(),
+        read => if_there("read", &path, read)?.unwrap_or_default(),
+    };
+    // The kernel writes one number in each line.
+    Ok(text.lines().filter_map(|line| line.parse().ok()).map(Pid).collect())
 }
 
 #[cfg(test)]
@@ -309,10 +374,10 @@ mod tests {
         let (own, foreign) = (Path::new("/groups/x/web.1.1"), Path::new("/groups/x/web.1.2"));
         note_groups(&unit, &[own, foreign]).unwrap();
         fs::copy(unit.join(GROUPS_FILE), copy.join(GROUPS_FILE)).unwrap();
-        assert_eq!(groups(&unit), [own]);
-        assert_eq!(groups(&copy), Vec::<PathBuf>::new());
+        assert_eq!(groups(&unit).unwrap(), [own]);
+        assert_eq!(groups(&copy).unwrap(), Vec::<PathBuf>::new());
         fs::rename(base.join("a"), base.join("moved")).unwrap();
-        assert_eq!(groups(&base.join("moved/units/web.1.1")), [own]);
+        assert_eq!(groups(&base.join("moved/units/web.1.1")).unwrap(), [own]);
         fs::remove_dir_all(&base).unwrap();
     }
 
@@ -322,7 +387,7 @@ mod tests {
         let unit = base.join("units/web.1.1");
         fs::create_dir_all(&unit).unwrap();
         fs::write(unit.join(GROUPS_FILE), "/groups/cpu/web.1.1\n/groups/memory/web.1.1\n").unwrap();
-        assert_eq!(groups(&unit), Vec::<PathBuf>::new());
+        assert_eq!(groups(&unit).unwrap(), Vec::<PathBuf>::new());
         fs::remove_dir_all(&base).unwrap();
     }
 
@@ -335,6 +400,14 @@ mod tests {
         assert_eq!(claim_of_shim(b"/proc/self/exe\0shim\0/state/units/web.1.1\x001:2\0"), Some(claim));
         assert_eq!(claim_of_shim(b"/proc/self/exe\0shim\0/state/units/web.1.1\0"), None);
         assert_eq!(claim_of_shim(b"sleep\x00600\0"), None);
+        assert_eq!(variable(b"XMAINSTAY_UNIT=db\0MAINSTAY_UNITS=db\0", UNIT_VARIABLE), None);
+    }
+
+    #[test]
+    fn the_real_user_is_the_first_of_four() {
+        let status = b"Name:\ta\\nUid:\t7\nUmask:\t0022\nPid:\t40\nUid:\t1000\t0\t0\t0\nGid:\t5\t5\t5\t5\n";
+        assert_eq!(real_user(status), Some(1000));
+        assert_eq!(real_user(b""), None);
     }
 
     /// A process with the mark of a unit and its lock open, in a folder of units of its own.
@@ -362,8 +435,9 @@ mod tests {
         }
 
         fn found(&self, units: &Path) -> (bool, bool) {
-            let census = Census::take();
-            (self.is_among(&census.members(&units.join("web.1.1"))), self.is_among(&census.orphans(units)))
+            let census = Census::take().unwrap();
+            let (members, orphans) = (census.members(&units.join("web.1.1")), census.orphans(units));
+            (self.is_among(&members.unwrap()), self.is_among(&orphans.unwrap()))
         }
     }
 
@@ -378,6 +452,7 @@ mod tests {
     #[test]
     fn processes_of_a_removed_folder_of_units_are_its_orphans() {
         let marked = Marked::start("removed");
+        assert_eq!(mark(Pid(marked.process.id())), Ok(Some(marked.units.join("web.1.1"))));
         assert_eq!(marked.found(&marked.units), (true, false));
         fs::remove_dir_all(&marked.units).unwrap();
         // Takes the inode that was let go, so that the next folder of units has another one.

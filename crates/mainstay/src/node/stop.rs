@@ -1,24 +1,26 @@
-//! The end of everything: asked for, written down, and carried out in order. Start reading at [`Node::go_down`].
+//! How a node stops everything. Start reading at [`Node::heed_down_request`]; what of it outlives a node is
+//! [`DownRequest`].
 
-use model::Happening;
-use model::UnitId;
 use model::cause::chain;
+use model::{Happening, UnitId};
 use supervise::supervisor::{Notice, State, UnitStatus};
 use sys::System;
 
-use super::down_request::{DownRequest, Purpose};
+use super::agenda::Agenda;
+use super::down_request::{DownRequest, Duty, Purpose};
 use super::troubles::About;
 use super::{Node, StartError};
 
 impl Node {
-    /// Goes on with a stop that an earlier node did not bring to its end.
+    /// Goes on with a stop that an earlier node did not bring to its end, unless a file is applied first where this node
+    /// was started for one.
     pub(super) fn heed_down_request(&mut self) -> Result<(), StartError> {
         let (boot, now) = (self.supervisor.system().boot(), self.now().steady);
         let recorded = DownRequest::recorded(&self.store.records)?;
-        if DownRequest::stands(recorded.as_ref(), self.purpose, &boot, now) {
-            self.go_down("it was asked for before, and the node that was asked did not live to its end");
-        } else if self.purpose == Purpose::Apply && recorded.is_some() {
-            DownRequest::withdraw(&self.store.records)?;
+        let duty = DownRequest::duty(recorded.as_ref(), self.purpose, &boot, now);
+        self.stops_unless_applied = duty != Duty::None;
+        if duty == Duty::Stop {
+            self.go_on_with_stop();
         }
         Ok(())
     }
@@ -28,7 +30,7 @@ impl Node {
             return;
         }
         let (what, reason) = (Happening::DownRequested, reason.to_owned());
-        self.backlog.push_back(Notice { at: self.now().wall, what, reason, evidence: Vec::new() });
+        self.backlog.push(Notice { at: self.now().wall, what, reason, evidence: Vec::new() });
         self.stop_for_good();
     }
 
@@ -43,14 +45,24 @@ impl Node {
     }
 
     pub(super) fn note_down_done(&self) {
-        let (boot, now) = (self.supervisor.system().boot(), self.now().steady);
+        let (records, now) = (&self.store.records, self.now().steady);
+        let noted = match self.purpose {
+            Purpose::Apply if !self.stops_unless_applied => DownRequest::withdraw(records),
+            Purpose::GoOn => DownRequest::withdraw(records),
+            Purpose::Apply | Purpose::Stop => {
+                DownRequest::note_done_for_another(records, &self.supervisor.system().boot(), now)
+            }
+        };
         // Where it cannot be written, the next node has it to do once more: nothing runs then, and it ends at once.
-        drop(DownRequest::note_done(&self.store.records, self.purpose, &boot, now));
+        drop(noted);
     }
 
+    /// Stops everything; nothing else waits for its time any more.
     pub(super) fn stop_everything(&mut self) {
         self.stopping = true;
         self.told = Default::default();
+        self.awaits_file_until = None;
+        self.agenda = Agenda::default();
         self.go_on_stopping();
     }
 
@@ -63,5 +75,11 @@ impl Node {
         let lives = |unit: &UnitStatus| unit.pid.is_some() || unit.state == State::Finding;
         let others = units.into_iter().filter(|unit| unit.unit != UnitId::Edge && lives(unit));
         self.supervisor.want(Vec::new(), &others.map(|unit| unit.unit).collect());
+    }
+
+    pub(super) fn go_on_with_stop(&mut self) {
+        if self.stops_unless_applied {
+            self.go_down("it was asked for before, and the node that was asked did not live to its end");
+        }
     }
 }
