@@ -23,11 +23,10 @@ use super::progress::{Progress, Watched};
 use super::record::Record;
 use super::respond::{Additions, Own};
 use super::translate::translate;
-use super::{HEAD_TIME_MAX, IDLE_TIME_MAX, REQUESTS_MAX, STALL_TIME_MAX};
+use super::{IDLE_TIME_MAX, REQUESTS_MAX};
 use crate::answer::Reason;
 use crate::client::h2::H2Client;
 use crate::deadline::{Deadline, Late};
-use crate::exchange::Outgoing;
 use crate::live::Live;
 use crate::worker::Worker;
 
@@ -114,7 +113,8 @@ where
     let progress = Rc::new(Progress::default());
     let deadline = worker.deadlines.register();
     let watched = Watched::new(stream, Rc::clone(worker), Rc::clone(&progress));
-    let Ok(Ok(mut connection)) = deadline.limit(HEAD_TIME_MAX, bounds().handshake(watched)).await else { return };
+    let beginning = deadline.limit(worker.times().head.duration(), bounds().handshake(watched));
+    let Ok(Ok(mut connection)) = beginning.await else { return };
     let front = Rc::new(Front {
         worker: Rc::clone(worker),
         origin,
@@ -185,7 +185,7 @@ impl Front {
             Stage::Ending { since } => self.open.get() == 0 && now.saturating_sub(since) >= CLOSE_TIME_MAX,
             Stage::Serving => false,
         };
-        closing || self.progress.stuck_for(now) >= STALL_TIME_MAX
+        closing || self.progress.stuck_for(now) >= self.worker.times().stall.duration()
     }
 
     /// Answers one request.
@@ -248,7 +248,7 @@ impl Stream<'_> {
         let Some(route) = prepared.route.and_then(|route| self.live.route(route)) else {
             return Some(Reason::NoRoute);
         };
-        let outgoing = Outgoing::new(std::mem::take(&mut prepared.onward), prepared.incoming.encoder.is_none());
+        let outgoing = prepared.outgoing();
         let carrying = prepared.carrying(route, self.live, &self.front.worker, self.deadline);
         let encoder = prepared.incoming.encoder.take();
         let mut client = H2Client::new(body, encoder, prepared.body_max, &mut self.respond, &prepared.additions);
