@@ -74,7 +74,7 @@ fn fill_index(store: &Store, buckets: &[BucketId]) -> (Vec<(Place, Sequence)>, S
 #[test]
 fn a_large_index_can_still_be_changed_when_the_disk_is_full() {
     let scratch = Scratch::new();
-    let disk = Mounted::new_image(&scratch.path().join("image"), &scratch.path().join("disk"), 72);
+    let disk = Mounted::new_image(&scratch.path().join("image"), &scratch.path().join("disk"), 56);
     let Some(disk) = disk else {
         println!("not run: an image cannot be made or mounted here");
         return;
