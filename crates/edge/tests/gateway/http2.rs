@@ -16,6 +16,7 @@ use tokio_rustls::client::TlsStream;
 
 use crate::bench::{Authority, Bench, PATIENCE, POLL, echo, fixed, service, until};
 use crate::bodies::mirror;
+use crate::failures::breaking;
 use crate::folder::Files;
 
 /// An edge before these endpoints that is known as `acme.test`, and its authority.
@@ -276,20 +277,13 @@ fn an_answer_that_ends_with_its_connection_is_whole() {
 
 #[test]
 fn an_answer_that_breaks_off_is_reset_and_never_passed_off_as_whole() {
-    for said in [
-        "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf",
-        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n",
-    ] {
-        let breaking = service(move |mut peer| {
-            peer.request();
-            peer.send(said);
-        });
+    for breaking in breaking() {
         let (bench, authority) = secured(&[breaking]);
         run(async {
             let mut requests = connect(&bench, &authority).await;
             let (response, _) = requests.send_request(request(Method::GET, "/").body(()).unwrap(), true).unwrap();
             let error = answer(response).await.err().unwrap();
-            assert_eq!(error.reason(), Some(Reason::INTERNAL_ERROR), "{said:?}");
+            assert_eq!(error.reason(), Some(Reason::INTERNAL_ERROR), "{breaking}");
         });
     }
 }

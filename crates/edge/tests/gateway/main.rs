@@ -14,6 +14,7 @@ mod drain;
 mod failures;
 mod folder;
 mod frames;
+mod fuzz;
 mod http2;
 mod limits;
 mod node;
