@@ -28,6 +28,7 @@ mod outbox;
 mod outgoing;
 mod patience;
 mod serve;
+mod settled;
 mod tls;
 mod trace;
 

@@ -8,7 +8,6 @@ use crate::compress::Compressing;
 use crate::exchange::Client;
 use crate::folder::{Serving, Wanted};
 use crate::outgoing::Outgoing;
-use crate::patience::Patience;
 use crate::policy::encoding::Preference;
 use crate::settings::Folder;
 
@@ -47,12 +46,12 @@ impl Carrying<'_> {
     }
 
     fn serving<'s>(&'s self, folder: &'s Folder, record: &Record) -> Serving<'s> {
-        let Forwarding { worker, deadline, asked, timeout, times, .. } = &self.forwarding;
+        let Forwarding { worker, deadline, asked, .. } = &self.forwarding;
         Serving {
             folder,
             shelves: &worker.shelves,
             deadline,
-            patience: Patience::new(*times, *timeout),
+            patience: self.forwarding.patience(),
             asked: *asked,
             codings: self.codings,
             wall: record.at,

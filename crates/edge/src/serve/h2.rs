@@ -16,6 +16,7 @@ use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
 use http1::{Limits, RequestParser};
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use super::entry::Entry;
 use super::forward::Forwarded;
 use super::origin::Origin;
 use super::prepare::{From, Prepared};
@@ -27,7 +28,7 @@ use super::{IDLE_TIME_MAX, REQUESTS_MAX};
 use crate::answer::Reason;
 use crate::client::h2::H2Client;
 use crate::deadline::{Deadline, Late};
-use crate::live::Live;
+use crate::settled::Settled;
 use crate::worker::Worker;
 
 /// Requests of one connection that are under way at the same time.
@@ -211,22 +212,21 @@ impl Front {
         let _open = Open::new(&self);
         let deadline = self.worker.deadlines.register();
         let now = sys::clock::now();
-        let mut record = Record::new(now.wall, self.origin.peer.ip());
         let live = self.worker.live();
+        let mut entry = Entry::new(&self.worker, now.steady, Record::new(now.wall, self.origin.peer.ip()));
         let stream = Stream { front: &self, live: &live, deadline: &deadline, began: now.steady, respond };
-        stream.serve(request, &mut record).await;
-        record.took = sys::clock::now().steady.saturating_sub(now.steady);
-        if record.gone {
+        stream.serve(request, &mut entry.record).await;
+        entry.count(&live);
+        if entry.record.gone {
             self.resets.set(self.resets.get().and_one(self.worker.now()));
         }
-        self.worker.note(record);
     }
 }
 
 /// One request that is being answered.
 struct Stream<'s> {
     front: &'s Front,
-    live: &'s Live,
+    live: &'s Settled,
     deadline: &'s Deadline,
     began: Duration,
     respond: SendResponse<Bytes>,
@@ -263,11 +263,14 @@ impl Stream<'_> {
 
     /// Passes a request on to a replica, and its answer back; says why where the edge is to answer itself.
     async fn pass(&mut self, prepared: &mut Prepared, body: RecvStream, record: &mut Record) -> Option<Reason> {
-        let Some(route) = prepared.route.and_then(|route| self.live.route(route)) else {
-            return Some(Reason::NoRoute);
+        let Some(_place) = self.front.worker.enter(self.live.settings.requests.total) else {
+            return Some(Reason::Overloaded);
         };
         let outgoing = prepared.outgoing();
-        let carrying = prepared.carrying(route, self.live, &self.front.worker, self.deadline);
+        let carrying = match prepared.carrying(self.live, &self.front.worker, self.deadline) {
+            Ok(carrying) => carrying,
+            Err(reason) => return Some(reason),
+        };
         let encoder = prepared.incoming.encoder.take();
         let mut client = H2Client::new(body, encoder, prepared.body_max, &mut self.respond, &prepared.additions);
         let (forwarded, onward) = carrying.carry(&mut client, outgoing, record).await;

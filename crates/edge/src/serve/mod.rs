@@ -4,6 +4,7 @@ pub(crate) mod h1;
 pub(crate) mod h2;
 
 mod carry;
+mod entry;
 mod forward;
 mod origin;
 mod prepare;

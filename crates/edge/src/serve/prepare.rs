@@ -22,7 +22,7 @@ use crate::outgoing::{Outgoing, Rest};
 use crate::policy::encoding::Preference;
 use crate::policy::forwarded::{self, Claims, Client, Peer};
 use crate::policy::hops;
-use crate::settings::Route;
+use crate::settled::Settled;
 use crate::table::RouteIndex;
 use crate::trace::Trace;
 use crate::worker::Worker;
@@ -163,24 +163,25 @@ impl Prepared {
         Outgoing::new(std::mem::take(&mut self.onward), rest)
     }
 
-    /// How it gets to its answer by a route. To be asked once.
+    /// How it gets to its answer; the reason why there is no way. To be asked once.
     pub(super) fn carrying<'f>(
         &mut self,
-        route: &Route,
-        live: &'f Live,
+        live: &'f Settled,
         worker: &'f Worker,
         deadline: &'f Deadline,
-    ) -> Carrying<'f> {
+    ) -> Result<Carrying<'f>, Reason> {
+        let route = self.route.and_then(|route| live.route(route)).ok_or(Reason::NoRoute)?;
         let forwarding = Forwarding {
             worker,
+            live,
             deadline,
             pool: live.pool(&route.to),
             asked: self.asked,
             timeout: route.timeout.duration(),
-            times: live.settings.times,
             idempotent: self.idempotent,
         };
-        Carrying { forwarding, folder: live.folder(&route.to).zip(self.wanted.take()), codings: self.codings }
+        let folder = live.folder(&route.to).zip(self.wanted.take());
+        Ok(Carrying { forwarding, folder, codings: self.codings })
     }
 
     /// The edge's answer for a reason, which is noted.

@@ -480,3 +480,48 @@ fn an_edge_that_drains_waits_until_a_slow_client_has_its_answers() {
     });
     until(|| bench.running.is_finished().then_some(()));
 }
+
+/// Fails when a stream is held for a client that takes nothing of its answer.
+#[test]
+fn an_answer_that_its_client_does_not_take_is_cut() {
+    const BODY: usize = 8 << 20;
+    let (mut bench, authority) = secured(&[service(|mut peer| {
+        peer.request();
+        peer.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {BODY}\r\n\r\n"));
+        peer.send(vec![b'x'; BODY]);
+    })]);
+    bench.apply(|settings| {
+        settings.times.slow_grace = model::Span::millis(300);
+        settings.times.stall = model::Span::millis(300);
+    });
+    run(async {
+        let mut requests = connect(&bench, &authority).await;
+        let (response, _) = requests.send_request(request(Method::GET, "/").body(()).unwrap(), true).unwrap();
+        let mut body = response.await.unwrap().into_body();
+        // Whatever comes, no room is made for more.
+        let error = loop {
+            if let Err(error) = body.data().await.unwrap() {
+                break error;
+            }
+        };
+        assert_eq!(error.reason(), Some(Reason::INTERNAL_ERROR));
+    });
+    assert_eq!(bench.counted(1).gone, 1);
+}
+
+/// Fails when a stream is held for a client that does not send the body that it promised.
+#[test]
+fn a_body_that_does_not_come_is_its_clients_fault() {
+    let (mut bench, authority) = secured(&[service(|mut peer| {
+        peer.request();
+        std::thread::park();
+    })]);
+    bench.apply(|settings| settings.times.slow_grace = model::Span::millis(300));
+    run(async {
+        let mut requests = connect(&bench, &authority).await;
+        let (response, _body) = open(&mut requests, request(Method::POST, "/"));
+        assert_eq!(answer(response).await.unwrap().status, StatusCode::REQUEST_TIMEOUT);
+    });
+    let counts = bench.counted(1);
+    assert_eq!((counts.client_errors, counts.failures), (1, 0));
+}

@@ -9,6 +9,8 @@
 mod bench;
 
 mod bodies;
+mod booking;
+mod capacity;
 mod compression;
 mod drain;
 mod failures;
@@ -21,3 +23,4 @@ mod node;
 mod routing;
 mod slow;
 mod tls;
+mod tunnels;

@@ -55,7 +55,7 @@ impl Window {
         let requests = sum.durations.values().sum::<u64>();
         (requests > 0).then(|| Traffic {
             per_second: number(requests) / LENGTH.as_secs_f64(),
-            failed: number(sum.server_errors + sum.failures) / number(requests),
+            failed: number(sum.server_errors + sum.failures + sum.edge_failures) / number(requests),
             p95: percentile(&sum, requests, 95),
         })
     }
@@ -88,7 +88,7 @@ mod tests {
     use super::*;
 
     fn arm(service: &str) -> Arm {
-        Arm { route: "shop.example /".to_owned(), service: service.parse().unwrap(), release: None }
+        Arm { route: "shop.example /".to_owned(), service: service.parse().unwrap(), release: None, replica: None }
     }
 
     #[test]
