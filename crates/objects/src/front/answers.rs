@@ -82,6 +82,11 @@ pub(super) fn length(bytes: u64) -> i64 {
     i64::try_from(bytes).unwrap_or(i64::MAX)
 }
 
+/// A number of entries on the wire. None of the limits on them is near what a field can hold.
+pub(super) fn count(entries: usize) -> Option<i32> {
+    i32::try_from(entries).ok()
+}
+
 /// The version that a request names.
 pub(super) fn which(version: Option<&str>) -> S3Result<Which> {
     let Some(version) = version else { return Ok(Which::Current) };

@@ -9,6 +9,7 @@ use s3s::crypto::{Checksum as _, Crc32, Crc32c, Crc64Nvme, Sha1, Sha256};
 use s3s::dto::{Checksum, ChecksumAlgorithm, ChecksumType};
 use s3s::{S3Result, TrailingHeaders, s3_error};
 
+use super::fields;
 use crate::store::record::{Algorithm, Sum, SumOf};
 
 /// The algorithms with their names in XML and in fields.
@@ -36,7 +37,7 @@ impl Wanted {
         trailers: Option<TrailingHeaders>,
         otherwise: Option<Algorithm>,
     ) -> S3Result<Self> {
-        let value_of = |field: &str| headers.get(field).and_then(|value| value.to_str().ok());
+        let value_of = |field: &str| fields::text(headers, field);
         let mut given = ALGORITHMS.iter().filter_map(|(algorithm, _, field)| Some((*algorithm, value_of(field)?)));
         let value = given.next();
         if given.next().is_some() {

@@ -132,7 +132,7 @@ fn refused(what: &str) -> S3Error {
     s3_error!(NotImplemented, "the object store does not carry out {what}: leave the field out")
 }
 
-/// The text of a field that was sent once.
+/// The text of a field. Values that are not text are those of fields that nobody signs, and that say nothing here.
 pub(super) fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
     headers.get(name).and_then(|value| value.to_str().ok())
 }

@@ -71,7 +71,7 @@ impl Front {
         let spelling = Spelling::of(input.encoding_type.as_ref())?;
         let span = span(input.prefix.as_ref(), input.delimiter.as_ref(), input.max_keys)?;
         let span = span.behind_marker(input.marker.as_deref().unwrap_or_default());
-        let max_keys = i32::try_from(span.max).ok();
+        let max_keys = answers::count(span.max);
         let page = self.page(&input.bucket, span, Shown::Newest).await?;
         let next_marker = match &page.next {
             Some(After::Key(text) | After::Group(text)) => Some(spelling.write(text)),
@@ -101,10 +101,10 @@ impl Front {
             (None, Some(key)) if !key.is_empty() => After::Key(key.clone()),
             _ => After::Nothing,
         };
-        let max_keys = i32::try_from(span.max).ok();
+        let max_keys = answers::count(span.max);
         let page = self.page(&input.bucket, span, Shown::Newest).await?;
         let next_continuation_token = page.next.as_ref().and_then(write_token);
-        let key_count = i32::try_from(page.entries.len()).ok();
+        let key_count = answers::count(page.entries.len());
         let (contents, common_prefixes) = objects(page.entries, spelling, input.fetch_owner == Some(true));
         Ok(S3Response::new(ListObjectsV2Output {
             name: Some(input.bucket),
@@ -130,7 +130,7 @@ impl Front {
         let spelling = Spelling::of(input.encoding_type.as_ref())?;
         let span = span(input.prefix.as_ref(), input.delimiter.as_ref(), input.max_keys)?;
         let span = self.behind_version(span, &input).await?;
-        let max_keys = i32::try_from(span.max).ok();
+        let max_keys = answers::count(span.max);
         let page = self.page(&input.bucket, span, Shown::EveryVersion).await?;
         let is_truncated = Some(page.next.is_some());
         let (next_key, next_version) = match page.next {

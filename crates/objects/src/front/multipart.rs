@@ -70,7 +70,7 @@ impl Front {
         let completion = Completion {
             id: upload_id(&input.upload_id)?,
             parts: parts.into_iter().map(part_name).collect::<S3Result<_>>()?,
-            bytes: input.mpu_object_size.and_then(|bytes| u64::try_from(bytes).ok()),
+            bytes: input.mpu_object_size.map(whole_bytes).transpose()?,
             condition,
             whole: Box::new(move |upload, parts| whole_of(upload, parts, &said)),
         };
@@ -105,7 +105,7 @@ impl Front {
             bucket: Some(input.bucket),
             key: Some(input.key),
             upload_id: Some(input.upload_id),
-            max_parts: i32::try_from(max).ok(),
+            max_parts: answers::count(max),
             part_number_marker: Some(i32::from(after)),
             is_truncated: Some(is_truncated),
             next_part_number_marker: next,
@@ -126,7 +126,7 @@ impl Front {
         let spelling = Spelling::of(input.encoding_type.as_ref())?;
         let bucket = self.bucket(&input.bucket)?.id;
         let span = behind_upload(&input)?;
-        let max_uploads = i32::try_from(span.max).ok();
+        let max_uploads = answers::count(span.max);
         let page = self.in_store(move |store| store.list_uploads(bucket, &span)).await?;
         let is_truncated = Some(page.next.is_some());
         let (next_key, next_upload) = match page.next {
@@ -151,6 +151,11 @@ impl Front {
             ..Default::default()
         }))
     }
+}
+
+/// The size of the whole, as a completion says it.
+fn whole_bytes(said: i64) -> S3Result<u64> {
+    u64::try_from(said).map_err(|_| s3_error!(InvalidArgument, "x-amz-mp-object-size is at least 0"))
 }
 
 /// An upload's id, as a request has it.
@@ -229,6 +234,7 @@ fn whole_of(upload: &Upload, parts: &[Part], said: &SaidOfWhole) -> Result<(Stri
 }
 
 fn sum_of(algorithm: Algorithm, of: SumOf, parts: &[Part]) -> Option<Sum> {
+    // The whole has a sum only where every part has one.
     let value = |part: &Part| {
         let sum = part.checksum.as_ref().filter(|sum| sum.algorithm == algorithm)?;
         Some((STANDARD.decode(&sum.value).ok()?, part.piece.bytes))
@@ -240,6 +246,7 @@ fn sum_of(algorithm: Algorithm, of: SumOf, parts: &[Part]) -> Option<Sum> {
     }
 }
 
+/// Of an entity tag that the store made.
 fn bytes_of_hex(text: &str) -> Vec<u8> {
     let pairs = text.as_bytes().chunks(2).filter_map(|pair| std::str::from_utf8(pair).ok());
     pairs.filter_map(|pair| u8::from_str_radix(pair, 16).ok()).collect()

@@ -148,7 +148,7 @@ fn part_of(object: &Object, number: i32) -> S3Result<Extent> {
     }
     let piece = object.pieces.get(place).ok_or_else(missing)?;
     let start: u64 = object.pieces.iter().take(place).map(|piece| piece.bytes).sum();
-    let parts = i32::try_from(object.pieces.len()).ok();
+    let parts = answers::count(object.pieces.len());
     Ok(Extent { range: start..start + piece.bytes, partial: true, parts })
 }
 
@@ -172,7 +172,7 @@ fn shown_checksum<'o>(object: &'o Object, extent: &Extent, asked: bool) -> Optio
 
 /// Told only where there are some.
 fn tag_count(tags: &BTreeMap<String, String>) -> Option<i32> {
-    i32::try_from(tags.len()).ok().filter(|count| *count > 0)
+    answers::count(tags.len()).filter(|count| *count > 0)
 }
 
 /// S3 answers with a type also where none was given.

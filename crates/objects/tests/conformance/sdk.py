@@ -218,6 +218,13 @@ def what_a_request_says_is_carried_out_or_refused(server):
     assert refused(s3.delete_object, Bucket="plain", Key="said", MFA="1 2") == ("NotImplemented", 501)
     part = {"if-match": '"0"'}
     assert wire.send("GET", server.endpoint + "/plain?list-type=2", wire.signed(server, "GET", "/plain?list-type=2", b"", more=part)) == (501, "NotImplemented")
+    upload = s3.create_multipart_upload(Bucket="plain", Key="said")["UploadId"]
+    where = {"Bucket": "plain", "Key": "said", "UploadId": upload}
+    etag = s3.upload_part(**where, PartNumber=1, Body=b"part")["ETag"]
+    whole = {**where, "MultipartUpload": {"Parts": [{"PartNumber": 1, "ETag": etag}]}}
+    assert refused(s3.complete_multipart_upload, **whole, MpuObjectSize=-1) == ("InvalidArgument", 400)
+    assert refused(s3.complete_multipart_upload, **whole, ChecksumType="COMPOSITE") == ("InvalidRequest", 400)
+    assert refused(s3.complete_multipart_upload, **whole, MpuObjectSize=4) == ("accepted", 200)
     stale = wire.signed(server, "GET", "/plain/said", b"", more={"range": "bytes=0-0", "if-range": '"0"'})
     assert wire.send("GET", server.endpoint + "/plain/said", stale) == (200, None)
 
