@@ -8,7 +8,8 @@ use crate::repository;
 pub(crate) const MINUTES: &str = "5";
 
 /// The fuzzers: crate, test program, name of the test.
-const FUZZERS: &[(&str, &str, &str)] = &[("config", "fuzz", ""), ("http1", "wire", "fuzz")];
+const FUZZERS: &[(&str, &str, &str)] =
+    &[("config", "fuzz", ""), ("http1", "wire", "fuzz"), ("edge", "gateway", "fuzz")];
 
 /// A fuzzer found something, or did not run.
 #[derive(Debug, thiserror::Error)]

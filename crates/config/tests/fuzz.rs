@@ -1,17 +1,13 @@
 //! Mutated files: whatever stands in a file, checking it ends, without a panic, and problems point into
-//! the text.
-//!
-//! A bounded number of cases by default; `MAINSTAY_FUZZ_MINUTES=20 cargo test -p config --test fuzz` goes
-//! on for that long. A failing case prints its seed, and `MAINSTAY_SEED=…` runs that one alone.
+//! the text. How to go on for longer, or to replay one: [`testkit::fuzz`].
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 #![expect(clippy::print_stdout, reason = "a failing case says how to replay it")]
 
-use std::time::{Duration, Instant};
-
 use config::{Listing, SourceFile};
+use testkit::fuzz::Fuzzer;
 
-const CASES: u64 = 20_000;
+const FUZZER: Fuzzer = Fuzzer { command: "test -p config --test fuzz", cases: 20_000 };
 
 const SEEDS: [&str; 3] =
     [config::ANNOTATED_EXAMPLE, include_str!("samples/later.yaml"), "stack: a\nservices:\n  b: { run: c }\n"];
@@ -167,40 +163,7 @@ fn first_file(text: &str) {
     assert!(!checked.has(config::Severity::Error), "{:?}\n{}", checked.problems, first.text);
 }
 
-fn run(seed: u64) {
-    if let Err(panic) = std::panic::catch_unwind(|| try_one(seed)) {
-        println!("replay: MAINSTAY_SEED={seed} cargo test -p config --test fuzz\n{}", mutated(seed));
-        std::panic::resume_unwind(panic);
-    }
-}
-
-#[expect(clippy::disallowed_methods, reason = "the switches of this test")]
-fn switch(name: &str) -> Option<u64> {
-    std::env::var(name).ok().map(|value| value.parse().unwrap())
-}
-
 #[test]
-#[expect(clippy::disallowed_methods, reason = "how long to go on is real time")]
 fn mutated_files_never_panic() {
-    if let Some(seed) = switch("MAINSTAY_SEED") {
-        return run(seed);
-    }
-    let started = Instant::now();
-    let minutes = switch("MAINSTAY_FUZZ_MINUTES");
-    let (mut seed, mut slowest) = (0, (Duration::ZERO, 0));
-    let first = minutes.map_or(0, |_| 1 << 32);
-    loop {
-        let begun = Instant::now();
-        run(first + seed);
-        slowest = slowest.max((begun.elapsed(), first + seed));
-        seed += 1;
-        let enough = match minutes {
-            Some(minutes) => started.elapsed() >= Duration::from_secs(minutes * 60),
-            None => seed >= CASES,
-        };
-        if enough {
-            break;
-        }
-    }
-    println!("{seed} files in {:?}; the slowest took {:?} (seed {})", started.elapsed(), slowest.0, slowest.1);
+    println!("{}", FUZZER.run(try_one, mutated));
 }

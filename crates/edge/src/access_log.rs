@@ -97,6 +97,8 @@ struct Line<'r> {
     path: &'r str,
     status: u16,
     bytes: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    received: Option<u64>,
     /// Milliseconds, to the microsecond.
     duration_ms: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -133,6 +135,7 @@ impl<'r> Line<'r> {
             path: &record.path,
             status: record.status,
             bytes: record.sent,
+            received: record.received,
             duration_ms: f64::from(u32::try_from(record.took.as_micros()).unwrap_or(u32::MAX)) / 1000.0,
             service: record.service.as_ref().map(|service| service.as_str()),
             release: record.replica.map(|(release, _)| release.0),

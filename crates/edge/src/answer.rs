@@ -26,8 +26,10 @@ pub enum Reason {
     RateLimited,
     /// The head did not arrive in time.
     HeadTimeout,
-    /// The body did not arrive in time.
+    /// The body did not arrive in time, or too slowly.
     BodyTimeout,
+    /// The client took its answer too slowly, or not at all.
+    AnswerNotTaken,
     /// Too many connections or requests are under way.
     Overloaded,
     /// The client has too many connections.
@@ -38,6 +40,12 @@ pub enum Reason {
     Unreachable,
     /// The service ended the connection before its answer.
     UpstreamClosed,
+    /// Too many requests to the service are under way.
+    ServiceBusy,
+    /// The system gives the edge no more connections.
+    OutOfSockets,
+    /// Nothing was said for long over a connection that speaks another protocol.
+    TunnelSilent,
     /// The service's answer cannot be read without doubt.
     UpstreamMalformed,
     /// The service did not answer in time.
@@ -60,14 +68,14 @@ impl Reason {
             Self::AmbiguousPath => 400,
             Self::NoRoute | Self::UnknownHost | Self::NoFile => 404,
             Self::MethodNotAllowed => 405,
-            Self::HeadTimeout | Self::BodyTimeout => 408,
+            Self::HeadTimeout | Self::BodyTimeout | Self::AnswerNotTaken | Self::TunnelSilent => 408,
             Self::RangeNotSatisfiable => 416,
             Self::MisdirectedHost => 421,
             Self::RateLimited | Self::TooManyConnections => 429,
             Self::FileUnreadable | Self::Internal => 500,
             Self::TraceMethod => 501,
             Self::Unreachable | Self::UpstreamClosed | Self::UpstreamMalformed => 502,
-            Self::NoReplica | Self::Overloaded => 503,
+            Self::NoReplica | Self::Overloaded | Self::ServiceBusy | Self::OutOfSockets => 503,
             Self::UpstreamTimeout => 504,
         }
     }
@@ -84,6 +92,21 @@ impl Reason {
         )
     }
 
+    /// Whether the edge failed, and neither its client nor the service.
+    pub fn is_of_edge(self) -> bool {
+        matches!(
+            self,
+            Self::Overloaded | Self::ServiceBusy | Self::OutOfSockets | Self::FileUnreadable | Self::Internal
+        )
+    }
+
+    /// In how many seconds asking again may help, for the `Retry-After` field.
+    pub fn retry_after(self) -> Option<u32> {
+        /// Most requests are through by then.
+        const SOON: u32 = 1;
+        matches!(self, Self::Overloaded | Self::ServiceBusy | Self::OutOfSockets).then_some(SOON)
+    }
+
     /// The code that logs, headers and JSON bodies carry.
     pub fn code(self) -> &'static str {
         match self {
@@ -97,10 +120,14 @@ impl Reason {
             Self::RateLimited => "rate_limited",
             Self::HeadTimeout => "head_timeout",
             Self::BodyTimeout => "body_timeout",
+            Self::AnswerNotTaken => "answer_not_taken",
             Self::Overloaded => "overloaded",
             Self::TooManyConnections => "too_many_connections",
             Self::NoReplica => "no_replica",
             Self::Unreachable => "unreachable",
+            Self::ServiceBusy => "service_busy",
+            Self::OutOfSockets => "out_of_sockets",
+            Self::TunnelSilent => "tunnel_silent",
             Self::UpstreamClosed => "upstream_closed",
             Self::UpstreamMalformed => "upstream_malformed",
             Self::UpstreamTimeout => "upstream_timeout",
@@ -124,7 +151,11 @@ impl Reason {
             Self::MethodNotAllowed => "This address does not take this method.",
             Self::RateLimited => "Too many requests from this address. Please wait a moment.",
             Self::HeadTimeout | Self::BodyTimeout => "The request took too long to arrive.",
-            Self::Overloaded => "There is too much to do at the moment. Please try again shortly.",
+            Self::AnswerNotTaken => "The answer was not taken in time.",
+            Self::TunnelSilent => "Nothing was said on this connection for long.",
+            Self::Overloaded | Self::ServiceBusy | Self::OutOfSockets => {
+                "There is too much to do at the moment. Please try again shortly."
+            }
             Self::TooManyConnections => "There are too many connections from this address.",
             Self::NoReplica => "The service is not running at the moment. Please try again shortly.",
             Self::Unreachable => "The service cannot be reached at the moment. Please try again shortly.",
@@ -213,7 +244,7 @@ fn html(reason: Reason, request_id: &str) -> (&'static str, String) {
 mod tests {
     use super::*;
 
-    const ALL: [Reason; 21] = [
+    const ALL: [Reason; 25] = [
         Reason::Refused(Refusal::BareLf),
         Reason::AmbiguousPath,
         Reason::TraceMethod,
@@ -224,7 +255,11 @@ mod tests {
         Reason::RateLimited,
         Reason::HeadTimeout,
         Reason::BodyTimeout,
+        Reason::AnswerNotTaken,
         Reason::Overloaded,
+        Reason::ServiceBusy,
+        Reason::OutOfSockets,
+        Reason::TunnelSilent,
         Reason::TooManyConnections,
         Reason::NoReplica,
         Reason::Unreachable,

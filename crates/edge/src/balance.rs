@@ -18,6 +18,8 @@ pub struct Tracked {
     /// Where it is.
     pub endpoint: Endpoint,
     in_flight: AtomicU32,
+    /// The requests of its whole service, also at endpoints that are not in the pool any more.
+    of_service: Arc<AtomicU32>,
     /// Until when it is asked last, in milliseconds of the steady clock.
     shunned_until: AtomicU64,
 }
@@ -26,15 +28,21 @@ pub struct Tracked {
 #[derive(Debug, Default)]
 pub struct Pool {
     endpoints: Vec<Arc<Tracked>>,
+    in_flight: Arc<AtomicU32>,
 }
 
 /// A request on its way to an endpoint: counted until this is dropped.
 #[derive(Debug)]
-pub struct Ticket(Arc<Tracked>);
+pub struct Ticket {
+    tracked: Arc<Tracked>,
+    /// Requests of its service that were under way before it.
+    before: u32,
+}
 
 impl Tracked {
-    fn new(endpoint: Endpoint) -> Self {
-        Self { endpoint, in_flight: AtomicU32::new(0), shunned_until: AtomicU64::new(0) }
+    fn new(endpoint: Endpoint, of_service: &Arc<AtomicU32>) -> Self {
+        let (in_flight, shunned_until) = (AtomicU32::new(0), AtomicU64::new(0));
+        Self { endpoint, in_flight, of_service: Arc::clone(of_service), shunned_until }
     }
 
     /// Requests that are on their way to it now.
@@ -63,8 +71,9 @@ impl Pool {
     /// The pool of these endpoints; what is known of those that were in the pool before is kept.
     pub fn renewed(&self, endpoints: &[Endpoint]) -> Self {
         let known = |endpoint: &Endpoint| self.endpoints.iter().find(|it| it.endpoint == *endpoint).cloned();
-        let track = |endpoint: &Endpoint| known(endpoint).unwrap_or_else(|| Arc::new(Tracked::new(endpoint.clone())));
-        Self { endpoints: endpoints.iter().map(track).collect() }
+        let new = |endpoint: &Endpoint| Arc::new(Tracked::new(endpoint.clone(), &self.in_flight));
+        let track = |endpoint: &Endpoint| known(endpoint).unwrap_or_else(|| new(endpoint));
+        Self { endpoints: endpoints.iter().map(track).collect(), in_flight: Arc::clone(&self.in_flight) }
     }
 
     /// The endpoint for a request, and its ticket. `random` is drawn anew for each request; those that were tried for
@@ -104,18 +113,26 @@ impl Pool {
 impl Ticket {
     fn new(tracked: &Arc<Tracked>) -> Self {
         tracked.in_flight.fetch_add(1, Ordering::Relaxed);
-        Self(Arc::clone(tracked))
+        let before = tracked.of_service.fetch_add(1, Ordering::Relaxed);
+        Self { tracked: Arc::clone(tracked), before }
     }
 
     /// The endpoint.
     pub fn tracked(&self) -> &Arc<Tracked> {
-        &self.0
+        &self.tracked
+    }
+
+    /// Whether it is one of so many requests that its service may have under way. Counted before it is compared: of two that
+    /// come at once for one place, none is let in beyond it.
+    pub fn is_within(&self, most: u32) -> bool {
+        self.before < most
     }
 }
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.tracked.in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.tracked.of_service.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -195,5 +212,16 @@ mod tests {
         assert_eq!((after.len(), load), (3, 1));
         drop(ticket);
         assert!(after.endpoints.iter().all(|it| it.in_flight() == 0));
+    }
+
+    #[test]
+    fn requests_at_endpoints_that_are_gone_count_for_their_service() {
+        let before = pool(0..1);
+        let at_the_old = before.pick(0, Duration::ZERO, &[]).unwrap();
+        let after = before.renewed(&endpoints(1..2));
+        let at_the_new = after.pick(0, Duration::ZERO, &[]).unwrap();
+        assert_eq!((at_the_new.is_within(1), at_the_new.is_within(2)), (false, true));
+        drop((at_the_old, at_the_new));
+        assert!(after.pick(0, Duration::ZERO, &[]).unwrap().is_within(1));
     }
 }

@@ -43,9 +43,9 @@ impl Buffer {
         self.from == self.to
     }
 
-    /// Takes bytes off the beginning.
+    /// Takes bytes off the beginning, or all of them where there are fewer.
     pub(crate) fn consume(&mut self, count: usize) {
-        self.from = (self.from + count).min(self.to);
+        self.from = self.from.saturating_add(count).min(self.to);
         if self.is_empty() {
             (self.from, self.to) = (0, 0);
         }
@@ -146,6 +146,15 @@ mod tests {
             buffer.consume(buffer.bytes().len());
         }
         assert_eq!(sizes, [4, 8, 16, 32, 64, 128, 256, 256, 256].map(|kib| kib << 10));
+    }
+
+    #[test]
+    fn more_than_there_is_is_all_of_it() {
+        let mut buffer = Buffer::default();
+        fill(&mut buffer, &mut Endless(0));
+        buffer.consume(1);
+        buffer.consume(usize::MAX);
+        assert!(buffer.is_empty());
     }
 
     #[test]

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use model::{ReleaseNumber, ServiceName};
+use model::{ReleaseNumber, ReplicaNumber, ServiceName};
 
 /// Buckets in which durations are counted; the last one has no upper end.
 pub const BUCKETS: usize = 104;
@@ -19,8 +19,11 @@ pub struct Arm {
     pub route: String,
     /// The service behind it.
     pub service: ServiceName,
-    /// The release that was asked; absent when none was.
+    /// The release that answered, or failed to; absent when none was asked.
     pub release: Option<ReleaseNumber>,
+    /// Its replica.
+    #[serde(default)]
+    pub replica: Option<ReplicaNumber>,
 }
 
 /// How the requests of one arm went.
@@ -34,10 +37,32 @@ pub struct Counts {
     pub server_errors: u64,
     /// Answers of the edge because the service failed to answer, and answers that were cut.
     pub failures: u64,
+    /// Failures to answer after which another replica was asked: none of them is a request of its own, with a duration.
+    #[serde(default)]
+    pub retried: u64,
+    /// Answers of 500 to 599 that are the edge's own doing: it had no room, or is at fault.
+    #[serde(default)]
+    pub edge_failures: u64,
     /// Clients that went away before their answer was through.
     pub gone: u64,
     /// Durations until the last byte of an answer, as `bucket: count`.
     pub durations: BTreeMap<u8, u64>,
+}
+
+impl Counts {
+    /// Adds what was counted elsewhere.
+    pub fn add(&mut self, other: &Self) {
+        self.well += other.well;
+        self.client_errors += other.client_errors;
+        self.server_errors += other.server_errors;
+        self.failures += other.failures;
+        self.retried += other.retried;
+        self.edge_failures += other.edge_failures;
+        self.gone += other.gone;
+        for (bucket, count) in &other.durations {
+            *self.durations.entry(*bucket).or_default() += count;
+        }
+    }
 }
 
 /// How one request went.
@@ -45,8 +70,10 @@ pub struct Counts {
 pub enum Outcome {
     /// An answer with this status.
     Answered(u16),
-    /// No answer, or not all of it.
+    /// The service's answer did not come, or not all of it.
     Failed,
+    /// The edge failed.
+    FailedHere,
     /// The client did not wait.
     Gone,
 }
@@ -72,9 +99,15 @@ impl<K: Ord> Evidence<K> {
             Outcome::Answered(400..=499) => counts.client_errors += 1,
             Outcome::Answered(_) => counts.server_errors += 1,
             Outcome::Failed => counts.failures += 1,
+            Outcome::FailedHere => counts.edge_failures += 1,
             Outcome::Gone => counts.gone += 1,
         }
         *counts.durations.entry(bucket(took)).or_default() += 1;
+    }
+
+    /// Counts a failure after which another replica was asked.
+    pub fn count_retried(&mut self, arm: K) {
+        self.arms.entry(arm).or_default().retried += 1;
     }
 
     /// The counts so far; counting begins anew.
@@ -125,16 +158,21 @@ mod tests {
             (1, Outcome::Answered(404)),
             (2, Outcome::Answered(500)),
             (2, Outcome::Failed),
+            (2, Outcome::FailedHere),
             (2, Outcome::Gone),
         ] {
             evidence.count(release, outcome, Duration::from_millis(1));
         }
+        evidence.count_retried(2);
+        let requests = |it: &Counts| it.durations.values().sum();
         let taken: Vec<_> = evidence
             .take()
             .into_values()
-            .map(|it| (it.well, it.client_errors, it.server_errors, it.failures, it.gone, it.durations.values().sum()))
+            .map(|it| {
+                (it.well, it.client_errors, it.server_errors, it.failures, it.edge_failures, it.gone, requests(&it))
+            })
             .collect();
-        assert_eq!(taken, [(2, 1, 0, 0, 0, 3_u64), (0, 0, 1, 1, 1, 3)]);
+        assert_eq!(taken, [(2, 1, 0, 0, 0, 0, 3_u64), (0, 0, 1, 1, 1, 1, 4)]);
         assert!(evidence.take().is_empty());
     }
 }

@@ -25,7 +25,10 @@ mod exchange;
 mod folder;
 mod live;
 mod outbox;
+mod outgoing;
+mod patience;
 mod serve;
+mod settled;
 mod tls;
 mod trace;
 

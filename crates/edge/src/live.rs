@@ -52,9 +52,10 @@ impl LimitKey {
 impl Live {
     /// New settings; what the old ones counted is kept.
     pub(crate) fn renewed(&self, settings: Settings) -> Self {
-        let none = Pool::default();
         let pool = |(name, endpoints): (&ServiceName, &Vec<_>)| {
-            (name.clone(), self.pools.get(name).unwrap_or(&none).renewed(endpoints))
+            // A pool of its own where there was none: it counts the requests of one service.
+            let known = self.pools.get(name).map(|pool| pool.renewed(endpoints));
+            (name.clone(), known.unwrap_or_else(|| Pool::default().renewed(endpoints)))
         };
         let mut limits = BTreeMap::new();
         let of_route = settings.routes.iter().map(|route| {

@@ -5,6 +5,7 @@
 
 use std::io;
 use std::net::TcpListener;
+use std::num::NonZeroU32;
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -37,7 +38,6 @@ const FAREWELL_TIME_MAX: Duration = Duration::from_secs(1);
 pub const DRAIN_TIME: Duration = Duration::from_secs(30);
 
 /// What an edge is started with.
-#[derive(Debug)]
 pub struct Start {
     /// Listeners for plain HTTP, one for each thread.
     pub listeners: Vec<TcpListener>,
@@ -47,6 +47,8 @@ pub struct Start {
     pub control: PathBuf,
     /// Random: for ids and for drawing replicas.
     pub seed: u64,
+    /// Where the access log is written to.
+    pub log: Box<dyn io::Write + Send>,
 }
 
 /// The edge cannot start or go on.
@@ -86,6 +88,8 @@ pub(crate) struct Shared {
     pub(crate) taken: mpsc::Sender<Taken>,
     pub(crate) log: AccessLog,
     pub(crate) admission: Arc<Admission>,
+    /// How many threads there are.
+    pub(crate) threads: NonZeroU32,
 }
 
 /// What a thread works by from now on, by its number.
@@ -99,7 +103,8 @@ pub(crate) enum Taken {
 pub fn run(start: Start) -> Result<(), EdgeError> {
     let engine = Engine::new()?;
     let (log, waiting) = AccessLog::new();
-    let writer = sys::cores::start("access-log", move || async move { waiting.write_to(io::stdout()) });
+    let log_file = start.log;
+    let writer = sys::cores::start("access-log", move || async move { waiting.write_to(log_file) });
     let writer = writer.map_err(EdgeError::Thread)?;
     let (settings, live) = watch::channel(Arc::new(Live::default()));
     let (certificates, table) = watch::channel(Arc::new(CertificateTable::default()));
@@ -107,10 +112,18 @@ pub fn run(start: Start) -> Result<(), EdgeError> {
     let (evidence, counted) = mpsc::channel(EVIDENCE_MAX);
     let (taken, takes) = mpsc::channel(TAKES_MAX);
     let admission = Arc::new(Admission::default());
-    let shared =
-        Shared { live, certificates: table, drain: draining, evidence, taken, log, admission: Arc::clone(&admission) };
     let listeners = of_threads(start.listeners, start.secure);
     let threads = listeners.len();
+    let shared = Shared {
+        live,
+        certificates: table,
+        drain: draining,
+        evidence,
+        taken,
+        log,
+        admission: Arc::clone(&admission),
+        threads: u32::try_from(threads).ok().and_then(NonZeroU32::new).unwrap_or(NonZeroU32::MIN),
+    };
     for (listeners, number) in listeners.into_iter().zip(0_u64..) {
         let (shared, seed) = (shared.clone(), start.seed.wrapping_add(number));
         sys::cores::start(&format!("edge-{number}"), move || thread::run(listeners, shared, seed))

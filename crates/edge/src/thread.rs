@@ -48,7 +48,7 @@ pub(crate) async fn run(mut listeners: Listeners, mut shared: Shared, seed: u64)
     let certificates = Arc::clone(&shared.certificates.borrow_and_update());
     // Both may have come before this thread began; then it says so like any other.
     let mut taken = vec![Taken::Settings(live.settings.number), Taken::Certificates(certificates.number)];
-    let worker = Rc::new(Worker::new(live, certificates, seed, shared.log.clone()));
+    let worker = Rc::new(Worker::new(live, certificates, seed, shared.log.clone(), shared.threads));
     worker.look(sys::clock::now().steady);
     listeners.begin_to_accept(&worker, &shared);
     let mut looks = tokio::time::interval(deadline::PERIOD);
@@ -61,7 +61,6 @@ pub(crate) async fn run(mut listeners: Listeners, mut shared: Shared, seed: u64)
         }
         tokio::select! {
             Ok(()) = shared.live.changed() => {
-                report(&worker, &shared.evidence);
                 let live = Arc::clone(&shared.live.borrow_and_update());
                 taken.push(Taken::Settings(live.settings.number));
                 worker.renew(live);

@@ -4,51 +4,43 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
-use std::ops::Deref;
+use std::num::NonZeroU32;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::ReleaseNumber;
-
 use crate::access_log::AccessLog;
 use crate::deadline::Deadlines;
-use crate::evidence::{Arm, Counts, Evidence};
+use crate::evidence::{Arm, Counts};
 use crate::folder::Shelves;
 use crate::live::Live;
 use crate::serve::Record;
-use crate::table::RouteIndex;
+use crate::settings::TimeLimits;
+use crate::settled::Settled;
 use crate::tls::CertificateTable;
 use crate::upstream::Connections;
 
 /// How often limits forget clients whose allowance is whole, in looks.
 const TIDY_LOOKS: u32 = 10;
 
-/// The settings of now, counted by this thread alone: a count that threads share would be the one word of memory that
-/// every request of every core writes to.
-pub(crate) struct Settled(Arc<Live>);
-
-impl Deref for Settled {
-    type Target = Live;
-
-    fn deref(&self) -> &Live {
-        &self.0
-    }
-}
-
 /// What one thread has.
 pub(crate) struct Worker {
     live: RefCell<Rc<Settled>>,
+    /// Settings of before that requests may still be under way by, or whose counts nobody took.
+    former: RefCell<Vec<Rc<Settled>>>,
     certificates: RefCell<Arc<CertificateTable>>,
     /// Connections of clients that this thread serves.
     pub(crate) open: Cell<usize>,
+    /// Requests under way, to replicas or of folders.
+    under_way: Cell<u32>,
+    /// Threads that share what there is of requests.
+    threads: NonZeroU32,
     pub(crate) upstreams: Connections,
     pub(crate) shelves: Shelves,
     pub(crate) deadlines: Deadlines,
     /// State of the generator that draws replicas: no secret.
     random: Cell<u64>,
     looks: Cell<u32>,
-    evidence: RefCell<Evidence<(RouteIndex, Option<ReleaseNumber>)>>,
     log: AccessLog,
     pub(crate) ids: RequestIds,
 }
@@ -68,19 +60,36 @@ impl RequestIds {
     }
 }
 
+/// A request that is under way until this is dropped.
+pub(crate) struct Place<'w>(&'w Worker);
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.0.under_way.set(self.0.under_way.get() - 1);
+    }
+}
+
 impl Worker {
-    /// A thread's state; `seed` is random.
-    pub(crate) fn new(live: Arc<Live>, certificates: Arc<CertificateTable>, seed: u64, log: AccessLog) -> Self {
+    /// The state of one of so many threads; `seed` is random.
+    pub(crate) fn new(
+        live: Arc<Live>,
+        certificates: Arc<CertificateTable>,
+        seed: u64,
+        log: AccessLog,
+        threads: NonZeroU32,
+    ) -> Self {
         Self {
-            live: RefCell::new(Rc::new(Settled(live))),
+            live: RefCell::new(Rc::new(Settled::new(live))),
+            former: RefCell::default(),
             certificates: RefCell::new(certificates),
             open: Cell::new(0),
+            under_way: Cell::new(0),
+            threads,
             upstreams: Connections::default(),
             shelves: Shelves::default(),
             deadlines: Deadlines::default(),
             random: Cell::new(seed | 1),
             looks: Cell::new(0),
-            evidence: RefCell::default(),
             log,
             ids: RequestIds { prefix: Cell::new(scrambled(seed)), count: Cell::new(0) },
         }
@@ -91,9 +100,15 @@ impl Worker {
         Rc::clone(&self.live.borrow())
     }
 
+    /// How long clients and services are waited for.
+    pub(crate) fn times(&self) -> TimeLimits {
+        self.live.borrow().settings.times
+    }
+
     /// New settings, for requests from now on.
     pub(crate) fn renew(&self, live: Arc<Live>) {
-        *self.live.borrow_mut() = Rc::new(Settled(live));
+        let former = self.live.replace(Rc::new(Settled::new(live)));
+        self.former.borrow_mut().push(former);
     }
 
     /// The certificates of now.
@@ -121,25 +136,31 @@ impl Worker {
         state.wrapping_mul(0x2545_f491_4f6c_dd1d)
     }
 
-    /// Notes a request that is through.
-    pub(crate) fn note(&self, record: Record) {
-        if let Some(route) = record.route {
-            let arm = (route, record.replica.map(|(release, _)| release));
-            self.evidence.borrow_mut().count(arm, record.outcome(), record.took);
-        }
+    /// Lets a request begin, where this thread has not its share of so many under way.
+    pub(crate) fn enter(&self, total: u32) -> Option<Place<'_>> {
+        let under_way = self.under_way.get();
+        (under_way < total.div_ceil(self.threads.get())).then(|| {
+            self.under_way.set(under_way + 1);
+            Place(self)
+        })
+    }
+
+    /// Hands a record to the access log.
+    pub(crate) fn log(&self, record: Record) {
         self.log.note(record);
     }
 
-    /// What was counted since this was last asked. To be asked before the settings change: routes are known by
-    /// their place in them.
+    /// What was counted since this was last asked, of whatever settings.
     pub(crate) fn take_evidence(&self) -> BTreeMap<Arm, Counts> {
-        let live = self.live();
-        let named = |((route, release), counts): ((RouteIndex, Option<ReleaseNumber>), Counts)| {
-            let route = live.route(route)?;
-            let name = format!("{} {}", route.host, route.path);
-            Some((Arm { route: name, service: route.to.clone(), release }, counts))
-        };
-        self.evidence.borrow_mut().take().into_iter().filter_map(named).collect()
+        let (live, mut former) = (self.live(), self.former.borrow_mut());
+        let mut arms: BTreeMap<Arm, Counts> = BTreeMap::new();
+        for settled in former.iter().chain([&live]) {
+            for (arm, counts) in settled.take_evidence() {
+                arms.entry(arm).or_default().add(&counts);
+            }
+        }
+        former.retain(|settled| Rc::strong_count(settled) > 1);
+        arms
     }
 
     /// What is to be done ten times a second.

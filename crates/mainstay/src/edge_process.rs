@@ -63,7 +63,13 @@ fn start(mut words: impl Iterator<Item = OsString>, inherited: Option<&str>) -> 
     }
     let mut seed = [0_u8; 8];
     rustix::rand::getrandom(&mut seed, rustix::rand::GetRandomFlags::empty()).map_err(StartError::Random)?;
-    Ok(Start { listeners: plain, secure, control: PathBuf::from(control), seed: u64::from_ne_bytes(seed) })
+    Ok(Start {
+        listeners: plain,
+        secure,
+        control: PathBuf::from(control),
+        seed: u64::from_ne_bytes(seed),
+        log: Box::new(std::io::stdout()),
+    })
 }
 
 /// Each connection is a descriptor, and its request another one. Where the limit stays low, accepting waits.

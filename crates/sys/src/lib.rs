@@ -19,6 +19,7 @@ pub mod messages;
 pub mod mounts;
 pub mod process;
 pub mod records;
+pub mod shortage;
 pub mod tasks;
 
 pub use files::FolderIdentity;

@@ -5,6 +5,7 @@
 
 pub mod drive;
 pub mod fault;
+pub mod fuzz;
 pub mod invariants;
 pub mod machine;
 pub mod manner;

@@ -12,6 +12,10 @@ mod load;
 mod processor;
 mod work;
 
+/// What `headers: strict` adds, as the edge has it: its peers are to add the same.
+#[path = "../../../crates/edge/src/policy/security_headers.rs"]
+mod security_headers;
+
 use std::fs;
 
 use super::{Error, Scratch, machine, memory, release_binary};

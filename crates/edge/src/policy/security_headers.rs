@@ -1,4 +1,4 @@
-//! The security headers that `strict` adds to an answer.
+//! The security headers that `strict` adds to an answer. The benchmark beside other gateways includes this very file.
 //!
 //! A field that the service sets itself is its own decision and stays. Sources: the OWASP HTTP headers cheat sheet;
 //! RFC 6797 for HSTS, which is only ever said where a public authority vouches for the certificate: a browser told so
@@ -22,7 +22,7 @@ const STRICT: [(&str, &str); 7] = [
 const INSIST: (&str, &str) = ("Strict-Transport-Security", "max-age=31536000; includeSubDomains");
 
 /// The fields to add to an answer.
-pub fn strict(insist_on_https: bool) -> impl Iterator<Item = (&'static str, &'static str)> {
+pub(crate) fn strict(insist_on_https: bool) -> impl Iterator<Item = (&'static str, &'static str)> {
     STRICT.into_iter().chain(insist_on_https.then_some(INSIST))
 }
 

@@ -5,8 +5,9 @@
 use super::forward::{Forwarded, Forwarding, forward};
 use super::record::Record;
 use crate::compress::Compressing;
-use crate::exchange::{Client, Outgoing};
+use crate::exchange::Client;
 use crate::folder::{Serving, Wanted};
+use crate::outgoing::Outgoing;
 use crate::policy::encoding::Preference;
 use crate::settings::Folder;
 
@@ -36,7 +37,7 @@ impl Carrying<'_> {
         let carried = match &self.folder {
             Some((folder, wanted)) => {
                 let served = self.serving(folder, record).serve(wanted, &mut client, record).await;
-                (served, outgoing.into_bytes())
+                (served, outgoing.into_memory())
             }
             None => forward(&self.forwarding, &mut client, outgoing, record).await,
         };
@@ -50,6 +51,7 @@ impl Carrying<'_> {
             folder,
             shelves: &worker.shelves,
             deadline,
+            patience: self.forwarding.patience(),
             asked: *asked,
             codings: self.codings,
             wall: record.at,

@@ -6,20 +6,22 @@ use std::time::Duration;
 use http1::{Limits, RequestParser};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 
-use super::forward::Forwarded;
+use super::entry::Entry;
+use super::forward::{Forwarded, Switched};
 use super::origin::Origin;
 use super::prepare::{From, Prepared};
 use super::record::Record;
 use super::respond::{Additions, Own};
-use super::tunnel;
-use super::{HEAD_TIME_MAX, IDLE_TIME_MAX, LINGER_BYTES_MAX, LINGER_TIME_MAX, REQUESTS_MAX, STALL_TIME_MAX};
+use super::tunnel::{self, Side, Silence};
+use super::{IDLE_TIME_MAX, LINGER_BYTES_MAX, LINGER_TIME_MAX, REQUESTS_MAX};
 use crate::answer::Reason;
 use crate::buffer::Buffer;
 use crate::client::h1::H1Client;
-use crate::deadline::Deadline;
-use crate::exchange::Outgoing;
+use crate::deadline::{Deadline, Late};
 use crate::live::Live;
-use crate::worker::Worker;
+use crate::settled::Settled;
+use crate::upstream::Upstream;
+use crate::worker::{Place, Worker};
 
 /// A client's connection, and what is kept from one of its requests to the next.
 struct Connection<'w, S> {
@@ -34,19 +36,27 @@ struct Connection<'w, S> {
 }
 
 /// Whether a connection goes on after a request.
-enum Next {
+enum Next<'w> {
     /// Another request may come.
     Request,
+    /// Another protocol is spoken over it.
+    Tunnel(Tunnel<'w>),
     /// It ends; what the client still sends is dropped for a while, so that it reads the answer.
     Linger,
     /// It ends at once.
     Close,
 }
 
+/// A request that switched protocols: under way until its connection ends.
+struct Tunnel<'w> {
+    switched: Box<Switched>,
+    _place: Place<'w>,
+}
+
 /// What came of passing a request on.
-enum Passed {
+enum Passed<'w> {
     /// The client has its answer, or is gone.
-    Through(Next),
+    Through(Next<'w>),
     /// There is none: the edge answers.
     Failed(Reason),
 }
@@ -67,18 +77,18 @@ where
     };
     let mut parser = RequestParser::new(Limits::default());
     for count in 1..=REQUESTS_MAX {
-        let waited = if count == 1 { HEAD_TIME_MAX } else { IDLE_TIME_MAX };
+        let waited = if count == 1 { worker.times().head.duration() } else { IDLE_TIME_MAX };
         match connection.request(&mut parser, waited, count).await {
             Next::Request => connection.input.release(),
             Next::Linger => return connection.linger().await,
-            Next::Close => return,
+            Next::Tunnel(_) | Next::Close => return,
         }
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
+impl<'w, S: AsyncRead + AsyncWrite + Unpin> Connection<'w, S> {
     /// Reads one request and answers it.
-    async fn request(&mut self, parser: &mut RequestParser, idle: Duration, count: u32) -> Next {
+    async fn request(&mut self, parser: &mut RequestParser, idle: Duration, count: u32) -> Next<'w> {
         if self.input.is_empty() {
             match self.deadline.limit_idle(idle, fill(&mut self.stream, &mut self.input)).await {
                 Ok(true) => {}
@@ -89,18 +99,33 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
         let began = now.steady;
         let mut record = Record::new(now.wall, self.origin.peer.ip());
         let live = self.worker.live();
-        let next = match self.head(parser, &live, began, &mut record).await {
-            Ok(Some(prepared)) => {
-                let worker = self.worker;
+        let Some(head) = self.head(parser, &live, began, &mut record).await.transpose() else { return Next::Close };
+        let worker = self.worker;
+        let mut entry = Entry::new(worker, began, record);
+        let next = match head {
+            Ok(prepared) => {
                 let ends = move || count == REQUESTS_MAX || worker.deadlines.is_draining();
-                self.answer(&live, prepared, &ends, &mut record).await
+                self.answer(&live, prepared, &ends, &mut entry.record).await
             }
-            Ok(None) => return Next::Close,
-            Err(reason) => self.refuse_unread(reason, &mut record).await,
+            Err(reason) => self.refuse_unread(reason, &mut entry.record).await,
         };
-        record.took = sys::clock::now().steady.saturating_sub(began);
-        self.worker.note(record);
-        next
+        entry.count(&live);
+        let Next::Tunnel(mut tunnel) = next else { return next };
+        // A tunnel lasts longer than settings do.
+        drop(live);
+        self.carry(&mut tunnel.switched.upstream, &mut entry.record).await;
+        Next::Close
+    }
+
+    /// Carries what both sides say in another protocol.
+    async fn carry(&mut self, upstream: &mut Upstream, record: &mut Record) {
+        let received = record.received.insert(0);
+        let client = Side { stream: &mut self.stream, said: &mut self.input, passed: received };
+        let service = Side { stream: &mut upstream.stream, said: &mut upstream.input, passed: &mut record.sent };
+        let silence = Silence { deadline: &self.deadline, most: self.worker.times().tunnel_pause.duration() };
+        if let Err(Late) = tunnel::carry(client, service, silence).await {
+            record.reason = Some(Reason::TunnelSilent);
+        }
     }
 
     /// The head of the next request, and what is to be done about it. `None` when the client ends before its head does.
@@ -121,7 +146,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
                 return Ok(Some(prepared));
             }
             self.onward = onward;
-            let left = (began + HEAD_TIME_MAX).saturating_sub(self.worker.now());
+            let left = (began + live.settings.times.head.duration()).saturating_sub(self.worker.now());
             match self.deadline.limit(left, fill(&mut self.stream, &mut self.input)).await {
                 Ok(true) => {}
                 Ok(false) => return Ok(None),
@@ -133,11 +158,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
     /// Answers a request. `ends` says whether the connection does, whatever the client asked.
     async fn answer(
         &mut self,
-        live: &Live,
+        live: &Settled,
         mut prepared: Prepared,
         ends: &dyn Fn() -> bool,
         record: &mut Record,
-    ) -> Next {
+    ) -> Next<'w> {
         let own = match prepared.own(record) {
             Some(own) => own,
             None => match self.pass(live, &mut prepared, ends, record).await {
@@ -164,17 +189,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
     /// Passes a request on to a replica, and its answer back.
     async fn pass(
         &mut self,
-        live: &Live,
+        live: &Settled,
         prepared: &mut Prepared,
         ends: &dyn Fn() -> bool,
         record: &mut Record,
-    ) -> Passed {
-        let Some(route) = prepared.route.and_then(|route| live.route(route)) else {
-            return Passed::Failed(Reason::NoRoute);
+    ) -> Passed<'w> {
+        let Some(place) = self.worker.enter(live.settings.requests.total) else {
+            return Passed::Failed(Reason::Overloaded);
         };
-        let onward = std::mem::take(&mut prepared.onward);
-        let outgoing = Outgoing::new(onward, prepared.incoming.decoder.is_finished());
-        let carrying = prepared.carrying(route, live, self.worker, &self.deadline);
+        let outgoing = prepared.outgoing();
+        let carrying = match prepared.carrying(live, self.worker, &self.deadline) {
+            Ok(carrying) => carrying,
+            Err(reason) => return Passed::Failed(reason),
+        };
         // Nobody reads what is sent to a folder.
         let unread = carrying.is_of_folder() && prepared.unread;
         let ends = &|| unread || ends();
@@ -187,19 +214,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
             &prepared.additions,
             ends,
         );
-        let (forwarded, mut onward) = carrying.carry(&mut client, outgoing, record).await;
+        let (forwarded, onward) = carrying.carry(&mut client, outgoing, record).await;
         let keep_alive = client.keeps_alive();
-        onward.clear();
         self.onward = onward;
         match forwarded {
             Forwarded::Through { request_read } if keep_alive && request_read => Passed::Through(Next::Request),
             Forwarded::Through { .. } => Passed::Through(Next::Linger),
-            Forwarded::Switched(mut upstream) => {
-                let service = (&mut upstream.stream, &mut upstream.input);
-                // Whichever side breaks off, the other is told by the end of its connection.
-                drop(tunnel::carry((&mut self.stream, &mut self.input), service).await);
-                Passed::Through(Next::Close)
-            }
+            Forwarded::Switched(switched) => Passed::Through(Next::Tunnel(Tunnel { switched, _place: place })),
             Forwarded::Gone => {
                 record.gone = true;
                 Passed::Through(Next::Close)
@@ -214,7 +235,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
     }
 
     /// Answers a request whose head cannot be read; the connection ends with that.
-    async fn refuse_unread(&mut self, reason: Reason, record: &mut Record) -> Next {
+    async fn refuse_unread(&mut self, reason: Reason, record: &mut Record) -> Next<'w> {
         record.request_id = self.worker.ids.next();
         (record.reason, record.status) = (Some(reason), reason.status());
         let own = Own::refusal(reason, &record.request_id, None);
@@ -228,7 +249,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
             self.stream.write_all(&self.out).await?;
             self.stream.flush().await
         };
-        matches!(self.deadline.limit(STALL_TIME_MAX, sending).await, Ok(Ok(())))
+        matches!(self.deadline.limit(self.worker.times().stall.duration(), sending).await, Ok(Ok(())))
     }
 
     /// Ends the connection in a way that lets the client read the answer: bytes that arrive for a closed socket would

@@ -25,8 +25,10 @@ pub(crate) struct Record {
     pub(crate) service: Option<ServiceName>,
     pub(crate) replica: Option<(ReleaseNumber, ReplicaNumber)>,
     pub(crate) status: u16,
-    /// Bytes of the response's body.
+    /// Bytes of the response's body, or to the client after a switch of protocols.
     pub(crate) sent: u64,
+    /// Bytes from the client after a switch of protocols.
+    pub(crate) received: Option<u64>,
     /// Why the edge answered itself, or why the response was cut.
     pub(crate) reason: Option<Reason>,
     /// Whether the client went away before its response was through.
@@ -53,6 +55,7 @@ impl Record {
             replica: None,
             status: 0,
             sent: 0,
+            received: None,
             reason: None,
             gone: false,
             tries: 0,
@@ -64,7 +67,9 @@ impl Record {
     pub(crate) fn outcome(&self) -> Outcome {
         match self.reason {
             _ if self.gone => Outcome::Gone,
+            Some(Reason::AnswerNotTaken) => Outcome::Gone,
             Some(reason) if reason.is_of_service() => Outcome::Failed,
+            Some(reason) if reason.is_of_edge() => Outcome::FailedHere,
             _ => Outcome::Answered(self.status),
         }
     }

@@ -51,18 +51,26 @@ pub(crate) struct Own {
     pub(crate) content_type: Option<&'static str>,
     pub(crate) body: String,
     pub(crate) location: Option<String>,
+    /// In how many seconds it is worth asking again.
+    pub(crate) retry_after: Option<u32>,
 }
 
 impl Own {
     /// The answer for a reason.
     pub(crate) fn refusal(reason: Reason, request_id: &str, accept: Option<&str>) -> Self {
         let (content_type, body) = answer::body(reason, request_id, accept);
-        Self { status: reason.status(), content_type: Some(content_type), body, location: None }
+        Self {
+            status: reason.status(),
+            content_type: Some(content_type),
+            body,
+            location: None,
+            retry_after: reason.retry_after(),
+        }
     }
 
     /// An answer without a body.
     pub(crate) fn empty(status: u16, location: Option<String>) -> Self {
-        Self { status, content_type: None, body: String::new(), location }
+        Self { status, content_type: None, body: String::new(), location, retry_after: None }
     }
 
     /// Its fields, besides those of a connection, with a name each.
@@ -70,9 +78,10 @@ impl Own {
         let length = (self.status != 204).then(|| ("Content-Length", Cow::Owned(self.body.len().to_string())));
         let content_type = self.content_type.map(|it| ("Content-Type", Cow::Borrowed(it)));
         let location = self.location.as_deref().map(|it| ("Location", Cow::Borrowed(it)));
+        let retry_after = self.retry_after.map(|seconds| ("Retry-After", Cow::Owned(seconds.to_string())));
         // An answer about one moment is not for caches.
         let cache = [("Cache-Control", Cow::Borrowed("no-store"))];
-        let own = content_type.into_iter().chain(length).chain(location).chain(cache);
+        let own = content_type.into_iter().chain(length).chain(location).chain(retry_after).chain(cache);
         own.chain(additions.all(|_| false).map(|(name, value)| (name, Cow::Borrowed(value))))
     }
 

@@ -6,15 +6,33 @@ use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::buffer::Buffer;
+use crate::deadline::{Deadline, Late};
+
+/// One of the two sides.
+pub(super) struct Side<'s, S> {
+    pub(super) stream: &'s mut S,
+    /// What it has said and the other side has not got.
+    pub(super) said: &'s mut Buffer,
+    /// Bytes that the other side got from it.
+    pub(super) passed: &'s mut u64,
+}
+
+/// How long nothing may be said.
+pub(super) struct Silence<'d> {
+    pub(super) deadline: &'d Deadline,
+    pub(super) most: Duration,
+}
 
 /// One of the two directions.
 struct Way<'b> {
     /// What has arrived and is not passed on.
     buffer: &'b mut Buffer,
+    passed: &'b mut u64,
     stage: Stage,
 }
 
@@ -30,22 +48,34 @@ enum Stage {
     Ended,
 }
 
-/// Carries bytes both ways until both sides have ended, or one has broken off. Each buffer begins with what its side has
-/// sent already.
-pub(super) async fn carry<A, B>(one: (&mut A, &mut Buffer), other: (&mut B, &mut Buffer)) -> io::Result<()>
+/// Carries bytes both ways until both sides have ended, one has broken off, or neither has said anything for long.
+pub(super) async fn carry<A, B>(one: Side<'_, A>, other: Side<'_, B>, silence: Silence<'_>) -> Result<(), Late>
 where
     A: AsyncRead + AsyncWrite + Unpin,
     B: AsyncRead + AsyncWrite + Unpin,
 {
-    let ((one, buffer), (other, back_buffer)) = (one, other);
-    let mut there = Way { buffer, stage: Stage::Written };
-    let mut back = Way { buffer: back_buffer, stage: Stage::Written };
-    poll_fn(|context| {
-        let there = there.poll(one, other, context)?;
-        let back = back.poll(other, one, context)?;
-        if there.is_ready() && back.is_ready() { Poll::Ready(Ok(())) } else { Poll::Pending }
-    })
-    .await
+    let mut there = Way { buffer: one.said, passed: one.passed, stage: Stage::Written };
+    let mut back = Way { buffer: other.said, passed: other.passed, stage: Stage::Written };
+    let (one, other) = (one.stream, other.stream);
+    let carrying = poll_fn(|context| {
+        let before = *there.passed + *back.passed;
+        let polled = both(there.poll(one, other, context), back.poll(other, one, context));
+        if *there.passed + *back.passed > before {
+            silence.deadline.extend(silence.most);
+        }
+        polled
+    });
+    // Whichever side breaks off, the other is told by the end of its connection.
+    silence.deadline.limit(silence.most, carrying).await.map(drop)
+}
+
+/// Ready when both are, or one has failed.
+fn both(one: Poll<io::Result<()>>, other: Poll<io::Result<()>>) -> Poll<io::Result<()>> {
+    match (one, other) {
+        (Poll::Ready(Err(error)), _) | (_, Poll::Ready(Err(error))) => Poll::Ready(Err(error)),
+        (Poll::Ready(Ok(())), Poll::Ready(Ok(()))) => Poll::Ready(Ok(())),
+        _ => Poll::Pending,
+    }
 }
 
 impl Way<'_> {
@@ -59,7 +89,10 @@ impl Way<'_> {
             while !self.buffer.is_empty() {
                 match ready!(Pin::new(&mut *to).poll_write(context, self.buffer.bytes()))? {
                     0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                    count => self.buffer.consume(count),
+                    count => {
+                        self.buffer.consume(count);
+                        *self.passed += count as u64;
+                    }
                 }
                 self.stage = Stage::Written;
             }
@@ -88,17 +121,36 @@ impl Way<'_> {
 
 #[cfg(test)]
 mod tests {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+    use std::task::Waker;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 
     use super::*;
+    use crate::deadline::Deadlines;
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    /// Carries between two streams, and says how it ended and how many bytes went there and back.
+    async fn carried(
+        near: &mut DuplexStream,
+        far: &mut DuplexStream,
+        deadlines: &Deadlines,
+    ) -> (Result<(), Late>, u64, u64) {
+        let (mut there, mut back) = (0, 0);
+        let deadline = deadlines.register();
+        let one = Side { stream: near, said: &mut Buffer::default(), passed: &mut there };
+        let other = Side { stream: far, said: &mut Buffer::default(), passed: &mut back };
+        let ended = carry(one, other, Silence { deadline: &deadline, most: MINUTE }).await;
+        (ended, there, back)
+    }
 
     #[tokio::test]
     async fn each_side_ends_for_itself_and_nothing_is_lost() {
         const ASKED: &str = "more than goes into a pipe of sixteen bytes";
         let (mut client, mut near) = duplex(16);
         let (mut far, mut service) = duplex(16);
-        let (mut there, mut back) = (Buffer::default(), Buffer::default());
-        let carrying = carry((&mut near, &mut there), (&mut far, &mut back));
+        let deadlines = Deadlines::default();
+        let carrying = carried(&mut near, &mut far, &deadlines);
         let asking = async {
             client.write_all(ASKED.as_bytes()).await.unwrap();
             client.shutdown().await.unwrap();
@@ -111,10 +163,12 @@ mod tests {
             service.read_to_string(&mut asked).await.unwrap();
             // Its client has ended, and it answers all the same.
             service.write_all(asked.to_uppercase().as_bytes()).await.unwrap();
+            service.write_all(b"!").await.unwrap();
             service.shutdown().await.unwrap();
         };
         let (carried, heard, ()) = tokio::join!(carrying, asking, answering);
-        assert_eq!((carried.is_ok(), heard), (true, ASKED.to_uppercase()));
+        let bytes = ASKED.len() as u64;
+        assert_eq!((carried, heard), ((Ok(()), bytes, bytes + 1), ASKED.to_uppercase() + "!"));
     }
 
     #[tokio::test]
@@ -123,8 +177,26 @@ mod tests {
         let (mut far, mut service) = duplex(16);
         drop(client);
         service.write_all(b"nobody is there").await.unwrap();
-        let (mut there, mut back) = (Buffer::default(), Buffer::default());
-        let outcome = carry((&mut near, &mut there), (&mut far, &mut back)).await;
-        assert_eq!(outcome.map_err(|error| error.kind()), Err(io::ErrorKind::BrokenPipe));
+        // The service goes on; without the other side there is nothing to wait for.
+        assert_eq!(carried(&mut near, &mut far, &Deadlines::default()).await, (Ok(()), 0, 0));
+    }
+
+    #[tokio::test]
+    async fn silence_ends_both_and_a_byte_either_way_puts_the_end_off() {
+        let (mut client, mut near) = duplex(16);
+        let (mut far, mut service) = duplex(16);
+        let deadlines = Deadlines::default();
+        let mut carrying = std::pin::pin!(carried(&mut near, &mut far, &deadlines));
+        let mut poll = |at: Duration| {
+            deadlines.look(at);
+            carrying.as_mut().poll(&mut Context::from_waker(Waker::noop()))
+        };
+        assert_eq!(poll(Duration::ZERO), Poll::Pending);
+        service.write_all(b"a").await.unwrap();
+        assert_eq!(poll(MINUTE / 2), Poll::Pending);
+        client.write_all(b"bc").await.unwrap();
+        assert_eq!(poll(MINUTE), Poll::Pending);
+        assert_eq!(poll(MINUTE * 2 - Duration::from_secs(1)), Poll::Pending);
+        assert_eq!(poll(MINUTE * 2), Poll::Ready((Err(Late), 2, 1)));
     }
 }

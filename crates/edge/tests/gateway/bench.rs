@@ -1,15 +1,17 @@
 //! An edge with a service behind it, for one test. Start reading at [`Bench::new`].
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use edge::certificates::{Certificate, Certificates, KeyText};
 use edge::control::{ToEdge, ToNode};
+use edge::evidence::{Arm, Counts};
 use edge::process::{self, Start};
 use edge::settings::{Endpoint, Route, Settings};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
@@ -31,6 +33,7 @@ pub(crate) struct Bench {
     pub(crate) node: UnixStream,
     pub(crate) settings: Settings,
     pub(crate) certificates: Certificates,
+    pub(crate) log: Log,
     /// Ends when the edge does.
     pub(crate) running: JoinHandle<()>,
 }
@@ -44,8 +47,14 @@ impl Bench {
         let secure = secure_listener.local_addr().unwrap();
         let name = format!("edge-test-{}-{}.sock", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let control = std::env::temp_dir().join(name);
-        let start =
-            Start { listeners: vec![listener], secure: vec![secure_listener], control: control.clone(), seed: 7 };
+        let log = Log::default();
+        let start = Start {
+            listeners: vec![listener],
+            secure: vec![secure_listener],
+            control: control.clone(),
+            seed: 7,
+            log: Box::new(log.clone()),
+        };
         let running = std::thread::spawn(move || process::run(start).unwrap());
         let node = until(|| UnixStream::connect(&control).ok());
         // The name has served its purpose.
@@ -62,7 +71,7 @@ impl Bench {
             ..Settings::default()
         };
         let certificates = Certificates::default();
-        let mut bench = Self { address, secure, node, settings, certificates, running };
+        let mut bench = Self { address, secure, node, settings, certificates, log, running };
         assert!(matches!(bench.hear(), ToNode::Hello { .. }));
         bench.apply(|_| {});
         bench
@@ -102,6 +111,24 @@ impl Bench {
         serde_json::from_slice(&message).unwrap()
     }
 
+    /// What was counted since the last such question, once that is so many requests.
+    pub(crate) fn counted_by_arm(&mut self, requests: u64) -> BTreeMap<Arm, Counts> {
+        let mut sums: BTreeMap<Arm, Counts> = BTreeMap::new();
+        while sums.values().flat_map(|counts| counts.durations.values()).sum::<u64>() < requests {
+            if let ToNode::Evidence { arms, .. } = self.hear() {
+                arms.into_iter().for_each(|(arm, counts)| sums.entry(arm).or_default().add(&counts));
+            }
+        }
+        sums
+    }
+
+    /// The same, of all arms together.
+    pub(crate) fn counted(&mut self, requests: u64) -> Counts {
+        let mut sum = Counts::default();
+        self.counted_by_arm(requests).values().for_each(|counts| sum.add(counts));
+        sum
+    }
+
     /// A connection of a client.
     pub(crate) fn connect(&self) -> Client {
         let stream = TcpStream::connect(self.address).unwrap();
@@ -117,6 +144,31 @@ impl Bench {
         let name = name.to_owned().try_into().unwrap();
         let session = ClientConnection::new(Arc::clone(config), name).unwrap();
         Client { reader: BufReader::new(StreamOwned::new(session, stream)) }
+    }
+}
+
+/// An access log in memory.
+#[derive(Clone, Default)]
+pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Log {
+    /// The first line that holds this, once there is one.
+    pub(crate) fn line(&self, part: &str) -> serde_json::Value {
+        let find = || {
+            let written = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
+            written.lines().find(|line| line.contains(part)).map(str::to_owned)
+        };
+        serde_json::from_str(&until(find)).unwrap()
     }
 }
 

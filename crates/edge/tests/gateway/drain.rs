@@ -12,7 +12,7 @@ fn drain(bench: &mut Bench, within: model::Span) {
 }
 
 /// A service that switches to another protocol, and then sends back what it is sent.
-fn socket(name: &'static str) -> std::net::SocketAddr {
+pub(crate) fn socket(name: &'static str) -> std::net::SocketAddr {
     service(move |mut peer| {
         while let Some(head) = peer.request() {
             if !head.contains("Upgrade: websocket") {
@@ -28,7 +28,8 @@ fn socket(name: &'static str) -> std::net::SocketAddr {
     })
 }
 
-const SWITCH: &str = "GET / HTTP/1.1\r\nHost: acme.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+pub(crate) const SWITCH: &str =
+    "GET / HTTP/1.1\r\nHost: acme.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
 
 #[test]
 fn an_edge_that_drains_finishes_what_is_under_way_and_ends() {

@@ -80,16 +80,23 @@ fn a_service_that_does_not_answer_in_time_is_not_waited_for() {
     assert_eq!((answer.status, answer.text().contains("upstream_timeout")), (504, true));
 }
 
-#[test]
-fn an_answer_that_breaks_off_is_never_passed_off_as_whole() {
-    for said in [
+/// Services that break off in their answers, of every framing that shows it.
+pub(crate) fn breaking() -> [std::net::SocketAddr; 2] {
+    let answers = [
         "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf",
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n",
-    ] {
-        let breaking = service(move |mut peer| {
+    ];
+    answers.map(|said| {
+        service(move |mut peer| {
             peer.request();
             peer.send(said);
-        });
+        })
+    })
+}
+
+#[test]
+fn an_answer_that_breaks_off_is_never_passed_off_as_whole() {
+    for breaking in breaking() {
         let bench = Bench::new(&[breaking]);
         let mut client = bench.connect();
         client.send("GET / HTTP/1.1\r\nHost: acme.test\r\n\r\n");

@@ -29,7 +29,7 @@ const WHOLE: u8 = END_STREAM | END_HEADERS;
 
 /// What the edge does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Seen {
+pub(crate) enum Seen {
     /// It answers with this status.
     Answer(u16),
     /// It resets the stream with this code.
@@ -48,7 +48,7 @@ const FRAME_SIZE_ERROR: u32 = 6;
 const ENHANCE_YOUR_CALM: u32 = 11;
 
 /// One frame.
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
     [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
 }
@@ -77,7 +77,7 @@ const PATH: (&str, &str) = (":path", "/");
 const AUTHORITY: (&str, &str) = (":authority", "acme.test");
 
 /// A request with these fields behind the usual ones.
-fn with(fields: &[(&str, &str)]) -> Vec<u8> {
+pub(crate) fn with(fields: &[(&str, &str)]) -> Vec<u8> {
     block(&[&[METHOD, SCHEME, PATH, AUTHORITY], fields].concat())
 }
 
@@ -98,10 +98,10 @@ fn post(fields: &[(&str, &str)], body: &[Vec<u8>]) -> Vec<u8> {
     all
 }
 
-type Case = (&'static str, fn() -> Vec<u8>, Seen);
+pub(crate) type Case = (&'static str, fn() -> Vec<u8>, Seen);
 
 /// What is sent, and what comes of it.
-const CASES: &[Case] = &[
+pub(crate) const CASES: &[Case] = &[
     ("an ordinary request", || get_with(&[]), Answer(200)),
     // Fields (RFC 9113, 8.2 and 8.3).
     ("a pseudo-field behind a field", || get(&[METHOD, SCHEME, ("a", "b"), PATH, AUTHORITY]), Reset(PROTOCOL_ERROR)),
@@ -245,13 +245,13 @@ fn malformed() -> Vec<u8> {
 }
 
 /// A connection over which frames are sent by hand.
-struct Wire {
-    stream: Secure,
+pub(crate) struct Wire {
+    pub(crate) stream: Secure,
     bytes: Vec<u8>,
 }
 
 impl Wire {
-    fn new(bench: &Bench, authority: &Authority) -> Self {
+    pub(crate) fn new(bench: &Bench, authority: &Authority) -> Self {
         let config = authority.client(&[&version::TLS13], &["h2"]);
         let mut wire =
             Self { stream: bench.connect_securely(&config, "acme.test").reader.into_inner(), bytes: Vec::new() };
@@ -260,13 +260,13 @@ impl Wire {
         wire
     }
 
-    fn send(&mut self, bytes: &[u8]) {
+    pub(crate) fn send(&mut self, bytes: &[u8]) {
         // An edge that has heard enough is what some cases wait for.
         drop(self.stream.write_all(bytes).and_then(|()| self.stream.flush()));
     }
 
     /// The next frame: kind, flags, stream, payload. `None` at the end of the connection.
-    fn frame(&mut self) -> Option<(u8, u8, u32, Vec<u8>)> {
+    pub(crate) fn frame(&mut self) -> Option<(u8, u8, u32, Vec<u8>)> {
         loop {
             if let Some((&[a, b, c, kind, flags, d, e, f, g], rest)) = self.bytes.split_first_chunk::<9>() {
                 let length = usize::try_from(u32::from_be_bytes([0, a, b, c])).unwrap();

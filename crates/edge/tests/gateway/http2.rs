@@ -5,16 +5,18 @@ use std::io::{Read, Write};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use edge::control::ToEdge;
+use edge::control::{ToEdge, ToNode};
 use h2::client::{ResponseFuture, SendRequest};
 use h2::{Reason, RecvStream, SendStream};
 use http::{HeaderMap, Method, Request, StatusCode};
 use rustls::version;
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 use crate::bench::{Authority, Bench, PATIENCE, POLL, echo, fixed, service, until};
 use crate::bodies::mirror;
+use crate::failures::breaking;
 use crate::folder::Files;
 
 /// An edge before these endpoints that is known as `acme.test`, and its authority.
@@ -33,15 +35,22 @@ fn run<T>(client: impl Future<Output = T>) -> T {
 
 /// A client's connection.
 async fn connect(bench: &Bench, authority: &Authority) -> SendRequest<Bytes> {
+    let (requests, connection) = handshake(TcpStream::connect(bench.secure).await.unwrap(), authority).await;
+    tokio::spawn(async move { drop(connection.await) });
+    requests.ready().await.unwrap()
+}
+
+/// A client's connection that moves only while it is awaited.
+async fn handshake(
+    stream: TcpStream,
+    authority: &Authority,
+) -> (SendRequest<Bytes>, h2::client::Connection<TlsStream<TcpStream>>) {
     let config = authority.client(&[&version::TLS13], &["h2"]);
-    let stream = TcpStream::connect(bench.secure).await.unwrap();
     let stream = TlsConnector::from(config).connect("acme.test".try_into().unwrap(), stream).await.unwrap();
     assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
     let mut bounds = h2::client::Builder::new();
     bounds.initial_window_size(1 << 20).initial_connection_window_size(16 << 20);
-    let (requests, connection) = bounds.handshake(stream).await.unwrap();
-    tokio::spawn(async move { drop(connection.await) });
-    requests.ready().await.unwrap()
+    bounds.handshake(stream).await.unwrap()
 }
 
 fn request(method: Method, path: &str) -> http::request::Builder {
@@ -268,20 +277,13 @@ fn an_answer_that_ends_with_its_connection_is_whole() {
 
 #[test]
 fn an_answer_that_breaks_off_is_reset_and_never_passed_off_as_whole() {
-    for said in [
-        "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf",
-        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n",
-    ] {
-        let breaking = service(move |mut peer| {
-            peer.request();
-            peer.send(said);
-        });
+    for breaking in breaking() {
         let (bench, authority) = secured(&[breaking]);
         run(async {
             let mut requests = connect(&bench, &authority).await;
             let (response, _) = requests.send_request(request(Method::GET, "/").body(()).unwrap(), true).unwrap();
             let error = answer(response).await.err().unwrap();
-            assert_eq!(error.reason(), Some(Reason::INTERNAL_ERROR), "{said:?}");
+            assert_eq!(error.reason(), Some(Reason::INTERNAL_ERROR), "{breaking}");
         });
     }
 }
@@ -429,4 +431,97 @@ fn an_edge_that_drains_says_so_and_finishes_what_is_under_way() {
         assert_eq!(answer(response).await.unwrap().text(), "late");
     });
     until(|| bench.running.is_finished().then_some(()));
+}
+
+/// Longer than the edge waits for a client that has nothing to come.
+const PAUSE: std::time::Duration = std::time::Duration::from_millis(3500);
+
+#[test]
+fn an_edge_that_drains_waits_until_a_slow_client_has_its_answers() {
+    // As much as the edge takes off a service at once; all of them are more than the systems between take.
+    const BODY: usize = 64 << 10;
+    const REQUESTS: usize = 64;
+    let answering = service(|mut peer| {
+        while peer.request().is_some() {
+            peer.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {BODY}\r\n\r\n"));
+            peer.send(vec![b'x'; BODY]);
+        }
+    });
+    let (mut bench, authority) = secured(&[answering]);
+    run(async {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(4 << 10).unwrap();
+        let (mut requests, mut connection) = handshake(socket.connect(bench.secure).await.unwrap(), &authority).await;
+        let ask = |_| requests.send_request(request(Method::GET, "/").body(()).unwrap(), true).unwrap().0;
+        let mut responses: Vec<_> = (0..REQUESTS).map(ask).collect();
+        let first = tokio::select! {
+            response = responses.remove(0) => response.unwrap(),
+            ended = &mut connection => panic!("{ended:?}"),
+        };
+        // Once the requests are counted, the edge has all of the answers; its client takes nothing from here on.
+        let mut counted = 0_usize;
+        while counted < REQUESTS {
+            if let ToNode::Evidence { arms, .. } = bench.hear() {
+                counted += arms.iter().map(|(_, counts)| usize::try_from(counts.well).unwrap()).sum::<usize>();
+            }
+        }
+        bench.tell(&ToEdge::Drain { within: model::Span::secs(60) });
+        let paused = std::time::Instant::now();
+        until(|| (paused.elapsed() > PAUSE).then_some(()));
+        let reading = async {
+            let mut bytes = read(&mut first.into_body()).await.unwrap().len();
+            for response in responses {
+                bytes += answer(response).await.unwrap().body.len();
+            }
+            bytes
+        };
+        let (bytes, ended) = tokio::join!(reading, connection);
+        assert_eq!((bytes, ended.is_ok()), (BODY * REQUESTS, true));
+    });
+    until(|| bench.running.is_finished().then_some(()));
+}
+
+/// Fails when a stream is held for a client that takes nothing of its answer.
+#[test]
+fn an_answer_that_its_client_does_not_take_is_cut() {
+    const BODY: usize = 8 << 20;
+    let (mut bench, authority) = secured(&[service(|mut peer| {
+        peer.request();
+        peer.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {BODY}\r\n\r\n"));
+        peer.send(vec![b'x'; BODY]);
+    })]);
+    bench.apply(|settings| {
+        settings.times.slow_grace = model::Span::millis(300);
+        settings.times.stall = model::Span::millis(300);
+    });
+    run(async {
+        let mut requests = connect(&bench, &authority).await;
+        let (response, _) = requests.send_request(request(Method::GET, "/").body(()).unwrap(), true).unwrap();
+        let mut body = response.await.unwrap().into_body();
+        // Whatever comes, no room is made for more.
+        let error = loop {
+            if let Err(error) = body.data().await.unwrap() {
+                break error;
+            }
+        };
+        assert_eq!(error.reason(), Some(Reason::INTERNAL_ERROR));
+    });
+    assert_eq!(bench.counted(1).gone, 1);
+}
+
+/// Fails when a stream is held for a client that does not send the body that it promised.
+#[test]
+fn a_body_that_does_not_come_is_its_clients_fault() {
+    let (mut bench, authority) = secured(&[service(|mut peer| {
+        peer.request();
+        std::thread::park();
+    })]);
+    bench.apply(|settings| settings.times.slow_grace = model::Span::millis(300));
+    run(async {
+        let mut requests = connect(&bench, &authority).await;
+        let (response, _body) = open(&mut requests, request(Method::POST, "/"));
+        assert_eq!(answer(response).await.unwrap().status, StatusCode::REQUEST_TIMEOUT);
+    });
+    let counts = bench.counted(1);
+    assert_eq!((counts.client_errors, counts.failures), (1, 0));
 }

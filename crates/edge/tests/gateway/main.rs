@@ -9,13 +9,18 @@
 mod bench;
 
 mod bodies;
+mod booking;
+mod capacity;
 mod compression;
 mod drain;
 mod failures;
 mod folder;
 mod frames;
+mod fuzz;
 mod http2;
 mod limits;
 mod node;
 mod routing;
+mod slow;
 mod tls;
+mod tunnels;

@@ -1,20 +1,15 @@
 //! Mutated messages: whatever arrives, reading it ends without a panic and alike however it is split, and what is passed on is
-//! understood alike by a second reader.
-//!
-//! A bounded number of cases by default; `MAINSTAY_FUZZ_MINUTES=20 cargo test -p http1 --test wire fuzz` goes on for
-//! that long. A failing case prints its seed, and `MAINSTAY_SEED=…` runs that one alone.
-
-use std::time::{Duration, Instant};
+//! understood alike by a second reader. How to go on for longer, or to replay one: [`testkit::fuzz`].
 
 use http1::Refusal;
+use testkit::fuzz::Fuzzer;
 
 use crate::case::{self, Case};
 use crate::conversation::{End, Side, hold};
 use crate::corpus::{misread, readings};
-use crate::escape::escape;
 use crate::random::Random;
 
-const CASES: u64 = 20_000;
+const FUZZER: Fuzzer = Fuzzer { command: "test -p http1 --test wire fuzz", cases: 20_000 };
 /// Longer cases of the corpus test limits; mutating them finds nothing else.
 const SEED_BYTES_MAX: usize = 2_000;
 
@@ -121,45 +116,12 @@ fn is_explained(end: End, bytes: &[u8]) -> bool {
     }
 }
 
-fn run(seeds: &[Case], seed: u64) {
-    if let Err(panic) = std::panic::catch_unwind(|| try_one(seeds, seed)) {
-        let (side, bytes) = mutated(seeds, seed);
-        println!(
-            "replay: MAINSTAY_SEED={seed} cargo test -p http1 --test wire fuzz\n{side:?}\n{}",
-            bytes.escape_ascii()
-        );
-        std::panic::resume_unwind(panic);
-    }
-}
-
-#[expect(clippy::disallowed_methods, reason = "the switches of this test")]
-fn switch(name: &str) -> Option<u64> {
-    std::env::var(name).ok().map(|value| value.parse().unwrap())
-}
-
 #[test]
-#[expect(clippy::disallowed_methods, reason = "how long to go on is real time")]
 fn mutated_messages_are_read_alike_by_everybody() {
     let seeds: Vec<Case> = case::all().into_iter().filter(|case| case.bytes.len() <= SEED_BYTES_MAX).collect();
-    if let Some(seed) = switch("MAINSTAY_SEED") {
-        return run(&seeds, seed);
-    }
-    let started = Instant::now();
-    let minutes = switch("MAINSTAY_FUZZ_MINUTES");
-    // A long run tries other cases than every short one does, and other ones each time.
-    let first = minutes.map_or(0, |_| (u64::from(std::process::id()) << 32) | (1 << 63));
-    let mut count = 0;
-    loop {
-        run(&seeds, first + count);
-        count += 1;
-        let enough = match minutes {
-            Some(minutes) => started.elapsed() >= Duration::from_secs(minutes * 60),
-            None => count >= CASES,
-        };
-        if enough {
-            break;
-        }
-    }
-    let (_, last) = mutated(&seeds, first + count - 1);
-    println!("{count} messages in {:?}, the last one {}", started.elapsed(), escape(&last));
+    let show = |seed| {
+        let (side, bytes) = mutated(&seeds, seed);
+        format!("{side:?}\n{}", bytes.escape_ascii())
+    };
+    println!("{}", FUZZER.run(|seed| try_one(&seeds, seed), show));
 }

@@ -9,6 +9,7 @@ use s3s::crypto::{Checksum as _, Crc32, Crc32c, Crc64Nvme, Sha1, Sha256};
 use s3s::dto::{Checksum, ChecksumAlgorithm, ChecksumType};
 use s3s::{S3Result, TrailingHeaders, s3_error};
 
+use super::fields;
 use crate::store::record::{Algorithm, Sum, SumOf};
 
 /// The algorithms with their names in XML and in fields.
@@ -36,7 +37,7 @@ impl Wanted {
         trailers: Option<TrailingHeaders>,
         otherwise: Option<Algorithm>,
     ) -> S3Result<Self> {
-        let value_of = |field: &str| headers.get(field).and_then(|value| value.to_str().ok());
+        let value_of = |field: &str| fields::text(headers, field);
         let mut given = ALGORITHMS.iter().filter_map(|(algorithm, _, field)| Some((*algorithm, value_of(field)?)));
         let value = given.next();
         if given.next().is_some() {
@@ -140,8 +141,29 @@ pub(super) fn on_the_wire(sum: Option<&Sum>) -> Checksum {
         Algorithm::Sha1 => wire.checksum_sha1 = value,
         Algorithm::Sha256 => wire.checksum_sha256 = value,
     }
-    wire.checksum_type = Some(kind(sum.of));
     wire
+}
+
+/// Makes an answer with the fields of a checksum beside those that are given.
+macro_rules! with_checksum {
+    ($sum:expr, $answer:ident { $($fields:tt)* }) => {{
+        let sums = $crate::front::checksums::on_the_wire($sum);
+        $answer {
+            checksum_crc32: sums.checksum_crc32,
+            checksum_crc32c: sums.checksum_crc32c,
+            checksum_crc64nvme: sums.checksum_crc64nvme,
+            checksum_sha1: sums.checksum_sha1,
+            checksum_sha256: sums.checksum_sha256,
+            $($fields)*
+        }
+    }};
+}
+
+pub(super) use with_checksum;
+
+/// What a stored checksum is of, on the wire.
+pub(super) fn kind_of(sum: Option<&Sum>) -> Option<ChecksumType> {
+    sum.map(|sum| kind(sum.of))
 }
 
 /// What a checksum is of, on the wire.

@@ -1,8 +1,12 @@
 """What the SDK for Python does with an object server: `sdk.py PROGRAM`. One line for each check that fails, then a sum."""
 
+import base64
 import hashlib
 import io
 import os
+import random
+import resource
+import socket
 import sys
 import tempfile
 import threading
@@ -10,10 +14,12 @@ import time
 import traceback
 import urllib.error
 import urllib.request
+import zlib
 
 from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import BotoCoreError, ClientError
 
+import wire
 from server import Server
 
 MIB = 1 << 20
@@ -161,6 +167,144 @@ def status_of(url):
 
 
 @check
+def what_is_not_signed_is_refused(server):
+    s3 = server.client(signature_version="s3v4")
+    s3.put_object(Bucket="kept", Key="private", Body=b"private")
+    s3.put_object(Bucket="plain", Key="inbox", Body=b"before")
+    upload = s3.generate_presigned_url("put_object", {"Bucket": "plain", "Key": "inbox"}, 60)
+    assert wire.send("PUT", upload, {"x-amz-copy-source": "kept/private"}) == (403, "AccessDenied")
+    assert wire.send("PUT", upload, {"x-amz-meta-role": "admin"}, b"x") == (403, "AccessDenied")
+    assert s3.get_object(Bucket="plain", Key="inbox")["Body"].read() == b"before"
+    signed = wire.signed(server, "PUT", "/plain/inbox", b"x")
+    assert wire.send("PUT", server.endpoint + "/plain/inbox", {**signed, "x-amz-storage-class": "STANDARD"}, b"x") == (403, "AccessDenied")
+    assert wire.send("PUT", server.endpoint + "/plain/inbox", signed, b"x") == (200, None)
+    # Version 2 with a parameter of version 4 beside it.
+    old = server.client(signature_version="s3").generate_presigned_url("get_object", {"Bucket": "plain", "Key": "inbox"}, 60)
+    assert "AWSAccessKeyId=" in old
+    for url in [old, old + "&X-Amz-Signature=0", old + "&X-Amz-Signature=0&X-Amz-SignedHeaders=host"]:
+        assert wire.send("GET", url) == (403, "AccessDenied"), url
+
+
+@check
+def chunks_of_a_body_are_bounded(server):
+    before = server.resident_kib()
+    path, length = "/plain/chunk", 64 * MIB
+    signed = wire.signed(server, "PUT", path, b"", "STREAMING-AWS4-HMAC-SHA256-PAYLOAD", length)
+    head = f"{length:x};chunk-signature={'0' * 64}\r\n".encode()
+    assert wire.send("PUT", server.endpoint + path, signed, head + bytes(length)) == (400, "EntityTooLarge")
+    # One chunk that is not signed by itself may be as long as it likes, and is not held whole.
+    trailers = {"x-amz-trailer": "x-amz-checksum-crc32"}
+    crc32 = base64.b64encode(zlib.crc32(bytes(length)).to_bytes(4, "big")).decode()
+    behind = f"\r\n0\r\nx-amz-checksum-crc32:{crc32}\r\n\r\n".encode()
+    signed = wire.signed(server, "PUT", path, b"", "STREAMING-UNSIGNED-PAYLOAD-TRAILER", length, trailers)
+    assert wire.send("PUT", server.endpoint + path, signed, f"{length:x}\r\n".encode() + bytes(length) + behind) == (200, None)
+    assert server.resident_kib() - before < 16 * 1024, (before, server.resident_kib())
+    assert server.client().head_object(Bucket="plain", Key="chunk")["ContentLength"] == length
+    wrong = behind.replace(crc32.encode(), b"AAAAAA==")
+    assert wire.send("PUT", server.endpoint + path, signed, f"{length:x}\r\n".encode() + bytes(length) + wrong) == (400, "BadDigest")
+
+
+@check
+def what_a_request_says_is_carried_out_or_refused(server):
+    s3 = server.client()
+    etag = s3.put_object(Bucket="plain", Key="said", Body=b"1")["ETag"]
+    copy = {"Bucket": "plain", "Key": "said", "CopySource": "plain/said", "MetadataDirective": "REPLACE"}
+    assert refused(s3.copy_object, **copy, IfNoneMatch="*") == ("PreconditionFailed", 412)
+    assert refused(s3.copy_object, **copy, IfMatch='"0"') == ("PreconditionFailed", 412)
+    assert refused(s3.copy_object, **copy, IfMatch=etag) == ("accepted", 200)
+    for call, said in [(s3.get_object, {}), (s3.put_object, {"Body": b"2"}), (s3.delete_object, {})]:
+        assert refused(call, Bucket="plain", Key="said", ExpectedBucketOwner="123456789012", **said) == ("AccessDenied", 403)
+    assert refused(s3.get_object, Bucket="plain", Key="said", ExpectedBucketOwner="mainstay") == ("accepted", 200)
+    assert refused(s3.delete_object, Bucket="plain", Key="said", MFA="1 2") == ("NotImplemented", 501)
+    part = {"if-match": '"0"'}
+    assert wire.send("GET", server.endpoint + "/plain?list-type=2", wire.signed(server, "GET", "/plain?list-type=2", b"", more=part)) == (501, "NotImplemented")
+    upload = s3.create_multipart_upload(Bucket="plain", Key="said")["UploadId"]
+    where = {"Bucket": "plain", "Key": "said", "UploadId": upload}
+    etag = s3.upload_part(**where, PartNumber=1, Body=b"part")["ETag"]
+    whole = {**where, "MultipartUpload": {"Parts": [{"PartNumber": 1, "ETag": etag}]}}
+    assert refused(s3.complete_multipart_upload, **whole, MpuObjectSize=-1) == ("InvalidArgument", 400)
+    assert refused(s3.complete_multipart_upload, **whole, ChecksumType="COMPOSITE") == ("InvalidRequest", 400)
+    assert refused(s3.complete_multipart_upload, **whole, MpuObjectSize=4) == ("accepted", 200)
+    stale = wire.signed(server, "GET", "/plain/said", b"", more={"range": "bytes=0-0", "if-range": '"0"'})
+    assert wire.send("GET", server.endpoint + "/plain/said", stale) == (200, None)
+
+
+@check
+def bodies_of_xml_have_the_digests_that_are_said(server):
+    s3 = server.client()
+    s3.put_object(Bucket="plain", Key="doomed", Body=b"x")
+    body = b"<Delete><Object><Key>doomed</Key></Object></Delete>"
+    md5 = lambda of: base64.b64encode(hashlib.md5(of).digest()).decode()
+    for field, wrong, right in [("content-md5", md5(b"other"), md5(body)),
+                                ("x-amz-checksum-crc32", "AAAAAA==", base64.b64encode(zlib.crc32(body).to_bytes(4, "big")).decode())]:
+        for value, expected in [(wrong, (400, "BadDigest")), (right, (200, None))]:
+            signed = wire.signed(server, "POST", "/plain?delete=", body, more={field: value})
+            assert wire.send("POST", server.endpoint + "/plain?delete=", signed, body) == expected, (field, value)
+            assert refused(s3.head_object, Bucket="plain", Key="doomed")[1] == (200 if expected[1] else 404)
+        s3.put_object(Bucket="plain", Key="doomed", Body=b"x")
+
+
+@check
+def keys_in_a_body_are_keys(server):
+    s3 = server.client()
+    gone = s3.delete_objects(Bucket="kept", Delete={"Objects": [{"Key": "x" * 1025}, {"Key": "fits"}]})
+    assert [(error["Key"], error["Code"]) for error in gone["Errors"]] == [("x" * 1025, "KeyTooLongError")]
+    assert [deleted["Key"] for deleted in gone["Deleted"]] == ["fits"]
+    body = b"<Delete><Object><Key></Key></Object></Delete>"
+    signed = wire.signed(server, "POST", "/kept?delete=", body)
+    status, text = wire.exchange("POST", server.endpoint + "/kept?delete=", signed, body)
+    assert status == 200 and b"<Code>InvalidArgument</Code>" in text, text
+
+
+@check
+def slow_uploads_of_one_key_leave_the_others_their_turn(server):
+    s3 = server.client(signature_version="s3v4")
+    slow = []
+    try:
+        for number in range(70):
+            url = s3.generate_presigned_url("put_object", {"Bucket": "plain", "Key": f"slow/{number}"}, 60)
+            slow.append(wire.begin("PUT", url, 100_000))
+        server.client("worker", read_timeout=10).put_object(Bucket="other", Key="swift", Body=b"x" * 100_000)
+    finally:
+        [connection.close() for connection in slow]
+
+
+@check
+def uploads_are_listed_page_by_page(server):
+    s3 = server.client()
+    for key in ["list/", "list/a", "list/a", "list/b/1", "list/b/2", "list/c"]:
+        s3.create_multipart_upload(Bucket="plain", Key=key)
+    for size in [1, 2, 3, 1000]:
+        listed, marker = [], {}
+        while True:
+            page = s3.list_multipart_uploads(Bucket="plain", Prefix="list/", Delimiter="/", MaxUploads=size, **marker)
+            listed += sorted([upload["Key"] for upload in page.get("Uploads", [])] + [one["Prefix"] for one in page.get("CommonPrefixes", [])])
+            assert len(listed) < 10
+            if not page["IsTruncated"]:
+                break
+            marker = {"KeyMarker": page["NextKeyMarker"], "UploadIdMarker": page.get("NextUploadIdMarker", "")}
+        assert listed == ["list/", "list/a", "list/a", "list/b/", "list/c"], (size, listed)
+    for upload in s3.list_multipart_uploads(Bucket="plain", Prefix="list/")["Uploads"]:
+        s3.abort_multipart_upload(Bucket="plain", Key=upload["Key"], UploadId=upload["UploadId"])
+
+
+@check
+def a_server_out_of_descriptors_does_not_spin(server):
+    pid = server.process.pid
+    before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (len(os.listdir(f"/proc/{pid}/fd")), before[1]))
+    try:
+        with socket.socket(socket.AF_UNIX) as node:
+            node.connect(server.folder + "/objects.sock")
+            spent = server.processor_seconds()
+            time.sleep(1)
+            assert server.processor_seconds() - spent < 0.3
+    finally:
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
+    assert "applied" in server.tell({"settings": server.settings})
+
+
+@check
 def parts(server):
     s3, body = server.client(), os.urandom(23 * MIB + 7)
     transfer = TransferConfig(multipart_threshold=5 * MIB, multipart_chunksize=6 * MIB, max_concurrency=4)
@@ -262,8 +406,9 @@ def changed_settings_hold_at_once(server):
 @check
 def a_server_killed_in_uploads_loses_nothing_it_acknowledged(server):
     acknowledged, stop = {}, threading.Event()
-    def upload(writer):
-        s3, number = server.client(), 0
+    def upload(writer, first):
+        # What one round writes, no other does.
+        s3, number = server.client(), first
         while not stop.is_set():
             number += 1
             body = f"{writer} {number} ".encode() * (50_000 if number % 3 == 0 else 500)
@@ -272,13 +417,12 @@ def a_server_killed_in_uploads_loses_nothing_it_acknowledged(server):
                 acknowledged.setdefault((writer, number % 10), []).append(number)
             except (ClientError, BotoCoreError):
                 return
-    for _ in range(5):
+    for kill in range(5):
         stop.clear()
-        threads = [threading.Thread(target=upload, args=[writer]) for writer in range(4)]
+        threads = [threading.Thread(target=upload, args=[writer, kill * 1_000_000]) for writer in range(4)]
         [thread.start() for thread in threads]
-        seen = len(acknowledged)
-        deadline = time.monotonic() + 1.0
-        while time.monotonic() < deadline or len(acknowledged) < max(seen, 4):
+        deadline = time.monotonic() + random.uniform(0.5, 1.5)
+        while time.monotonic() < deadline or sum(map(len, acknowledged.values())) < 8:
             time.sleep(0.01)
         server.kill()
         stop.set()

@@ -1,6 +1,7 @@
 """Starts an object server and tells it its settings, as the node does: JSON behind its length, over its socket."""
 
 import json
+import os
 import socket
 import struct
 import subprocess
@@ -59,6 +60,11 @@ class Server:
     def resident_kib(self):
         with open(f"/proc/{self.process.pid}/status") as status:
             return next(int(line.split()[1]) for line in status if line.startswith("VmRSS"))
+
+    def processor_seconds(self):
+        with open(f"/proc/{self.process.pid}/stat") as stat:
+            fields = stat.read().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def kill(self):
         self.process.kill()

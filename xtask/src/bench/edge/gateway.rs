@@ -8,6 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use super::load::LOAD_CORE;
+use super::security_headers::strict;
 use super::work::{LARGE_BYTES, SMALL_BYTES, STATIC_BYTES, Work};
 use crate::bench::memory;
 use crate::bench::{Error, finish, wait_for};
@@ -18,20 +19,6 @@ const GATEWAY_CORE: &str = "0";
 const PATIENCE: Duration = Duration::from_secs(30);
 /// The programs that are needed.
 const PROGRAMS: [&str; 7] = ["nginx", "haproxy", "wrk", "h2load", "curl", "openssl", "taskset"];
-/// The fields that `headers: strict` adds.
-const STRICT_HEADERS: [(&str, &str); 7] = [
-    (
-        "Content-Security-Policy",
-        "default-src 'self'; base-uri 'self'; form-action 'self'; frame-ancestors 'none'; object-src 'none'",
-    ),
-    ("X-Frame-Options", "DENY"),
-    ("X-Content-Type-Options", "nosniff"),
-    ("Referrer-Policy", "strict-origin-when-cross-origin"),
-    ("Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
-    ("Cross-Origin-Opener-Policy", "same-origin"),
-    ("Cross-Origin-Resource-Policy", "same-origin"),
-];
-
 /// A gateway that serves.
 pub(super) struct Gateway {
     pub(super) name: &'static str,
@@ -215,7 +202,7 @@ impl Drop for Stack {
 fn nginx(folder: &Path, origin: u16) -> Result<Gateway, Error> {
     let [plain, tls] = free_ports()?;
     let headers: String =
-        STRICT_HEADERS.iter().map(|(name, value)| format!("  add_header {name} \"{value}\" always;\n")).collect();
+        strict(false).map(|(name, value)| format!("  add_header {name} \"{value}\" always;\n")).collect();
     let conf = include_str!("nginx.conf")
         .replace("{folder}", &folder.display().to_string())
         .replace("{headers}", &headers)
@@ -237,10 +224,8 @@ fn nginx(folder: &Path, origin: u16) -> Result<Gateway, Error> {
 
 fn haproxy(folder: &Path, origin: u16) -> Result<Gateway, Error> {
     let [plain, tls] = free_ports()?;
-    let headers: String = STRICT_HEADERS
-        .iter()
-        .map(|(name, value)| format!("    http-response set-header {name} \"{value}\"\n"))
-        .collect();
+    let headers: String =
+        strict(false).map(|(name, value)| format!("    http-response set-header {name} \"{value}\"\n")).collect();
     let conf = include_str!("haproxy.cfg")
         .replace("{folder}", &folder.display().to_string())
         .replace("{headers}", &headers)
