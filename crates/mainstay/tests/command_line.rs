@@ -372,6 +372,20 @@ fn looking_for_secrets_makes_nothing() {
 }
 
 #[test]
+fn a_plan_makes_nothing_where_nothing_was_kept() {
+    let world = World::new("planonly").with("mainstay.yaml", "stack: shop\nservices:\n  api: { run: /bin/sh }\n");
+    std::fs::create_dir(world.folder.join(".mainstay")).unwrap();
+    let plan = world.run(&["plan"]);
+    assert_eq!(plan.code, Some(0), "{}\n{}", plan.out, plan.err);
+    assert_eq!(world.names(), [".mainstay", "mainstay.yaml"], "no key was made");
+    std::fs::remove_dir(world.folder.join(".mainstay")).expect("nothing is in it");
+    let occupied = World::new("planoccupied").with("mainstay.yaml", GOOD).with(".mainstay/theirs", "");
+    let refused = occupied.run(&["plan"]);
+    assert_eq!(refused.code, Some(1), "{}", refused.out);
+    assert!(refused.err.contains("FOLDER/.mainstay"), "{}", refused.err);
+}
+
+#[test]
 fn an_empty_secret_is_refused_however_it_comes() {
     let world = World::new("emptysecret").with("mainstay.yaml", GOOD).with("secrets.env", "KEY=x\nEMPTY=\n");
     let rule = "the value is empty: a secret that has none is left out, or removed with `mainstay secret remove`";
