@@ -9,11 +9,13 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 
-use model::{EntryId, Happening};
+use model::{EntryId, Happening, UnitId};
 use sys::tasks::{Tasks, blocking};
 use tokio::sync::{mpsc, watch};
 
-use super::bodies::{AcceptedBody, ErrorBody, ErrorKind, LogLineBody, RunAcceptedBody, SecretValueBody, StatusBody};
+use super::bodies::{
+    AcceptedBody, ErrorBody, ErrorKind, LogLineBody, RunAcceptedBody, RunStateBody, SecretValueBody, StatusBody,
+};
 use super::client::{Client, ClientError};
 use super::endpoints::table;
 use super::server::{Settings, bind, serve};
@@ -283,6 +285,51 @@ fn logs_are_followed() {
         world.client().lines("/v1/logs?of=api&follow=true", each).await.unwrap();
     });
     assert_eq!(seen, ["one", "two"]);
+}
+
+#[test]
+fn the_output_of_a_run_ends_with_it_and_is_whole() {
+    let world = World::new("api-output");
+    let unit: UnitId = "api.1.run.1".parse().unwrap();
+    let folder = world.folder.join(format!("logs/{unit}"));
+    std::fs::create_dir_all(&folder).unwrap();
+    let prints = |text: &str, number: u32| {
+        let line = format!(
+            "{{\"at\":\"2026-11-20T17:00:00.000Z\",\"unit\":\"{unit}\",\"stream\":\"out\",\"line\":\"{text}\"}}\n"
+        );
+        std::fs::write(folder.join(format!("{unit}.{number:06}.log")), line).unwrap();
+    };
+    prints("first", 1);
+    let mut asked = 0;
+    let node = |call: Call| match call.what {
+        Ask::RunState(unit, answer) => {
+            asked += 1;
+            if asked == 3 {
+                // Rotation takes away what was shown, and the last line comes just before the end.
+                std::fs::remove_file(folder.join(format!("{unit}.000001.log"))).unwrap();
+                prints("last", 2);
+            }
+            let state = RunStateBody {
+                unit,
+                ended: asked >= 3,
+                waits_for: None,
+                code: None,
+                signal: None,
+                text: String::new(),
+            };
+            answer.send(Ok(state)).unwrap();
+        }
+        _ => agreeable(call),
+    };
+    let mut seen = Vec::new();
+    world.run(node, async || {
+        let each = |line: LogLineBody| {
+            seen.push(line.line);
+            ControlFlow::Continue(())
+        };
+        world.client().run_output(&unit, each).await.unwrap();
+    });
+    assert_eq!(seen, ["first", "last"]);
 }
 
 /// Set for the copy of this program that asks the control socket and prints the answer.

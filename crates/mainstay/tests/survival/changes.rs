@@ -155,6 +155,21 @@ fn commands_run_in_the_place_of_a_service() {
     world.down();
 }
 
+#[test]
+fn the_end_of_a_run_is_shown_however_much_it_printed() {
+    /// More than is kept of a run.
+    const SCRIPT: &str = "BEGIN { rest = sprintf(\"%8000s\", \"\"); for (n = 1; n <= 8000; n++) print n rest; \
+                          print 8001; exit 7 }";
+    let world = World::new("output", JOBS);
+    world.up();
+    let ran = world.run(&["run", "tidy", "--", "awk", SCRIPT]);
+    assert_eq!(ran.code, Some(7), "{}", ran.err);
+    let numbers: Vec<u32> = ran.out.lines().map(|line| line.trim_end().parse().unwrap()).collect();
+    assert!(numbers.is_sorted_by(|one, next| one < next), "a line was shown again");
+    assert_eq!(numbers.last(), Some(&8001), "{} lines", numbers.len());
+    world.down();
+}
+
 /// The first line of a command that goes on.
 fn first_line(follower: &mut Child) -> (String, BufReader<ChildStdout>) {
     let mut lines = BufReader::new(follower.stdout.take().unwrap());
