@@ -128,8 +128,9 @@ impl Node {
                 .with_hint("`mainstay up` applies the file"));
         };
         let units = self.supervisor.snapshot();
-        let listing = sys::process::all();
-        let memory = |whose: Memory<'_>| self.memory(&whose, &listing);
+        // Where processes cannot be looked at there are no figures; the supervisor says why not.
+        let listing = sys::process::list().ok();
+        let memory = |whose: Memory<'_>| self.memory(&whose, listing.as_deref());
         Ok(status::body(Sources {
             stack: &current.stack,
             derived,
@@ -164,10 +165,10 @@ impl Node {
         first.chain(self.troubles.texts()).chain(broken).collect()
     }
 
-    fn memory(&self, whose: &Memory<'_>, listing: &[sys::process::Seen]) -> Option<ByteSize> {
+    fn memory(&self, whose: &Memory<'_>, listing: Option<&[sys::process::Seen]>) -> Option<ByteSize> {
         match whose {
             Memory::Process(pid) => {
-                let own = listing.iter().find(|seen| seen.pid == *pid)?;
+                let own = listing?.iter().find(|seen| seen.pid == *pid)?;
                 Some(sys::process::usage(*pid, std::slice::from_ref(own)).memory)
             }
             Memory::Unit(unit, pid) => {
@@ -175,7 +176,7 @@ impl Node {
                 let reading = group.as_ref().and_then(control_group::read);
                 match reading {
                     Some(reading) => Some(reading.memory),
-                    None => Some(sys::process::usage(*pid, listing).memory),
+                    None => Some(sys::process::usage(*pid, listing?).memory),
                 }
             }
         }

@@ -221,6 +221,9 @@ impl Node {
         self.told = Default::default();
         self.seen = None;
         let Some(current) = &self.applied.current else { return };
+        let is_scheduled =
+            |name: &ServiceName| current.stack.services.get(name).is_some_and(|it| it.schedule.is_some());
+        self.agenda.held_from.retain(|name, _| is_scheduled(name));
         self.troubles.clear(&About::NewSecret);
         self.troubles.keep(|service| current.stack.services.contains_key(service));
         self.derived = Some(derive(&current.stack, self.machine.capacity));

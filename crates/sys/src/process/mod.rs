@@ -107,11 +107,6 @@ pub fn list() -> Result<Vec<Seen>, FileError> {
     Ok(found)
 }
 
-/// The [`list`] for figures alone, which are those of nothing where it cannot be had.
-pub fn all() -> Vec<Seen> {
-    list().unwrap_or_default()
-}
-
 /// The identity of the process that has this pid now; a zombie has none, for it can do nothing any more.
 pub fn identify(boot: &BootId, pid: Pid) -> Result<Option<ProcessIdentity>, FileError> {
     let seen = look(pid)?.filter(|seen| !seen.zombie);
@@ -258,7 +253,7 @@ mod tests {
 
     #[test]
     fn usage_counts_this_process() {
-        let usage = usage(Pid(std::process::id()), &all());
+        let usage = usage(Pid(std::process::id()), &list().unwrap());
         assert!(usage.memory > ByteSize::bytes(100_000), "{usage:?}");
         assert!(usage.processes >= 1);
     }
