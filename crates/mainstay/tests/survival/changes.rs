@@ -157,16 +157,27 @@ fn commands_run_in_the_place_of_a_service() {
 
 #[test]
 fn the_end_of_a_run_is_shown_however_much_it_printed() {
-    /// More than is kept of a run.
-    const SCRIPT: &str = "BEGIN { rest = sprintf(\"%8000s\", \"\"); for (n = 1; n <= 8000; n++) print n rest; \
-                          print 8001; exit 7 }";
+    /// Prints more than is kept of a run, in parts that are read before the next, and the last part at once.
+    const SCRIPT: &str = "print() { awk -v from=$1 -v to=$2 \
+                          'BEGIN { rest = sprintf(\"%8000s\", \"\"); for (n = from; n <= to; n++) print n rest }'; }
+                          for end in 2000 4000 6000 8000; do
+                              print $((end - 1999)) $end; while [ ! -e $0/read.$end ]; do sleep 0.02; done
+                          done
+                          print 8001 9500; exit 7";
     let world = World::new("output", JOBS);
     world.up();
-    let ran = world.run(&["run", "tidy", "--", "awk", SCRIPT]);
-    assert_eq!(ran.code, Some(7), "{}", ran.err);
-    let numbers: Vec<u32> = ran.out.lines().map(|line| line.trim_end().parse().unwrap()).collect();
-    assert!(numbers.is_sorted_by(|one, next| one < next), "a line was shown again");
-    assert_eq!(numbers.last(), Some(&8001), "{} lines", numbers.len());
+    let mut run = world.begin(&["run", "tidy", "--", "sh", "-c", SCRIPT, &world.folder.to_string_lossy()]);
+    let lines = BufReader::new(run.stdout.take().unwrap()).lines();
+    let mut numbers = lines.map(|line| line.unwrap().trim_end().parse::<u32>().unwrap());
+    for end in [2000, 4000, 6000, 8000] {
+        assert!(numbers.by_ref().take(2000).eq(end - 1999..=end), "to {end}");
+        std::fs::write(world.folder.join(format!("read.{end}")), "").unwrap();
+    }
+    // It ends while what it printed last waits to be read.
+    let runs = || processes::shims(&world.state).keys().any(|unit| unit.contains(".run."));
+    world.wait_for("the run to end", || (!runs()).then_some(()));
+    assert!(numbers.eq(8001..=9500));
+    assert_eq!(ended(run).code, Some(7));
     world.down();
 }
 
