@@ -83,9 +83,10 @@ impl Missed {
 impl fmt::Display for Missed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let late = format!("not started within {} of their time", Span::from(LATE_MAX));
+        let held = format!("due while the service was held, or less than {} before", Span::from(LATE_MAX));
         let reasons = [
             (self.unwatched, "due before this node began"),
-            (self.held, "due while the service was held"),
+            (self.held, held.as_str()),
             (self.late, late.as_str()),
             (self.overlapping, "due while the run before was still going"),
         ];
@@ -447,12 +448,17 @@ mod tests {
     fn of_missed_runs_only_what_is_known_is_said() {
         check_reasons("05:00:00", None, false, &expect!["not started within 5m of their time"]);
         check_reasons("12:01:00", None, false, &expect!["due before this node began"]);
-        check_reasons("05:00:00", Some("07:05:00"), false, &expect!["due while the service was held"]);
+        check_reasons(
+            "05:00:00",
+            Some("07:05:00"),
+            false,
+            &expect!["due while the service was held, or less than 5m before"],
+        );
         check_reasons(
             "05:00:00",
             Some("07:05:01"),
             false,
-            &expect!["4 due while the service was held, 1 not started within 5m of their time"],
+            &expect!["4 due while the service was held, or less than 5m before, 1 not started within 5m of their time"],
         );
         // Whether the service was held before this node began is not known to it.
         check_reasons(
@@ -460,7 +466,7 @@ mod tests {
             Some("09:00:01"),
             true,
             &expect![
-                "2 due before this node began, 3 due while the service was held, 1 due while the run before was still going"
+                "2 due before this node began, 3 due while the service was held, or less than 5m before, 1 due while the run before was still going"
             ],
         );
     }

@@ -199,7 +199,7 @@ pub(crate) async fn run_output(
     Extension(actor): Extension<Actor>,
     Named(unit): Named<UnitId>,
 ) -> Result<Response, ErrorBody> {
-    ask(&shared.calls, actor.clone(), |answer| Ask::RunState(unit.clone(), answer)).await?;
+    ask(&shared.calls, actor.clone(), |answer| Ask::RunHasEnded(unit.clone(), answer)).await?;
     let (place, tasks) = (place_to_follow(&shared)?, shared.tasks.clone());
     Ok(stream::answer(&tasks, "output", place, move |lines| {
         let goes_on = || lines.is_wanted() && !*shared.stop.borrow() && !has_ended(&shared, &actor, &unit);
@@ -209,10 +209,10 @@ pub(crate) async fn run_output(
 
 /// Whether the node says of a run that it has ended, or knows it no more. Blocks.
 fn has_ended(shared: &Shared, actor: &Actor, unit: &UnitId) -> bool {
-    let state = call(&shared.calls, actor.clone(), |answer| Ask::RunState(unit.clone(), answer))
+    let ended = call(&shared.calls, actor.clone(), |answer| Ask::RunHasEnded(unit.clone(), answer))
         .and_then(|answered| answered.blocking_recv().map_err(|_| stopping())?);
-    match state {
-        Ok(state) => state.ended,
+    match ended {
+        Ok(ended) => ended,
         // A busy node says it another time.
         Err(error) => error.kind == ErrorKind::NotFound,
     }

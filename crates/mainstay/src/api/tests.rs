@@ -13,9 +13,7 @@ use model::{EntryId, Happening, UnitId};
 use sys::tasks::{Tasks, blocking};
 use tokio::sync::{mpsc, watch};
 
-use super::bodies::{
-    AcceptedBody, ErrorBody, ErrorKind, LogLineBody, RunAcceptedBody, RunStateBody, SecretValueBody, StatusBody,
-};
+use super::bodies::{AcceptedBody, ErrorBody, ErrorKind, LogLineBody, RunAcceptedBody, SecretValueBody, StatusBody};
 use super::client::{Client, ClientError};
 use super::endpoints::table;
 use super::server::{Settings, bind, serve};
@@ -93,6 +91,7 @@ fn agreeable(call: Call) {
             answer.send(Ok(RunAcceptedBody { unit })).is_ok()
         }
         Ask::RunState(_, answer) => answer.send(Err(refused())).is_ok(),
+        Ask::RunHasEnded(_, answer) => answer.send(Err(refused())).is_ok(),
         Ask::Secrets(answer) => answer.send(Ok(Vec::new())).is_ok(),
         Ask::SecretGet(_, _, answer) => answer.send(Ok(SecretValueBody { value: "s3".to_owned() })).is_ok(),
         Ask::SecretSet(_, _, answer) | Ask::SecretRemove(_, answer) => answer.send(accepted()).is_ok(),
@@ -302,22 +301,14 @@ fn the_output_of_a_run_ends_with_it_and_is_whole() {
     prints("first", 1);
     let mut asked = 0;
     let node = |call: Call| match call.what {
-        Ask::RunState(unit, answer) => {
+        Ask::RunHasEnded(unit, answer) => {
             asked += 1;
             if asked == 3 {
                 // Rotation takes away what was shown, and the last line comes just before the end.
                 std::fs::remove_file(folder.join(format!("{unit}.000001.log"))).unwrap();
                 prints("last", 2);
             }
-            let state = RunStateBody {
-                unit,
-                ended: asked >= 3,
-                waits_for: None,
-                code: None,
-                signal: None,
-                text: String::new(),
-            };
-            answer.send(Ok(state)).unwrap();
+            answer.send(Ok(asked >= 3)).unwrap();
         }
         _ => agreeable(call),
     };

@@ -92,9 +92,17 @@ pub(crate) async fn asked_to_end() -> Result<Asked, Failure> {
 }
 
 /// The node of this session's state directory, in this process, with its control API.
-pub(crate) async fn serve(session: &Session, purpose: Purpose, wish: watch::Receiver<Wish>) -> Result<Ended, Failure> {
+pub(crate) async fn serve(
+    session: &Session,
+    purpose: Purpose,
+    mut wish: watch::Receiver<Wish>,
+) -> Result<Ended, Failure> {
     let layout = session.layout()?;
-    let node = take_over(&layout, session, purpose).await?;
+    let node = tokio::select! {
+        node = take_over(&layout, session, purpose) => node?,
+        // No node has begun, and what runs goes on.
+        _ = wish.wait_for(|wish| *wish == Wish::Leave) => return Ok(Ended::LeftRunning),
+    };
     let socket = layout.control_socket();
     let listener = server::bind(&socket)
         .map_err(|error| Failure::doing(format!("cannot listen on {}", socket.display()), &error))?;

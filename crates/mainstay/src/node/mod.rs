@@ -293,6 +293,7 @@ impl Node {
 
     /// After everything that happened: schedules, what is to run now, and the journal.
     fn turn(&mut self) {
+        self.keep_time();
         self.give_up_awaiting_file();
         if !self.stopping && self.awaits_file_until.is_none() {
             self.go_on_with_pending();
@@ -302,6 +303,13 @@ impl Node {
             self.look();
         }
         self.journal_notices();
+    }
+
+    /// What supervision has to do by now is done, however many calls wait to be answered.
+    fn keep_time(&mut self) {
+        if self.supervisor.wake_at().is_some_and(|at| at <= self.now().steady) {
+            self.supervisor.tick();
+        }
     }
 
     /// Nobody has brought a file in time: the node goes on with what was applied before, or with the stop that was asked

@@ -52,7 +52,11 @@ impl Node {
     /// Makes new releases of the services that receive a secret that has changed.
     fn release_anew(&mut self, names: &[SecretName]) {
         let Some(current) = &self.applied.current else { return };
-        if names.iter().all(|name| users_of(Some(current), name).is_empty()) || self.stopping {
+        if names.iter().all(|name| users_of(Some(current), name).is_empty()) {
+            return;
+        }
+        // Nothing is released of what is being stopped, or is to be. What is applied next takes the new version.
+        if self.stopping || self.stops_unless_applied {
             return;
         }
         let file = FileBody {

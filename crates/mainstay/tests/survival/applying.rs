@@ -282,7 +282,7 @@ fn a_file_that_is_refused_does_not_take_back_a_down_that_was_cut_off() {
         assert_eq!(ran.code, Some(1), "{ran:?}");
         assert!(ran.err.contains("bin/absent"), "{}", ran.err);
         assert!(
-            ran.err.contains("hint: a `mainstay down` from before was cut off"),
+            ran.err.contains("hint: everything is being stopped, as a `mainstay down` asked"),
             "{command:?}: {}\n{}",
             ran.err,
             world.events()
