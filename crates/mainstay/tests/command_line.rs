@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![expect(clippy::needless_pass_by_value, reason = "an expectation is written where it is used")]
 
+use std::io::{Read, Write};
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
@@ -369,6 +370,50 @@ fn looking_for_secrets_makes_nothing() {
         assert_eq!((ran.code, ran.err.as_str()), (Some(1), told), "{action}");
     }
     assert_eq!(world.names(), ["mainstay.yaml"]);
+}
+
+#[test]
+fn a_plan_makes_nothing_where_nothing_was_kept() {
+    let world = World::new("planonly").with("mainstay.yaml", "stack: shop\nservices:\n  api: { run: /bin/sh }\n");
+    std::fs::create_dir(world.folder.join(".mainstay")).unwrap();
+    let plan = world.run(&["plan"]);
+    assert_eq!(plan.code, Some(0), "{}\n{}", plan.out, plan.err);
+    assert_eq!(world.names(), [".mainstay", "mainstay.yaml"], "no key was made");
+    std::fs::remove_dir(world.folder.join(".mainstay")).expect("nothing is in it");
+    let occupied = World::new("planoccupied").with("mainstay.yaml", GOOD).with(".mainstay/theirs", "");
+    let refused = occupied.run(&["plan"]);
+    assert_eq!(refused.code, Some(1), "{}", refused.out);
+    assert!(refused.err.contains("FOLDER/.mainstay"), "{}", refused.err);
+}
+
+#[test]
+fn a_value_that_is_given_up_leaves_the_terminal_as_it_was() {
+    // Ctrl-C reaches the shell too, which goes on.
+    const SCRIPT: &str = "trap : INT; \"$PROGRAM\" secret set KEY; echo ended $?; stty -a";
+    let world = World::new("givenup").with("mainstay.yaml", GOOD).with("steps", SCRIPT);
+    let mut command = Command::new("script");
+    command.args(["--quiet", "--command", "sh steps", "/dev/null"]).current_dir(&world.folder);
+    command.env("PROGRAM", env!("CARGO_BIN_EXE_mainstay")).env("HOME", &world.folder).env("SHELL", "/bin/sh");
+    command.env("NO_COLOR", "1");
+    let mut terminal = match command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn() {
+        // util-linux has it, which not every machine has.
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return,
+        started => started.unwrap(),
+    };
+    let (mut keys, mut screen) = (terminal.stdin.take().unwrap(), terminal.stdout.take().unwrap());
+    let (mut shown, mut byte) = (Vec::new(), [0]);
+    while !shown.ends_with(b"value of KEY: ") {
+        screen.read_exact(&mut byte).unwrap();
+        shown.extend(byte);
+    }
+    keys.write_all(b"half a val\x03").unwrap();
+    screen.read_to_end(&mut shown).unwrap();
+    terminal.wait().unwrap();
+    let shown = String::from_utf8(shown).unwrap();
+    assert!(shown.contains("error: KEY was not set: no value was given\r\nended 1\r\n"), "{shown}");
+    assert!(!shown.contains("half"), "{shown}");
+    let modes: Vec<&str> = shown.split_ascii_whitespace().collect();
+    assert!(["echo", "isig", "icanon"].iter().all(|mode| modes.contains(mode)), "{shown}");
 }
 
 #[test]

@@ -8,6 +8,7 @@
 //! its runs. One that names its hour runs once per day: in the hour that is skipped it runs as much
 //! later, in the hour that comes twice it runs the first time (as Debian's cron does).
 
+use std::fmt;
 use std::time::Duration;
 
 use cronexpr::jiff::civil::DateTime;
@@ -15,7 +16,7 @@ use cronexpr::jiff::tz::TimeZone;
 use cronexpr::jiff::{Timestamp as Moment, ToSpan, Unit, Zoned};
 use cronexpr::{Crontab, MakeTimestamp};
 use model::stack::Schedule;
-use model::{TimeZoneName, Timestamp};
+use model::{Span, TimeZoneName, Timestamp};
 
 /// A run may start this much after its time; after that it counts as missed.
 pub const LATE_MAX: Duration = Duration::from_secs(300);
@@ -27,6 +28,9 @@ pub const MISSED_MAX: u32 = 1000;
 /// less, the runs between have happened. An expression that follows elapsed time bears less, the time
 /// between two of its runs: who wants a run every ten minutes has none for an hour otherwise.
 pub const STEP_BACK_MAX: Duration = Duration::from_secs(25 * 3600);
+
+/// The shortest time there is between two moments.
+const INSTANT: Duration = Duration::from_millis(1);
 
 /// No clock change moves an occurrence by more than this.
 const ZONE_SHIFT_HOURS_MAX: i64 = 3;
@@ -47,10 +51,23 @@ pub struct Due {
     pub believed_from: Timestamp,
 }
 
-/// Runs that did not happen, by reason.
+/// From when on runs could have been started, as far as whoever looks knows. By the clock as it is set now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Watch {
+    /// When it began to look.
+    pub began: Timestamp,
+    /// At which look it first found the service held, if it did and has dealt with no occurrence since.
+    pub held_from: Option<Timestamp>,
+}
+
+/// Runs that did not happen, by what is known of why. The clock may have been set past them in every case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Missed {
-    /// Nobody was there to start them in time.
+    /// Due before whoever looks began to.
+    pub unwatched: u32,
+    /// Due when the service was held, or so shortly before that they could have been started still.
+    pub held: u32,
+    /// Not looked at within [`LATE_MAX`] of their time.
     pub late: u32,
     /// The last run was still going.
     pub overlapping: u32,
@@ -59,7 +76,28 @@ pub struct Missed {
 impl Missed {
     /// All of them.
     pub const fn total(self) -> u32 {
-        self.late.saturating_add(self.overlapping)
+        self.unwatched.saturating_add(self.held).saturating_add(self.late).saturating_add(self.overlapping)
+    }
+}
+
+impl fmt::Display for Missed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let late = format!("not started within {} of their time", Span::from(LATE_MAX));
+        let held = format!("due while the service was held, or less than {} before", Span::from(LATE_MAX));
+        let reasons = [
+            (self.unwatched, "due before this node began"),
+            (self.held, held.as_str()),
+            (self.late, late.as_str()),
+            (self.overlapping, "due while the run before was still going"),
+        ];
+        let known: Vec<_> = reasons.into_iter().filter(|(count, _)| *count > 0).collect();
+        match known.as_slice() {
+            [(_, reason)] => f.write_str(reason),
+            several => {
+                let parts: Vec<String> = several.iter().map(|(count, reason)| format!("{count} {reason}")).collect();
+                f.write_str(&parts.join(", "))
+            }
+        }
     }
 }
 
@@ -78,6 +116,7 @@ pub fn due(
     zone: &TimeZoneName,
     considered: Timestamp,
     now: Timestamp,
+    watch: Watch,
     running: bool,
 ) -> Result<Due, ScheduleError> {
     let calendar = Calendar::read(schedule, zone)?;
@@ -90,16 +129,14 @@ pub fn due(
         return due(None, Missed::default(), after);
     }
     let (count, last) = calendar.between(after, now);
-    let in_time = last.is_some_and(|last| now.since(last) <= LATE_MAX);
+    let in_time = last.filter(|last| now.since(*last) <= LATE_MAX);
     let blocked = running && !schedule.overlap;
-    let missed = match (count, in_time, blocked) {
-        (0, ..) => Missed::default(),
-        (_, true, false) => Missed { late: count - 1, overlapping: 0 },
-        (_, true, true) => Missed { late: count - 1, overlapping: 1 },
-        (_, false, _) => Missed { late: count, overlapping: 0 },
+    let passed = match in_time {
+        Some(last) => calendar.passed(after, last.before(INSTANT), count - 1, watch),
+        None => calendar.passed(after, now, count, watch),
     };
-    let start = last.filter(|_| in_time && !blocked);
-    due(start, missed, now)
+    let missed = Missed { overlapping: u32::from(blocked && in_time.is_some()), ..passed };
+    due(in_time.filter(|_| !blocked), missed, now)
 }
 
 /// The occurrences of an expression in a zone.
@@ -123,6 +160,17 @@ impl Calendar {
             .map_err(|error| unreadable(last_line(&error.to_string())))?;
         let zone = TimeZone::get(zone.as_str()).map_err(|error| unreadable(error.to_string()))?;
         Ok(Self { crontab, zone, by_the_clock })
+    }
+
+    /// Why the `count` occurrences after `after` and not after `until` have passed.
+    fn passed(&self, after: Timestamp, until: Timestamp, count: u32, watch: Watch) -> Missed {
+        let among = |after: Timestamp, until: Timestamp| if after < until { self.between(after, until).0 } else { 0 };
+        let unwatched = among(after, until.min(watch.began.before(INSTANT))).min(count);
+        let startable = |held: Timestamp| held.before(LATE_MAX).before(INSTANT);
+        let held =
+            watch.held_from.map_or(0, |held| among(after.max(watch.began.before(INSTANT)).max(startable(held)), until));
+        let held = held.min(count - unwatched);
+        Missed { unwatched, held, late: count - unwatched - held, overlapping: 0 }
     }
 
     /// How many occurrences lie after `after` and not after `until`, and the last of them. Of more than
@@ -263,11 +311,18 @@ mod tests {
         Schedule { cron: cron.to_owned(), overlap: false }
     }
 
+    /// By somebody who was there all the time.
+    fn always(since: Timestamp) -> Watch {
+        Watch { began: since, held_from: None }
+    }
+
     fn check(cron: &str, zone: &str, considered: &str, now: &str, running: bool, expected: &Expect) {
-        let due = due(&schedule(cron), &zone.parse().unwrap(), at(considered), at(now), running).unwrap();
+        let watch = always(at(considered));
+        let due = due(&schedule(cron), &zone.parse().unwrap(), at(considered), at(now), watch, running).unwrap();
         let start = due.start.map_or("no start".to_owned(), |it| format!("start {it}"));
         let next = due.next.map_or("never".to_owned(), |it| it.to_string());
         let (late, overlapping) = (due.missed.late, due.missed.overlapping);
+        assert_eq!((due.missed.unwatched, due.missed.held), (0, 0));
         expected.assert_eq(&format!("{start}, missed {late}+{overlapping}, next {next}"));
     }
 
@@ -277,7 +332,8 @@ mod tests {
         let mut considered = now;
         let mut found = Vec::new();
         while now <= until {
-            let due = due(&schedule(cron), &zone.parse().unwrap(), considered, now, false).unwrap();
+            let watch = always(considered);
+            let due = due(&schedule(cron), &zone.parse().unwrap(), considered, now, watch, false).unwrap();
             assert_eq!(due.missed, Missed::default());
             found.extend(due.start.map(|it| it.to_string().replace(":00.000Z", "")));
             considered = due.considered;
@@ -374,8 +430,45 @@ mod tests {
         );
         let overlap = Schedule { cron: "0 6 * * *".to_owned(), overlap: true };
         let zone = TimeZoneName::utc();
-        let due = due(&overlap, &zone, at("2026-11-20T05:00:00Z"), at("2026-11-20T06:00:00Z"), true).unwrap();
-        assert_eq!((due.start, due.missed.total()), (Some(at("2026-11-20T06:00:00Z")), 0));
+        let (five, six) = (at("2026-11-20T05:00:00Z"), at("2026-11-20T06:00:00Z"));
+        let due = due(&overlap, &zone, five, six, always(five), true).unwrap();
+        assert_eq!((due.start, due.missed.total()), (Some(six), 0));
+    }
+
+    /// What is said of hourly runs that are looked at again at 12:02, those up to 06:00 having been dealt with.
+    fn check_reasons(began: &str, held_from: Option<&str>, running: bool, expected: &Expect) {
+        let on_the_day = |time: &str| at(&format!("2026-11-20T{time}Z"));
+        let watch = Watch { began: on_the_day(began), held_from: held_from.map(on_the_day) };
+        let (considered, now) = (on_the_day("06:00:00"), on_the_day("12:02:00"));
+        let due = due(&schedule("0 * * * *"), &TimeZoneName::utc(), considered, now, watch, running).unwrap();
+        expected.assert_eq(&due.missed.to_string());
+    }
+
+    #[test]
+    fn of_missed_runs_only_what_is_known_is_said() {
+        check_reasons("05:00:00", None, false, &expect!["not started within 5m of their time"]);
+        check_reasons("12:01:00", None, false, &expect!["due before this node began"]);
+        check_reasons(
+            "05:00:00",
+            Some("07:05:00"),
+            false,
+            &expect!["due while the service was held, or less than 5m before"],
+        );
+        check_reasons(
+            "05:00:00",
+            Some("07:05:01"),
+            false,
+            &expect!["4 due while the service was held, or less than 5m before, 1 not started within 5m of their time"],
+        );
+        // Whether the service was held before this node began is not known to it.
+        check_reasons(
+            "09:00:00",
+            Some("09:00:01"),
+            true,
+            &expect![
+                "2 due before this node began, 3 due while the service was held, or less than 5m before, 1 due while the run before was still going"
+            ],
+        );
     }
 
     #[test]
@@ -510,16 +603,20 @@ mod tests {
             zone in prop::sample::select(vec!["UTC", "Europe/Berlin", "America/Sao_Paulo", "Australia/Lord_Howe"]),
             jumps in prop::collection::vec((-7_200_i64..10_800, any::<bool>()), 1..80),
             forward_only in any::<bool>(),
+            began in 0_u64..400_000,
+            held in prop::option::of(0_u64..400_000),
         ) {
             let begin = at("2026-10-24T12:00:00Z");
             let zone: TimeZoneName = zone.parse().unwrap();
+            let later = |seconds| begin.after(Duration::from_secs(seconds));
+            let watch = Watch { began: later(began), held_from: held.map(later) };
             let (mut now, mut considered) = (begin, begin);
             let mut believed_from = begin.before(STEP_BACK_MAX);
             let (mut started, mut missed) = (Vec::new(), 0);
             for (seconds, running) in jumps {
                 let seconds = if forward_only { seconds.abs() } else { seconds };
                 now = Timestamp::from_millis(now.as_millis() + seconds * 1000);
-                let due = due(&schedule(cron), &zone, considered, now, running).unwrap();
+                let due = due(&schedule(cron), &zone, considered, now, watch, running).unwrap();
                 if now < believed_from {
                     started.clear();
                     prop_assert_eq!(due.considered, now);
@@ -541,7 +638,9 @@ mod tests {
     #[test]
     fn an_unreadable_schedule_says_why() {
         let now = at("2026-11-20T00:00:00Z");
-        let error = |cron: &str| due(&schedule(cron), &TimeZoneName::utc(), now, now, false).unwrap_err().to_string();
+        let error = |cron: &str| {
+            due(&schedule(cron), &TimeZoneName::utc(), now, now, always(now), false).unwrap_err().to_string()
+        };
         expect![[r#"the schedule "0 6 * *" cannot be read: a schedule has five fields: minute, hour, day, month, day of the week"#]].assert_eq(&error("0 6 * *"));
         expect![[r#"the schedule "0 25 * * *" cannot be read: value must be in range 0..=23; found 25"#]]
             .assert_eq(&error("0 25 * * *"));

@@ -5,7 +5,7 @@
 
 use model::stack::Schedule;
 use model::{RunNumber, ServiceName, TimeZoneName, Timestamp};
-use plan::schedule::{Due, ScheduleError, due};
+use plan::schedule::{Due, ScheduleError, Watch, due};
 
 /// The version of [`Record`]'s stored form.
 pub const RECORD_VERSION: u32 = 1;
@@ -35,9 +35,10 @@ impl Record {
         schedule: &Schedule,
         zone: &TimeZoneName,
         now: Timestamp,
+        watch: Watch,
         running: bool,
     ) -> Result<(Due, Self), ScheduleError> {
-        let due = due(schedule, zone, self.considered, now, running)?;
+        let due = due(schedule, zone, self.considered, now, watch, running)?;
         let last = if due.start.is_some() { self.last.next() } else { self.last };
         Ok((due, Self { service: self.service.clone(), considered: due.considered, last }))
     }
@@ -64,11 +65,12 @@ mod tests {
         let record = Record::new("digest".parse().unwrap(), at("2026-11-20T05:00:00Z")).run_by_hand();
         assert_eq!(record.last, RunNumber(1));
         let six = at("2026-11-20T06:00:00Z");
-        let (found, record) = record.look(&schedule, &zone, six, false).unwrap();
+        let watch = Watch { began: record.considered, held_from: None };
+        let (found, record) = record.look(&schedule, &zone, six, watch, false).unwrap();
         assert_eq!((found.start, record.last, record.considered), (Some(six), RunNumber(2), six));
-        let (found, again) = record.look(&schedule, &zone, six, false).unwrap();
+        let (found, again) = record.look(&schedule, &zone, six, watch, false).unwrap();
         assert_eq!((found.start, &again), (None, &record));
-        let (found, after) = record.look(&schedule, &zone, at("2026-11-21T12:00:00Z"), false).unwrap();
+        let (found, after) = record.look(&schedule, &zone, at("2026-11-21T12:00:00Z"), watch, false).unwrap();
         assert_eq!((found.start, found.missed.total(), after.last), (None, 1, RunNumber(2)));
     }
 }

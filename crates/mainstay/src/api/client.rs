@@ -17,8 +17,8 @@ use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 
 use super::bodies::{
-    AcceptedBody, DownCause, ErrorBody, ErrorKind, FileBody, PlanBody, RunAcceptedBody, RunBody, RunStateBody,
-    SecretBody, SecretImportBody, SecretValueBody, StatusBody,
+    AcceptedBody, DownCause, ErrorBody, ErrorKind, FileBody, LogLineBody, PlanBody, RunAcceptedBody, RunBody,
+    RunStateBody, SecretBody, SecretImportBody, SecretValueBody, StatusBody,
 };
 use model::{SecretName, ServiceName, Span, UnitId};
 
@@ -149,6 +149,15 @@ impl Client {
     /// How a run stands.
     pub(crate) async fn run_state(&self, unit: &UnitId) -> Result<RunStateBody, ClientError> {
         self.get(&format!("/v1/runs/{unit}")).await
+    }
+
+    /// Gives each line of a run's to `each`, until the run has ended or `each` has enough.
+    pub(crate) async fn run_output(
+        &self,
+        unit: &UnitId,
+        each: impl FnMut(LogLineBody) -> ControlFlow<()>,
+    ) -> Result<(), ClientError> {
+        self.lines(&format!("/v1/runs/{unit}/output"), each).await
     }
 
     /// The secrets without their values.

@@ -223,6 +223,16 @@ fn services() -> Vec<Endpoint> {
             answer: json::<RunStateBody>(),
             route: get(handlers::run_state),
         },
+        Endpoint {
+            verb: Verb::Get,
+            path: "/v1/runs/{unit}/output",
+            name: "run_output",
+            about: "What a run prints, oldest first, from its beginning until it has ended.",
+            parameters: &[UNIT],
+            body: None,
+            answer: Answer::Lines(shape::<LogLineBody>),
+            route: get(handlers::run_output),
+        },
     ]
 }
 

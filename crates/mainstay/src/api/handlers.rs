@@ -37,14 +37,7 @@ pub(crate) async fn ask<T>(
     actor: Actor,
     what: impl FnOnce(Answer<T>) -> Ask,
 ) -> Result<T, ErrorBody> {
-    let stopping = || ErrorBody::new(ErrorKind::Busy, "the node is stopping");
-    let (answer, answered) = oneshot::channel();
-    calls.try_send(Call { actor, what: what(answer) }).map_err(|error| match error {
-        mpsc::error::TrySendError::Full(_) => {
-            ErrorBody::new(ErrorKind::Busy, "too many calls wait for the node").with_hint("try again in a moment")
-        }
-        mpsc::error::TrySendError::Closed(_) => stopping(),
-    })?;
+    let answered = call(calls, actor, what)?;
     match tokio::time::timeout(ANSWER_TIME_MAX, answered).await {
         Ok(Ok(answer)) => answer,
         Ok(Err(_)) => Err(stopping()),
@@ -54,6 +47,26 @@ pub(crate) async fn ask<T>(
         )
         .with_hint("the call may still be carried out: look at `mainstay events`")),
     }
+}
+
+/// Sends one call to the node; the answer is still to come.
+fn call<T>(
+    calls: &mpsc::Sender<Call>,
+    actor: Actor,
+    what: impl FnOnce(Answer<T>) -> Ask,
+) -> Result<oneshot::Receiver<Result<T, ErrorBody>>, ErrorBody> {
+    let (answer, answered) = oneshot::channel();
+    calls.try_send(Call { actor, what: what(answer) }).map_err(|error| match error {
+        mpsc::error::TrySendError::Full(_) => {
+            ErrorBody::new(ErrorKind::Busy, "too many calls wait for the node").with_hint("try again in a moment")
+        }
+        mpsc::error::TrySendError::Closed(_) => stopping(),
+    })?;
+    Ok(answered)
+}
+
+fn stopping() -> ErrorBody {
+    ErrorBody::new(ErrorKind::Busy, "the node is stopping")
 }
 
 pub(crate) async fn status(State(shared): State<Shared>, Extension(actor): Extension<Actor>) -> Reply<StatusBody> {
@@ -179,6 +192,30 @@ pub(crate) async fn import_secrets(
 ) -> Reply<Vec<SecretName>> {
     let import = read_secret_json(request).await?;
     ask(&shared.calls, actor, |answer| Ask::SecretImport(import, answer)).await.map(Json)
+}
+
+pub(crate) async fn run_output(
+    State(shared): State<Shared>,
+    Extension(actor): Extension<Actor>,
+    Named(unit): Named<UnitId>,
+) -> Result<Response, ErrorBody> {
+    ask(&shared.calls, actor.clone(), |answer| Ask::RunHasEnded(unit.clone(), answer)).await?;
+    let (place, tasks) = (place_to_follow(&shared)?, shared.tasks.clone());
+    Ok(stream::answer(&tasks, "output", place, move |lines| {
+        let goes_on = || lines.is_wanted() && !*shared.stop.borrow() && !has_ended(&shared, &actor, &unit);
+        logs::read(&shared.logs, &Selection::of_unit(&unit), &mut |line| lines.push(&line), &goes_on)
+    }))
+}
+
+/// Whether the node says of a run that it has ended, or knows it no more. Blocks.
+fn has_ended(shared: &Shared, actor: &Actor, unit: &UnitId) -> bool {
+    let ended = call(&shared.calls, actor.clone(), |answer| Ask::RunHasEnded(unit.clone(), answer))
+        .and_then(|answered| answered.blocking_recv().map_err(|_| stopping())?);
+    match ended {
+        Ok(ended) => ended,
+        // A busy node says it another time.
+        Err(error) => error.kind == ErrorKind::NotFound,
+    }
 }
 
 pub(crate) async fn logs(State(shared): State<Shared>, Asked(query): Asked<LogsQuery>) -> Result<Response, ErrorBody> {

@@ -51,6 +51,11 @@ impl Selection {
         })
     }
 
+    /// What one unit prints, as it comes.
+    pub(crate) fn of_unit(unit: &UnitId) -> Self {
+        Self { of: [unit.to_string()].into(), since: None, grep: None, follow: true }
+    }
+
     /// Refuses a name that is neither among these nor that of a unit in the folder of logs, nor of its service.
     pub(crate) fn check_names(&self, known: BTreeSet<String>, folder: &Path) -> Result<(), ErrorBody> {
         // What cannot be listed is told when it is read.

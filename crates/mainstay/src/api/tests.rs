@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 
-use model::{EntryId, Happening};
+use model::{EntryId, Happening, UnitId};
 use sys::tasks::{Tasks, blocking};
 use tokio::sync::{mpsc, watch};
 
@@ -91,6 +91,7 @@ fn agreeable(call: Call) {
             answer.send(Ok(RunAcceptedBody { unit })).is_ok()
         }
         Ask::RunState(_, answer) => answer.send(Err(refused())).is_ok(),
+        Ask::RunHasEnded(_, answer) => answer.send(Err(refused())).is_ok(),
         Ask::Secrets(answer) => answer.send(Ok(Vec::new())).is_ok(),
         Ask::SecretGet(_, _, answer) => answer.send(Ok(SecretValueBody { value: "s3".to_owned() })).is_ok(),
         Ask::SecretSet(_, _, answer) | Ask::SecretRemove(_, answer) => answer.send(accepted()).is_ok(),
@@ -283,6 +284,43 @@ fn logs_are_followed() {
         world.client().lines("/v1/logs?of=api&follow=true", each).await.unwrap();
     });
     assert_eq!(seen, ["one", "two"]);
+}
+
+#[test]
+fn the_output_of_a_run_ends_with_it_and_is_whole() {
+    let world = World::new("api-output");
+    let unit: UnitId = "api.1.run.1".parse().unwrap();
+    let folder = world.folder.join(format!("logs/{unit}"));
+    std::fs::create_dir_all(&folder).unwrap();
+    let prints = |text: &str, number: u32| {
+        let line = format!(
+            "{{\"at\":\"2026-11-20T17:00:00.000Z\",\"unit\":\"{unit}\",\"stream\":\"out\",\"line\":\"{text}\"}}\n"
+        );
+        std::fs::write(folder.join(format!("{unit}.{number:06}.log")), line).unwrap();
+    };
+    prints("first", 1);
+    let mut asked = 0;
+    let node = |call: Call| match call.what {
+        Ask::RunHasEnded(unit, answer) => {
+            asked += 1;
+            if asked == 3 {
+                // Rotation takes away what was shown, and the last line comes just before the end.
+                std::fs::remove_file(folder.join(format!("{unit}.000001.log"))).unwrap();
+                prints("last", 2);
+            }
+            answer.send(Ok(asked >= 3)).unwrap();
+        }
+        _ => agreeable(call),
+    };
+    let mut seen = Vec::new();
+    world.run(node, async || {
+        let each = |line: LogLineBody| {
+            seen.push(line.line);
+            ControlFlow::Continue(())
+        };
+        world.client().run_output(&unit, each).await.unwrap();
+    });
+    assert_eq!(seen, ["first", "last"]);
 }
 
 /// Set for the copy of this program that asks the control socket and prints the answer.

@@ -93,7 +93,7 @@ async fn follow(client: &Client, query: &LogsQuery, printer: &mut Printer<'_>) -
 }
 
 /// The address of a query.
-pub(crate) fn path(logs: &LogsQuery) -> String {
+fn path(logs: &LogsQuery) -> String {
     let texts = [("of", &logs.of), ("since", &logs.since), ("grep", &logs.grep)];
     let mut parts: Vec<(&str, String)> =
         texts.into_iter().filter_map(|(name, value)| Some((name, value.clone()?))).collect();

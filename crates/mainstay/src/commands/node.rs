@@ -51,9 +51,7 @@ pub(crate) const START_TIME_MAX: Duration = Duration::from_secs(30);
 /// How long a node that starts waits for a command that has the state directory, as `plan` has while it asks servers
 /// for their versions. Another node answers, and is not waited for.
 const COMMAND_TIME_MAX: Duration = Duration::from_secs(15);
-/// Where a detached node writes what it has to say.
-const LOG_NAME: &str = "node.log";
-/// How much of its end is shown when it dies at once.
+/// How much of the end of its log is shown when a detached node dies at once.
 const LOG_SHOWN_MAX: u64 = 4 << 10;
 
 /// Is the node, in a session of its own: SIGTERM, SIGINT and SIGHUP end it and leave what it runs to the
@@ -94,9 +92,17 @@ pub(crate) async fn asked_to_end() -> Result<Asked, Failure> {
 }
 
 /// The node of this session's state directory, in this process, with its control API.
-pub(crate) async fn serve(session: &Session, purpose: Purpose, wish: watch::Receiver<Wish>) -> Result<Ended, Failure> {
+pub(crate) async fn serve(
+    session: &Session,
+    purpose: Purpose,
+    mut wish: watch::Receiver<Wish>,
+) -> Result<Ended, Failure> {
     let layout = session.layout()?;
-    let node = take_over(&layout, session, purpose).await?;
+    let node = tokio::select! {
+        node = take_over(&layout, session, purpose) => node?,
+        // No node has begun, and what runs goes on.
+        _ = wish.wait_for(|wish| *wish == Wish::Leave) => return Ok(Ended::LeftRunning),
+    };
     let socket = layout.control_socket();
     let listener = server::bind(&socket)
         .map_err(|error| Failure::doing(format!("cannot listen on {}", socket.display()), &error))?;
@@ -160,8 +166,8 @@ pub(crate) async fn detach(
 ) -> Result<(), Failure> {
     let layout = session.layout()?;
     layout.make_state().map_err(|error| Failure::of(&error))?;
-    let log = layout.state().join(LOG_NAME);
-    let mut node = start(session, purpose, &log)?;
+    let log = layout.node_log();
+    let mut node = start(session, purpose, open_log(&layout)?)?;
     let begun = sys::clock::now().steady;
     let mut progress = Progress::new(&session.terminal);
     loop {
@@ -221,9 +227,22 @@ fn silent(limit: Duration) -> Failure {
     Failure::new(format!("the node does not answer after {} s", limit.as_secs())).with_exit(Exit::NotReady)
 }
 
-fn start(session: &Session, purpose: Purpose, log: &Path) -> Result<Child, Failure> {
+/// The log of a node that is started. What one before it said, such as why it crashed, is kept beside it; where another
+/// process has the state directory, these may be its words, and what comes follows them.
+fn open_log(layout: &Layout) -> Result<File, Failure> {
+    let log = layout.node_log();
+    let cannot = |error: std::io::Error| Failure::doing(format!("cannot open {}", log.display()), &error);
+    let file = || OpenOptions::new().append(true).create(true).mode(0o600).open(&log).map_err(cannot);
+    let earlier = file()?;
+    if earlier.metadata().map_err(cannot)?.len() == 0 || holder(layout)?.is_some() {
+        return Ok(earlier);
+    }
+    std::fs::rename(&log, layout.earlier_node_log()).map_err(cannot)?;
+    file()
+}
+
+fn start(session: &Session, purpose: Purpose, output: File) -> Result<Child, Failure> {
     let cannot = |error: std::io::Error| Failure::doing("cannot start the node", &error);
-    let output = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(log).map_err(cannot)?;
     let errors = output.try_clone().map_err(cannot)?;
     let program = std::env::current_exe().map_err(cannot)?;
     Command::new(program)
@@ -253,5 +272,38 @@ fn last_words(log: &Path) -> Vec<String> {
     match read {
         Ok(_) => text.lines().map(str::to_owned).collect(),
         Err(error) => vec![format!("its log {} cannot be read: {error}", log.display())],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+    use crate::node::layout::Surroundings;
+
+    #[test]
+    fn what_the_node_before_said_is_kept_once() {
+        let state = std::env::temp_dir().join(format!("mainstay-node-log-{}", std::process::id()));
+        let layout = Layout::new(&state, "log", &Surroundings::default(), Some(Path::new("/none/key"))).unwrap();
+        layout.make_state().unwrap();
+        let node_says = |words: &str| open_log(&layout).unwrap().write_all(words.as_bytes()).unwrap();
+        let kept = || [layout.node_log(), layout.earlier_node_log()].map(|log| std::fs::read_to_string(log).ok());
+        let texts = |log: &str, earlier: Option<&str>| [Some(log.to_owned()), earlier.map(str::to_owned)];
+
+        node_says("panicked");
+        assert_eq!(kept(), texts("panicked", None));
+        node_says("");
+        assert_eq!(kept(), texts("", Some("panicked")));
+        node_says("");
+        assert_eq!(kept(), texts("", Some("panicked")), "nodes that say nothing push nothing out");
+        node_says("again");
+        let lock = sys::lock::Lock::take(&state, LOCK).unwrap();
+        node_says(", late");
+        assert_eq!(kept(), texts("again, late", Some("panicked")), "they were those of the node that is there");
+        drop(lock);
+        node_says("");
+        assert_eq!(kept(), texts("", Some("again, late")));
+        std::fs::remove_dir_all(&state).unwrap();
     }
 }

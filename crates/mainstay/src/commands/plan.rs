@@ -51,12 +51,13 @@ pub(crate) fn show(plan: &PlanBody, terminal: &Terminal) -> Result<(), Failure> 
     Ok(())
 }
 
-/// The plan where no node runs: against what was applied last, or against nothing where nothing ever was.
+/// The plan where no node runs: against what was kept, or against nothing where nothing ever was, not even a secret.
 fn without_node(file: &FileBody, session: &Session) -> Result<PlanBody, Failure> {
     let layout = session.layout()?;
-    match layout.state().exists() {
+    match layout.holds_records() {
         true => considered(file, layout, session),
         false => {
+            layout.refuse_somebody_elses().map_err(|error| Failure::of(&error))?;
             let passing = Passing::new()?;
             considered(file, passing.layout(session)?, session)
         }

@@ -7,12 +7,10 @@ use std::process::ExitCode;
 use model::{ServiceName, UnitId};
 
 use super::failure::{Exit, Failure};
-use super::logs;
 use super::session::Session;
 use super::wait::LOOK_EVERY;
 use crate::api::bodies::{ErrorKind, LogLineBody, RunBody, RunStateBody};
 use crate::api::client::{Client, ClientError};
-use crate::api::logs::LogsQuery;
 use crate::terminal::Terminal;
 
 /// Runs a command once with a service's environment, user and limits
@@ -49,17 +47,10 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit
     Ok(ExitCode::from(code(&state)))
 }
 
-/// Shows the output of a run until it has ended.
+/// Shows the output of a run to its end, and how it ended.
 async fn watched(client: &Client, unit: &UnitId, terminal: &Terminal) -> Result<RunStateBody, ClientError> {
-    let mut shown = 0;
-    let state = tokio::select! {
-        // The stream ends before the run only when the node does.
-        Err(error) = show(client, unit, &mut shown) => return Err(error),
-        state = ended(client, unit, terminal) => state?,
-    };
-    // What came between the last look of the stream and the end: all lines again, without those shown.
-    let mut skipped = shown;
-    show_after(client, unit, &mut skipped).await?;
+    let output = client.run_output(unit, |line| pass_on(&line));
+    let ((), state) = tokio::try_join!(output, ended(client, unit, terminal))?;
     Ok(state)
 }
 
@@ -89,29 +80,6 @@ impl Told {
         self.0 = Some(reason);
         Some(format!("{} has not begun: {}", state.unit, state.text))
     }
-}
-
-async fn show(client: &Client, unit: &UnitId, shown: &mut usize) -> Result<(), ClientError> {
-    let query = LogsQuery { of: Some(unit.to_string()), follow: true, ..LogsQuery::default() };
-    client
-        .lines(&logs::path(&query), |line: LogLineBody| {
-            *shown += 1;
-            pass_on(&line)
-        })
-        .await
-}
-
-async fn show_after(client: &Client, unit: &UnitId, skip: &mut usize) -> Result<(), ClientError> {
-    let query = LogsQuery { of: Some(unit.to_string()), ..LogsQuery::default() };
-    client
-        .lines(&logs::path(&query), |line: LogLineBody| match skip.checked_sub(1) {
-            Some(left) => {
-                *skip = left;
-                ControlFlow::Continue(())
-            }
-            None => pass_on(&line),
-        })
-        .await
 }
 
 /// Gives a line of the command's on as it is: whoever runs a command wants its own output.

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::io::{IsTerminal, Read, Write};
+use std::io::{IsTerminal, Read};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -19,7 +19,7 @@ use super::secret_access::Access;
 use super::session::Session;
 use crate::api::bodies::{SecretBody, SecretImportBody, SecretValueBody};
 use crate::terminal::table::{Align, Cell, Table};
-use crate::terminal::{Terminal, Tone, human};
+use crate::terminal::{Terminal, Tone, hidden, human};
 
 /// Sets, lists, shows and removes secrets
 #[derive(Debug, clap::Args)]
@@ -87,10 +87,7 @@ pub(crate) async fn run(arguments: Arguments, session: &Session) -> Result<ExitC
             let mut access = there(&name, session).await?;
             match access.get(&name, version).await {
                 Ok(value) => get(&value, terminal)?,
-                Err(failure) => {
-                    let exists = access.list().await.map_or(true, |listed| listed.iter().any(|it| it.name == name));
-                    return Err(if exists { failure } else { explained(failure, &name, session) });
-                }
+                Err(failure) => return Err(not_given(failure, access.list().await, &name, session)),
             }
         }
         Action::Remove { name } => {
@@ -204,6 +201,23 @@ fn declared(session: &Session) -> Option<BTreeMap<SecretName, SecretSource>> {
     judged.accepted.map(|(stack, _)| stack.secrets)
 }
 
+/// Why a secret was not given, now that it was looked which there are.
+fn not_given(
+    failure: Failure,
+    there: Result<Vec<SecretBody>, Failure>,
+    name: &SecretName,
+    session: &Session,
+) -> Failure {
+    match there {
+        Ok(there) if there.iter().any(|secret| secret.name == *name) => failure,
+        Ok(_) => explained(failure, name, session),
+        Err(unseen) => {
+            let untold = format!("whether there is a secret {name} cannot be told: {}", unseen.message);
+            Failure { problems: vec![untold], ..failure }
+        }
+    }
+}
+
 /// Why there is no such secret: of a generated one that was not made yet, what makes it.
 fn explained(failure: Failure, name: &SecretName, session: &Session) -> Failure {
     let generated = declared(session).is_some_and(|it| matches!(it.get(name), Some(SecretSource::Generate { .. })));
@@ -232,51 +246,9 @@ fn read_value(name: &SecretName) -> Result<SecretValueBody, Failure> {
 }
 
 fn prompt(name: &SecretName) -> Result<Zeroizing<String>, Failure> {
-    let unquiet = |error: rustix::io::Errno| Failure::doing("cannot turn the terminal's echo off", &error);
-    let mut err = std::io::stderr().lock();
-    write!(err, "value of {name}: ").and_then(|()| err.flush())?;
-    let quiet = Quiet::new().map_err(unquiet)?;
-    let mut line = Zeroizing::new(String::new());
-    let read = std::io::stdin().lock().take_line(&mut line);
-    drop(quiet);
-    writeln!(err)?;
-    read.map_err(|error| Failure::doing("cannot read the value", &error))?;
-    Ok(line)
-}
-
-/// Reading one bounded line.
-trait TakeLine {
-    fn take_line(self, line: &mut String) -> std::io::Result<usize>;
-}
-
-impl<R: std::io::BufRead> TakeLine for R {
-    fn take_line(self, line: &mut String) -> std::io::Result<usize> {
-        std::io::BufRead::read_line(&mut self.take(TEXT_BYTES_MAX), line)
-    }
-}
-
-/// A terminal that shows nothing of what is typed, until this is dropped.
-struct Quiet {
-    before: rustix::termios::Termios,
-}
-
-impl Quiet {
-    fn new() -> rustix::io::Result<Self> {
-        use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
-        let before = tcgetattr(std::io::stdin())?;
-        let mut quiet = before.clone();
-        quiet.local_modes.remove(LocalModes::ECHO);
-        tcsetattr(std::io::stdin(), OptionalActions::Flush, &quiet)?;
-        Ok(Self { before })
-    }
-}
-
-impl Drop for Quiet {
-    fn drop(&mut self) {
-        use rustix::termios::{OptionalActions, tcsetattr};
-        // A terminal that went away has no echo to restore.
-        let _gone = tcsetattr(std::io::stdin(), OptionalActions::Flush, &self.before).is_err();
-    }
+    let typed = hidden::ask(&format!("value of {name}"));
+    let typed = typed.map_err(|error| Failure::doing(format!("cannot read a value for {name}"), &error))?;
+    typed.ok_or_else(|| Failure::new(format!("{name} was not set: no value was given")))
 }
 
 fn read_import(path: &std::path::Path, from_stdin: bool) -> Result<SecretImportBody, Failure> {

@@ -25,8 +25,8 @@ use crate::terminal::changes::Changes;
 use crate::terminal::table::{Align, Cell, Table};
 use crate::terminal::{Terminal, Tone, human};
 
-const STOP_GOES_ON: &str = "a `mainstay down` from before was cut off, and nothing takes it back until a file is applied; \
-                            `mainstay down` waits for its end";
+const STOP_GOES_ON: &str = "everything is being stopped, as a `mainstay down` asked, and only a file that is applied takes \
+                            that back; `mainstay down` waits until it is done";
 
 /// Brings the stack up, or changes what runs to what the file says
 ///
@@ -58,7 +58,7 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit
         (true, true) => node::detach(session, &client, Purpose::Apply, START_TIME_MAX).await?,
         (true, false) => return foreground(&body, session).await,
     }
-    let changed = match apply(&client, &body, started, &session.terminal).await {
+    let changed = match apply(&client, &body, &session.terminal).await {
         Err(failure) if started => return Err(end_idle_node(&client, &session.terminal, failure).await),
         other => other?,
     };
@@ -73,7 +73,10 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit
 /// A node that was started for a file that it refused ends again, unless it has something to look after.
 async fn end_idle_node(client: &Client, terminal: &Terminal, failure: Failure) -> Failure {
     let ended = match client.down(Some(DownCause::FileRefused)).await {
-        Ok(_) => down::watch(client, terminal).await.is_ok(),
+        // One that had nothing left to stop may have ended by itself.
+        Ok(_) | Err(ClientError::NoNode { .. } | ClientError::BrokenOff(_)) => {
+            down::watch(client, terminal).await.is_ok()
+        }
         Err(ClientError::Refused(body)) if body.kind == ErrorKind::Busy => return failure.with_hint(STOP_GOES_ON),
         // It looks after what runs, or was given another file meanwhile.
         Err(ClientError::Refused(_)) => return failure,
@@ -85,12 +88,11 @@ async fn end_idle_node(client: &Client, terminal: &Terminal, failure: Failure) -
     }
 }
 
-/// Shows the plan and has it carried out; says whether there was anything to do. A node that was started for the file is
-/// given it in any case: it waits for one.
-async fn apply(client: &Client, file: &FileBody, started: bool, terminal: &Terminal) -> Result<bool, Failure> {
+/// Shows the plan and has it carried out; says whether there was anything to do.
+async fn apply(client: &Client, file: &FileBody, terminal: &Terminal) -> Result<bool, Failure> {
     let plan = client.plan(file).await?;
     plan::show(&plan, terminal)?;
-    if plan.changes || started {
+    if plan.changes {
         client.apply(file).await?;
     }
     Ok(plan.changes)
@@ -152,6 +154,7 @@ async fn foreground(file: &FileBody, session: &Session) -> Result<ExitCode, Fail
             let failure = tokio::select! {
                 ended = &mut node => return ended.and(Err(failure)),
                 failure = end_idle_node(&client, &session.terminal, failure.clone()) => failure,
+                asked = asked_to_end() => asked.map(|_| failure)?,
             };
             wish.send_replace(Wish::Leave);
             node.await?;
@@ -170,7 +173,7 @@ async fn foreground(file: &FileBody, session: &Session) -> Result<ExitCode, Fail
                 return Ok(ExitCode::SUCCESS);
             }
             // Shows what still runs; the end of the node is what is waited for.
-            _ = down::watch(&client, terminal) => {}
+            () = watch_on(&client, terminal) => {}
             asked = asked_to_end() => drop(asked?),
         }
     }
@@ -183,10 +186,18 @@ async fn foreground(file: &FileBody, session: &Session) -> Result<ExitCode, Fail
     Ok(ExitCode::SUCCESS)
 }
 
+/// Shows what still runs, and never ends.
+async fn watch_on(client: &Client, terminal: &Terminal) {
+    if let Err(late) = down::watch(client, terminal).await {
+        late.tell(terminal);
+    }
+    std::future::pending().await
+}
+
 /// Applies the file and then tells what changes, until something goes wrong.
 async fn attend(client: &Client, file: &FileBody, terminal: &Terminal) -> Result<(), Failure> {
     node::until_it_answers(client, START_TIME_MAX).await?;
-    apply(client, file, true, terminal).await?;
+    apply(client, file, terminal).await?;
     let mut changes = Changes::default();
     let mut settled = false;
     let begun = sys::clock::now().steady;

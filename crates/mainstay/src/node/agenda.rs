@@ -28,6 +28,8 @@ pub(super) struct Agenda {
     pub(super) unasked: BTreeMap<UnitId, Unasked>,
     /// What is next of each schedule.
     pub(super) upcoming: BTreeMap<ServiceName, Upcoming>,
+    /// When a look at a schedule first found its service held, in steady time, until its occurrences are dealt with again.
+    pub(super) held_from: BTreeMap<ServiceName, Duration>,
 }
 
 impl Agenda {

@@ -95,7 +95,11 @@ impl Node {
             Ask::Down(cause, answer) => send(answer, self.down(&actor, cause)),
             Ask::Restart(service, within, answer) => send(answer, self.restart(&actor, &service, within)),
             Ask::Run(service, words, answer) => send(answer, self.run_once(&actor, &service, words)),
-            Ask::RunState(unit, answer) => send(answer, self.run_state(&unit)),
+            Ask::RunState(unit, answer) => {
+                self.note_asked_after(&unit);
+                send(answer, self.run_state(&unit));
+            }
+            Ask::RunHasEnded(unit, answer) => send(answer, self.run_state(&unit).map(|state| state.ended)),
             Ask::Secrets(answer) => send(answer, self.secrets()),
             Ask::SecretGet(name, version, answer) => send(answer, self.secret(&actor, &name, version)),
             Ask::SecretSet(name, value, answer) => send(answer, self.set_secret(&actor, name, &value)),
@@ -128,8 +132,9 @@ impl Node {
                 .with_hint("`mainstay up` applies the file"));
         };
         let units = self.supervisor.snapshot();
-        let listing = sys::process::all();
-        let memory = |whose: Memory<'_>| self.memory(&whose, &listing);
+        // Where processes cannot be looked at there are no figures; the supervisor says why not.
+        let listing = sys::process::list().ok();
+        let memory = |whose: Memory<'_>| self.memory(&whose, listing.as_deref());
         Ok(status::body(Sources {
             stack: &current.stack,
             derived,
@@ -165,10 +170,10 @@ impl Node {
         first.chain(self.troubles.texts()).chain(broken).collect()
     }
 
-    fn memory(&self, whose: &Memory<'_>, listing: &[sys::process::Seen]) -> Option<ByteSize> {
+    fn memory(&self, whose: &Memory<'_>, listing: Option<&[sys::process::Seen]>) -> Option<ByteSize> {
         match whose {
             Memory::Process(pid) => {
-                let own = listing.iter().find(|seen| seen.pid == *pid)?;
+                let own = listing?.iter().find(|seen| seen.pid == *pid)?;
                 Some(sys::process::usage(*pid, std::slice::from_ref(own)).memory)
             }
             Memory::Unit(unit, pid) => {
@@ -176,7 +181,7 @@ impl Node {
                 let reading = group.as_ref().and_then(control_group::read);
                 match reading {
                     Some(reading) => Some(reading.memory),
-                    None => Some(sys::process::usage(*pid, listing).memory),
+                    None => Some(sys::process::usage(*pid, listing?).memory),
                 }
             }
         }
@@ -212,9 +217,11 @@ impl Node {
         )
     }
 
-    /// What applying a file would do.
+    /// What applying a file would do. Where one is awaited that is something in any case: what is held back until then
+    /// begins.
     fn plan(&mut self, file: &FileBody) -> Reply<PlanBody> {
-        Ok(plan_body(&self.consider(file, Programs::Current)?))
+        let plan = plan_body(&self.consider(file, Programs::Current)?);
+        Ok(PlanBody { changes: plan.changes || self.awaits_file_until.is_some(), ..plan })
     }
 
     fn down(&mut self, actor: &Actor, cause: Option<DownCause>) -> Reply<AcceptedBody> {
@@ -310,8 +317,7 @@ impl Node {
         Ok(RunAcceptedBody { unit })
     }
 
-    fn run_state(&mut self, unit: &UnitId) -> Reply<RunStateBody> {
-        self.note_asked_after(unit);
+    fn run_state(&self, unit: &UnitId) -> Reply<RunStateBody> {
         let run = self.applied.runs.get(unit);
         let run = run.ok_or_else(|| ErrorBody::new(ErrorKind::NotFound, format!("there is no run {unit}")))?;
         let found = self.supervisor.snapshot().into_iter().find(|it| it.unit == *unit);

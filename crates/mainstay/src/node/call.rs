@@ -39,8 +39,10 @@ pub(crate) enum Ask {
     Restart(ServiceName, Option<Span>, Answer<AcceptedBody>),
     /// Runs a command once in the place of a service.
     Run(ServiceName, Vec<String>, Answer<RunAcceptedBody>),
-    /// How a run stands.
+    /// How a run stands, asked by somebody who waits for it.
     RunState(UnitId, Answer<RunStateBody>),
+    /// Whether a run has ended, which nobody need wait for.
+    RunHasEnded(UnitId, Answer<bool>),
     /// The secrets without their values.
     Secrets(Answer<Vec<SecretBody>>),
     /// A secret's value; the newest version when none is given.

@@ -10,6 +10,7 @@ use model::cause::chain;
 use model::stack::Schedule;
 use model::{ByteSize, Exit, ExitStatus, Happening, ServiceName, TimeZoneName, Timestamp, UnitId};
 use plan::release::Command;
+use plan::schedule::{Missed, Watch};
 use supervise::record::FailureKind;
 use supervise::supervisor::{ForgetError, Notice, State, UnitStatus};
 use sys::Now;
@@ -63,12 +64,14 @@ impl Node {
 
     fn start_due_run(&mut self, name: &ServiceName, schedule: &Schedule, zone: &TimeZoneName, now: Timestamp) {
         if self.hold_of(name).is_some() {
+            let steady = self.now().steady;
+            self.agenda.held_from.entry(name.clone()).or_insert(steady);
             // Nothing is dealt with meanwhile: what is too late once it can be run again then counts as missed.
             self.agenda.upcoming.insert(name.clone(), Upcoming::soon(now, None));
             return;
         }
         let running = self.applied.going_on(name).next().is_some();
-        let (due, after) = match self.applied.job(name, now).look(schedule, zone, now, running) {
+        let (due, after) = match self.applied.job(name, now).look(schedule, zone, now, self.watch(name), running) {
             Ok(found) => found,
             Err(error) => {
                 self.troubles.note(About::Runs(name.clone()), chain(&error));
@@ -82,12 +85,20 @@ impl Node {
             self.agenda.upcoming.insert(name.clone(), Upcoming::soon(now, Some(now.after(PERIOD))));
             return;
         }
+        self.agenda.held_from.remove(name);
         let look_at = due.next.unwrap_or_else(|| now.after(NEVER_AGAIN));
         let upcoming = Upcoming { look_at, run_at: due.next, believed_from: due.believed_from };
         self.agenda.upcoming.insert(name.clone(), upcoming);
         if due.missed.total() > 0 {
-            self.note_missed(name, &due.missed, now);
+            self.note_missed(name, due.missed, now);
         }
+    }
+
+    /// From when on the runs of a service could have been started.
+    fn watch(&self, name: &ServiceName) -> Watch {
+        let now = self.now();
+        let held_from = self.agenda.held_from.get(name).map(|since| now.wall_of(*since));
+        Watch { began: now.wall_of(self.started), held_from }
     }
 
     /// Begins a run by hand; its unit.
@@ -193,20 +204,9 @@ impl Node {
         })
     }
 
-    fn note_missed(&mut self, service: &ServiceName, missed: &plan::schedule::Missed, at: Timestamp) {
+    fn note_missed(&mut self, service: &ServiceName, missed: Missed, at: Timestamp) {
         let what = Happening::RunsMissed { service: service.clone(), count: missed.total() };
-        let reason = match (missed.late, missed.overlapping) {
-            (_, 0) => "when they were due no node was there or the service was held, or the clock was set past them"
-                .to_owned(),
-            (0, _) => "the run before was still going".to_owned(),
-            (late, overlapping) => {
-                format!(
-                    "{late} because no node was there, the service was held or the clock was set past them, \
-                     {overlapping} because the run before was still going"
-                )
-            }
-        };
-        self.backlog.push(Notice { at, what, reason, evidence: Vec::new() });
+        self.backlog.push(Notice { at, what, reason: missed.to_string(), evidence: Vec::new() });
     }
 }
 

@@ -6,7 +6,7 @@
 //!   .gitignore           keeps all of this out of the project's history
 //!   key                  a link to the vault's key, so that a moved project keeps it
 //!   runtime              a link to RUNTIME, so that it is found from other surroundings too
-//!   node.log             what a detached node had to say
+//!   node.log             what a detached node had to say; node.log.1: what one before it had
 //!   state.redb           the applied file, releases, ports, user ids, schedules; which directory this is; that it is
 //!                        to stop
 //!   vault.redb           secrets, each encrypted with its own key
@@ -131,8 +131,12 @@ const AUTHORITY: &str = "authority.pem";
 const PUBLIC_FILE: u32 = 0o644;
 /// Tells git to leave the state directory alone.
 const GITIGNORE: &str = ".gitignore";
+/// What a detached node has to say.
+const NODE_LOG: &str = "node.log";
+/// What the one before it had to say that said anything.
+const EARLIER_NODE_LOG: &str = "node.log.1";
 /// What a state directory holds first, whichever command makes it.
-const FIRST_FILES: [&str; 2] = ["lock", "node.log"];
+const FIRST_FILES: [&str; 3] = ["lock", NODE_LOG, EARLIER_NODE_LOG];
 /// Runtime folders and keys of the same tag, of state directories that were at the same path one after the other.
 const SAME_TAG_MAX: u32 = 100;
 
@@ -179,15 +183,23 @@ impl Layout {
 
     /// Makes the state directory alone: all that may be done without holding its lock.
     pub(crate) fn make_state(&self) -> Result<(), LayoutError> {
-        match self.is_somebody_elses() {
-            true => Err(LayoutError::Occupied { path: self.state.clone() }),
-            false => make_folder(&self.state, PASSABLE),
-        }
+        self.refuse_somebody_elses()?;
+        make_folder(&self.state, PASSABLE)
     }
 
     /// Whether anything was ever kept in the state directory.
     pub(crate) fn holds_records(&self) -> bool {
         self.records().exists() || vault::Vault::exists(&self.state)
+    }
+
+    /// Refuses a folder with something in it, and nothing that we put there first.
+    pub(crate) fn refuse_somebody_elses(&self) -> Result<(), LayoutError> {
+        let holds = |name: &str| self.state.join(name).symlink_metadata().is_ok();
+        let is_empty = std::fs::read_dir(&self.state).map_or(true, |mut names| names.next().is_none());
+        match is_empty || FIRST_FILES.into_iter().any(holds) {
+            true => Ok(()),
+            false => Err(LayoutError::Occupied { path: self.state.clone() }),
+        }
     }
 
     /// Refuses a state directory whose records are those of another one that is still there. Its caller holds the
@@ -197,13 +209,6 @@ impl Layout {
             Some(original) => Err(LayoutError::Copied { state: self.state.clone(), original }),
             None => Ok(()),
         }
-    }
-
-    /// Whether there is a folder with something in it, and nothing that we put there first.
-    fn is_somebody_elses(&self) -> bool {
-        let holds = |name: &str| self.state.join(name).symlink_metadata().is_ok();
-        let is_empty = std::fs::read_dir(&self.state).map_or(true, |mut names| names.next().is_none());
-        !is_empty && !FIRST_FILES.into_iter().any(holds)
     }
 
     /// Makes the folders that every environment has. Its caller holds the lock of the state directory.
@@ -302,6 +307,14 @@ impl Layout {
 
     pub(crate) fn control_socket(&self) -> PathBuf {
         self.runtime.join(CONTROL_SOCKET)
+    }
+
+    pub(crate) fn node_log(&self) -> PathBuf {
+        self.state.join(NODE_LOG)
+    }
+
+    pub(crate) fn earlier_node_log(&self) -> PathBuf {
+        self.state.join(EARLIER_NODE_LOG)
     }
 
     pub(crate) fn records(&self) -> PathBuf {

@@ -238,6 +238,9 @@ impl Node {
         self.told = Default::default();
         self.seen = None;
         let Some(current) = &self.applied.current else { return };
+        let is_scheduled =
+            |name: &ServiceName| current.stack.services.get(name).is_some_and(|it| it.schedule.is_some());
+        self.agenda.held_from.retain(|name, _| is_scheduled(name));
         self.troubles.clear(&About::NewSecret);
         self.troubles.keep(|service| current.stack.services.contains_key(service));
         self.derived = Some(derive(&current.stack, self.machine.capacity));
@@ -309,6 +312,7 @@ impl Node {
 
     /// After everything that happened: schedules, what is to run now, and the journal.
     fn turn(&mut self) {
+        self.keep_time();
         self.give_up_awaiting_file();
         if !self.stopping && self.awaits_file_until.is_none() {
             self.go_on_with_pending();
@@ -322,6 +326,13 @@ impl Node {
             self.go_on_stopping();
         }
         self.journal_notices();
+    }
+
+    /// What supervision has to do by now is done, however many calls wait to be answered.
+    fn keep_time(&mut self) {
+        if self.supervisor.wake_at().is_some_and(|at| at <= self.now().steady) {
+            self.supervisor.tick();
+        }
     }
 
     /// Nobody has brought a file in time: the node goes on with what was applied before, or with the stop that was asked

@@ -52,7 +52,11 @@ impl Node {
     /// Makes new releases of the services that receive a secret that has changed.
     fn release_anew(&mut self, names: &[SecretName]) {
         let Some(current) = &self.applied.current else { return };
-        if names.iter().all(|name| users_of(Some(current), name).is_empty()) || self.stopping {
+        if names.iter().all(|name| users_of(Some(current), name).is_empty()) {
+            return;
+        }
+        // Nothing is released of what is being stopped, or is to be. What is applied next takes the new version.
+        if self.stopping || self.stops_unless_applied {
             return;
         }
         let file = FileBody {
@@ -107,8 +111,7 @@ pub(crate) fn set_secret(
     name: SecretName,
     value: &SecretValueBody,
 ) -> Reply<EntryId> {
-    let invalid = |error: vault::SecretValueError| ErrorBody::new(ErrorKind::Invalid, error.to_string());
-    let value = SecretValue::new(value.value.clone()).map_err(invalid)?;
+    let value = value.checked()?;
     let entries =
         store.set_secrets(at, actor, &[name], vec![value], "a person set it").map_err(|error| internal(&error))?;
     entries.first().copied().ok_or_else(|| ErrorBody::new(ErrorKind::Internal, "the change was not journaled"))
@@ -121,13 +124,7 @@ pub(crate) fn import_secrets(
     actor: &Actor,
     import: &SecretImportBody,
 ) -> Reply<Vec<SecretName>> {
-    let parsed = vault::dotenv::parse(&import.text).map_err(|problems| ErrorBody {
-        kind: ErrorKind::Invalid,
-        message: "nothing was imported: not every line is NAME=VALUE".to_owned(),
-        hint: None,
-        problems: problems.iter().map(ToString::to_string).collect(),
-    })?;
-    let (names, values): (Vec<SecretName>, Vec<SecretValue>) = parsed.into_iter().unzip();
+    let (names, values): (Vec<SecretName>, Vec<SecretValue>) = import.checked()?.into_iter().unzip();
     store.set_secrets(at, actor, &names, values, "a person imported it").map_err(|error| internal(&error))?;
     Ok(names)
 }

@@ -63,14 +63,15 @@ pub(crate) enum UserIdError {
     },
 }
 
-#[derive(Debug, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 struct Registry {
     format: u32,
     states: BTreeMap<PathBuf, BTreeSet<u32>>,
 }
 
 /// Gives each of `wanted` a user id that no account and no other state directory has, and notes those of `state`. Whoever
-/// is `known` there keeps its own. `folder` is [`FOLDER`] but in tests.
+/// is `known` there keeps its own. A directory that is gone may have been moved, or come back: its ids are given to others
+/// only once no more are left. `folder` is [`FOLDER`] but in tests.
 pub(crate) fn give_out(
     folder: &Path,
     state: &Path,
@@ -82,14 +83,21 @@ pub(crate) fn give_out(
     let held = take_lock(folder)?;
     let path = folder.join(FILE);
     let mut registry = read(&path)?;
-    registry.states.retain(|other, _| other == state || other.exists());
-    let others = registry.of_others(state);
+    let before = registry.clone();
+    registry.states.remove(state);
+    registry.give_up(known.values());
+    let others = registry.owners();
     if let Some((owner, uid, other)) = known.iter().find_map(|(owner, uid)| Some((owner, uid, others.get(uid)?))) {
         return Err(UserIdError::Shared { owner: owner.clone(), uid: *uid, other: other.clone() });
     }
-    let given = allocate(known, wanted, &others.keys().chain(accounts).copied().collect())?;
-    let ids: BTreeSet<u32> = given.values().copied().collect();
-    if registry.states.insert(state.to_owned(), ids.clone()) != Some(ids) {
+    let wanted: Vec<Owner> = wanted.into_iter().collect();
+    let avoiding = |registry: &Registry| registry.owners().into_keys().chain(accounts.iter().copied()).collect();
+    let given = allocate(known, wanted.clone(), &avoiding(&registry)).or_else(|_| {
+        registry.states.retain(|other, _| other.exists());
+        allocate(known, wanted, &avoiding(&registry))
+    })?;
+    registry.states.insert(state.to_owned(), given.values().copied().collect());
+    if registry != before {
         let bytes = serde_json::to_vec(&registry).map_err(|_| UserIdError::Damaged { path: path.clone() })?;
         sys::files::replace(&path, &bytes)?;
     }
@@ -98,10 +106,18 @@ pub(crate) fn give_out(
 }
 
 impl Registry {
-    /// The ids that other state directories have, with theirs.
-    fn of_others(&self, state: &Path) -> BTreeMap<u32, PathBuf> {
-        let others = self.states.iter().filter(|(other, _)| *other != state);
-        others.flat_map(|(other, ids)| ids.iter().map(|id| (*id, other.clone()))).collect()
+    /// The ids with the state directory that has each.
+    fn owners(&self) -> BTreeMap<u32, PathBuf> {
+        self.states.iter().flat_map(|(state, ids)| ids.iter().map(|id| (*id, state.clone()))).collect()
+    }
+
+    /// Takes these ids from the directories that are gone.
+    fn give_up<'i>(&mut self, ids: impl IntoIterator<Item = &'i u32>) {
+        let ids: BTreeSet<u32> = ids.into_iter().copied().collect();
+        for (_, of_gone) in self.states.iter_mut().filter(|(state, _)| !state.exists()) {
+            of_gone.retain(|id| !ids.contains(id));
+        }
+        self.states.retain(|_, of| !of.is_empty());
     }
 }
 
@@ -127,9 +143,12 @@ fn take_lock(folder: &Path) -> Result<Lock, LockError> {
 
 #[cfg(test)]
 mod tests {
-    use services::user::UID_FIRST;
+    use services::user::{UID_FIRST, UID_LAST};
 
     use super::*;
+
+    /// The ids that are to be had, from the first one.
+    const FREE: std::ops::RangeInclusive<u32> = 1..=4;
 
     /// Two state directories and a registry.
     struct Ground(PathBuf);
@@ -149,7 +168,7 @@ mod tests {
             std::fs::remove_dir(self.0.join(state)).unwrap();
         }
 
-        /// Gives ids to these owners of a state directory that knows some already, where an account has the first id.
+        /// Gives ids to these owners of a state directory that knows some already. Accounts have all but [`FREE`].
         fn give(
             &self,
             state: &str,
@@ -157,7 +176,8 @@ mod tests {
             wanted: &[&str],
         ) -> Result<BTreeMap<Owner, u32>, UserIdError> {
             let wanted = wanted.iter().map(|owner| owner.parse().unwrap());
-            give_out(&self.0, &self.0.join(state), known, wanted, &[UID_FIRST].into())
+            let accounts = (UID_FIRST..=UID_LAST).filter(|uid| !FREE.contains(&(uid - UID_FIRST))).collect();
+            give_out(&self.0, &self.0.join(state), known, wanted, &accounts)
         }
     }
 
@@ -188,23 +208,32 @@ mod tests {
         let ground = Ground::new("restored");
         let first = ground.give("a", &BTreeMap::new(), &["resource/db", "service/api"]).unwrap();
         ground.remove("a");
-        let second = ground.give("b", &BTreeMap::new(), &["service/web"]).unwrap();
-        assert_eq!(ids(&second), [1]);
+        let second = ground.give("b", &BTreeMap::new(), &["service/web", "service/x", "service/y"]).unwrap();
+        assert_eq!(ids(&second), [1, 2, 3]);
         ground.make("a");
         let refused = ground.give("a", &first, &["resource/db", "service/api"]).unwrap_err().to_string();
         let other = ground.0.join("b").display().to_string();
         assert_eq!(
             refused,
             format!(
-                "resource/db has user id 60707, which the stack in {other} was given while this state directory was not \
+                "service/api has user id 60708, which the stack in {other} was given while this state directory was not \
                  here: nothing is changed. Where that stack is not needed any more, run `mainstay down --state {other}`, \
                  remove {other} and try again; where it is, bring this one up on another machine"
             )
         );
         // Refused, it holds no id that the other could be given.
-        assert_eq!(ids(&ground.give("b", &second, &["service/zip"]).unwrap()), [1, 2]);
+        assert_eq!(ids(&ground.give("b", &second, &["service/zip"]).unwrap()), [1, 2, 3, 4]);
         ground.remove("b");
         assert_eq!(ground.give("a", &first, &["resource/db", "service/api"]).unwrap(), first);
+    }
+
+    #[test]
+    fn a_directory_that_was_moved_finds_its_ids_though_another_stack_came_meanwhile() {
+        let ground = Ground::new("moved");
+        let first = ground.give("a", &BTreeMap::new(), &["resource/db", "service/api"]).unwrap();
+        std::fs::rename(ground.0.join("a"), ground.0.join("c")).unwrap();
+        assert_eq!(ids(&ground.give("b", &BTreeMap::new(), &["service/web"]).unwrap()), [3]);
+        assert_eq!(ground.give("c", &first, &["resource/db", "service/api"]).unwrap(), first);
     }
 
     #[test]

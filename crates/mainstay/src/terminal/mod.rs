@@ -1,9 +1,10 @@
-//! What people see: colour, tables, sizes and ages in words, problems of the file, progress.
+//! What people see: colour, tables, sizes and ages in words, problems of the file, progress, questions.
 //!
 //! Start reading at [`Terminal`]. It writes and never decides; what is printed for scripts does not pass
 //! through [`human`].
 
 pub(crate) mod changes;
+pub(crate) mod hidden;
 pub(crate) mod human;
 pub(crate) mod problem;
 pub(crate) mod progress;

@@ -155,6 +155,32 @@ fn commands_run_in_the_place_of_a_service() {
     world.down();
 }
 
+#[test]
+fn the_end_of_a_run_is_shown_however_much_it_printed() {
+    /// Prints more than is kept of a run, in parts that are read before the next, and the last part at once.
+    const SCRIPT: &str = "print() { awk -v from=$1 -v to=$2 \
+                          'BEGIN { rest = sprintf(\"%8000s\", \"\"); for (n = from; n <= to; n++) print n rest }'; }
+                          for end in 2000 4000 6000 8000; do
+                              print $((end - 1999)) $end; while [ ! -e $0/read.$end ]; do sleep 0.02; done
+                          done
+                          print 8001 9500; exit 7";
+    let world = World::new("output", JOBS);
+    world.up();
+    let mut run = world.begin(&["run", "tidy", "--", "sh", "-c", SCRIPT, &world.folder.to_string_lossy()]);
+    let lines = BufReader::new(run.stdout.take().unwrap()).lines();
+    let mut numbers = lines.map(|line| line.unwrap().trim_end().parse::<u32>().unwrap());
+    for end in [2000, 4000, 6000, 8000] {
+        assert!(numbers.by_ref().take(2000).eq(end - 1999..=end), "to {end}");
+        std::fs::write(world.folder.join(format!("read.{end}")), "").unwrap();
+    }
+    // It ends while what it printed last waits to be read.
+    let runs = || processes::shims(&world.state).keys().any(|unit| unit.contains(".run."));
+    world.wait_for("the run to end", || (!runs()).then_some(()));
+    assert!(numbers.eq(8001..=9500));
+    assert_eq!(ended(run).code, Some(7));
+    world.down();
+}
+
 /// The first line of a command that goes on.
 fn first_line(follower: &mut Child) -> (String, BufReader<ChildStdout>) {
     let mut lines = BufReader::new(follower.stdout.take().unwrap());

@@ -203,7 +203,10 @@ pub(crate) fn again_as_plain_user(test: &str) -> bool {
     }
     let ground = Ground::new();
     chown(&ground.folder, Some(NOBODY), Some(NOBODY)).unwrap();
-    let output = Command::new(std::env::current_exe().unwrap())
+    // Where it was built may be open to root alone.
+    let program = ground.folder.join("test");
+    fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+    let output = Command::new(program)
         .args(["--exact", test, "--nocapture", "--test-threads=1"])
         .env("TMPDIR", &ground.folder)
         .uid(NOBODY)

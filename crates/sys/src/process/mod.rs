@@ -56,9 +56,21 @@ pub struct Seen {
 pub fn look(pid: Pid) -> Result<Option<Seen>, FileError> {
     let Some(bytes) = read(pid, "stat")? else { return Ok(None) };
     // The name may hold any byte.
-    let seen = parse_stat(&String::from_utf8_lossy(&bytes));
-    let strange = || failed("read", &file_of(pid, "stat"))(io::ErrorKind::InvalidData.into());
-    seen.map(Some).ok_or_else(strange)
+    match parse_stat(&String::from_utf8_lossy(&bytes)) {
+        Stat::Process(seen) => Ok(Some(seen)),
+        Stat::Released => Ok(None),
+        Stat::Strange => Err(failed("read", &file_of(pid, "stat"))(io::ErrorKind::InvalidData.into())),
+    }
+}
+
+/// What `/proc/PID/stat` says.
+#[derive(Debug, PartialEq, Eq)]
+enum Stat {
+    Process(Seen),
+    /// The kernel is just taking the process apart, and has no group of it any more.
+    Released,
+    /// It is not what proc(5) describes.
+    Strange,
 }
 
 /// What a file of `/proc/PID` holds; `None` as in [`if_there`]. It has no size to go by: asked for in small pieces it costs
@@ -74,7 +86,16 @@ fn file_of(pid: Pid, file: &str) -> PathBuf {
     PathBuf::from(format!("/proc/{pid}/{file}"))
 }
 
-fn parse_stat(text: &str) -> Option<Seen> {
+fn parse_stat(text: &str) -> Stat {
+    let mut fields = text.rsplit_once(") ").map_or("", |(_, rest)| rest).split_ascii_whitespace();
+    let (state, group) = (fields.next(), fields.nth(1));
+    match state == Some("X") || group == Some("-1") {
+        true => Stat::Released,
+        false => parse_process(text).map_or(Stat::Strange, Stat::Process),
+    }
+}
+
+fn parse_process(text: &str) -> Option<Seen> {
     let (pid, rest) = text.split_once(" (")?;
     let (name, rest) = rest.rsplit_once(") ")?;
     let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
@@ -84,7 +105,7 @@ fn parse_stat(text: &str) -> Option<Seen> {
     Some(Seen {
         pid: Pid(pid.parse().ok()?),
         name: name.to_owned(),
-        zombie: matches!(*fields.first()?, "Z" | "X"),
+        zombie: *fields.first()? == "Z",
         kernel: number(9)? & KERNEL_THREAD != 0,
         parent: id(4)?,
         group: id(5)?,
@@ -105,11 +126,6 @@ pub fn list() -> Result<Vec<Seen>, FileError> {
         found.extend(look(Pid(pid))?);
     }
     Ok(found)
-}
-
-/// The [`list`] for figures alone, which are those of nothing where it cannot be had.
-pub fn all() -> Vec<Seen> {
-    list().unwrap_or_default()
 }
 
 /// The identity of the process that has this pid now; a zombie has none, for it can do nothing any more.
@@ -205,7 +221,7 @@ pub struct Usage {
     pub processes: usize,
 }
 
-/// What a process and all its descendants use, found in a listing made by [`all`].
+/// What a process and all its descendants use, found in a listing made by [`list`].
 pub fn usage(root: Pid, listing: &[Seen]) -> Usage {
     let page = u64::try_from(rustix::param::page_size()).unwrap_or(4096);
     let ticks_per_second = rustix::param::clock_ticks_per_second().max(1);
@@ -226,18 +242,26 @@ mod tests {
     #[test]
     fn a_stat_line_with_a_hostile_name_reads() {
         let line = "42 (a) R 1 (b) S 7 8 9 0 -1 4194560 1 0 0 0 3 4 0 0 20 0 1 0 12345 1000 77 0 0";
-        let seen = parse_stat(line).unwrap();
+        let seen = parse_process(line).unwrap();
         assert_eq!(seen.name, "a) R 1 (b");
         assert_eq!((seen.parent, seen.group, seen.started), (Pid(7), Pid(8), 12345));
         assert_eq!((seen.cpu_ticks, seen.resident_pages, seen.zombie), (7, 77, false));
-        assert_eq!(parse_stat("42 (x"), None);
+        assert_eq!(parse_stat("42 (x"), Stat::Strange);
+    }
+
+    #[test]
+    fn a_process_that_is_being_taken_apart_is_none() {
+        let released = "42 (a) X 0 -1 -1 0 -1 4194380 0 0 0 0 0 0 0 0 20 0 0 0 31 0 0";
+        let not_yet_dead = "42 (a) b) Z 7 -1 -1 0 -1 4194380 0 0 0 0 0 0 0 0 20 0 0 0 31 0 0";
+        assert_eq!([released, not_yet_dead].map(parse_stat), [Stat::Released, Stat::Released]);
+        assert_eq!(parse_stat("42 (a) S 7"), Stat::Strange);
     }
 
     #[test]
     fn threads_of_the_kernel_are_told_apart() {
         let thread = "25 (kdevtmpfs) S 2 0 0 0 -1 2130240 0 0 0 0 0 0 0 0 20 0 1 0 31 0 0";
         let program = "40 (a) S 2 40 40 0 -1 4194304 0 0 0 0 0 0 0 0 20 0 1 0 31 0 0";
-        let is_of_kernel = |line| parse_stat(line).map(|seen| seen.kernel);
+        let is_of_kernel = |line| parse_process(line).map(|seen| seen.kernel);
         assert_eq!([is_of_kernel(thread), is_of_kernel(program)], [Some(true), Some(false)]);
     }
 
@@ -258,7 +282,7 @@ mod tests {
 
     #[test]
     fn usage_counts_this_process() {
-        let usage = usage(Pid(std::process::id()), &all());
+        let usage = usage(Pid(std::process::id()), &list().unwrap());
         assert!(usage.memory > ByteSize::bytes(100_000), "{usage:?}");
         assert!(usage.processes >= 1);
     }

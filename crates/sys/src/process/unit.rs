@@ -191,7 +191,11 @@ fn has_open(pid: Pid, path: &Path) -> Result<bool, FileError> {
 
 /// Whether a link of `/proc` leads to this path.
 fn leads_to(link: &Path, path: &Path) -> Result<bool, FileError> {
-    Ok(if_there("read", link, fs::read_link(link))?.is_some_and(|target| target == path))
+    match fs::read_link(link) {
+        // What it leads to is longer than any path that can be named, ours included.
+        Err(error) if Errno::from_io_error(&error) == Some(Errno::NAMETOOLONG) => Ok(false),
+        target => Ok(if_there("read", link, target)?.is_some_and(|target| target == path)),
+    }
 }
 
 /// Sends SIGKILL to the members of a unit's folder and returns how many were found alive.
@@ -350,6 +354,8 @@ fn group_members(group: &Path) -> Result<Vec<Pid>, FileError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rustix::fs::{Mode, OFlags};
+    use std::os::fd::AsRawFd;
 
     fn seen(pid: u32, parent: u32) -> Seen {
         Seen {
@@ -363,6 +369,24 @@ mod tests {
             cpu_ticks: 0,
             resident_pages: 0,
         }
+    }
+
+    #[test]
+    fn an_open_file_whose_path_cannot_be_named_is_not_ours() {
+        let base = std::env::temp_dir().join(format!("mainstay-deep-{}", std::process::id()));
+        fs::create_dir(&base).unwrap();
+        let mut deep = std::os::fd::OwnedFd::from(fs::File::open(&base).unwrap());
+        let name = "d".repeat(250);
+        for _ in 0..18 {
+            rustix::fs::mkdirat(&deep, &name, Mode::RWXU).unwrap();
+            deep = rustix::fs::openat(&deep, &name, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).unwrap();
+        }
+        let own = Pid(std::process::id());
+        let link = file_of(own, &format!("fd/{}", deep.as_raw_fd()));
+        assert_eq!(fs::read_link(link).unwrap_err().raw_os_error(), Some(Errno::NAMETOOLONG.raw_os_error()));
+        assert_eq!(has_open(own, Path::new("/nowhere/lock")), Ok(false));
+        drop(deep);
+        fs::remove_dir_all(&base).unwrap();
     }
 
     #[test]
