@@ -20,6 +20,14 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
 /// How often a condition is looked at.
 pub(crate) const POLL: Duration = Duration::from_millis(2);
+
+/// Is slow for this long, where the slowness is what is tested.
+pub(crate) fn dawdle(span: Duration) {
+    let begun = Instant::now();
+    while begun.elapsed() < span {
+        std::thread::sleep(POLL);
+    }
+}
 /// How long anything may take before a test gives up.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use edge::evidence::Counts;
 use model::Span;
 
-use crate::bench::{Bench, Client, Peer, echo, service};
+use crate::bench::{Bench, Client, Peer, dawdle, echo, service};
 
 /// A time that is soon over.
 const SHORT: Span = Span::millis(300);
@@ -53,7 +53,7 @@ fn a_head_that_trickles_in_is_not_waited_for() {
 fn trickle(stream: &mut impl Write, beginning: &[u8]) {
     let mut taken = stream.write_all(beginning).is_ok();
     while taken {
-        std::thread::sleep(Duration::from_millis(20));
+        dawdle(Duration::from_millis(20));
         taken = stream.write_all(b"x").is_ok();
     }
 }
@@ -113,7 +113,7 @@ fn a_routes_timeout_begins_when_the_request_is_sent() {
     bench.apply(|settings| settings.routes[0].timeout = SHORT);
     let mut client = bench.connect();
     client.send(format!("{POST}5\r\n\r\nhel"));
-    std::thread::sleep(SHORT.duration() * 3);
+    dawdle(SHORT.duration() * 3);
     client.send("lo");
     assert_eq!(client.answer().text(), "ok");
 }
@@ -141,7 +141,7 @@ fn streaming(pauses: &'static [Duration]) -> std::net::SocketAddr {
         peer.request();
         peer.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
         for pause in pauses {
-            std::thread::sleep(*pause);
+            dawdle(*pause);
             peer.send("4\r\ntick\r\n");
         }
         std::thread::park();
@@ -207,7 +207,7 @@ fn a_client_that_sips_at_its_answer_is_given_up() {
     let (mut taken, mut sip) = (0, [0; 64 << 10]);
     while let Ok(count @ 1..) = client.reader.read(&mut sip) {
         taken += count;
-        std::thread::sleep(Duration::from_millis(10));
+        dawdle(Duration::from_millis(10));
     }
     assert!(taken < BODY_BYTES, "it was sent all the same");
     assert_eq!(verdict(&mut bench), (0, 0, 1));

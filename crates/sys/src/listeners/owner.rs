@@ -34,7 +34,8 @@ pub(super) fn owner_of(port: Port) -> Option<Owner> {
         open.filter_map(|entry| fs::read_link(entry.path()).ok())
             .any(|target| sockets.iter().any(|inode| target.as_os_str() == format!("socket:[{inode}]").as_str()))
     };
-    let found = process::all().into_iter().find(|seen| !sockets.is_empty() && holds(seen.pid))?;
+    // The name is for people: where processes cannot be looked at, the port is taken all the same.
+    let found = process::list().ok()?.into_iter().find(|seen| !sockets.is_empty() && holds(seen.pid))?;
     Some(Owner { name: found.name, pid: found.pid })
 }
 
