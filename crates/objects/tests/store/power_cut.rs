@@ -14,7 +14,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use objects::store::record::{BucketId, Upload};
-use objects::store::{Completion, Condition, NewPart, PartName, Store, StoreError};
+use objects::store::{Completion, Condition, NewPart, OpenError, PartName, Store, StoreError};
+
+use sys::lock::LockError;
 
 use crate::mounted::Mounted;
 use crate::scratch::{Scratch, bucket, current, grow, noise, now, place, put};
@@ -31,6 +33,8 @@ const WRITERS: u64 = 3;
 const KEYS: u64 = 12;
 /// What a writer writes in a round, at the most.
 const WRITES_OF_ROUND_MAX: u64 = 1_000_000;
+/// How long the lock of a store may be held by nobody who uses it.
+const FREE_MAX: Duration = Duration::from_secs(10);
 const POLL: Duration = Duration::from_millis(1);
 
 /// Writes until it is killed. It says `KEY ?SEED` before it begins a write, and `KEY SEED` once that is acknowledged;
@@ -39,7 +43,7 @@ const POLL: Duration = Duration::from_millis(1);
 fn writer() {
     let Some(folder) = told(WRITE_TO) else { return };
     let first = told(ROUND).unwrap().parse::<u64>().unwrap() * WRITES_OF_ROUND_MAX;
-    let store = Store::open(Path::new(&folder)).unwrap();
+    let store = open_when_free(Path::new(&folder));
     let photos = bucket(&store, "photos");
     std::thread::scope(|scope| {
         for writer in 0..WRITERS {
@@ -49,6 +53,20 @@ fn writer() {
             });
         }
     });
+}
+
+/// The parent has let go of the store. What it has begun for another test meanwhile may hold the lock for a moment, until it
+/// is the program that it is to be.
+fn open_when_free(folder: &Path) -> Store {
+    let deadline = sys::clock::now().steady + FREE_MAX;
+    loop {
+        match Store::open(folder) {
+            Err(OpenError::Lock(LockError::Held { .. })) if sys::clock::now().steady < deadline => {
+                std::thread::sleep(POLL);
+            }
+            opened => return opened.unwrap(),
+        }
+    }
 }
 
 /// What whoever runs the test says.
@@ -215,8 +233,9 @@ fn pause(seed: u64, cut: u64) {
 }
 
 /// Waits for more than a writer's threads can have said of one write each.
-fn wait_for_first(writer: &Writer) {
+fn wait_for_first(writer: &mut Writer) {
     while writer.count.load(Ordering::Relaxed) < 2 * WRITERS {
+        assert_eq!(writer.child.try_wait().unwrap(), None, "the writer ended by itself");
         std::thread::sleep(POLL);
     }
 }
@@ -232,7 +251,7 @@ fn a_killed_writer_loses_nothing_that_was_acknowledged() {
     println!("{SEED}={seed}");
     for round in 0..cuts() {
         let mut writer = Writer::start(scratch.path(), round, settled.clone());
-        wait_for_first(&writer);
+        wait_for_first(&mut writer);
         pause(seed, round);
         writer.kill();
         settled = check(scratch.path(), &writer.heard());
@@ -262,7 +281,7 @@ fn a_power_cut_loses_nothing_that_was_acknowledged() {
     };
     println!("{SEED}={seed}");
     let mut writer = Writer::start(&mounted.path().join("store"), 0, Acknowledged::new());
-    wait_for_first(&writer);
+    wait_for_first(&mut writer);
     let mut differ = std::collections::BTreeSet::new();
     for cut in 0..cuts() {
         pause(seed, cut);
@@ -273,10 +292,13 @@ fn a_power_cut_loses_nothing_that_was_acknowledged() {
         writer.signal(rustix::process::Signal::CONT);
         let settled = settled_between(&acknowledged, &later);
         differ.insert(settled.values().map(|said| said.seed).sum::<u64>());
-        let copy = scratch.path().join("copy");
+        // Each has a file of its own: the kernel may still have the last one's pages, and its loop device.
+        let copy = scratch.path().join(format!("copy-{cut}"));
         std::fs::write(&copy, copied).unwrap();
         let again = Mounted::image(&copy, &scratch.path().join("again")).unwrap();
         check(&again.path().join("store"), &settled);
+        drop(again);
+        std::fs::remove_file(&copy).unwrap();
     }
     writer.kill();
     assert!(differ.len() as u64 > cuts() / 2, "the cuts were not at different moments: {}", differ.len());
