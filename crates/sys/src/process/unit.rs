@@ -356,7 +356,7 @@ mod tests {
     use super::*;
     use rustix::fs::{Mode, OFlags};
     use std::os::fd::AsRawFd;
-    use std::time::{Duration, Instant};
+    use std::time::Duration;
 
     /// From one look to the next.
     const POLL: Duration = Duration::from_millis(2);
@@ -456,9 +456,9 @@ mod tests {
             command.env(UNIT_VARIABLE, &unit).env(HOME_VARIABLE, home(&unit).unwrap().to_string());
             let marked = Self { process: command.spawn().unwrap(), units };
             // A program that is just being begun has no environment yet.
-            let begun = Instant::now();
+            let begun = crate::clock::now().steady;
             while mark(Pid(marked.process.id())) == Ok(None) {
-                assert!(begun.elapsed() < Duration::from_secs(10), "it bears no mark");
+                assert!(crate::clock::now().steady - begun < Duration::from_secs(10), "it bears no mark");
                 std::thread::sleep(POLL);
             }
             marked
