@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use config::SourceFile;
 use model::cause::chain;
 use model::credential::{Holder, SecretPath};
-use model::stack::{CommandLine, SecretSource};
+use model::stack::{Check, CommandLine, SecretSource, Service};
 use model::{EnvironmentName, Port, ResourceName, SecretName, ServiceName, Stack, StackName, UnitId};
 use plan::change::{
     Abilities, ChangePlan, Desired, Presence, Running, RunningResource, RunningService, Subject, conditions,
@@ -241,6 +241,9 @@ fn releases(
             Programs::AsReleased => against.applied.wanted_release(name).map(|release| &release.content),
         };
         sought.user = programs_user(against.machine, against.applied, name, service.user.as_deref());
+        if against.programs == Programs::Current {
+            sought.look_for_probes(name, service);
+        }
         let program = sought.find(name, "run", line, released.map(|content| &content.command));
         let released_hook = released.and_then(|content| content.hook.as_ref());
         let hook = service.release_run.as_ref().map(|line| sought.find(name, "release.run", line, released_hook));
@@ -307,12 +310,29 @@ impl Sought {
             }
         }
     }
+
+    /// Looks for the programs of the probes that are commands, as the service's shim will: in the PATH that the
+    /// service is told. They run from where they are, so none is kept.
+    fn look_for_probes(&mut self, name: &ServiceName, service: &Service) {
+        let told = service.env.iter().find(|(variable, _)| variable.as_str() == "PATH");
+        let search = match told {
+            Some((_, path)) => Search { path: std::env::split_paths(path).collect(), ..self.search.clone() },
+            None => self.search.clone(),
+        };
+        let health = &service.health;
+        for (key, check) in [("health.ready.command", &health.ready), ("health.live.command", &health.live)] {
+            let Some(Check::Command(line)) = check else { continue };
+            if let Err(error) = artefact::find_for(line.program(), &search, self.user) {
+                self.problems.push(format!("services.{name}.{key}: {}", chain(&error)));
+            }
+        }
+    }
 }
 
 /// How a service reaches its resources: who it is, where, and by which version of its password.
 fn connections(
     name: &ServiceName,
-    service: &model::stack::Service,
+    service: &Service,
     versions: &BTreeMap<SecretPath, u32>,
     servers: &BTreeMap<ResourceName, (Port, Server)>,
 ) -> BTreeMap<ResourceName, ConnectionIdentity> {

@@ -2,7 +2,7 @@
 //!
 //! Start reading at [`world`], which is what every test stands on; then [`kills`], [`ground`] and [`clock`] (what the
 //! machine does to a stack), [`steps`] (the node killed at each of its steps), [`changes`] (what people do) and
-//! [`applying`] (what a file does to a stack in each state), and [`refusals`]. Nothing here knows the program's insides: it reads what the commands print, the
+//! [`applying`] (what a file does to a stack in each state), [`probes`] and [`refusals`]. Nothing here knows the program's insides: it reads what the commands print, the
 //! journal's files and the process table.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
@@ -20,6 +20,7 @@ mod copies;
 mod ground;
 mod kills;
 mod plain_user;
+mod probes;
 mod refusals;
 mod secrets;
 mod steps;
