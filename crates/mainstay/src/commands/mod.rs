@@ -112,7 +112,7 @@ pub(crate) struct Globals {
     /// How data is printed.
     #[arg(long, global = true, value_enum, default_value_t, value_name = "FORMAT", help_heading = "Global options")]
     pub(crate) output: Format,
-    /// When colour is used; NO_COLOR is heeded.
+    /// When colour is used; NO_COLOR and TERM=dumb are heeded.
     #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN", help_heading = "Global options")]
     pub(crate) color: Colour,
 }
