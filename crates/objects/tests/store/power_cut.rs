@@ -266,10 +266,13 @@ fn a_power_cut_loses_nothing_that_was_acknowledged() {
         writer.signal(rustix::process::Signal::CONT);
         let settled = settled_between(&acknowledged, &later);
         differ.insert(settled.values().map(|said| said.seed).sum::<u64>());
-        let copy = scratch.path().join("copy");
+        // Each has a file of its own: the kernel may still have the last one's pages, and its loop device.
+        let copy = scratch.path().join(format!("copy-{cut}"));
         std::fs::write(&copy, copied).unwrap();
         let again = Mounted::new(&copy, &scratch.path().join("again")).unwrap();
         check(&again.0.join("store"), &settled);
+        drop(again);
+        std::fs::remove_file(&copy).unwrap();
     }
     writer.kill();
     assert!(differ.len() as u64 > cuts() / 2, "the cuts were not at different moments: {}", differ.len());
