@@ -6,6 +6,8 @@
 mod compose;
 mod dependency;
 mod detect;
+mod manifest;
+mod pages;
 mod procfile;
 mod write;
 
@@ -27,13 +29,17 @@ pub const READ_FOR_INIT: &[&str] = &[
     "requirements.txt",
 ];
 
+/// Folders whose files tell what the folder is that holds them.
+pub const PARTS_OF_PROGRAMS: &[&str] = &["prisma", "src"];
+
 /// What a folder holds, as far as its first file is concerned.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Listing {
     /// The folder's own name.
     pub folder: String,
-    /// Paths relative to the folder, with `/`, of its files and of those in the folders directly in it;
-    /// each with its text where the file's name is one of [`READ_FOR_INIT`].
+    /// Paths relative to the folder, with `/`, of its files, of those in the folders directly in it, and of those in the
+    /// [`PARTS_OF_PROGRAMS`] of these; each with its text where the file's name is one of [`READ_FOR_INIT`] and the
+    /// file can be read as text.
     pub files: BTreeMap<String, Option<String>>,
 }
 
@@ -44,6 +50,19 @@ pub struct FirstFile {
     pub text: String,
     /// What it was made from, one sentence part each: "`package.json`: a Node.js program".
     pub found: Vec<String>,
+    /// What was found and is not in it.
+    pub passed_over: Vec<PassedOver>,
+}
+
+/// A file that tells of something to start which the first file does not start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PassedOver {
+    /// Its path.
+    pub file: String,
+    /// Why not, as a sentence part.
+    pub why: String,
+    /// What to do about it, as a sentence part.
+    pub remedy: &'static str,
 }
 
 /// Something found that can be started.
@@ -103,7 +122,14 @@ pub fn init(listing: &Listing) -> FirstFile {
     let mut found: Vec<String> = programs.iter().map(|program| program.found.clone()).collect();
     found.dedup();
     found.extend(mentioned.found.iter().cloned());
-    FirstFile { text: write::file(&stack_name(&listing.folder), &programs, &mentioned), found }
+    let mut passed_over = manifest::unread(listing);
+    // A program of the whole folder's serves its pages itself.
+    let kept_back = if detect::is_program(listing) { Vec::new() } else { pages::kept_back(listing) };
+    let has_only_pages = programs.is_empty() && !kept_back.is_empty();
+    passed_over.extend(kept_back);
+    let example = if has_only_pages { write::Example::Pages } else { write::Example::Program };
+    let text = write::file(&stack_name(&listing.folder), &programs, example, &passed_over, &mentioned);
+    FirstFile { text, found, passed_over }
 }
 
 /// A list of processes may hold what no command can, such as the character U+0000.

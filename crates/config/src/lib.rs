@@ -31,7 +31,7 @@ mod tree;
 use model::{EnvironmentName, Stack};
 
 pub use command::{CommandError, split as split_command};
-pub use init::{FirstFile, Listing, READ_FOR_INIT, init};
+pub use init::{FirstFile, Listing, PARTS_OF_PROGRAMS, PassedOver, READ_FOR_INIT, init};
 pub use places::{Located, Places};
 pub use problem::{PROBLEMS_MAX, Problem};
 pub use reference::{ANNOTATED_EXAMPLE, reference_markdown, rules_markdown};

@@ -315,22 +315,160 @@ fn what_compose_starts_and_the_file_does_not_is_named() {
     .assert_eq(&first.text[from..to]);
 }
 
+/// What was found and not used, and the file's comments on it.
+#[track_caller]
+fn check_passed_over(files: &[(&str, Option<&str>)], expected: &Expect) {
+    let files = files.iter().map(|(path, text)| ((*path).to_owned(), text.map(str::to_owned)));
+    let first = config::init(&Listing { folder: "shop".to_owned(), files: files.collect() });
+    let checked = config::check(&SourceFile::new("mainstay.yaml", first.text.clone()), None);
+    assert_eq!(checked.problems, Vec::new(), "{}", first.text);
+    let from = first.text.find("\n\n").unwrap();
+    let to = first.text.find("\n# Secrets by name").unwrap();
+    expected.assert_eq(first.text[from..to].trim_start());
+    assert!(!first.passed_over.is_empty());
+}
+
 #[test]
 fn a_folder_of_pages() {
     check(
-        &[("index.html", "")],
+        &[
+            ("index.html", ""),
+            (".env", ""),
+            ("public/index.html", ""),
+            ("public/.nojekyll", ""),
+            ("src/index.html", ""),
+        ],
         &expect![[r#"
-            `index.html`: a folder of pages
+            `public/index.html`: a folder of pages
             --
             stack: my-product
             services:
-              web:
-                run: sh -c 'exec python3 -m http.server --bind 127.0.0.1 "$PORT"'
+              public:
+                run: sh -c 'cd public && exec python3 -m http.server --bind 127.0.0.1 "$PORT"'
                 port: auto                  # the node chooses it; the program reads it from PORT
             environments:
               development:
                 advisory: true              # promises that cannot be kept on this machine are warnings
         "#]],
+    );
+}
+
+#[test]
+fn a_program_serves_its_pages_itself() {
+    check(
+        &[("go.mod", "module shop\n"), ("index.html", ""), ("public/index.html", ""), ("dist/package.json", "{}")],
+        &expect![[r#"
+            `go.mod`: a Go program
+            --
+            stack: my-product
+            services:
+              shop:
+                run: bin/shop
+                port: auto                  # the node chooses it; the program reads it from PORT
+            environments:
+              development:
+                advisory: true              # promises that cannot be kept on this machine are warnings
+        "#]],
+    );
+}
+
+/// A server of the project's folder would show `.env`, `mainstay.yaml` and the state directory.
+#[test]
+fn pages_among_what_is_secret_are_not_served() {
+    check_passed_over(
+        &[("index.html", None), (".env", None)],
+        &expect![[r##"
+        # Found, and not used:
+        #   index.html: visitors would be shown .env, mainstay.yaml and .mainstay as well
+        #     (move the pages into a folder of their own, such as public, and serve that)
+
+        # Nothing was found here that can be started as it is. Pages in a folder of their own are served like this:
+        # services:
+        #   web:
+        #     run: sh -c 'exec python3 -m http.server --bind 127.0.0.1 --directory public "$PORT"'
+        #     port: auto                # each replica is told its port in PORT
+        #     health: { ready: / }      # answered with a status from 200 to 399
+    "##]],
+    );
+    check_passed_over(
+        &[("public/index.html", None), ("public/.env.local", None)],
+        &expect![[r##"
+        # Found, and not used:
+        #   public/index.html: visitors would be shown public/.env.local as well
+        #     (move that file out of the folder, or serve another folder)
+
+        # Nothing was found here that can be started as it is. Pages in a folder of their own are served like this:
+        # services:
+        #   web:
+        #     run: sh -c 'exec python3 -m http.server --bind 127.0.0.1 --directory public "$PORT"'
+        #     port: auto                # each replica is told its port in PORT
+        #     health: { ready: / }      # answered with a status from 200 to 399
+    "##]],
+    );
+}
+
+#[test]
+fn a_manifest_that_cannot_be_read_is_told_of() {
+    let files = [
+        ("package.json", Some("{\"scripts\": {")),
+        ("Cargo.toml", Some("name = \"shop\"\n[dependencies]\n")),
+        ("api/Cargo.toml", None),
+        ("dist/package.json", Some("")),
+    ];
+    check_passed_over(
+        &files,
+        &expect![[r#"
+        # Found, and not used:
+        #   Cargo.toml: it names neither a package nor a workspace
+        #     (correct it, or write the service by hand)
+        #   api/Cargo.toml: it cannot be read as text
+        #     (look at its mode and its content)
+        #   package.json: it is not JSON: EOF while parsing an object at line 1 column 13
+        #     (correct it, or write the service by hand)
+
+        # Nothing was found here that can be started. A service is a command, and what it needs:
+        # services:
+        #   web:
+        #     run: bin/server
+        #     port: auto                # each replica is told its port in PORT
+        #     health: { ready: / }      # answered with a status from 200 to 399
+    "#]],
+    );
+}
+
+#[test]
+fn rust_one_folder_down() {
+    let files = [("api/Cargo.toml", "[package]\nname = \"shop_api\"\n"), ("api/src/main.rs", "")];
+    check(
+        &files,
+        &expect![[r#"
+        `api/Cargo.toml`: a Rust program
+        --
+        stack: my-product
+        services:
+          shop-api:
+            run: sh -c 'cd api && exec target/release/shop_api'
+            port: auto                  # the node chooses it; the program reads it from PORT
+        environments:
+          development:
+            advisory: true              # promises that cannot be kept on this machine are warnings
+    "#]],
+    );
+    let workspace = [files.as_slice(), &[("Cargo.toml", "[workspace]\nmembers = [\"api\"]\n")]].concat();
+    check(
+        &workspace,
+        &expect![[r#"
+        `api/Cargo.toml`: a Rust program
+        --
+        stack: my-product
+        services:
+          shop-api:
+            run: sh -c 'cd api && exec ../target/release/shop_api'
+            port: auto                  # the node chooses it; the program reads it from PORT
+        environments:
+          development:
+            advisory: true              # promises that cannot be kept on this machine are warnings
+    "#]],
     );
 }
 

@@ -21,7 +21,7 @@ use commands::failure::Failure;
 use commands::session::Session;
 use commands::{Command, CommandLine};
 use node::layout::Surroundings;
-use terminal::Terminal;
+use terminal::{Screen, Terminal};
 
 /// The hidden command that shims are started by: this word, then the unit's folder, then what marks it
 /// as of its home, for those who look at the process table.
@@ -44,7 +44,7 @@ fn main() -> ExitCode {
         Ok(line) => line,
         Err(error) => return usage(&error),
     };
-    let terminal = Terminal::new(line.globals.output, line.globals.color, is_set("NO_COLOR"));
+    let terminal = Terminal::new(line.globals.output, line.globals.color, screen());
     match carry_out(line, terminal.clone()) {
         Ok(code) => code,
         Err(failure) => failure.tell(&terminal),
@@ -97,6 +97,12 @@ fn inherited_listeners() -> Option<String> {
     env::var_os(sys::listeners::VARIABLE)?.into_string().ok()
 }
 
-fn is_set(variable: &str) -> bool {
-    env::var_os(variable).is_some_and(|value| !value.is_empty())
+/// What the environment says of the terminal.
+fn screen() -> Screen {
+    let is_set = |variable: &str| env::var_os(variable).is_some_and(|value| !value.is_empty());
+    match env::var_os("TERM").is_some_and(|kind| kind == "dumb") {
+        true => Screen::Dumb,
+        false if is_set("NO_COLOR") => Screen::WithoutColour,
+        false => Screen::Usual,
+    }
 }

@@ -56,6 +56,10 @@ pub struct Abilities {
     pub users: bool,
     /// The ports that the edge cannot listen on, and why.
     pub barred_ports: BTreeMap<Port, String>,
+    /// For each service that cannot run as the user it states, why not.
+    pub missing_users: BTreeMap<ServiceName, String>,
+    /// Why services and resources cannot be given user ids of their own, if they cannot.
+    pub no_user_ids: Option<String>,
     /// For each resource whose software is missing, what to install.
     pub missing_software: BTreeMap<ResourceName, String>,
 }
@@ -255,6 +259,10 @@ fn resource_step(name: &ResourceName, wanted: &Resource, running: &Running) -> S
     let Some(kept) = running.resources.get(name) else {
         return Step { subject, action: Action::Create, notes: note::of_resource(wanted, None) };
     };
+    if kept.resource.kind() != wanted.kind() {
+        let action = if kept.runs { running.as_it_stands(&subject, Action::Keep) } else { Action::Create };
+        return Step { subject, action, notes: vec![Note::OtherKind] };
+    }
     let described = note::of_resource(wanted, kept.version);
     if !kept.runs {
         let folder = kept.folder.clone();

@@ -53,7 +53,7 @@ pub struct Found {
 #[derive(Debug, thiserror::Error)]
 pub enum FindError {
     /// There is no such file.
-    #[error("there is no program {}: build it first, or mend the path in `run`", path.display())]
+    #[error("there is no program {}: build it first, or mend its path", path.display())]
     Missing {
         /// The path that was tried.
         path: PathBuf,

@@ -74,6 +74,8 @@ mod tests {
             address: None,
             started: None,
             restarts: 0,
+            failures: 0,
+            liveness_failures: 0,
             last_failure: None,
             waiting: None,
             trouble: None,

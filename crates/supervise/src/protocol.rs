@@ -67,7 +67,7 @@ pub enum Report {
         ticket: u64,
         /// Its exit code; absent when it was killed or could not be started.
         code: Option<i32>,
-        /// The beginning of its output, at most 512 bytes.
+        /// The end of its output, at most 512 bytes; of one that could not be started, why not.
         output: String,
     },
 }

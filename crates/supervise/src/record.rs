@@ -96,6 +96,16 @@ pub enum FailureKind {
     Spawn(String),
 }
 
+impl FailureKind {
+    /// What its liveness probe was answered, if that is what failed.
+    pub const fn liveness(&self) -> Option<&sys::ProbeFailure> {
+        match self {
+            FailureKind::Probe { readiness: false, failure } => Some(failure),
+            _ => None,
+        }
+    }
+}
+
 impl fmt::Display for FailureKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -149,9 +149,10 @@ pub type ProbeOutcome = Result<(), ProbeFailure>;
 /// Why a probe's answer is no.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct ProbeFailure {
-    /// One sentence: `status 503`, `connection refused`, `no answer within 2s`, `exit code 1`.
+    /// One sentence with what tells most of the answer: `status 503: no database`, `connection refused`,
+    /// `no answer within 2s`, `exit code 1: no such table`.
     pub what: String,
-    /// The beginning of the answer's body or of the command's output, at most 512 bytes.
+    /// The beginning of the answer's body or the end of the command's output, at most 512 bytes.
     pub snippet: String,
 }
 

@@ -3,7 +3,8 @@
 //! Understood: `NAME=value`, an optional `export` before it, values in single quotes (taken as they stand) or
 //! double quotes (`\n`, `\r`, `\t`, `\"`, `\\` and `\$` mean what they mean elsewhere), comments after `#` at
 //! the start of a line or after a blank, a byte order mark, CRLF. Refused, because tools disagree on it: values over several lines,
-//! `$VARIABLE` expansion outside single quotes, and a name given twice. No problem ever shows a value.
+//! `$VARIABLE` expansion outside single quotes, and a name given twice. No problem ever shows a value. What stands before
+//! `=` may be a piece of one that was broken over lines: of that no more is shown than the character that is in no name.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -53,6 +54,12 @@ impl fmt::Display for DotenvProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             DotenvProblem::NoEquals => f.write_str("expected NAME=value"),
+            DotenvProblem::Name(NameError::Character { character, rule }) if !character.is_ascii_digit() => {
+                write!(f, "the name before '=' is not one: {character:?} cannot stand here: {rule}")
+            }
+            DotenvProblem::Name(NameError::Character { rule, .. }) => {
+                write!(f, "the name before '=' is not one, since it starts with a digit: {rule}")
+            }
             DotenvProblem::Name(error) => write!(f, "the name before '=' is not one: {error}"),
             DotenvProblem::Twice { name, first } => write!(f, "{name} was given on line {first} already"),
             DotenvProblem::OpenQuote => f.write_str(
@@ -66,6 +73,11 @@ impl fmt::Display for DotenvProblem {
             DotenvProblem::Escape => {
                 f.write_str("a backslash in double quotes stands before n, r, t, \", \\ or $: use single quotes")
             }
+            // Without the name: the last line of a value that was broken over lines may end in a '='.
+            DotenvProblem::Value(SecretValueError::Empty) => f.write_str(
+                "the value after '=' is empty, and no secret's is: write a value, or take the line out; a secret that \
+                 is set already is removed with `mainstay secret remove`",
+            ),
             DotenvProblem::Value(error) => fmt::Display::fmt(error, f),
         }
     }
@@ -103,19 +115,10 @@ fn parse_line(line: &str) -> Result<Option<(SecretName, SecretValue)>, DotenvPro
     }
     let line = line.strip_prefix("export").filter(|rest| rest.starts_with([' ', '\t'])).unwrap_or(line).trim_start();
     let (name, value) = line.split_once('=').ok_or(DotenvProblem::NoEquals)?;
-    let name = name.trim_end().parse().map_err(|error| DotenvProblem::Name(without_text(error)))?;
+    let name = name.trim_end().parse().map_err(DotenvProblem::Name)?;
     let value = parse_value(value.trim_start())?;
     let value = SecretValue::new(std::mem::take(&mut *Zeroizing::new(value))).map_err(DotenvProblem::Value)?;
     Ok(Some((name, value)))
-}
-
-/// What stands before `=` may be a piece of a value that was broken over lines, so the error keeps no
-/// character of it.
-fn without_text(error: NameError) -> NameError {
-    match error {
-        NameError::Character { rule, .. } => NameError::Character { character: '?', rule },
-        other => other,
-    }
 }
 
 fn parse_value(text: &str) -> Result<String, DotenvProblem> {
@@ -214,10 +217,10 @@ mod tests {
     fn every_problem_is_told_and_no_value_is_shown() {
         check(
             "A=ok\nmissing hunter2\n2B=hunter2\nA=hunter2\nC=\"hunter2\nD='hunter2\nE='x' hunter2\nF=$hunter2\n\
-             G=\"${hunter2}\"\nH=\"\\q\"\nI=a\0b\nhunter2-x=1\nE2=\nE3=''\nE4=#nothing",
+             G=\"${hunter2}\"\nH=\"\\q\"\nI=a\0b\nhunter2-x=1\nA\u{1b}[2J=hunter2\nE2=\nE3=''\nE4=#nothing",
             &expect![[r#"
                 line 2: expected NAME=value
-                line 3: the name before '=' is not one: '?' cannot stand here: a variable's name is letters, digits and '_', and does not start with a digit
+                line 3: the name before '=' is not one, since it starts with a digit: a variable's name is letters, digits and '_', and does not start with a digit
                 line 4: A was given on line 1 already
                 line 5: the quote is not closed on this line: a value of several lines is set with `mainstay secret set NAME < FILE`
                 line 6: the quote is not closed on this line: a value of several lines is set with `mainstay secret set NAME < FILE`
@@ -226,10 +229,11 @@ mod tests {
                 line 9: '$' is not expanded here: write the value itself, in single quotes if it holds a '$'
                 line 10: a backslash in double quotes stands before n, r, t, ", \ or $: use single quotes
                 line 11: the value holds a NUL byte, which no environment variable can carry
-                line 12: the name before '=' is not one: '?' cannot stand here: a variable's name is letters, digits and '_', and does not start with a digit
-                line 13: the value is empty: a secret that has none is left out, or removed with `mainstay secret remove`
-                line 14: the value is empty: a secret that has none is left out, or removed with `mainstay secret remove`
-                line 15: the value is empty: a secret that has none is left out, or removed with `mainstay secret remove`
+                line 12: the name before '=' is not one: '-' cannot stand here: a variable's name is letters, digits and '_', and does not start with a digit
+                line 13: the name before '=' is not one: '\u{1b}' cannot stand here: a variable's name is letters, digits and '_', and does not start with a digit
+                line 14: the value after '=' is empty, and no secret's is: write a value, or take the line out; a secret that is set already is removed with `mainstay secret remove`
+                line 15: the value after '=' is empty, and no secret's is: write a value, or take the line out; a secret that is set already is removed with `mainstay secret remove`
+                line 16: the value after '=' is empty, and no secret's is: write a value, or take the line out; a secret that is set already is removed with `mainstay secret remove`
             "#]],
         );
     }

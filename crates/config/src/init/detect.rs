@@ -1,6 +1,8 @@
 //! Programs of the usual kinds, by the files they come with.
 
-use super::{Listing, Program, dependency, name, procfile};
+use std::collections::BTreeSet;
+
+use super::{Listing, Program, dependency, manifest, name, pages, procfile};
 
 /// Everything that can be started: what the folder itself says, and what its folders say.
 pub(super) fn programs(listing: &Listing) -> Vec<Program> {
@@ -11,11 +13,16 @@ pub(super) fn programs(listing: &Listing) -> Vec<Program> {
             return programs;
         }
     }
-    let mut folders: Vec<&str> = listing.files.keys().filter_map(|path| Some(path.split_once('/')?.0)).collect();
-    folders.dedup();
-    let mut programs = Vec::new();
-    for folder in std::iter::once("").chain(folders) {
-        for program in in_folder(listing, folder) {
+    let mut programs = in_folder(listing, "");
+    let serves_itself = !programs.is_empty();
+    for folder in folders(listing) {
+        let found = match pages::are_written_by_tools_in(folder) {
+            true => Vec::new(),
+            false => in_folder(listing, folder),
+        };
+        let served = pages::may_be_served(listing, folder) && found.is_empty() && !serves_itself;
+        let found = if served { vec![Place { listing, folder }.pages()] } else { found };
+        for program in found {
             if !programs.iter().any(|known: &Program| known.name == program.name) {
                 programs.push(program);
             }
@@ -24,7 +31,17 @@ pub(super) fn programs(listing: &Listing) -> Vec<Program> {
     programs
 }
 
-/// One of the kinds for each folder; the first that fits.
+/// Whether the listing's own folder is a program's.
+pub(super) fn is_program(listing: &Listing) -> bool {
+    listing.text("Procfile").is_some() || !in_folder(listing, "").is_empty()
+}
+
+/// The folders directly in the listing's own.
+fn folders(listing: &Listing) -> BTreeSet<&str> {
+    listing.files.keys().filter_map(|path| Some(path.split_once('/')?.0)).collect()
+}
+
+/// The programs of one of the kinds for each folder; the first that fits.
 fn in_folder(listing: &Listing, folder: &str) -> Vec<Program> {
     let place = Place { listing, folder };
     place
@@ -35,7 +52,6 @@ fn in_folder(listing: &Listing, folder: &str) -> Vec<Program> {
         .or_else(|| place.rust())
         .or_else(|| place.go())
         .or_else(|| place.dockerfile())
-        .or_else(|| place.page())
         .unwrap_or_default()
 }
 
@@ -197,19 +213,18 @@ impl<'l> Place<'l> {
     }
 
     fn rust(self) -> Option<Vec<Program>> {
-        let manifest = self.text("Cargo.toml")?;
-        let package = manifest.split("[package]").nth(1)?;
-        let line = package.lines().map(str::trim).find_map(|line| line.strip_prefix("name"))?;
-        let program_name = line.split('"').nth(1)?;
-        if !self.has("src/main.rs") {
-            return None;
-        }
-        let command = format!("target/release/{program_name}");
-        let usual = name(program_name).unwrap_or_else(|| "web".to_owned());
-        let mut program = self.program(&usual, "Cargo.toml", "a Rust program", &command, manifest);
-        program.name = usual;
-        program.remarks.push("Built beforehand: cargo build --release".to_owned());
-        Some(vec![program])
+        let text = self.text("Cargo.toml")?;
+        let package = manifest::package(text).filter(|_| self.has("src/main.rs"))?;
+        let is_member = !self.folder.is_empty() && self.listing.text("Cargo.toml").is_some_and(manifest::is_workspace);
+        let command = format!("{}target/release/{package}", if is_member { "../" } else { "" });
+        let usual = name(package).unwrap_or_else(|| "web".to_owned());
+        let program = self.program(&usual, "Cargo.toml", "a Rust program", &command, text);
+        let named = match self.folder {
+            "" => String::new(),
+            _ => format!(" --manifest-path {}", plain_word(&self.path("Cargo.toml"))),
+        };
+        let remarks = vec![format!("Built beforehand: cargo build --release{named}")];
+        Some(vec![Program { name: usual, remarks, ..program }])
     }
 
     fn go(self) -> Option<Vec<Program>> {
@@ -240,16 +255,13 @@ impl<'l> Place<'l> {
         Some(vec![program])
     }
 
-    fn page(self) -> Option<Vec<Program>> {
-        if !self.has("index.html") {
-            return None;
-        }
+    fn pages(self) -> Program {
         let command = "python3 -m http.server --bind 127.0.0.1 \"$PORT\"";
         let mut program = self.program("web", "index.html", "a folder of pages", command, "");
         program
             .remarks
             .push("Serving a folder by `static` is not supported yet: this is Python's own server.".to_owned());
-        Some(vec![program])
+        program
     }
 }
 

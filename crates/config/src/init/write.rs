@@ -1,19 +1,39 @@
 //! The text of a first file.
 
-use super::{LeftOut, Mentioned, Program};
+use super::{LeftOut, Mentioned, PassedOver, Program};
 
 /// The name that gives a program the variable it probably reads already: `DATABASE_URL`.
 pub(super) const DATABASE: &str = "database";
 /// Likewise: `REDIS_URL`.
 pub(super) const REDIS: &str = "redis";
 
-pub(super) fn file(stack: &str, programs: &[Program], mentioned: &Mentioned) -> String {
+/// What is shown, as a comment, where there is no service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Example {
+    /// A program.
+    Program,
+    /// The server of a folder of pages.
+    Pages,
+}
+
+pub(super) fn file(
+    stack: &str,
+    programs: &[Program],
+    example: Example,
+    passed_over: &[PassedOver],
+    mentioned: &Mentioned,
+) -> String {
     let mut text = format!(
         "# The whole stack in one file. `mainstay check` reads it, `mainstay plan` shows what would be done,\n\
          # `mainstay up` does it. Every key: docs/reference/mainstay-yaml.md of Mainstay.\nstack: {}\n",
         scalar(stack)
     );
-    text.push_str(if programs.is_empty() { NO_SERVICES } else { "\nservices:\n" });
+    not_used(passed_over, &mut text);
+    text.push_str(match (programs.is_empty(), example) {
+        (false, _) => "\nservices:\n",
+        (true, Example::Program) => NO_SERVICES,
+        (true, Example::Pages) => NO_SERVICES_BUT_PAGES,
+    });
     for program in programs {
         service(program, &mut text);
     }
@@ -30,6 +50,15 @@ const NO_SERVICES: &str = "
 # services:
 #   web:
 #     run: bin/server
+#     port: auto                # each replica is told its port in PORT
+#     health: { ready: / }      # answered with a status from 200 to 399
+";
+
+const NO_SERVICES_BUT_PAGES: &str = "
+# Nothing was found here that can be started as it is. Pages in a folder of their own are served like this:
+# services:
+#   web:
+#     run: sh -c 'exec python3 -m http.server --bind 127.0.0.1 --directory public \"$PORT\"'
 #     port: auto                # each replica is told its port in PORT
 #     health: { ready: / }      # answered with a status from 200 to 399
 ";
@@ -86,8 +115,18 @@ fn resources(database: bool, redis: bool, mentioned: &Mentioned, text: &mut Stri
     }
 }
 
-/// Most services that are named as left out.
+/// Most services and files that are named as left out.
 const LEFT_OUT_MAX: usize = 50;
+
+/// Says what was found and is not in this file.
+fn not_used(passed_over: &[PassedOver], text: &mut String) {
+    if !passed_over.is_empty() {
+        text.push_str("\n# Found, and not used:\n");
+    }
+    for PassedOver { file, why, remedy } in passed_over.iter().take(LEFT_OUT_MAX) {
+        text.push_str(&format!("#   {}: {}\n#     ({remedy})\n", in_comment(file), in_comment(why)));
+    }
+}
 
 /// Says what a Compose file would start and this file does not.
 fn left_out(services: &[LeftOut], text: &mut String) {

@@ -20,7 +20,7 @@ use super::bodies::{
     AcceptedBody, DownCause, ErrorBody, ErrorKind, FileBody, LogLineBody, PlanBody, RunAcceptedBody, RunBody,
     RunStateBody, SecretBody, SecretImportBody, SecretValueBody, StatusBody,
 };
-use model::{SecretName, ServiceName, Span, UnitId};
+use model::{Pid, SecretName, ServiceName, Span, UnitId};
 
 /// How long connecting may take.
 const CONNECT_TIME_MAX: Duration = Duration::from_secs(5);
@@ -69,8 +69,13 @@ pub(crate) enum ClientError {
     #[error("the node hung up before it had answered")]
     BrokenOff(#[source] hyper::Error),
     /// The node took too long.
-    #[error("the node did not answer within {} s", .0.as_secs())]
-    TimedOut(Duration),
+    #[error("the node did not answer within {} s", after.as_secs())]
+    TimedOut {
+        /// How long.
+        after: Duration,
+        /// Its process, where the kernel says who listens.
+        node: Option<Pid>,
+    },
     /// What came back is not what this version of the program expects.
     #[error("the node's answer cannot be read; is it of another version than this program?")]
     Unreadable(#[source] Option<serde_json::Error>),
@@ -97,6 +102,22 @@ struct Question {
 
 /// The work of a connection; `None` once it has ended.
 type Work = Option<Pin<Box<Connection<TokioIo<UnixStream>, Full<Bytes>>>>>;
+
+/// A connection that was made.
+struct Connected {
+    sender: SendRequest<Full<Bytes>>,
+    work: Work,
+    /// The process that listens at its other end.
+    node: Option<Pid>,
+}
+
+/// An answer whose head was read.
+struct Answer {
+    work: Work,
+    response: Response<Incoming>,
+    /// The process that gives it.
+    node: Option<Pid>,
+}
 
 impl Client {
     /// A client of the node behind a control socket. Nothing is connected yet.
@@ -213,10 +234,10 @@ impl Client {
     }
 
     async fn ask<A: DeserializeOwned>(&self, question: Question) -> Result<A, ClientError> {
-        let (mut connection, response) = self.open(question).await?;
+        let Answer { mut work, response, node } = self.open(question).await?;
         let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect();
-        let read = tokio::time::timeout(ANSWER_TIME_MAX, drive(&mut connection, body));
-        let bytes = read.await.map_err(|_| ClientError::TimedOut(ANSWER_TIME_MAX))?.map_err(body_error)?.to_bytes();
+        let read = in_time(ANSWER_TIME_MAX, node, drive(&mut work, body)).await?;
+        let bytes = read.map_err(body_error)?.to_bytes();
         serde_json::from_slice(&bytes).map_err(|error| ClientError::Unreadable(Some(error)))
     }
 
@@ -226,11 +247,11 @@ impl Client {
         path: &str,
         mut each: impl FnMut(L) -> ControlFlow<()>,
     ) -> Result<(), ClientError> {
-        let (mut connection, response) = self.open(Question::bare(Method::GET, path)).await?;
+        let Answer { mut work, response, .. } = self.open(Question::bare(Method::GET, path)).await?;
         let mut body = response.into_body();
         let mut rest = Vec::new();
         loop {
-            let Some(frame) = drive(&mut connection, body.frame()).await else { break };
+            let Some(frame) = drive(&mut work, body.frame()).await else { break };
             let Ok(data) = frame.map_err(ClientError::BrokenOff)?.into_data() else { continue };
             rest.extend_from_slice(&data);
             if take_lines(&mut rest, &mut each)?.is_break() {
@@ -247,42 +268,40 @@ impl Client {
     }
 
     /// Sends a question and reads the head of the answer. An answer that says no becomes an error here.
-    async fn open(&self, question: Question) -> Result<(Work, Response<Incoming>), ClientError> {
-        let (mut sender, mut connection) = self.connect().await?;
+    async fn open(&self, question: Question) -> Result<Answer, ClientError> {
+        let Connected { mut sender, mut work, node } = self.connect().await?;
         let request = question.request()?;
-        let sent = drive(&mut connection, sender.send_request(request));
-        let response = tokio::time::timeout(ANSWER_TIME_MAX, sent)
-            .await
-            .map_err(|_| ClientError::TimedOut(ANSWER_TIME_MAX))?
-            .map_err(ClientError::BrokenOff)?;
+        let sent = drive(&mut work, sender.send_request(request));
+        let response = in_time(ANSWER_TIME_MAX, node, sent).await?.map_err(ClientError::BrokenOff)?;
         if response.status() == StatusCode::OK {
-            return Ok((connection, response));
+            return Ok(Answer { work, response, node });
         }
         let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect();
-        let bytes = drive(&mut connection, body).await.map_err(body_error)?.to_bytes();
+        let bytes = drive(&mut work, body).await.map_err(body_error)?.to_bytes();
         match serde_json::from_slice(&bytes) {
             Ok(error) => Err(ClientError::Refused(error)),
             Err(error) => Err(ClientError::Unreadable(Some(error))),
         }
     }
 
-    async fn connect(&self) -> Result<(SendRequest<Full<Bytes>>, Work), ClientError> {
+    async fn connect(&self) -> Result<Connected, ClientError> {
         let connecting = async {
             let stream = UnixStream::connect(&self.socket).await.map_err(|error| self.connect_error(error))?;
-            self.judge(&stream)?;
+            let node = self.judge(&stream)?;
             let (sender, connection) = handshake(TokioIo::new(stream)).await.map_err(ClientError::BrokenOff)?;
-            Ok((sender, Some(Box::pin(connection))))
+            Ok(Connected { sender, work: Some(Box::pin(connection)), node })
         };
-        tokio::time::timeout(CONNECT_TIME_MAX, connecting).await.map_err(|_| ClientError::TimedOut(CONNECT_TIME_MAX))?
+        in_time(CONNECT_TIME_MAX, None, connecting).await?
     }
 
     /// Refuses to tell anything to somebody else who listens where the node would: below /tmp, others may
-    /// have been there first.
-    fn judge(&self, stream: &UnixStream) -> Result<(), ClientError> {
-        let owner = stream.peer_cred().map_err(|error| self.connect_error(error))?.uid();
+    /// have been there first. Gives the process that listens.
+    fn judge(&self, stream: &UnixStream) -> Result<Option<Pid>, ClientError> {
+        let listens = stream.peer_cred().map_err(|error| self.connect_error(error))?;
+        let owner = listens.uid();
         let own = rustix::process::geteuid().as_raw();
         match own == 0 || owner == 0 || owner == own {
-            true => Ok(()),
+            true => Ok(listens.pid().and_then(|pid| u32::try_from(pid).ok()).map(Pid)),
             false => Err(ClientError::Foreign { socket: self.socket.clone(), owner }),
         }
     }
@@ -330,6 +349,11 @@ pub(crate) fn query(parts: &[(&str, String)]) -> String {
     text
 }
 
+/// What comes within a time of a node.
+async fn in_time<T>(after: Duration, node: Option<Pid>, wanted: impl Future<Output = T>) -> Result<T, ClientError> {
+    tokio::time::timeout(after, wanted).await.map_err(|_| ClientError::TimedOut { after, node })
+}
+
 /// Waits for `wanted` while the connection does its work beside it. What is already read stays readable
 /// after the connection has ended.
 async fn drive<T>(work: &mut Work, wanted: impl Future<Output = T>) -> T {
@@ -366,4 +390,20 @@ fn take_lines<L: DeserializeOwned>(
     }
     rest.drain(..from);
     Ok(ControlFlow::Continue(()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A node that stays silent can be ended only by somebody who knows which process it is.
+    #[tokio::test]
+    async fn a_connection_knows_the_process_at_its_other_end() {
+        let socket = std::env::temp_dir().join(format!("mainstay-client-{}.sock", std::process::id()));
+        let listener = tokio::net::UnixListener::bind(&socket).unwrap();
+        let connected = Client::new(&socket).connect().await.unwrap();
+        assert_eq!(connected.node, Some(Pid(std::process::id())));
+        drop(listener);
+        std::fs::remove_file(&socket).unwrap();
+    }
 }

@@ -19,8 +19,8 @@ use sys::process::unit::Census;
 
 /// Stops every service and resource, then the node; data stays
 ///
-/// Where the node was killed and what it ran goes on, a node is started that takes over and stops all of it. Where
-/// nothing runs, there is nothing to do.
+/// Where no node runs and what one left goes on, a node is started that takes over and stops all of it. Where nothing
+/// runs, there is nothing to do.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {}
 
@@ -81,7 +81,7 @@ async fn answers_by_now(client: &Client, layout: &Layout) -> Result<bool, Failur
 /// was killed this moment, so that what it left has to be looked for.
 async fn ask(session: &Session, client: &Client) -> Result<bool, Failure> {
     if !client.is_served().await? {
-        session.terminal.note("the node was killed: one is started to stop what it left");
+        session.terminal.note("no node runs: one is started to stop what is left");
         node::detach(session, client, Purpose::Stop, START_TIME_MAX).await?;
     }
     if client.status().await.is_ok_and(|status| status.stopping) {

@@ -101,7 +101,8 @@ impl Failure {
         ExitCode::from(self.exit.code())
     }
 
-    fn text(&self, terminal: &Terminal) -> String {
+    /// What the person is told.
+    pub(crate) fn text(&self, terminal: &Terminal) -> String {
         let mut text = format!("{} {}", terminal.paint_note(Tone::Bad, "error:"), self.message);
         for cause in &self.causes {
             text.push_str(&format!("\n  because: {cause}"));
@@ -125,9 +126,12 @@ impl From<ClientError> for Failure {
             }
             ClientError::Unreachable { .. } => Self::of(&error)
                 .with_hint("only root and the user that started the node may use it: try as that user, or with sudo"),
-            ClientError::TimedOut(_) => Self::of(&error).with_hint(
-                "what it runs goes on without it; if it stays silent, end its process with `kill -9` and say `mainstay up`",
-            ),
+            ClientError::TimedOut { node, .. } => Self::of(&error).with_hint(match node {
+                Some(pid) => format!(
+                    "what it runs goes on without it; if it stays silent, end it with `kill -9 {pid}` and say `mainstay up`"
+                ),
+                None => "what it runs goes on without it: try again".to_owned(),
+            }),
             _ => Self::of(&error),
         }
     }
@@ -175,6 +179,18 @@ mod tests {
             expect![[r#"
                 error: no node runs for this stack (/run/mainstay/x/control.sock)
                 hint: start it with `mainstay up`"#]],
+        );
+    }
+
+    #[test]
+    fn a_silent_node_is_named_by_its_process() {
+        let error = ClientError::TimedOut { after: std::time::Duration::from_secs(70), node: Some(model::Pid(77)) };
+        check(
+            &error.into(),
+            1,
+            expect![[r#"
+            error: the node did not answer within 70 s
+            hint: what it runs goes on without it; if it stays silent, end it with `kill -9 77` and say `mainstay up`"#]],
         );
     }
 

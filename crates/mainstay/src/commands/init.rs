@@ -5,11 +5,11 @@ use std::io::{ErrorKind, Read, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
-use config::{Listing, READ_FOR_INIT};
+use config::{Listing, PARTS_OF_PROGRAMS, PassedOver, READ_FOR_INIT};
 
 use super::failure::Failure;
 use super::session::{FILE_NAME, Session};
-use crate::terminal::human;
+use crate::terminal::{human, printable};
 
 /// Writes a first stack file from what the current folder holds
 ///
@@ -24,7 +24,9 @@ const FILES_MAX: usize = 5000;
 /// The largest file whose text is read.
 const TEXT_BYTES_MAX: u64 = 1 << 20;
 /// Folders whose content was not written by the project's authors.
-const PASSED_OVER: [&str; 5] = ["node_modules", "target", "vendor", "dist", "build"];
+const FOREIGN_FOLDERS: [&str; 3] = ["node_modules", "target", "vendor"];
+/// Most files that are told of as found and not used; the file that is written names more.
+const NOT_USED_SHOWN_MAX: usize = 10;
 
 /// Looks and writes.
 pub(crate) fn run(_: &Arguments, session: &Session) -> Result<ExitCode, Failure> {
@@ -38,24 +40,31 @@ pub(crate) fn run(_: &Arguments, session: &Session) -> Result<ExitCode, Failure>
             .with_hint("change it and look at it with `mainstay check`; `mainstay init` replaces nothing"),
         _ => Failure::doing(format!("cannot write {}", path.display()), &error),
     })?;
-    let found = match first.found.is_empty() {
-        true => "nothing was recognised, so it holds an example".to_owned(),
-        false => format!("found {}", human::list(&first.found)),
+    let found = match (first.found.is_empty(), first.passed_over.is_empty()) {
+        (true, true) => "nothing was recognised, so it holds an example".to_owned(),
+        (true, false) => "nothing was found that can be started as it is, so it holds an example".to_owned(),
+        (false, _) => format!("found {}", human::list(&first.found)),
     };
-    session
-        .terminal
-        .note(&format!("wrote {FILE_NAME}: {found}\nnext: read it, then `mainstay check` and `mainstay up`"));
+    session.terminal.note(&format!("wrote {FILE_NAME}: {}", printable(&found)));
+    for PassedOver { file, why, remedy } in first.passed_over.iter().take(NOT_USED_SHOWN_MAX) {
+        session.terminal.note(&printable(&format!("not used: `{file}`: {why} ({remedy})")));
+    }
+    session.terminal.note("next: read it, then `mainstay check` and `mainstay up`");
     Ok(ExitCode::SUCCESS)
 }
 
-/// The files of a folder and of the folders directly in it.
+/// The files of a folder, of the folders directly in it, and of those parts of these that tell what they are.
 fn listing(folder: &Path) -> Result<Listing, Failure> {
     let name = folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let mut listing = Listing { folder: name, files: std::collections::BTreeMap::new() };
     let mut below = Vec::new();
     list(folder, "", &mut listing, &mut below)?;
     for name in below {
-        list(&folder.join(&name), &format!("{name}/"), &mut listing, &mut Vec::new())?;
+        let mut parts = Vec::new();
+        list(&folder.join(&name), &format!("{name}/"), &mut listing, &mut parts)?;
+        for part in parts.iter().filter(|part| PARTS_OF_PROGRAMS.contains(&part.as_str())) {
+            list(&folder.join(&name).join(part), &format!("{name}/{part}/"), &mut listing, &mut Vec::new())?;
+        }
     }
     Ok(listing)
 }
@@ -66,7 +75,7 @@ fn list(folder: &Path, prefix: &str, listing: &mut Listing, folders: &mut Vec<St
         let entry = entry.map_err(cannot)?;
         let Ok(name) = entry.file_name().into_string() else { continue };
         let kind = entry.file_type().map_err(cannot)?;
-        if kind.is_dir() && !name.starts_with('.') && !PASSED_OVER.contains(&name.as_str()) {
+        if kind.is_dir() && !name.starts_with('.') && !FOREIGN_FOLDERS.contains(&name.as_str()) {
             folders.push(name);
         } else if kind.is_file() && listing.files.len() < FILES_MAX {
             let text = match READ_FOR_INIT.contains(&name.as_str()) {
@@ -79,7 +88,7 @@ fn list(folder: &Path, prefix: &str, listing: &mut Listing, folders: &mut Vec<St
     Ok(())
 }
 
-/// A file's text; none where it cannot be had, in which case its name alone has to do.
+/// A file's text; none where it cannot be had, which the first file says.
 fn text(path: &Path) -> Option<String> {
     let mut text = String::new();
     File::open(path).ok()?.take(TEXT_BYTES_MAX).read_to_string(&mut text).ok()?;

@@ -24,3 +24,19 @@ pub(crate) fn run(arguments: &Arguments, session: &Session) -> Result<ExitCode, 
     session.terminal.note(&format!("the manual pages are in {}", folder.display()));
     Ok(ExitCode::SUCCESS)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_of_run_says_where_the_command_begins() {
+        let mut line = crate::commands::CommandLine::command();
+        line.build();
+        let run = line.find_subcommand("run").unwrap().clone();
+        let mut page = Vec::new();
+        clap_mangen::Man::new(run).render_synopsis_section(&mut page).unwrap();
+        let page = String::from_utf8(page).unwrap().replace('\\', "");
+        assert!(page.contains("<SERVICE> -- <COMMAND>"), "{page}");
+    }
+}

@@ -9,6 +9,7 @@ mod down;
 mod events;
 mod explain;
 mod init;
+mod instance;
 mod logs;
 mod man;
 mod node;
@@ -112,7 +113,7 @@ pub(crate) struct Globals {
     /// How data is printed.
     #[arg(long, global = true, value_enum, default_value_t, value_name = "FORMAT", help_heading = "Global options")]
     pub(crate) output: Format,
-    /// When colour is used; NO_COLOR is heeded.
+    /// When colour is used; NO_COLOR and TERM=dumb are heeded.
     #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN", help_heading = "Global options")]
     pub(crate) color: Colour,
 }
@@ -140,8 +141,34 @@ pub(crate) enum Command {
 }
 
 impl Command {
+    /// Whether it says or does something about what a state directory holds, and not about the file.
+    fn is_about_what_is_applied(&self) -> bool {
+        match self {
+            Command::Status(_)
+            | Command::Logs(_)
+            | Command::Run(_)
+            | Command::Restart(_)
+            | Command::Secret(_)
+            | Command::Events(_)
+            | Command::Trust(_)
+            | Command::Explain(_)
+            | Command::Down(_) => true,
+            Command::Init(_)
+            | Command::Check(_)
+            | Command::Plan(_)
+            | Command::Up(_)
+            | Command::Schema(_)
+            | Command::Completions(_)
+            | Command::Man(_)
+            | Command::Node(_) => false,
+        }
+    }
+
     /// Carries the command out.
     pub(crate) async fn run(self, session: &Session) -> Result<ExitCode, Failure> {
+        if self.is_about_what_is_applied() {
+            instance::refuse_another(session).await?;
+        }
         match self {
             Command::Init(arguments) => init::run(&arguments, session),
             Command::Check(arguments) => check::run(&arguments, session),

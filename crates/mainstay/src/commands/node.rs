@@ -51,12 +51,23 @@ pub(crate) const START_TIME_MAX: Duration = Duration::from_secs(30);
 /// How long a node that starts waits for a command that has the state directory, as `plan` has while it asks servers
 /// for their versions. Another node answers, and is not waited for.
 const COMMAND_TIME_MAX: Duration = Duration::from_secs(15);
-/// How much of the end of its log is shown when a detached node dies at once.
-const LOG_SHOWN_MAX: u64 = 4 << 10;
+/// How much of its last words, or of the end of its log, is shown when a detached node dies at once.
+const WORDS_SHOWN_MAX: u64 = 4 << 10;
+/// A disk with less space than this is as good as full: records are written in steps of about as much.
+const SPACE_MIN: u64 = 1 << 20;
 
-/// Is the node, in a session of its own: SIGTERM, SIGINT and SIGHUP end it and leave what it runs to the
-/// shims.
+/// Is the node, in a session of its own. Where a command started it and waits, why it failed is said on standard output
+/// too: standard error is its log then, which may be on a disk that is full.
 pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<ExitCode, Failure> {
+    let ended = run_until_told(arguments, session).await;
+    if let (Err(failure), Purpose::Apply | Purpose::Stop) = (&ended, arguments.purpose()) {
+        session.terminal.print(&failure.text(&session.terminal))?;
+    }
+    ended
+}
+
+/// SIGTERM, SIGINT and SIGHUP end it and leave what it runs to the shims.
+async fn run_until_told(arguments: &Arguments, session: &Session) -> Result<ExitCode, Failure> {
     // Fails only where this process leads a group already, as under a service manager, and needs no new one.
     let _leads_already = rustix::process::setsid().is_err();
     let (wish, wished) = watch::channel(Wish::Run);
@@ -167,7 +178,8 @@ pub(crate) async fn detach(
     let layout = session.layout()?;
     layout.make_state().map_err(|error| Failure::of(&error))?;
     let log = layout.node_log();
-    let mut node = start(session, purpose, open_log(&layout)?)?;
+    let mut heard = listen()?;
+    let mut node = start(session, purpose, &heard, open_log(&layout)?)?;
     let begun = sys::clock::now().steady;
     let mut progress = Progress::new(&session.terminal);
     loop {
@@ -189,10 +201,9 @@ pub(crate) async fn detach(
                     return Ok(());
                 }
                 _ => {
-                    return Err(Failure {
-                        problems: last_words(&log),
-                        ..Failure::new(format!("the node ended: {status}"))
-                    });
+                    let problems = last_words(&mut heard, &log);
+                    let hints = room_to_make(layout.state()).into_iter().collect();
+                    return Err(Failure { problems, hints, ..Failure::new(format!("the node ended: {status}")) });
                 }
             }
         }
@@ -241,9 +252,15 @@ fn open_log(layout: &Layout) -> Result<File, Failure> {
     file()
 }
 
-fn start(session: &Session, purpose: Purpose, output: File) -> Result<Child, Failure> {
+/// Memory that a node which is started says into why it failed. It is on no disk, and gone with the two processes.
+fn listen() -> Result<File, Failure> {
+    let memory = rustix::fs::memfd_create(c"mainstay-node", rustix::fs::MemfdFlags::CLOEXEC);
+    memory.map(File::from).map_err(|error| Failure::doing("cannot start the node", &error))
+}
+
+fn start(session: &Session, purpose: Purpose, heard: &File, log: File) -> Result<Child, Failure> {
     let cannot = |error: std::io::Error| Failure::doing("cannot start the node", &error);
-    let errors = output.try_clone().map_err(cannot)?;
+    let output = heard.try_clone().map_err(cannot)?;
     let program = std::env::current_exe().map_err(cannot)?;
     Command::new(program)
         .arg("node")
@@ -256,23 +273,33 @@ fn start(session: &Session, purpose: Purpose, output: File) -> Result<Child, Fai
         .current_dir("/")
         .stdin(Stdio::null())
         .stdout(output)
-        .stderr(errors)
+        .stderr(log)
         .spawn()
         .map_err(cannot)
 }
 
-/// The end of the node's log.
-fn last_words(log: &Path) -> Vec<String> {
-    let mut text = String::new();
-    let read = File::open(log).and_then(|mut file| {
-        let length = file.metadata()?.len();
-        file.seek(SeekFrom::Start(length.saturating_sub(LOG_SHOWN_MAX)))?;
-        file.take(LOG_SHOWN_MAX).read_to_string(&mut text)
-    });
-    match read {
-        Ok(_) => text.lines().map(str::to_owned).collect(),
-        Err(error) => vec![format!("its log {} cannot be read: {error}", log.display())],
-    }
+/// What a node that failed said to its caller, else the end of its log.
+fn last_words(heard: &mut File, log: &Path) -> Vec<String> {
+    let words = match end_of(heard) {
+        Ok(words) if words.is_empty() => File::open(log).and_then(|mut log| end_of(&mut log)),
+        heard => heard,
+    };
+    words.unwrap_or_else(|error| vec![format!("its log {} cannot be read: {error}", log.display())])
+}
+
+fn end_of(file: &mut File) -> std::io::Result<Vec<String>> {
+    let length = file.metadata()?.len();
+    file.seek(SeekFrom::Start(length.saturating_sub(WORDS_SHOWN_MAX)))?;
+    let mut bytes = Vec::new();
+    file.take(WORDS_SHOWN_MAX).read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).lines().map(str::to_owned).collect())
+}
+
+/// What to do where the disk of a state directory is full.
+fn room_to_make(state: &Path) -> Option<String> {
+    let disk = rustix::fs::statvfs(state).ok()?;
+    let full = disk.f_bavail.saturating_mul(disk.f_frsize) < SPACE_MIN;
+    full.then(|| format!("the disk of {} is full: make room there and say it again", state.display()))
 }
 
 #[cfg(test)]
@@ -281,6 +308,17 @@ mod tests {
 
     use super::*;
     use crate::node::layout::Surroundings;
+
+    #[test]
+    fn last_words_come_from_memory_where_the_log_took_none() {
+        let log = std::env::temp_dir().join(format!("mainstay-last-words-{}", std::process::id()));
+        std::fs::write(&log, "of the log").unwrap();
+        let mut heard = listen().unwrap();
+        assert_eq!(last_words(&mut heard, &log), ["of the log"]);
+        heard.write_all(b"error: cannot write\nhint: wait").unwrap();
+        assert_eq!(last_words(&mut heard, &log), ["error: cannot write", "hint: wait"]);
+        std::fs::remove_file(&log).unwrap();
+    }
 
     #[test]
     fn what_the_node_before_said_is_kept_once() {

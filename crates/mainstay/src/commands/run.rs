@@ -19,7 +19,9 @@ use crate::terminal::Terminal;
 /// it needs is not ready, begins only while this program waits for it. Its output is shown here and kept in the logs;
 /// it has no standard input. This program ends with its exit code: 128 and the signal's number when a signal ended
 /// it, 127 when there is no such command.
+// The usage is stated because the manual page, unlike the help, is made without the -- otherwise.
 #[derive(Debug, clap::Args)]
+#[command(override_usage = "mainstay run <SERVICE> -- <COMMAND>...")]
 pub(crate) struct Arguments {
     /// The service in whose place it runs.
     service: ServiceName,

@@ -146,13 +146,7 @@ impl Node {
 
     /// A user id for each service and resource, which no account and no other stack of this machine has.
     fn user_ids(&self, found: &Considered) -> Reply<BTreeMap<Owner, u32>> {
-        let services = found.stack.services.keys().cloned().map(Owner::Service);
-        let hooks = found.stack.services.iter().filter(|(_, service)| service.release_run.is_some());
-        let resources = found.stack.resources.keys().cloned().map(Owner::Resource);
-        let hooks = hooks.map(|(name, _)| Owner::Hook(name.clone()));
-        let edge = found.stack.edge.is_some().then_some(Owner::Edge);
-        let owners = services.chain(hooks).chain(resources).chain(edge);
-        self.give_out_user_ids(owners).map_err(|error| match error {
+        self.give_out_user_ids(uid_registry::owners(&found.stack)).map_err(|error| match error {
             UserIdError::Exhausted(_) | UserIdError::Shared { .. } => ErrorBody::new(ErrorKind::Refused, chain(&error)),
             _ => internal(&error),
         })

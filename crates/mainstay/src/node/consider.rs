@@ -9,21 +9,25 @@ use std::path::{Path, PathBuf};
 use config::SourceFile;
 use model::cause::chain;
 use model::credential::{Holder, SecretPath};
-use model::stack::{CommandLine, SecretSource, Source};
-use model::{Port, ResourceName, SecretName, ServiceName, Stack, UnitId};
-use plan::change::{ChangePlan, Desired, Presence, Running, RunningResource, RunningService, Subject, conditions};
+use model::stack::{Check, CommandLine, SecretSource, Service, Source};
+use model::{EnvironmentName, Port, ResourceName, SecretName, ServiceName, Stack, StackName, UnitId};
+use plan::change::{
+    Abilities, ChangePlan, Desired, Presence, Running, RunningResource, RunningService, Subject, conditions,
+};
 use plan::objectives::{Derived, derive};
 use plan::release::{Command, ConnectionIdentity, Content, Decision, Program, Site, decide, decide_site};
 use services::artefact::{self, Found, Search, site};
 use services::release::{Materials, content};
+use services::user::UserError;
 use supervise::launch::UserIds;
 use vault::Vault;
 
 use super::applied::Applied;
-use super::carry::programs_user;
+use super::carry::{programs_user, service_user};
 use super::layout::Layout;
 use super::machine_facts::MachineFacts;
 use super::server::{Server, holders};
+use super::uid_registry::{self, UserIdError};
 use crate::api::bodies::{ErrorBody, ErrorKind, FileBody};
 use crate::judged::{Judged, judge};
 use crate::terminal::problem::Finding;
@@ -93,7 +97,7 @@ pub(crate) fn consider(file: &FileBody, against: &mut Against<'_>) -> Result<Con
     same_instance(&stack, against.applied)?;
     let project = path.parent().unwrap_or(Path::new("/")).to_owned();
     let versions = secret_versions(against.vault)?;
-    let mut abilities = against.machine.abilities();
+    let mut abilities = abilities(&stack, against)?;
     let mut servers = BTreeMap::new();
     for (name, resource) in &stack.resources {
         let port = port_of(name, resource, against.applied, against.free_port)?;
@@ -143,6 +147,29 @@ fn accepted(file: &FileBody, machine: &MachineFacts) -> Result<(Stack, Derived),
     })
 }
 
+/// What can be done on this machine for a stack, the software of its resources aside.
+fn abilities(stack: &Stack, against: &Against<'_>) -> Result<Abilities, ErrorBody> {
+    let Against { machine, applied, layout, .. } = against;
+    let mut abilities = machine.abilities();
+    if !machine.root {
+        return Ok(abilities);
+    }
+    for (name, service) in &stack.services {
+        if let Err(error @ UserError::Unknown(_)) = service_user(machine, applied, name, service.user.as_deref()) {
+            abilities.missing_users.insert(name.clone(), chain(&error));
+        }
+    }
+    let (folder, owners) = (Path::new(uid_registry::FOLDER), uid_registry::owners(stack));
+    match uid_registry::foresee(folder, layout.state(), &applied.users, owners, &machine.taken_uids()) {
+        Ok(()) => {}
+        Err(error @ (UserIdError::Exhausted(_) | UserIdError::Shared { .. })) => {
+            abilities.no_user_ids = Some(chain(&error));
+        }
+        Err(error) => return Err(ErrorBody::new(ErrorKind::Internal, chain(&error))),
+    }
+    Ok(abilities)
+}
+
 /// One state directory holds one environment of one stack.
 fn same_instance(stack: &Stack, applied: &Applied) -> Result<(), ErrorBody> {
     let Some(current) = &applied.current else { return Ok(()) };
@@ -150,12 +177,15 @@ fn same_instance(stack: &Stack, applied: &Applied) -> Result<(), ErrorBody> {
     if old.name == new.name && old.environment == new.environment {
         return Ok(());
     }
-    let message = format!(
-        "this state directory holds {} ({}), and the file describes {} ({})",
-        old.name, old.environment, new.name, new.environment
-    );
-    Err(ErrorBody::new(ErrorKind::Refused, message)
-        .with_hint("give each stack and environment a state directory of its own with --state"))
+    let described = format!("the file describes {} ({})", new.name, new.environment);
+    Err(holds_another(&old.name, &old.environment, &described))
+}
+
+/// The refusal of what is meant for another stack or environment than the one that is applied.
+pub(crate) fn holds_another(stack: &StackName, environment: &EnvironmentName, meant: &str) -> ErrorBody {
+    let message = format!("this state directory holds {stack} ({environment}), and {meant}");
+    ErrorBody::new(ErrorKind::Refused, message)
+        .with_hint("give each stack and environment a state directory of its own with --state")
 }
 
 /// Where a resource lives.
@@ -227,6 +257,9 @@ fn releases(
             Programs::AsReleased => against.applied.wanted_release(name).map(|release| &release.content),
         };
         sought.user = programs_user(against.machine, against.applied, name, service.user.as_deref());
+        if against.programs == Programs::Current {
+            sought.look_for_probes(name, service);
+        }
         let program = sought.find(name, "run", line, released.map(|content| &content.command));
         let released_hook = released.and_then(|content| content.hook.as_ref());
         let hook = service.release_run.as_ref().map(|line| sought.find(name, "release.run", line, released_hook));
@@ -335,12 +368,29 @@ impl Sought {
             }
         }
     }
+
+    /// Looks for the programs of the probes that are commands, as the service's shim will: in the PATH that the
+    /// service is told. They run from where they are, so none is kept.
+    fn look_for_probes(&mut self, name: &ServiceName, service: &Service) {
+        let told = service.env.iter().find(|(variable, _)| variable.as_str() == "PATH");
+        let search = match told {
+            Some((_, path)) => Search { path: std::env::split_paths(path).collect(), ..self.search.clone() },
+            None => self.search.clone(),
+        };
+        let health = &service.health;
+        for (key, check) in [("health.ready.command", &health.ready), ("health.live.command", &health.live)] {
+            let Some(Check::Command(line)) = check else { continue };
+            if let Err(error) = artefact::find_for(line.program(), &search, self.user) {
+                self.problems.push(format!("services.{name}.{key}: {}", chain(&error)));
+            }
+        }
+    }
 }
 
 /// How a service reaches its resources: who it is, where, and by which version of its password.
 fn connections(
     name: &ServiceName,
-    service: &model::stack::Service,
+    service: &Service,
     versions: &BTreeMap<SecretPath, u32>,
     servers: &BTreeMap<ResourceName, (Port, Server)>,
 ) -> BTreeMap<ResourceName, ConnectionIdentity> {

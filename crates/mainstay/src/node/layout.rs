@@ -86,8 +86,8 @@ pub(crate) enum LayoutError {
         /// The folder.
         path: PathBuf,
     },
-    /// In a folder that everyone may write to, somebody else was there first.
-    #[error("{} belongs to uid {owner}, not to this user (uid {uid}): remove it, or set XDG_RUNTIME_DIR", path.display())]
+    /// A folder is somebody else's: somebody was first where everyone may write to, or it is another user's stack.
+    #[error("{} belongs to uid {owner}, not to this user (uid {uid}): {}", path.display(), of.advice())]
     Foreign {
         /// The folder.
         path: PathBuf,
@@ -95,7 +95,31 @@ pub(crate) enum LayoutError {
         owner: u32,
         /// Who we are.
         uid: u32,
+        /// What it is for.
+        of: FolderOf,
     },
+}
+
+/// What a folder is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum FolderOf {
+    /// What a stack keeps.
+    State,
+    /// The keys of a user's vaults.
+    Keys,
+    /// What a node listens on while it runs.
+    Sockets,
+}
+
+impl FolderOf {
+    /// What to do where it is another user's. What lasts is not ours to remove.
+    fn advice(self) -> &'static str {
+        match self {
+            FolderOf::State => "run this as that user, or name another state directory with --state",
+            FolderOf::Keys => "run this as that user, or name a key file elsewhere with --key-file",
+            FolderOf::Sockets => "remove it, or set XDG_RUNTIME_DIR",
+        }
+    }
 }
 
 /// What the process environment says about where things go; read by the binary's entry only.
@@ -184,7 +208,7 @@ impl Layout {
     /// Makes the state directory alone: all that may be done without holding its lock.
     pub(crate) fn make_state(&self) -> Result<(), LayoutError> {
         self.refuse_somebody_elses()?;
-        make_folder(&self.state, PASSABLE)
+        make_folder(&self.state, PASSABLE, FolderOf::State)
     }
 
     /// Whether anything was ever kept in the state directory.
@@ -211,26 +235,37 @@ impl Layout {
         }
     }
 
-    /// Makes the folders that every environment has. Its caller holds the lock of the state directory.
+    /// Makes what every environment keeps. Its caller holds the lock of the state directory.
     pub(crate) fn make(&self) -> Result<(), LayoutError> {
         self.make_state()?;
-        // Whoever owns the folder above the runtime directory can put another in its place.
-        let above = self.runtime.parent().map(|folder| (folder.to_owned(), PASSABLE));
-        let keys = self.keys.clone().map(|folder| (folder, PRIVATE));
-        for (path, mode) in above.into_iter().chain(keys).chain([
+        if let Some(keys) = &self.keys {
+            if let Some(above) = self.runtime.parent().filter(|above| keys.starts_with(above)) {
+                make_folder(above, PASSABLE, FolderOf::Sockets)?;
+            }
+            make_folder(keys, PRIVATE, FolderOf::Keys)?;
+        }
+        for (path, mode) in [
             (self.units(), PRIVATE),
             (self.logs(), PRIVATE),
             (self.journal(), PRIVATE),
             (self.state.join("artefacts"), PASSABLE),
             (self.state.join("resources"), PASSABLE),
             (self.state.join("volumes"), PASSABLE),
-            (self.runtime.clone(), PASSABLE),
-        ]) {
-            make_folder(&path, mode)?;
+        ] {
+            make_folder(&path, mode, FolderOf::State)?;
         }
-        self.own_runtime()?;
         self.keep_out_of_git()?;
         self.link(KEY_LINK, &self.key)
+    }
+
+    /// Makes the folder of the sockets, which a node needs and nobody else. Its caller holds the lock of the state
+    /// directory.
+    pub(crate) fn make_runtime(&self) -> Result<(), LayoutError> {
+        // Whoever owns the folder above the runtime directory can put another in its place.
+        for folder in self.runtime.parent().into_iter().chain([&*self.runtime]) {
+            make_folder(folder, PASSABLE, FolderOf::Sockets)?;
+        }
+        self.own_runtime()
     }
 
     /// The state directory usually lies in the project: secrets and data in it are not for its history. A full disk
@@ -394,12 +429,12 @@ fn is_anothers(runtime: &Path, state: &Path) -> bool {
 }
 
 /// Makes a folder and its parents; an existing one of ours gets the mode it should have.
-pub(crate) fn make_folder(path: &Path, mode: u32) -> Result<(), LayoutError> {
+fn make_folder(path: &Path, mode: u32, of: FolderOf) -> Result<(), LayoutError> {
     let source = |source| LayoutError::Make { path: path.to_owned(), source };
     std::fs::DirBuilder::new().recursive(true).mode(0o755).create(path).map_err(source)?;
     let (owner, uid) = (std::fs::symlink_metadata(path).map_err(source)?.uid(), rustix::process::getuid().as_raw());
     if owner != uid {
-        return Err(LayoutError::Foreign { path: path.to_owned(), owner, uid });
+        return Err(LayoutError::Foreign { path: path.to_owned(), owner, uid, of });
     }
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).map_err(source)
 }
@@ -438,6 +473,7 @@ mod tests {
             layout.make_state().unwrap();
             std::fs::write(self.0.join(state).join("lock"), "").unwrap();
             layout.make().unwrap();
+            layout.make_runtime().unwrap();
             layout
         }
 
@@ -489,6 +525,35 @@ mod tests {
         assert!(!path.exists());
         layout.make().unwrap();
         assert!(path.exists());
+    }
+
+    #[test]
+    fn what_is_kept_is_made_without_the_sockets_folder() {
+        let ground = Ground::new("kept");
+        let layout = ground.layout("a", None);
+        layout.make().unwrap();
+        assert!(ground.0.join("a/journal").exists());
+        assert!(!ground.0.join("run").exists() && !ground.0.join("a/runtime").is_symlink());
+    }
+
+    #[test]
+    fn nobody_is_told_to_remove_another_users_state() {
+        let ground = Ground::new("foreign");
+        let (layout, state) = (ground.layout("a", None), ground.0.join("a"));
+        layout.make_state().unwrap();
+        if std::os::unix::fs::chown(&state, Some(65_534), None).is_err() {
+            // Only root can give a folder away.
+            return;
+        }
+        let told = layout.make_state().unwrap_err().to_string();
+        assert_eq!(
+            told,
+            format!(
+                "{} belongs to uid 65534, not to this user (uid 0): run this as that user, or name another state directory \
+                 with --state",
+                state.display()
+            )
+        );
     }
 
     #[test]
@@ -565,11 +630,12 @@ mod tests {
         let moved = ground.layout("b", None);
         assert_eq!(moved.control_socket(), ground.0.join("run/mainstay/a/control.sock"));
         moved.refuse_copy(Some(&recorded)).unwrap();
-        moved.make().unwrap();
+        moved.make_runtime().unwrap();
         let next = ground.layout("a", None);
         assert_eq!(next.control_socket(), ground.0.join("run/mainstay/a-2/control.sock"));
         assert_eq!(next.key_file(), ground.0.join("home/mainstay/a-2.key"));
         next.make().unwrap();
+        next.make_runtime().unwrap();
         next.refuse_copy(None).unwrap();
         assert_eq!(ground.layout("b", None).control_socket(), moved.control_socket());
         assert_eq!(ground.layout("a", None).control_socket(), next.control_socket());

@@ -68,7 +68,7 @@ impl MachineFacts {
         self.accounts.uids()
     }
 
-    /// What can be done here, the software of resources aside.
+    /// What can be done here, the software of resources and the users of services aside.
     pub(crate) fn abilities(&self) -> Abilities {
         let no_limits = match &self.limits {
             Support::Unavailable { reason } => Some(reason.clone()),

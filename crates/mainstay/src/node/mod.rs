@@ -176,6 +176,7 @@ impl Node {
     ) -> Result<Self, StartError> {
         sys::process::guard_memory().map_err(StartError::Memory)?;
         let store = Store::open(layout)?;
+        store.layout.make_runtime().map_err(StoreError::Layout)?;
         let machine = MachineFacts::find(around)?;
         let applied = Applied::load(&store.records)?;
         // The program as it is now, also when its file is replaced or removed meanwhile.

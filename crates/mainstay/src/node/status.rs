@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use model::stack::Stack;
 use model::{ByteSize, Pid, Port, ReleaseNumber, ResourceName, ServiceName, Span, Timestamp, UnitId};
+use plan::backoff::STABLE;
 use plan::objectives::{Derived, Objective, Standing};
 use plan::supervision::{Requirement, WaitingOn};
 use supervise::supervisor::{State, UnitStatus};
@@ -312,7 +313,24 @@ pub(super) fn note(unit: &UnitStatus, now: Now) -> Option<String> {
 fn wrong(unit: &UnitStatus, now: Now) -> Option<String> {
     let trouble = unit.trouble.as_ref().map(|(what, _)| what.clone());
     let failure = || unit.last_failure.as_ref().filter(|_| tells_of_now(unit, now));
-    trouble.or_else(|| failure().map(|failure| failure.what.to_string()))
+    trouble.or_else(|| health_text(unit, now)).or_else(|| failure().map(|failure| failure.what.to_string()))
+}
+
+/// What the liveness probe of a unit that runs fails of, or what it failed of when that was why the unit was started
+/// again; the latter until it has run so long that its failures are forgiven.
+fn health_text(unit: &UnitStatus, now: Now) -> Option<String> {
+    let failure = unit.last_failure.as_ref()?;
+    let answer = &failure.what.liveness()?.what;
+    let started = unit.started?;
+    match unit.state {
+        State::Starting | State::Ready if unit.liveness_failures > 0 => Some(failure.what.to_string()),
+        State::Starting | State::Ready => {
+            let of_before = failure.at < now.wall_of(started);
+            let remembered = unit.failures > 0 && now.steady.saturating_sub(started) < STABLE;
+            (of_before && remembered).then(|| format!("started again, since its liveness probe failed: {answer}"))
+        }
+        _ => None,
+    }
 }
 
 /// What keeps a unit from its first start; nothing once it was started. It is the same text for as long as that is
@@ -368,9 +386,13 @@ const EDGE_START: Duration = Duration::from_secs(5);
 /// A unit that is not ready so long after its start needs attention.
 const SLOW_START: Duration = Duration::from_secs(30);
 
+/// So many failures in a row of a liveness probe, or of the unit because of it, need attention although it runs.
+const REPEATED: u32 = 2;
+
 fn unit_problem(unit: &UnitStatus, now: Now) -> Option<String> {
     let serious = unit.trouble.is_some()
         || matches!(unit.state, State::CrashLoop | State::BackingOff | State::Failed | State::Unready)
+        || unit.failures.max(unit.liveness_failures) >= REPEATED && health_text(unit, now).is_some()
         || unit.state == State::Starting && now.steady.saturating_sub(unit.since) >= SLOW_START;
     if !serious || !unit.stays() {
         return None;
@@ -402,13 +424,15 @@ fn objective(promise: &plan::objectives::Promise) -> ObjectiveBody {
 #[cfg(test)]
 mod tests {
     use model::Timestamp;
+    use supervise::record::{FailureKind, LastFailure};
+    use sys::ProbeFailure;
 
     use super::*;
 
     const REFUSED: &str = "cannot write unit.json: no space left on the device";
 
     fn at(steady: u64) -> Now {
-        Now { steady: Duration::from_secs(steady), wall: Timestamp::from_millis(0) }
+        Now { steady: Duration::from_secs(steady), wall: Timestamp::from_millis(0).after(Duration::from_secs(steady)) }
     }
 
     /// A run whose next step the machine refuses until 500 seconds.
@@ -425,6 +449,8 @@ mod tests {
             address: None,
             started,
             restarts: 0,
+            failures: 0,
+            liveness_failures: 0,
             last_failure: None,
             waiting: Some(WaitingOn::Trouble(Duration::from_secs(500))),
             trouble: Some((REFUSED.to_owned(), 1)),
@@ -442,6 +468,44 @@ mod tests {
         let waiting = Some(WaitingOn::Requirement(Requirement::Service("base".parse().unwrap())));
         let needs = UnitStatus { waiting, trouble: None, ..run };
         assert_eq!(before_first_start(&needs, at(490)), Some("waits for base to be ready".to_owned()));
+    }
+
+    /// A replica started at 400 seconds whose liveness probe failed at this second, as it stands now.
+    fn unhealthy(failed_at: u64, failures: u32, liveness_failures: u32) -> UnitStatus {
+        let failure = ProbeFailure { what: "exit code 1: no table".to_owned(), snippet: String::new() };
+        let what = FailureKind::Probe { readiness: false, failure };
+        UnitStatus {
+            unit: "web.1.1".parse().unwrap(),
+            failures,
+            liveness_failures,
+            last_failure: Some(LastFailure { at: at(failed_at).wall, what }),
+            waiting: None,
+            trouble: None,
+            ..refused(State::Ready, Some(Duration::from_secs(400)))
+        }
+    }
+
+    const NOW: u64 = 490;
+
+    #[test]
+    fn a_replica_that_its_liveness_probe_ended_says_why_until_its_failures_are_forgiven() {
+        let told = |unit: &UnitStatus, now| (note(unit, at(now)), unit_problem(unit, at(now)));
+        let since = "started again, since its liveness probe failed: exit code 1: no table".to_owned();
+        let once = unhealthy(390, 1, 0);
+        assert_eq!(told(&once, NOW), (Some(since.clone()), None));
+        let again = unhealthy(390, 2, 0);
+        assert_eq!(told(&again, NOW), (Some(since.clone()), Some(format!("web.1.1: ready: {since}"))));
+        assert_eq!(note(&again, at(1000)), None, "it ran stably");
+        assert_eq!(told(&unhealthy(450, 1, 0), NOW), (None, None), "it has answered since");
+    }
+
+    #[test]
+    fn a_replica_whose_liveness_probe_fails_says_so_while_it_is_ready() {
+        let says = "the liveness probe says: exit code 1: no table".to_owned();
+        let first = unhealthy(480, 0, 1);
+        assert_eq!((note(&first, at(NOW)), unit_problem(&first, at(NOW))), (Some(says.clone()), None));
+        let problem = unit_problem(&unhealthy(480, 0, 2), at(NOW));
+        assert_eq!(problem, Some(format!("web.1.1: ready: {says}")));
     }
 
     #[test]

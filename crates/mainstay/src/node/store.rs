@@ -12,6 +12,7 @@ use sys::lock::{Lock, LockError};
 use sys::records::{Records, RecordsError, Stored};
 use vault::{Generation, KeyFile, KeyFileError, OpenError, ReadError, Vault};
 
+use super::applied::{Applied, Current};
 use super::causes::Causes;
 use super::layout::{Layout, LayoutError};
 use super::place::StatePlace;
@@ -82,7 +83,7 @@ impl Stored for SeenVault {
 }
 
 impl Store {
-    /// Opens the state directory, makes what is missing of it, and takes its lock.
+    /// Opens the state directory, makes what is missing of what is kept in it, and takes its lock.
     pub(crate) fn open(layout: Layout) -> Result<Self, StoreError> {
         layout.make_state()?;
         let lock = Lock::take(layout.state(), LOCK)?;
@@ -118,6 +119,17 @@ impl Store {
         self.causes.note(id, &told);
         Ok(id)
     }
+}
+
+/// What was applied last in a state directory that no node has; `None` where nothing was. Makes nothing.
+pub(crate) fn current(layout: &Layout) -> Result<Option<Current>, StoreError> {
+    if !layout.records().exists() {
+        return Ok(None);
+    }
+    let held = Lock::take(layout.state(), LOCK)?;
+    let applied = Applied::load(&Records::open(&layout.records())?)?;
+    drop(held);
+    Ok(applied.current)
 }
 
 fn open_vault(layout: &Layout, seen: Option<Generation>) -> Result<Vault, StoreError> {

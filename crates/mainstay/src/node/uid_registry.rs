@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use model::Stack;
 use services::user::{Exhausted, Owner, allocate};
 use sys::lock::{Lock, LockError};
 
@@ -84,19 +85,7 @@ pub(crate) fn give_out(
     let path = folder.join(FILE);
     let mut registry = read(&path)?;
     let before = registry.clone();
-    registry.states.remove(state);
-    registry.give_up(known.values());
-    let others = registry.owners();
-    if let Some((owner, uid, other)) = known.iter().find_map(|(owner, uid)| Some((owner, uid, others.get(uid)?))) {
-        return Err(UserIdError::Shared { owner: owner.clone(), uid: *uid, other: other.clone() });
-    }
-    let wanted: Vec<Owner> = wanted.into_iter().collect();
-    let avoiding = |registry: &Registry| registry.owners().into_keys().chain(accounts.iter().copied()).collect();
-    let given = allocate(known, wanted.clone(), &avoiding(&registry)).or_else(|_| {
-        registry.states.retain(|other, _| other.exists());
-        allocate(known, wanted, &avoiding(&registry))
-    })?;
-    registry.states.insert(state.to_owned(), given.values().copied().collect());
+    let given = registry.give(state, known, wanted, accounts)?;
     if registry != before {
         let bytes = serde_json::to_vec(&registry).map_err(|_| UserIdError::Damaged { path: path.clone() })?;
         sys::files::replace(&path, &bytes)?;
@@ -105,7 +94,51 @@ pub(crate) fn give_out(
     Ok(given)
 }
 
+/// Whether [`give_out`] would give what it is asked for, as far as can be told now. Changes nothing.
+pub(crate) fn foresee(
+    folder: &Path,
+    state: &Path,
+    known: &BTreeMap<Owner, u32>,
+    wanted: impl IntoIterator<Item = Owner>,
+    accounts: &BTreeSet<u32>,
+) -> Result<(), UserIdError> {
+    read(&folder.join(FILE))?.give(state, known, wanted, accounts).map(drop)
+}
+
+/// Who has a user id in a stack: each service, each hook and each resource.
+pub(crate) fn owners(stack: &Stack) -> impl Iterator<Item = Owner> {
+    let services = stack.services.keys().cloned().map(Owner::Service);
+    let hooks = stack.services.iter().filter(|(_, service)| service.release_run.is_some());
+    let hooks = hooks.map(|(name, _)| Owner::Hook(name.clone()));
+    let resources = stack.resources.keys().cloned().map(Owner::Resource);
+    services.chain(hooks).chain(resources).chain(stack.edge.is_some().then_some(Owner::Edge))
+}
+
 impl Registry {
+    /// Gives the owners of a state directory their ids.
+    fn give(
+        &mut self,
+        state: &Path,
+        known: &BTreeMap<Owner, u32>,
+        wanted: impl IntoIterator<Item = Owner>,
+        accounts: &BTreeSet<u32>,
+    ) -> Result<BTreeMap<Owner, u32>, UserIdError> {
+        self.states.remove(state);
+        self.give_up(known.values());
+        let others = self.owners();
+        if let Some((owner, uid, other)) = known.iter().find_map(|(owner, uid)| Some((owner, uid, others.get(uid)?))) {
+            return Err(UserIdError::Shared { owner: owner.clone(), uid: *uid, other: other.clone() });
+        }
+        let wanted: Vec<Owner> = wanted.into_iter().collect();
+        let avoiding = |registry: &Self| registry.owners().into_keys().chain(accounts.iter().copied()).collect();
+        let given = allocate(known, wanted.clone(), &avoiding(self)).or_else(|_| {
+            self.states.retain(|other, _| other.exists());
+            allocate(known, wanted, &avoiding(self))
+        })?;
+        self.states.insert(state.to_owned(), given.values().copied().collect());
+        Ok(given)
+    }
+
     /// The ids with the state directory that has each.
     fn owners(&self) -> BTreeMap<u32, PathBuf> {
         self.states.iter().flat_map(|(state, ids)| ids.iter().map(|id| (*id, state.clone()))).collect()
@@ -175,10 +208,20 @@ mod tests {
             known: &BTreeMap<Owner, u32>,
             wanted: &[&str],
         ) -> Result<BTreeMap<Owner, u32>, UserIdError> {
-            let wanted = wanted.iter().map(|owner| owner.parse().unwrap());
-            let accounts = (UID_FIRST..=UID_LAST).filter(|uid| !FREE.contains(&(uid - UID_FIRST))).collect();
-            give_out(&self.0, &self.0.join(state), known, wanted, &accounts)
+            give_out(&self.0, &self.0.join(state), known, owners_of(wanted), &accounts())
         }
+
+        fn foresee(&self, state: &str, known: &BTreeMap<Owner, u32>, wanted: &[&str]) -> Result<(), UserIdError> {
+            foresee(&self.0, &self.0.join(state), known, owners_of(wanted), &accounts())
+        }
+    }
+
+    fn owners_of(names: &[&str]) -> impl Iterator<Item = Owner> {
+        names.iter().map(|owner| owner.parse().unwrap())
+    }
+
+    fn accounts() -> BTreeSet<u32> {
+        (UID_FIRST..=UID_LAST).filter(|uid| !FREE.contains(&(uid - UID_FIRST))).collect()
     }
 
     impl Drop for Ground {
@@ -221,6 +264,8 @@ mod tests {
                  remove {other} and try again; where it is, bring this one up on another machine"
             )
         );
+        let foreseen = ground.foresee("a", &first, &["resource/db", "service/api"]).unwrap_err().to_string();
+        assert_eq!(foreseen, refused);
         // Refused, it holds no id that the other could be given.
         assert_eq!(ids(&ground.give("b", &second, &["service/zip"]).unwrap()), [1, 2, 3, 4]);
         ground.remove("b");
@@ -234,6 +279,16 @@ mod tests {
         std::fs::rename(ground.0.join("a"), ground.0.join("c")).unwrap();
         assert_eq!(ids(&ground.give("b", &BTreeMap::new(), &["service/web"]).unwrap()), [3]);
         assert_eq!(ground.give("c", &first, &["resource/db", "service/api"]).unwrap(), first);
+    }
+
+    #[test]
+    fn to_foresee_gives_nothing_out() {
+        let ground = Ground::new("foreseen");
+        ground.foresee("a", &BTreeMap::new(), &["service/api"]).unwrap();
+        assert!(!ground.0.join(FILE).exists() && !ground.0.join(LOCK).exists());
+        ground.give("b", &BTreeMap::new(), &["service/w", "service/x", "service/y", "service/z"]).unwrap();
+        let none_left = ground.foresee("a", &BTreeMap::new(), &["service/api"]);
+        assert!(matches!(none_left, Err(UserIdError::Exhausted(_))), "{none_left:?}");
     }
 
     #[test]

@@ -15,7 +15,7 @@ use std::io::{self, IsTerminal, Write};
 /// When colour is used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub(crate) enum Colour {
-    /// On a terminal, unless NO_COLOR is set.
+    /// On a terminal, unless NO_COLOR is set or TERM is dumb.
     #[default]
     Auto,
     /// Always.
@@ -32,6 +32,17 @@ pub(crate) enum Format {
     Text,
     /// For programs: sizes in bytes, times as RFC 3339, spans in milliseconds.
     Json,
+}
+
+/// What the terminal, if there is one, is said to show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Screen {
+    /// Colour, and lines that are written over.
+    Usual,
+    /// No colour.
+    WithoutColour,
+    /// Nothing but text: escape sequences are shown as they are.
+    Dumb,
 }
 
 /// What a word means, for its colour.
@@ -69,9 +80,9 @@ const WIDTH_MIN: usize = 40;
 
 impl Terminal {
     /// The process's own output streams.
-    pub(crate) fn new(format: Format, colour: Colour, no_color: bool) -> Self {
+    pub(crate) fn new(format: Format, colour: Colour, screen: Screen) -> Self {
         let wanted = |is_terminal: bool| match colour {
-            Colour::Auto => is_terminal && !no_color,
+            Colour::Auto => is_terminal && screen == Screen::Usual,
             Colour::Always => true,
             Colour::Never => false,
         };
@@ -81,7 +92,7 @@ impl Terminal {
             format,
             out_colour: wanted(out),
             err_colour: wanted(err),
-            live: err,
+            live: err && screen != Screen::Dumb,
             width: if columns == 0 { WIDTH } else { columns.max(WIDTH_MIN) },
         }
     }
@@ -196,8 +207,8 @@ mod tests {
         assert_eq!(paint(true, Tone::Bad, "down"), "\u{1b}[31mdown\u{1b}[0m");
         assert_eq!(paint(true, Tone::Plain, "down"), "down");
         assert_eq!(paint(true, Tone::Good, ""), "");
-        assert!(Terminal::new(Format::Text, Colour::Always, true).has_colour());
-        assert!(!Terminal::new(Format::Text, Colour::Never, false).has_colour());
+        assert!(Terminal::new(Format::Text, Colour::Always, Screen::Dumb).has_colour());
+        assert!(!Terminal::new(Format::Text, Colour::Never, Screen::Usual).has_colour());
     }
 
     #[test]

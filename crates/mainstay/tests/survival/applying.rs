@@ -93,6 +93,8 @@ fn after_down_the_same_file_is_planned_as_a_start() {
     let (world, marks) = stopped("same-after-down");
     let planned = plan(&world);
     assert!(planned.contains("will start\n  web  release 1, 1 replica\n"), "{planned}");
+    world.done(&["secret", "list"]);
+    assert!(!world.socket.parent().unwrap().exists(), "a folder for sockets was made where no node runs");
     world.up();
     assert_eq!(marks.starts("old"), 2);
     assert!(plan(&world).ends_with("\nNothing to do: everything is as the file says.\n"));

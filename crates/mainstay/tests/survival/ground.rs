@@ -234,8 +234,13 @@ fn a_full_disk_stops_nothing_that_runs_and_is_told() {
     let begun = steady();
     world.down();
     tell("full disk: down", steady().saturating_sub(begun));
+    // What ended made room.
+    disk.fill();
     let full = world.run(&["up", "--wait", "5s"]);
     println!("  up on a full disk: {:?} {}", full.code, full.err.trim());
+    // Its log is on that disk too.
+    assert!(full.err.contains("is full: make room there"), "{}", full.err);
+    assert!(full.err.to_lowercase().contains("no space left"), "{}", full.err);
     disk.free();
     let begun = steady();
     world.up();

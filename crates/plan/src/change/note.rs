@@ -87,6 +87,8 @@ pub enum Note {
         /// Now.
         to: String,
     },
+    /// By this name the file has a resource of another kind.
+    OtherKind,
     /// A resource restarts, so what uses it waits a moment.
     ResourceRestarts,
     /// A resource finds the data that it left.
@@ -267,6 +269,7 @@ impl fmt::Display for Note {
             Note::Kind { name, version: None } => f.write_str(name),
             Note::SizedTo(size) => f.write_str(size),
             Note::Setting { key, from, to } => write!(f, "{key} {from} → {to}"),
+            Note::OtherKind => f.write_str("a resource of another kind has this name, see below"),
             Note::ResourceRestarts => f.write_str("it restarts: what uses it reconnects"),
             Note::TakesDataBack { folder } => write!(f, "with the data that is still in {}", folder.display()),
             Note::DataStays { folder, stops: true } => write!(f, "it stops; its data stays in {}", folder.display()),

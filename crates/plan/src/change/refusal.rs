@@ -52,6 +52,15 @@ pub enum Refusal {
         /// Which user.
         user: String,
     },
+    /// A service states a user that cannot be had.
+    MissingUser {
+        /// Which service.
+        service: ServiceName,
+        /// Why not, and what to do.
+        message: String,
+    },
+    /// Services and resources cannot be given user ids of their own, for this reason.
+    NoUserIds(String),
     /// Services state limits that cannot be had.
     NoLimits {
         /// Which services.
@@ -89,12 +98,7 @@ pub enum Warning {
 /// Everything that cannot be honoured, the objectives aside.
 pub(super) fn find(desired: &Desired, running: &Running) -> (Vec<Refusal>, Vec<Warning>) {
     let mut refusals = changed_data(desired, running);
-    let missing = desired.abilities.missing_software.iter();
-    refusals.extend(
-        missing
-            .filter(|(name, _)| desired.stack.resources.contains_key(*name))
-            .map(|(name, message)| Refusal::MissingSoftware { resource: name.clone(), message: message.clone() }),
-    );
+    refusals.extend(missing_software(desired, running));
     refusals.extend(unset_secrets(desired));
     refusals.extend(users(desired));
     let wanted = |port: &Port| desired.stack.edge.as_ref().is_some_and(|edge| edge.listen.has(*port));
@@ -108,6 +112,19 @@ pub(super) fn find(desired: &Desired, running: &Running) -> (Vec<Refusal>, Vec<W
         }
     }
     (refusals, warnings)
+}
+
+/// The resources that would be had with their software; one that is of another kind than before would not.
+fn missing_software(desired: &Desired, running: &Running) -> Vec<Refusal> {
+    let is_wanted = |name: &ResourceName| {
+        let wanted = desired.stack.resources.get(name);
+        let before = running.resources.get(name).map(|kept| kept.resource.kind());
+        wanted.is_some_and(|wanted| before.is_none_or(|kind| kind == wanted.kind()))
+    };
+    let missing = desired.abilities.missing_software.iter().filter(|(name, _)| is_wanted(name));
+    missing
+        .map(|(name, message)| Refusal::MissingSoftware { resource: name.clone(), message: message.clone() })
+        .collect()
 }
 
 fn changed_data(desired: &Desired, running: &Running) -> Vec<Refusal> {
@@ -141,8 +158,11 @@ fn unset_secrets(desired: &Desired) -> Vec<Refusal> {
 }
 
 fn users(desired: &Desired) -> Vec<Refusal> {
-    if desired.abilities.users {
-        return Vec::new();
+    let abilities = desired.abilities;
+    if abilities.users {
+        let missing = abilities.missing_users.iter();
+        let missing = missing.map(|(name, why)| Refusal::MissingUser { service: name.clone(), message: why.clone() });
+        return missing.chain(abilities.no_user_ids.clone().map(Refusal::NoUserIds)).collect();
     }
     let stated = desired.stack.services.iter().filter_map(|(name, it)| Some((name, it.user.as_ref()?)));
     stated.map(|(name, user)| Refusal::UserNeedsRoot { service: name.clone(), user: user.clone() }).collect()
@@ -170,7 +190,7 @@ impl fmt::Display for Refusal {
             ),
             Refusal::KindChanged { resource, from, to } => write!(
                 f,
-                "{resource} is a {from} resource with data and cannot become {to}: give the new one another name"
+                "{resource} is a {from} resource with data, and a {to} resource is another one: give that another name"
             ),
             Refusal::MissingSoftware { resource, message } => write!(f, "{resource} cannot run here: {message}"),
             Refusal::SecretWithoutValue { secret, services } => write!(
@@ -184,6 +204,8 @@ impl fmt::Display for Refusal {
                  `user: null` in this environment"
             ),
             Refusal::NoPort { port, reason } => write!(f, "the edge cannot listen on port {port}: {reason}"),
+            Refusal::MissingUser { service, message } => write!(f, "{service} cannot run here: {message}"),
+            Refusal::NoUserIds(why) => f.write_str(why),
             Refusal::NoLimits { services, reason } => write!(
                 f,
                 "the limits of {} cannot be had: {reason}. Say `advisory: true` in this environment to go without",

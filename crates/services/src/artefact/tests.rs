@@ -124,7 +124,7 @@ fn what_cannot_run_is_refused_with_what_to_do() {
     world.write("project/plain", b"text", 0o644);
     world.write("bin/unstartable", b"text", 0o644);
     let cases = [
-        ("target/missing", "there is no program /project/target/missing: build it first, or mend the path in `run`"),
+        ("target/missing", "there is no program /project/target/missing: build it first, or mend its path"),
         ("./plain", "/project/plain is not executable: run `chmod +x` on it"),
         ("./target", "/project/target is not a file"),
         ("plain", "plain is in none of the folders of PATH (/bin); write ./plain to run the file of the project"),

@@ -1,7 +1,7 @@
-//! Commands that run beside the child: each one's beginning of output, and its end.
+//! Commands that run beside the child: how each one ended, and the end of its output.
 //!
-//! Start reading at [`Commands::start`]. Invariant: of a command's output only the beginning is kept, and
-//! all of it is read.
+//! Start reading at [`Commands::start`]. Invariant: of a command's output only the end is kept, where it
+//! says why it failed, and all of it is read.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -28,7 +28,7 @@ pub(super) struct Commands {
 struct Command {
     pid: Pid,
     output: Option<File>,
-    beginning: Vec<u8>,
+    last: Vec<u8>,
 }
 
 impl Commands {
@@ -42,7 +42,7 @@ impl Commands {
     ) -> Option<Input> {
         match start::command(launch, place, words) {
             Ok(running) => {
-                let command = Command { pid: running.pid, output: Some(running.output), beginning: Vec::new() };
+                let command = Command { pid: running.pid, output: Some(running.output), last: Vec::new() };
                 self.running.insert(id, command);
                 None
             }
@@ -81,8 +81,9 @@ impl Commands {
             ExitStatus::Code(code) => Some(code),
             _ => None,
         };
-        let output = String::from_utf8_lossy(&command.beginning).into_owned();
-        let output = output[..output.floor_char_boundary(OUTPUT_BYTES_MAX)].to_owned();
+        let output = String::from_utf8_lossy(&command.last);
+        let surplus = output.len().saturating_sub(OUTPUT_BYTES_MAX);
+        let output = output[output.ceil_char_boundary(surplus)..].to_owned();
         Some(Input::CommandEnded { command: id, code, output })
     }
 }
@@ -97,8 +98,8 @@ impl Command {
             match output.read(&mut buffer) {
                 Ok(0) => self.output = None,
                 Ok(count) => {
-                    let room = OUTPUT_BYTES_MAX.saturating_sub(self.beginning.len());
-                    self.beginning.extend_from_slice(&buffer[..count.min(room)]);
+                    self.last.extend_from_slice(&buffer[..count]);
+                    self.last.drain(..self.last.len().saturating_sub(OUTPUT_BYTES_MAX));
                 }
                 Err(_) => return,
             }

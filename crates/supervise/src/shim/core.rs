@@ -74,7 +74,7 @@ pub enum Input {
         command: CommandId,
         /// Its exit code; absent when it was killed or could not be started.
         code: Option<i32>,
-        /// The beginning of its output, or why it could not be started.
+        /// The end of its output, or why it could not be started.
         output: String,
     },
     /// Time has passed; harmless when too early.

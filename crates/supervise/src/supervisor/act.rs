@@ -9,8 +9,8 @@ use plan::supervision::observed::ANSWER_SLACK;
 use plan::supervision::{Action, GentleSignal, Link, Phase, ProbeKind, StopReason, Stopping};
 use sys::{Delivery, ProbeFailure, Signal, System};
 
-use super::entry::Completing;
-use super::notice::evidence;
+use super::entry::{Completing, Entry};
+use super::notice::{evidence, evidence_of_probe};
 use super::{RETRY, Supervisor};
 use crate::protocol::{ExitReport, Request};
 use crate::record::{EXIT_FILE, RECORD_FILE, Record, RecordError};
@@ -240,15 +240,20 @@ where
         // the disk: what could not be written is written later.
         self.save(unit);
         self.ask_to_stop(unit);
+        let failure = self.units.get(unit).filter(|_| why == StopReason::Unhealthy).and_then(Entry::liveness_failure);
+        let seen = failure.map(evidence_of_probe).unwrap_or_default();
         let reason = match why {
-            StopReason::Unwanted => "it is not wanted any more",
-            StopReason::Replaced => "another version of it is wanted",
-            StopReason::Unhealthy => "its liveness probe failed",
-            StopReason::Asked => "a restart was asked for",
-            StopReason::Unrecorded => "its record is damaged, so it is not known where it listens",
-            StopReason::Begun => "an earlier node had begun to stop it",
+            StopReason::Unwanted => "it is not wanted any more".to_owned(),
+            StopReason::Replaced => "another version of it is wanted".to_owned(),
+            StopReason::Unhealthy => match failure {
+                Some(failure) => format!("its liveness probe failed: {}", failure.what),
+                None => "its liveness probe failed".to_owned(),
+            },
+            StopReason::Asked => "a restart was asked for".to_owned(),
+            StopReason::Unrecorded => "its record is damaged, so it is not known where it listens".to_owned(),
+            StopReason::Begun => "an earlier node had begun to stop it".to_owned(),
         };
-        self.tell(Happening::UnitStopping { unit: unit.clone() }, reason, Vec::new());
+        self.tell(Happening::UnitStopping { unit: unit.clone() }, reason, seen);
     }
 
     /// Sends the request of a stop under way over the connection, if there is one; a new connection sends it

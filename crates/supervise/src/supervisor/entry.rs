@@ -9,7 +9,7 @@ use plan::supervision::{
     Answers, Asking, GentleSignal, Life, Observed, Phase, ProbeKind, ProbePolicy, Standing, StopPolicy, StopReason,
     Stopping, Unit, WaitingOn,
 };
-use sys::{ConnectionId, Now, Ticket};
+use sys::{ConnectionId, Now, ProbeFailure, Ticket};
 
 use super::wanted::{PortChoice, Wanted};
 use crate::record::{FORMAT, Here, LastFailure, Origin, Record, Stage};
@@ -102,6 +102,18 @@ impl<Task> Entry<Task> {
             ProbeKind::Ready => unit.ready,
             ProbeKind::Live => unit.live,
         }
+    }
+
+    /// Whether its liveness probe has failed so often that it is to be stopped, or is being stopped.
+    pub(super) fn found_dead(&self) -> bool {
+        let observed = &self.standing.observed;
+        let why = observed.stop.as_ref().map(|stop| stop.why).or(observed.stop_due);
+        why == Some(StopReason::Unhealthy)
+    }
+
+    /// What its liveness probe was last answered, if that is why it last failed.
+    pub(super) fn liveness_failure(&self) -> Option<&ProbeFailure> {
+        self.last_failure.as_ref()?.what.liveness()
     }
 
     /// Whether only its record tells on which port it listens.

@@ -11,7 +11,7 @@ use sys::{ConnectionId, Event, ProbeOutcome, System, Ticket};
 
 use super::Supervisor;
 use super::entry::stand_in;
-use super::notice::{evidence, evidence_of_end};
+use super::notice::{evidence_of_end, evidence_of_probe};
 use crate::protocol::{ExitReport, Report, VERSION};
 use crate::record::{FailureKind, LastFailure, Origin, Stage};
 
@@ -162,19 +162,15 @@ where
         let Some(entry) = self.units.get_mut(unit) else { return };
         let policy = entry.probe_policy(kind).unwrap_or(UNASKED);
         let verdict = entry.observed().probed(kind, outcome.is_ok(), &policy, now.steady);
-        let seen = outcome.as_ref().err().map(|failure| {
-            let text = match failure.snippet.is_empty() {
-                true => failure.what.clone(),
-                false => format!("{}: {}", failure.what, failure.snippet),
-            };
-            evidence("probe", &text)
-        });
-        if let Err(failure) = outcome {
-            let readiness = kind == ProbeKind::Ready;
+        let seen = outcome.as_ref().err().map(evidence_of_probe).unwrap_or_default();
+        let readiness = kind == ProbeKind::Ready;
+        // Why it is stopped stays what it failed of, whatever it answers meanwhile.
+        if let Err(failure) = outcome
+            && !(readiness && entry.found_dead())
+        {
             entry.last_failure = Some(LastFailure { at: now.wall, what: FailureKind::Probe { readiness, failure } });
         }
         let unit = unit.clone();
-        let seen = seen.into_iter().collect();
         match verdict {
             Verdict::Same | Verdict::Dead => {}
             Verdict::Ready => self.tell(Happening::UnitReady { unit }, "it answers", seen),
@@ -209,8 +205,12 @@ where
         // shorter, never longer.
         let by_wall = entry.launched.map_or(Duration::MAX, |launched| report.exit.at.since(launched));
         let ran = by_wall.min(now.steady.saturating_sub(entry.standing.observed.started));
+        let found_dead = entry.standing.observed.stop.is_some() && entry.found_dead();
         let ended = entry.observed().ended(report.exit.status, ran, now.steady);
-        let seen = evidence_of_end(&report, ended);
+        let mut seen = evidence_of_end(&report, ended);
+        if found_dead {
+            seen.extend(entry.liveness_failure().into_iter().flat_map(evidence_of_probe));
+        }
         let reason = match (ended, report.exit.status) {
             (Ended::AsAsked, ExitStatus::Signal(SIGKILL)) => "it was killed after it had been asked to stop".to_owned(),
             (Ended::AsAsked, _) => "it stopped as asked".to_owned(),
@@ -218,7 +218,8 @@ where
             (Ended::Failed { in_a_row: 0 | 1, .. }, status) => status.to_string(),
             (Ended::Failed { in_a_row, .. }, status) => format!("{status}; failed {in_a_row} times in a row"),
         };
-        if matches!(ended, Ended::Failed { .. }) {
+        // What was stopped because its liveness probe failed, failed of that, not of being stopped.
+        if matches!(ended, Ended::Failed { .. }) && !found_dead {
             entry.last_failure = Some(LastFailure { at: report.exit.at, what: FailureKind::Exit(report) });
         }
         self.tell(Happening::UnitExited { unit: unit.clone() }, reason, seen);

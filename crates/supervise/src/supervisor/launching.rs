@@ -186,14 +186,18 @@ where
         entry.shim = Some(shim);
         entry.trouble = None;
         entry.observed().unsaved = true;
-        let (what, reason) = match failed_before {
-            0 => (
-                Happening::UnitStarted { unit: unit.clone() },
-                "it is wanted, and what it waits for is ready".to_owned(),
-            ),
-            attempt => (Happening::UnitRestarted { unit: unit.clone(), attempt }, failed_so_often(attempt)),
+        let last_failure =
+            entry.last_failure.as_ref().map(|failure| evidence("last failure", &failure.what.to_string()));
+        let (what, reason, seen) = match failed_before {
+            0 => {
+                let reason = "it is wanted, and what it waits for is ready".to_owned();
+                (Happening::UnitStarted { unit: unit.clone() }, reason, None)
+            }
+            attempt => {
+                (Happening::UnitRestarted { unit: unit.clone(), attempt }, failed_so_often(attempt), last_failure)
+            }
         };
-        self.tell(what, reason, Vec::new());
+        self.tell(what, reason, seen.into_iter().collect());
     }
 
     /// The machine could not start a shim. That says nothing about the unit: it stands as before, and the

@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use model::event::Evidence;
 use model::{Happening, Timestamp};
 use plan::supervision::Ended;
+use sys::ProbeFailure;
 
 use crate::protocol::ExitReport;
 
@@ -53,6 +54,12 @@ impl Notices {
 pub(super) fn evidence(name: &str, seen: &str) -> Evidence {
     let end = seen.floor_char_boundary(SEEN_BYTES_MAX);
     Evidence { name: name.to_owned(), seen: seen[..end].to_owned() }
+}
+
+/// What a probe that failed was answered.
+pub(super) fn evidence_of_probe(failure: &ProbeFailure) -> Vec<Evidence> {
+    let answer = (!failure.snippet.is_empty()).then(|| evidence("answer", &failure.snippet));
+    std::iter::once(evidence("probe", &failure.what)).chain(answer).collect()
 }
 
 /// What was seen of a child's end. Its last lines are there to explain a failure; of any other end they stay in

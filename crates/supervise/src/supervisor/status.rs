@@ -35,6 +35,10 @@ pub struct UnitStatus {
     pub started: Option<Duration>,
     /// How often it was started again after it failed.
     pub restarts: u64,
+    /// How often it has failed in a row.
+    pub failures: u32,
+    /// How often in a row its liveness probe has failed since it was last started.
+    pub liveness_failures: u32,
     /// Why it last failed.
     pub last_failure: Option<LastFailure>,
     /// What it waits for.
@@ -100,6 +104,8 @@ pub(super) fn of<Task>(unit: &UnitId, entry: &Entry<Task>) -> UnitStatus {
         address: entry.address(),
         started: entry.launched.map(|_| observed.started),
         restarts: entry.restarts,
+        failures: observed.failures.in_a_row(),
+        liveness_failures: observed.live.failures,
         last_failure: entry.last_failure.clone(),
         waiting: entry.waiting.clone(),
         trouble: entry.trouble.as_ref().map(|trouble| (trouble.what.clone(), trouble.times)),

@@ -99,7 +99,13 @@ pub(crate) fn a_unit_lives_and_ends_through_the_machine() {
 
         assert_eq!(bench.probe(&["true"], PATIENCE).await, Ok(()));
         let failure = bench.probe(&["sh", "-c", "echo no; exit 3"], PATIENCE).await.unwrap_err();
-        assert_eq!((failure.what.as_str(), failure.snippet.as_str()), ("exit code 3", "no\n"));
+        assert_eq!((failure.what.as_str(), failure.snippet.as_str()), ("exit code 3: no", "no\n"));
+        let long = "seq 1000; printf '\\033[31mno table'; exit 1";
+        let failure = bench.probe(&["sh", "-c", long], PATIENCE).await.unwrap_err();
+        assert_eq!(failure.what, "exit code 1: [31mno table");
+        assert_eq!(failure.snippet.len(), 512, "{}", failure.snippet);
+        let failure = bench.probe(&["./no/such/program"], PATIENCE).await.unwrap_err();
+        assert_eq!(failure.what, "not run to its end: cannot run ./no/such/program: there is no such file");
         let failure = bench.probe(&["sleep", "600"], Duration::from_millis(50)).await.unwrap_err();
         assert_eq!(failure.what, "killed after 50ms");
 

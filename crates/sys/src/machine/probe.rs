@@ -13,6 +13,7 @@ use hyper_util::rt::TokioIo;
 use model::{Address, Span, UrlPath};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::{TcpStream, UnixStream};
+use tokio::time::Instant;
 
 use super::{SHIM_SOCKET, connection};
 use crate::local_socket;
@@ -20,6 +21,8 @@ use crate::system::{ProbeFailure, ProbeOutcome, ProbeTarget};
 
 /// Bytes kept of an answer.
 const SNIPPET_BYTES_MAX: usize = 512;
+/// Characters of an answer in the one sentence about it.
+const TELLING_CHARS_MAX: usize = 160;
 /// What a command's answer may take beyond the command's own time.
 const SHIM_ANSWER: Duration = Duration::from_secs(1);
 
@@ -46,6 +49,17 @@ fn failure(what: impl Into<String>, answer: &[u8]) -> ProbeFailure {
     let text = String::from_utf8_lossy(kept);
     let snippet = text[..text.floor_char_boundary(SNIPPET_BYTES_MAX)].to_owned();
     ProbeFailure { what: what.into(), snippet }
+}
+
+/// A failure whose sentence holds what tells most of the answer, on one line and without what a terminal would obey.
+fn telling_failure(what: &str, telling: &str, answer: &[u8]) -> ProbeFailure {
+    let plain = telling.replace(char::is_control, " ");
+    let words: Vec<&str> = plain.split_whitespace().collect();
+    let told: String = words.join(" ").chars().take(TELLING_CHARS_MAX).collect();
+    match told.is_empty() {
+        true => failure(what, answer),
+        false => failure(format!("{what}: {told}"), answer),
+    }
 }
 
 /// The operating system's error in the words that people know.
@@ -123,7 +137,7 @@ async fn judge(answer: Response<hyper::body::Incoming>) -> ProbeOutcome {
             Some(Err(_)) | None => break,
         }
     }
-    Err(failure(format!("status {}", status.as_u16()), &beginning))
+    Err(telling_failure(&format!("status {}", status.as_u16()), &String::from_utf8_lossy(&beginning), &beginning))
 }
 
 async fn exchange(address: Address, send: Vec<u8>, expect: Vec<u8>) -> ProbeOutcome {
@@ -139,7 +153,7 @@ async fn exchange(address: Address, send: Vec<u8>, expect: Vec<u8>) -> ProbeOutc
         answer.extend_from_slice(&buffer[..count]);
         let common = answer.len().min(expect.len());
         if answer[..common] != expect[..common] {
-            return Err(failure("unexpected answer", &answer));
+            return Err(telling_failure("unexpected answer", &String::from_utf8_lossy(&answer), &answer));
         }
     }
     Ok(())
@@ -173,6 +187,7 @@ async fn command(folder: PathBuf, words: Vec<String>, timeout: Duration) -> Prob
     let mut bytes = serde_json::to_vec(&Ask { ask: "command", ticket: 1, words, timeout_ms })
         .map_err(|error| failure(error.to_string(), &[]))?;
     bytes.push(b'\n');
+    let asked = Instant::now();
     writing.write_all(&bytes).await.map_err(unreachable)?;
     let mut reading = BufReader::new(reading);
     loop {
@@ -182,12 +197,14 @@ async fn command(folder: PathBuf, words: Vec<String>, timeout: Duration) -> Prob
         // Greetings and the like are passed over.
         let Ok(told) = serde_json::from_slice::<Tell>(&line) else { continue };
         if told.tell == "command_ended" {
-            return match told.code {
-                Some(0) => Ok(()),
-                Some(code) => Err(failure(format!("exit code {code}"), told.output.as_bytes())),
-                None if told.output.is_empty() => Err(failure(format!("killed after {}", Span::from(timeout)), &[])),
-                None => Err(failure("not run to its end", told.output.as_bytes())),
+            let what = match told.code {
+                Some(0) => return Ok(()),
+                Some(code) => format!("exit code {code}"),
+                None if asked.elapsed() >= timeout => format!("killed after {}", Span::from(timeout)),
+                None => "not run to its end".to_owned(),
             };
+            let last_line = told.output.trim_end().lines().next_back().unwrap_or_default();
+            return Err(telling_failure(&what, last_line, told.output.as_bytes()));
         }
     }
 }
@@ -230,13 +247,13 @@ mod tests {
     async fn answers_are_judged() {
         check(get, b"HTTP/1.1 204 No Content\r\n\r\n", "ok").await;
         check(get, b"HTTP/1.1 302 Found\r\nlocation: /\r\ncontent-length: 0\r\n\r\n", "ok").await;
-        check(get, b"HTTP/1.1 503 Busy\r\ncontent-length: 4\r\n\r\nbusy", "status 503 | busy").await;
+        check(get, b"HTTP/1.1 503 Busy\r\ncontent-length: 4\r\n\r\nbusy", "status 503: busy | busy").await;
         check(get, b"", "connection closed before an HTTP answer | ").await;
         check(ping, b"+PONG\r\n", "ok").await;
         check(
             ping,
             b"-NOAUTH Authentication required.\r\n",
-            "unexpected answer | -NOAUTH Authentication required.\r\n",
+            "unexpected answer: -NOAUTH Authentication required. | -NOAUTH Authentication required.\r\n",
         )
         .await;
         check(ping, b"+PO", "connection closed before the expected answer | +PO").await;

@@ -356,6 +356,10 @@ mod tests {
     use super::*;
     use rustix::fs::{Mode, OFlags};
     use std::os::fd::AsRawFd;
+    use std::time::Duration;
+
+    /// From one look to the next.
+    const POLL: Duration = Duration::from_millis(2);
 
     fn seen(pid: u32, parent: u32) -> Seen {
         Seen {
@@ -450,7 +454,14 @@ mod tests {
             let mut command = std::process::Command::new("sleep");
             command.arg("600").current_dir("/").stdin(lock);
             command.env(UNIT_VARIABLE, &unit).env(HOME_VARIABLE, home(&unit).unwrap().to_string());
-            Self { process: command.spawn().unwrap(), units }
+            let marked = Self { process: command.spawn().unwrap(), units };
+            // A program that is just being begun has no environment yet.
+            let begun = crate::clock::now().steady;
+            while mark(Pid(marked.process.id())) == Ok(None) {
+                assert!(crate::clock::now().steady - begun < Duration::from_secs(10), "it bears no mark");
+                std::thread::sleep(POLL);
+            }
+            marked
         }
 
         /// The pids among these that are its own.

@@ -37,9 +37,50 @@ fn a_resource_does_not_become_another() {
         "resource db redis",
         &able(),
         &expect![[r#"
-        refused: db is a postgres resource with data and cannot become redis: give the new one another name
+        refused: db is a postgres resource with data, and a redis resource is another one: give that another name
     "#]],
     );
+}
+
+#[test]
+fn of_a_resource_that_would_become_another_nothing_is_compared() {
+    let (before, after) = (stack("resource db postgres"), stack("resource db redis"));
+    let message = "Redis is not installed".to_owned();
+    let bare = Abilities { missing_software: [("db".parse().unwrap(), message)].into(), ..able() };
+    let text = |running: &Running| plan(&before, running, &after, &bare).to_string();
+    let of_running = running(&before);
+    expect![[r#"
+        Plan for shop (production)
+
+        will keep
+          db  a resource of another kind has this name, see below
+
+        reserved of the server (limits of services, memory of resources)
+          256MiB of 8GiB memory
+
+        this cannot be carried out
+          - db is a postgres resource with data, and a redis resource is another one: give that another name
+
+        Nothing is changed until that is mended.
+    "#]]
+    .assert_eq(&text(&of_running));
+    let mut of_kept = of_running;
+    of_kept.resources.values_mut().for_each(|kept| kept.runs = false);
+    expect![[r#"
+        Plan for shop (production)
+
+        will create
+          db  a resource of another kind has this name, see below
+
+        reserved of the server (limits of services, memory of resources)
+          256MiB of 8GiB memory
+
+        this cannot be carried out
+          - db is a postgres resource with data, and a redis resource is another one: give that another name
+
+        Nothing is changed until that is mended.
+    "#]]
+    .assert_eq(&text(&of_kept));
 }
 
 #[test]
@@ -82,6 +123,20 @@ fn what_this_machine_cannot_do_is_refused() {
         &bare,
         &expect![[r#"
         refused: db cannot run here: PostgreSQL is not installed
+    "#]],
+    );
+    let userless = Abilities {
+        missing_users: [("api".parse().unwrap(), "this machine has no user \"www\"".to_owned())].into(),
+        no_user_ids: Some("no user id is free".to_owned()),
+        ..able()
+    };
+    check_refusals(
+        "",
+        "service api user=www",
+        &userless,
+        &expect![[r#"
+        refused: api cannot run here: this machine has no user "www"
+        refused: no user id is free
     "#]],
     );
 }
