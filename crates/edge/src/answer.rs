@@ -26,8 +26,10 @@ pub enum Reason {
     RateLimited,
     /// The head did not arrive in time.
     HeadTimeout,
-    /// The body did not arrive in time.
+    /// The body did not arrive in time, or too slowly.
     BodyTimeout,
+    /// The client took its answer too slowly, or not at all.
+    AnswerNotTaken,
     /// Too many connections or requests are under way.
     Overloaded,
     /// The client has too many connections.
@@ -60,7 +62,7 @@ impl Reason {
             Self::AmbiguousPath => 400,
             Self::NoRoute | Self::UnknownHost | Self::NoFile => 404,
             Self::MethodNotAllowed => 405,
-            Self::HeadTimeout | Self::BodyTimeout => 408,
+            Self::HeadTimeout | Self::BodyTimeout | Self::AnswerNotTaken => 408,
             Self::RangeNotSatisfiable => 416,
             Self::MisdirectedHost => 421,
             Self::RateLimited | Self::TooManyConnections => 429,
@@ -97,6 +99,7 @@ impl Reason {
             Self::RateLimited => "rate_limited",
             Self::HeadTimeout => "head_timeout",
             Self::BodyTimeout => "body_timeout",
+            Self::AnswerNotTaken => "answer_not_taken",
             Self::Overloaded => "overloaded",
             Self::TooManyConnections => "too_many_connections",
             Self::NoReplica => "no_replica",
@@ -124,6 +127,7 @@ impl Reason {
             Self::MethodNotAllowed => "This address does not take this method.",
             Self::RateLimited => "Too many requests from this address. Please wait a moment.",
             Self::HeadTimeout | Self::BodyTimeout => "The request took too long to arrive.",
+            Self::AnswerNotTaken => "The answer was not taken in time.",
             Self::Overloaded => "There is too much to do at the moment. Please try again shortly.",
             Self::TooManyConnections => "There are too many connections from this address.",
             Self::NoReplica => "The service is not running at the moment. Please try again shortly.",
@@ -213,7 +217,7 @@ fn html(reason: Reason, request_id: &str) -> (&'static str, String) {
 mod tests {
     use super::*;
 
-    const ALL: [Reason; 21] = [
+    const ALL: [Reason; 22] = [
         Reason::Refused(Refusal::BareLf),
         Reason::AmbiguousPath,
         Reason::TraceMethod,
@@ -224,6 +228,7 @@ mod tests {
         Reason::RateLimited,
         Reason::HeadTimeout,
         Reason::BodyTimeout,
+        Reason::AnswerNotTaken,
         Reason::Overloaded,
         Reason::TooManyConnections,
         Reason::NoReplica,

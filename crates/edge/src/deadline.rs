@@ -108,6 +108,11 @@ impl Deadline {
     /// Drives a future until it is done, or until so much time has passed.
     pub(crate) async fn limit<T>(&self, span: Duration, future: impl Future<Output = T>) -> Result<T, Late> {
         self.extend(span);
+        self.drive(future).await
+    }
+
+    /// Drives a future that says itself until when it may take ([`Deadline::set`]).
+    pub(crate) async fn drive<T>(&self, future: impl Future<Output = T>) -> Result<T, Late> {
         let mut future = pin!(future);
         let outcome = poll_fn(|context| {
             if let Poll::Ready(done) = future.as_mut().poll(context) {
@@ -130,7 +135,17 @@ impl Deadline {
 
     /// Sets the deadline of what is being driven anew: there was progress.
     pub(crate) fn extend(&self, span: Duration) {
-        self.mark.at.set(Some(self.clock.now.get().saturating_add(span)));
+        self.set(self.now().saturating_add(span));
+    }
+
+    /// What is being driven may take until then.
+    pub(crate) fn set(&self, until: Duration) {
+        self.mark.at.set(Some(until));
+    }
+
+    /// The time on the steady clock, as of the last look.
+    pub(crate) fn now(&self) -> Duration {
+        self.clock.now.get()
     }
 }
 

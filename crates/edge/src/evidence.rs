@@ -40,6 +40,20 @@ pub struct Counts {
     pub durations: BTreeMap<u8, u64>,
 }
 
+impl Counts {
+    /// Adds what was counted elsewhere.
+    pub fn add(&mut self, other: &Self) {
+        self.well += other.well;
+        self.client_errors += other.client_errors;
+        self.server_errors += other.server_errors;
+        self.failures += other.failures;
+        self.gone += other.gone;
+        for (bucket, count) in &other.durations {
+            *self.durations.entry(*bucket).or_default() += count;
+        }
+    }
+}
+
 /// How one request went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {

@@ -1,25 +1,23 @@
 //! One request and its response, between a client and a replica. Start reading at [`Exchange::run`].
 //!
 //! Both directions move at the same time in one task: a service may answer before it has read the whole body, and a
-//! body may wait for the service to ask for it. Each direction holds at most one buffer, so whoever is slow slows the
-//! other side down instead of filling memory.
+//! body may wait for the service to ask for it. Each direction holds little, so whoever is slow slows the other side down
+//! instead of filling memory, and at each moment one thing is waited for ([`Patience`]).
 
 use std::future::poll_fn;
-use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use http1::response::Kind;
 use http1::{Asked, BodyDecoder, Edits, Piece, Refusal, ResponseHead, Trailers};
-use tokio::io::AsyncWrite;
 
 use crate::answer::Reason;
-use crate::buffer;
-use crate::deadline::Deadline;
-use crate::serve::STALL_TIME_MAX;
+use crate::deadline::{Deadline, Late};
+use crate::outgoing::{Outgoing, Rest};
+use crate::patience::{Awaited, Patience};
 use crate::upstream::Upstream;
 
-/// Bytes of a request that are kept, so that it can be sent again to another replica.
-pub(crate) const REPLAY_BYTES_MAX: usize = 64 << 10;
+/// What a service says that wants the body of a request that holds it back (RFC 9110, section 15.2.1).
+const CONTINUE: u16 = 100;
 
 /// The client's side of one request.
 pub(crate) trait Client {
@@ -82,6 +80,8 @@ pub(crate) enum Failure {
         /// Whether the request can be sent to another replica, if that is safe at all.
         nothing_said: bool,
     },
+    /// This was waited for too long.
+    Late(Awaited),
 }
 
 /// How an exchange ended.
@@ -101,30 +101,17 @@ pub(crate) enum End {
 /// The state of one exchange.
 pub(crate) struct Exchange<'u> {
     upstream: &'u mut Upstream,
-    /// Put off whenever a body makes progress.
-    deadline: &'u Deadline,
     asked: Asked,
     outgoing: Outgoing,
+    patience: &'u mut Patience,
+    deadline: &'u Deadline,
     phase: Phase,
     /// Bytes at the beginning of the service's buffer that are a piece of the body on its way to the client.
     unsent: usize,
     /// Whether anything of the answer has arrived.
     heard: bool,
-    /// Whether the final response's head went to the client.
+    /// What the answer that went to the client begins with, once it does.
     pub(crate) status: Option<u16>,
-}
-
-/// The request, on its way to the service.
-pub(crate) struct Outgoing {
-    /// Head and body, framed.
-    bytes: Vec<u8>,
-    written: usize,
-    /// No more will be added.
-    whole: bool,
-    /// The beginning of `bytes` was given up, so that it cannot be sent again.
-    forgot: bool,
-    /// The service takes no more of it; it may still answer.
-    broken: bool,
 }
 
 enum Phase {
@@ -135,79 +122,65 @@ enum Phase {
         reusable: bool,
     },
     /// All of the response is with the client's side.
-    Flush {
-        reusable: bool,
-    },
+    Flush(Last),
 }
 
-impl Outgoing {
-    /// A request whose head is written; `whole` when it has no body.
-    pub(crate) fn new(head: Vec<u8>, whole: bool) -> Self {
-        Self { bytes: head, written: 0, whole, forgot: false, broken: false }
-    }
-
-    /// Makes it ready to be sent to another replica. `false` when its beginning is not there any more.
-    pub(crate) fn rewind(&mut self) -> bool {
-        self.written = 0;
-        self.broken = false;
-        !self.forgot
-    }
-
-    /// The memory, for the next request.
-    pub(crate) fn into_bytes(self) -> Vec<u8> {
-        self.bytes
-    }
-
-    fn is_written(&self) -> bool {
-        self.written == self.bytes.len()
-    }
-
-    fn has_room(&self) -> bool {
-        self.bytes.len() - self.written < buffer::BYTES_MAX
-    }
-
-    /// Gives up what was written, once it is too much to keep for another replica.
-    fn forget_written(&mut self) {
-        if self.written > REPLAY_BYTES_MAX {
-            self.bytes.drain(..self.written);
-            self.written = 0;
-            self.forgot = true;
-        }
-    }
-
-    fn poll_write(&mut self, upstream: &mut Upstream, context: &mut Context<'_>) -> Poll<()> {
-        while !self.is_written() && !self.broken {
-            let write = Pin::new(&mut upstream.stream).poll_write(context, &self.bytes[self.written..]);
-            match ready!(write) {
-                Ok(count @ 1..) => self.written += count,
-                // The service may have answered already and closed its ear: its answer is still to be read.
-                Ok(0) | Err(_) => self.broken = true,
-            }
-        }
-        self.forget_written();
-        Poll::Ready(())
-    }
+/// What an exchange ends with.
+#[derive(Clone, Copy)]
+enum Last {
+    Response { reusable: bool },
+    Switch,
 }
 
 impl<'u> Exchange<'u> {
     /// An exchange over a connection to a replica.
-    pub(crate) fn new(upstream: &'u mut Upstream, asked: Asked, outgoing: Outgoing, deadline: &'u Deadline) -> Self {
-        Self { upstream, deadline, asked, outgoing, phase: Phase::Head, unsent: 0, heard: false, status: None }
+    pub(crate) fn new(
+        upstream: &'u mut Upstream,
+        asked: Asked,
+        outgoing: Outgoing,
+        patience: &'u mut Patience,
+        deadline: &'u Deadline,
+    ) -> Self {
+        let (phase, unsent, heard, status) = (Phase::Head, 0, false, None);
+        Self { upstream, asked, outgoing, patience, deadline, phase, unsent, heard, status }
     }
 
-    /// Carries both directions until the response is through.
+    /// Carries both directions until the response is through, or somebody is too slow.
     pub(crate) async fn run<C: Client>(&mut self, client: &mut C) -> Result<End, Failure> {
-        poll_fn(|context| self.poll(client, context)).await
-    }
-
-    /// Whether the request has arrived to its end.
-    pub(crate) fn request_is_whole(&self) -> bool {
-        self.outgoing.whole
+        let deadline = self.deadline;
+        self.patience.begin(deadline.now());
+        let carrying = poll_fn(|context| {
+            let polled = self.poll(client, context);
+            if polled.is_pending() {
+                deadline.set(self.patience.wait_for(self.awaited(), deadline.now()));
+            }
+            polled
+        });
+        match deadline.drive(carrying).await {
+            Ok(ended) => ended,
+            Err(Late) => Err(Failure::Late(self.patience.awaited())),
+        }
     }
 
     /// The request, to be sent again or to be recycled.
     pub(crate) fn into_outgoing(self) -> Outgoing {
         self.outgoing
+    }
+
+    /// What nothing can go on without.
+    fn awaited(&self) -> Awaited {
+        match &self.phase {
+            Phase::Head if self.outgoing.is_waiting() => Awaited::RequestTaken,
+            Phase::Head if self.outgoing.goes_on() && self.outgoing.rest() == Rest::Coming => Awaited::Request,
+            Phase::Head => Awaited::Head,
+            Phase::Body { .. } if self.unsent > 0 => Awaited::AnswerTaken,
+            Phase::Body { .. } => Awaited::Answer,
+            Phase::Flush(_) => Awaited::AnswerTaken,
+        }
+    }
+
+    fn note(&mut self, progress: Awaited, bytes: usize) {
+        self.patience.note(progress, bytes, self.deadline.now());
     }
 
     fn poll<C: Client>(&mut self, client: &mut C, context: &mut Context<'_>) -> Poll<Result<End, Failure>> {
@@ -226,26 +199,40 @@ impl<'u> Exchange<'u> {
     fn poll_request<C: Client>(&mut self, client: &mut C, context: &mut Context<'_>) -> Poll<Result<(), ClientError>> {
         let mut moved = false;
         loop {
-            let written = self.outgoing.poll_write(self.upstream, context);
-            if self.outgoing.whole || self.outgoing.broken {
-                if written.is_ready() && client.poll_gone(context).is_ready() {
+            let sent = self.poll_outgoing(context);
+            if !self.outgoing.goes_on() {
+                if sent.is_ready() && client.poll_gone(context).is_ready() {
                     return Poll::Ready(Err(ClientError::Gone));
                 }
                 break;
             }
-            if !self.outgoing.has_room() {
-                break;
-            }
-            match client.poll_body(context, &mut self.outgoing.bytes)? {
-                Poll::Ready(arrived) => {
-                    self.outgoing.whole = arrived == Arrived::End;
-                    self.deadline.extend(STALL_TIME_MAX);
-                    moved = true;
-                }
-                Poll::Pending => break,
-            }
+            let Poll::Ready(bytes) = self.poll_more(client, context)? else { break };
+            self.note(Awaited::Request, bytes);
+            moved = true;
         }
         if moved { Poll::Ready(Ok(())) } else { Poll::Pending }
+    }
+
+    /// Sends what is here of the request. Ready when the service has it, or takes no more.
+    fn poll_outgoing(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        while self.outgoing.is_waiting() {
+            let taken = ready!(self.outgoing.poll_send(&mut self.upstream.stream, context));
+            self.note(Awaited::RequestTaken, taken);
+        }
+        Poll::Ready(())
+    }
+
+    /// Takes more of the request from the client, if there is room, and says how many bytes.
+    fn poll_more<C: Client>(&mut self, client: &mut C, context: &mut Context<'_>) -> Poll<Result<usize, ClientError>> {
+        let Some(room) = self.outgoing.room() else { return Poll::Pending };
+        let before = room.len();
+        let arrived = ready!(client.poll_body(context, room))?;
+        let bytes = room.len() - before;
+        self.outgoing.note_arrived(match arrived {
+            Arrived::Part => Rest::Coming,
+            Arrived::End => Rest::Nothing,
+        });
+        Poll::Ready(Ok(bytes))
     }
 
     /// Moves what there is of the response; ready when it is through.
@@ -254,12 +241,6 @@ impl<'u> Exchange<'u> {
             match &mut self.phase {
                 Phase::Head => match self.read_head(client)? {
                     Head::Final => continue,
-                    Head::Switch => {
-                        return client.poll_flush(context).map(|flushed| {
-                            flushed.map_err(Failure::Client)?;
-                            Ok(End::Switched)
-                        });
-                    }
                     // An interim response must not wait for the final one.
                     Head::Partial => drop(client.poll_flush(context)),
                 },
@@ -268,22 +249,31 @@ impl<'u> Exchange<'u> {
                         continue;
                     }
                 }
-                Phase::Flush { reusable } => {
-                    let reusable = *reusable;
+                Phase::Flush(last) => {
+                    let last = *last;
                     ready!(client.poll_flush(context)).map_err(Failure::Client)?;
-                    let request_read = self.outgoing.whole;
-                    let upstream_reusable = reusable && request_read && self.outgoing.is_written();
-                    return Poll::Ready(Ok(End::Response { upstream_reusable, request_read }));
+                    return Poll::Ready(Ok(self.end(last)));
                 }
             }
             let read = match ready!(self.upstream.poll_fill(context)) {
                 Ok(read) => read,
                 Err(_) => return Poll::Ready(Err(self.closed())),
             };
+            self.note(Awaited::Answer, read);
             self.heard |= read > 0;
             if read == 0 {
                 self.at_end(client)?;
             }
+        }
+    }
+
+    fn end(&self, last: Last) -> End {
+        match last {
+            Last::Response { reusable } => End::Response {
+                upstream_reusable: reusable && self.outgoing.is_through(),
+                request_read: self.outgoing.rest() == Rest::Nothing,
+            },
+            Last::Switch => End::Switched,
         }
     }
 
@@ -300,8 +290,13 @@ impl<'u> Exchange<'u> {
             let (body, reusable) = (head.body(), head.reusable());
             self.upstream.input.consume(len);
             match kind {
+                Kind::Interim if status == CONTINUE => self.outgoing.ask_for_rest(),
                 Kind::Interim => {}
-                Kind::Switch => return Ok(Head::Switch),
+                Kind::Switch => {
+                    self.status = Some(status);
+                    self.phase = Phase::Flush(Last::Switch);
+                    return Ok(Head::Final);
+                }
                 Kind::Final => {
                     self.status = Some(status);
                     let decoder = BodyDecoder::new(body, self.upstream.limits, u64::MAX).map_err(malformed)?;
@@ -324,9 +319,9 @@ impl<'u> Exchange<'u> {
             if self.unsent > 0 {
                 let data = &self.upstream.input.bytes()[..self.unsent];
                 let sent = ready!(client.poll_send(context, data)).map_err(Failure::Client)?;
-                self.deadline.extend(STALL_TIME_MAX);
                 self.unsent -= sent;
                 self.upstream.input.consume(sent);
+                self.note(Awaited::AnswerTaken, sent);
                 continue;
             }
             if decoder.is_finished() {
@@ -345,7 +340,7 @@ impl<'u> Exchange<'u> {
                     client.finish(Some(trailers)).map_err(Failure::Client)?;
                     let (reusable, consumed) = (*reusable, decoded.consumed);
                     self.upstream.input.consume(consumed);
-                    self.phase = Phase::Flush { reusable: reusable && self.upstream.input.is_empty() };
+                    self.phase = Phase::Flush(Last::Response { reusable: reusable && self.upstream.input.is_empty() });
                     return Poll::Ready(Ok(true));
                 }
                 Piece::NeedMore => {
@@ -365,7 +360,7 @@ impl<'u> Exchange<'u> {
     fn finished<C: Client>(&self, client: &mut C, reusable: bool) -> Result<Phase, Failure> {
         client.finish(None).map_err(Failure::Client)?;
         // Bytes that nobody asked for make the connection unfit for another request.
-        Ok(Phase::Flush { reusable: reusable && self.upstream.input.is_empty() })
+        Ok(Phase::Flush(Last::Response { reusable: reusable && self.upstream.input.is_empty() }))
     }
 
     /// The service sends no more.
@@ -386,6 +381,6 @@ impl<'u> Exchange<'u> {
 
 enum Head {
     Partial,
+    /// The last one.
     Final,
-    Switch,
 }

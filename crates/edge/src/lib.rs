@@ -25,6 +25,8 @@ mod exchange;
 mod folder;
 mod live;
 mod outbox;
+mod outgoing;
+mod patience;
 mod serve;
 mod tls;
 mod trace;

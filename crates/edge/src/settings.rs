@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use model::{ByteSize, Port, Rate, ReleaseNumber, ReplicaNumber, ServiceName, Span, UrlPath};
@@ -38,6 +39,12 @@ pub struct Settings {
     /// How many connections are served at the same time.
     #[serde(default)]
     pub connections: ConnectionLimits,
+    /// How many requests are under way at the same time.
+    #[serde(default)]
+    pub requests: RequestLimits,
+    /// How long clients and services are waited for.
+    #[serde(default)]
+    pub times: TimeLimits,
 }
 
 /// How many connections of clients are served at the same time.
@@ -55,6 +62,54 @@ impl Default for ConnectionLimits {
     }
 }
 
+/// How many requests are under way at the same time, connections that speak another protocol included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct RequestLimits {
+    /// Of all services. Each thread of the edge has an equal share.
+    pub total: u32,
+    /// Of one service.
+    pub per_service: u32,
+}
+
+impl Default for RequestLimits {
+    fn default() -> Self {
+        Self { total: 20_000, per_service: 10_000 }
+    }
+}
+
+/// How long clients and services are waited for, besides the timeout of a route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct TimeLimits {
+    /// For a head of a request, from its first byte or from the beginning of the connection.
+    pub head: Span,
+    /// For a client that sends or takes a body more slowly than the least rate.
+    pub slow_grace: Span,
+    /// The least rate.
+    pub least_bytes_per_second: NonZeroU32,
+    /// For a client, however fast it was before, to send or take any of a body; for a service to take any of a request.
+    pub stall: Span,
+    /// Between two bytes of an answer, for the service.
+    pub answer_pause: Span,
+    /// Between two bytes of a connection that speaks another protocol, either way.
+    pub tunnel_pause: Span,
+}
+
+impl Default for TimeLimits {
+    fn default() -> Self {
+        Self {
+            head: Span::secs(15),
+            slow_grace: Span::secs(20),
+            least_bytes_per_second: LEAST_BYTES_PER_SECOND,
+            stall: Span::secs(60),
+            answer_pause: Span::secs(5 * 60),
+            tunnel_pause: Span::secs(60 * 60),
+        }
+    }
+}
+
+/// Less than any connection has that people work over.
+const LEAST_BYTES_PER_SECOND: NonZeroU32 = NonZeroU32::MIN.saturating_add(499);
+
 /// One rule.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Route {
@@ -68,7 +123,7 @@ pub struct Route {
     pub to: ServiceName,
     /// How often one client address may ask.
     pub limit: Option<Rate>,
-    /// How long the service may take for its head.
+    /// How long the service may take for the head of its answer, once it has the request.
     pub timeout: Span,
     /// The largest body of a request.
     pub body_max: Option<ByteSize>,
@@ -117,5 +172,6 @@ mod tests {
         let settings: Settings = serde_json::from_str(text).unwrap();
         assert_eq!((settings.number, settings.routes.len(), settings.endpoints.len()), (7, 1, 1));
         assert_eq!((settings.folders.len(), settings.connections), (0, ConnectionLimits::default()));
+        assert_eq!((settings.requests, settings.times), (RequestLimits::default(), TimeLimits::default()));
     }
 }

@@ -17,6 +17,7 @@ use crate::evidence::{Arm, Counts, Evidence};
 use crate::folder::Shelves;
 use crate::live::Live;
 use crate::serve::Record;
+use crate::settings::TimeLimits;
 use crate::table::RouteIndex;
 use crate::tls::CertificateTable;
 use crate::upstream::Connections;
@@ -89,6 +90,11 @@ impl Worker {
     /// The settings of now. A request keeps them until it is through.
     pub(crate) fn live(&self) -> Rc<Settled> {
         Rc::clone(&self.live.borrow())
+    }
+
+    /// How long clients and services are waited for.
+    pub(crate) fn times(&self) -> TimeLimits {
+        self.live.borrow().settings.times
     }
 
     /// New settings, for requests from now on.

@@ -6,7 +6,7 @@ use model::Timestamp;
 
 use crate::settings::{Secret, Settings, SettingsError};
 use crate::store::record::{BucketId, Versioning};
-use crate::store::{Store, StoreError};
+use crate::store::{Arranged, Store, StoreError};
 
 /// What requests are answered by.
 #[derive(Debug, Default)]
@@ -48,8 +48,7 @@ impl Live {
         settings.check()?;
         let wanted = settings.buckets.iter().map(|bucket| (bucket.name.clone(), bucket.versioning)).collect();
         let arranged = store.arrange(wanted, now).map_err(TakeOverError::Store)?;
-        let served = settings.buckets.iter().zip(arranged).map(|(wanted, (name, bucket))| {
-            let versioning = bucket.versioning(wanted.versioning);
+        let served = arranged.into_iter().map(|Arranged { name, bucket, versioning }| {
             (name, LiveBucket { id: bucket.id, created: bucket.created, versioning })
         });
         let buckets = served.collect();

@@ -13,10 +13,9 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::watch;
 
 use crate::control::{self, ToNode, ToServer};
-use crate::front::Front;
 use crate::live::Live;
 use crate::reports::{Reports, add, tell};
-use crate::server::Server;
+use crate::server::{ACCEPT_PAUSE, Server};
 use crate::settings::Settings;
 use crate::store::{OpenError, Store, StoreError};
 
@@ -97,8 +96,7 @@ async fn serve(store: Arc<Store>, listener: tokio::net::TcpListener, control: Un
     let tasks = Tasks::default();
     let reports = Arc::new(Reports::default());
     let (live, seen) = watch::channel(Arc::new(Live::default()));
-    let front = Front::new(Arc::clone(&store), seen.clone(), Arc::clone(&reports));
-    let server = Server::new(front, seen, Arc::clone(&reports), tasks.clone());
+    let server = Server::new(Arc::clone(&store), seen, Arc::clone(&reports), tasks.clone());
     tasks.spawn("objects", "sweep", sweep(Arc::clone(&store), Arc::clone(&reports)));
     tasks.spawn("objects", "stale uploads", abort_stale_uploads(Arc::clone(&store)));
     let node = Node { store, live, reports };
@@ -153,14 +151,13 @@ impl Node {
         let mut present: Option<(UnixStream, Incoming)> = None;
         loop {
             tokio::select! {
-                accepted = socket.accept() => {
-                    present = None;
-                    if let Ok((mut stream, _)) = accepted {
-                        let hello = ToNode::Hello { version: control::VERSION, settings: self.live.borrow().number };
-                        let greeted = messages::write(&mut stream, &hello).await;
-                        present = greeted.ok().map(|()| (stream, Incoming::default()));
+                accepted = socket.accept() => match accepted {
+                    Ok((stream, _)) => present = self.greet(stream).await,
+                    Err(error) => {
+                        tell("cannot accept the node's connection", &error);
+                        tokio::time::sleep(ACCEPT_PAUSE).await;
                     }
-                }
+                },
                 said = hear(&mut present) => {
                     let answered = match said {
                         Ok(Some(said)) => self.answer(said, &mut present).await,
@@ -172,6 +169,12 @@ impl Node {
                 }
             }
         }
+    }
+
+    async fn greet(&self, mut stream: UnixStream) -> Option<(UnixStream, Incoming)> {
+        let hello = ToNode::Hello { version: control::VERSION, settings: self.live.borrow().number };
+        // One that is gone already is as good as none.
+        messages::write(&mut stream, &hello).await.ok().map(|()| (stream, Incoming::default()))
     }
 
     /// Whether the node heard the answer.

@@ -1,27 +1,27 @@
 //! Connections and requests: HTTP/1.1 in, S3 out. Start reading at [`Server::accept`].
 //!
-//! `GET /-/ready` is answered without a signature: 200 once the server has settings to work by, 503 before. No bucket
-//! can have that name.
+//! `GET /-/ready` is answered without a signature: 200 while the server has settings to work by and believes its disk, else
+//! 503. No bucket can have that name.
 
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::body::Incoming;
-use hyper::header::CONTENT_TYPE;
 use hyper::service::service_fn;
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use s3s::config::{S3Config, StaticConfigProvider};
 use s3s::service::{S3Service, S3ServiceBuilder};
-use s3s::{Body, HttpError, s3_error};
+use s3s::{Body, HttpError, S3Error};
 use sys::tasks::Tasks;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
-use crate::front::{Access, Front};
+use crate::front::{self, Access, Front};
 use crate::live::Live;
 use crate::reports::{Reports, add, tell};
+use crate::store::Store;
 
 /// Connections that are open at once; further ones wait in the listener's queue.
 const CONNECTIONS_MAX: usize = 1024;
@@ -32,7 +32,7 @@ const HEAD_BYTES_MAX: usize = 64 << 10;
 /// The longest body of XML: a deletion of 1000 keys of 1024 bytes, each written as `&#1234;` at worst.
 const XML_BYTES_MAX: usize = 8 << 20;
 /// The pause after an accept that failed, usually for want of descriptors.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+pub(crate) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 const READY_PATH: &str = "/-/ready";
 
@@ -40,20 +40,27 @@ const READY_PATH: &str = "/-/ready";
 #[derive(Clone)]
 pub(crate) struct Server {
     service: S3Service,
+    store: Arc<Store>,
     live: watch::Receiver<Arc<Live>>,
     reports: Arc<Reports>,
     tasks: Tasks,
 }
 
 impl Server {
-    pub(crate) fn new(front: Front, live: watch::Receiver<Arc<Live>>, reports: Arc<Reports>, tasks: Tasks) -> Self {
+    pub(crate) fn new(
+        store: Arc<Store>,
+        live: watch::Receiver<Arc<Live>>,
+        reports: Arc<Reports>,
+        tasks: Tasks,
+    ) -> Self {
+        let front = Front::new(Arc::clone(&store), live.clone(), Arc::clone(&reports));
         let mut config = S3Config::default();
         config.xml_max_body_size = XML_BYTES_MAX;
         let mut builder = S3ServiceBuilder::new(front);
         builder.set_config(Arc::new(StaticConfigProvider::new(Arc::new(config))));
         builder.set_auth(Access::new(live.clone()));
         builder.set_access(Access::new(live.clone()));
-        Self { service: builder.build(), live, reports, tasks }
+        Self { service: builder.build(), store, live, reports, tasks }
     }
 
     /// Accepts connections for as long as it is polled.
@@ -100,11 +107,13 @@ impl Server {
             return Ok(self.ready());
         }
         add(&self.reports.requests, 1);
-        let answer = match is_form(&request) {
-            true => s3_error!(NotImplemented, "uploads by HTML forms are not supported: use a presigned PUT")
-                .to_http_response()
-                .map_err(|error| HttpError::new(Box::new(error)))?,
-            false => self.service.call(request.map(Body::from)).await?,
+        let answer = match front::admit(request) {
+            Ok((request, notes)) => {
+                let answer = self.service.call(request).await?;
+                // The protocol layer knows that the body ended early, and not why.
+                notes.take_refusal().map_or(Ok(answer), refused)?
+            }
+            Err(error) => refused(error)?,
         };
         if answer.status().is_server_error() && answer.status() != StatusCode::NOT_IMPLEMENTED {
             add(&self.reports.failed, 1);
@@ -114,15 +123,13 @@ impl Server {
 
     fn ready(&self) -> Response<Body> {
         let mut answer = Response::new(Body::empty());
-        if self.live.borrow().number == 0 {
+        if self.live.borrow().number == 0 || self.store.check_disk().is_err() {
             *answer.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
         }
         answer
     }
 }
 
-/// The library would hold a form's file in memory.
-fn is_form(request: &Request<Incoming>) -> bool {
-    let kind = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    request.method() == Method::POST && kind.trim_start().to_ascii_lowercase().starts_with("multipart/form-data")
+fn refused(error: S3Error) -> Result<Response<Body>, HttpError> {
+    error.to_http_response().map_err(|error| HttpError::new(Box::new(error)))
 }

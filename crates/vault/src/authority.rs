@@ -3,17 +3,19 @@
 //!
 //! Made once per vault and kept in it as one value: JSON with `name` (the common name), `not_after`, and
 //! `certificate` and `key` as PEM. It vouches
-//! only for names that nobody on the internet can own, and says so in its certificate ([`UNOWNED_DOMAINS`]): whoever steals the
-//! key of an authority that a developer's browser trusts can pretend to be none but these.
+//! only for names that nobody on the internet can own, and says so in its certificate ([`UNOWNED_DOMAINS`], and of addresses
+//! those of the machine itself): whoever steals the key of an authority that a developer's browser trusts can pretend to be
+//! none but these.
 
 use std::fmt;
+use std::net::Ipv6Addr;
 use std::time::Duration;
 
 use model::host::{UNOWNED_DOMAINS, is_unowned};
 use model::{SecretPath, Timestamp};
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, GeneralSubtree, IsCa,
-    Issuer, KeyPair, KeyUsagePurpose, NameConstraints, PKCS_ECDSA_P256_SHA256, date_time_ymd,
+    BasicConstraints, CertificateParams, CidrSubnet, DistinguishedName, DnType, ExtendedKeyUsagePurpose,
+    GeneralSubtree, IsCa, Issuer, KeyPair, KeyUsagePurpose, NameConstraints, PKCS_ECDSA_P256_SHA256, date_time_ymd,
 };
 use zeroize::Zeroizing;
 
@@ -38,6 +40,7 @@ const LABEL_BYTES_MAX: usize = 63;
 /// Bytes of a common name (RFC 5280, appendix A.1).
 const COMMON_NAME_BYTES_MAX: usize = 64;
 const DAY: u64 = 24 * 3600;
+const LOOPBACK_V6: [u8; 16] = Ipv6Addr::LOCALHOST.octets();
 
 /// An authority with its key.
 pub struct LocalAuthority {
@@ -125,10 +128,7 @@ impl LocalAuthority {
         let mut params = authority_params(&name)?;
         within(&mut params, now.before(CLOCK_SKEW), not_after);
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-        params.name_constraints = Some(NameConstraints {
-            permitted_subtrees: UNOWNED_DOMAINS.map(|domain| GeneralSubtree::DnsName(domain.to_owned())).to_vec(),
-            excluded_subtrees: Vec::new(),
-        });
+        params.name_constraints = Some(constraints());
         let certificate = params.self_signed(&key)?.pem();
         let kept = Kept { name, not_after, certificate, key: Zeroizing::new(key.serialize_pem()) };
         let text = serde_json::to_string(&kept).map_err(|_| AuthorityError::Damaged)?;
@@ -196,6 +196,14 @@ fn check(host: &str) -> Result<(), AuthorityError> {
         true => Ok(()),
         false => Err(AuthorityError::NotVouchedFor(host.to_owned())),
     }
+}
+
+/// Whom the authority may vouch for. A kind of name of which nothing is permitted would be free (RFC 5280, section 4.2.1.10).
+fn constraints() -> NameConstraints {
+    let domains = UNOWNED_DOMAINS.map(|domain| GeneralSubtree::DnsName(domain.to_owned()));
+    let loopback = [CidrSubnet::V4([127, 0, 0, 0], [255, 0, 0, 0]), CidrSubnet::from_v6_prefix(LOOPBACK_V6, 128)];
+    let permitted = domains.into_iter().chain(loopback.map(GeneralSubtree::IpAddress));
+    NameConstraints { permitted_subtrees: permitted.collect(), excluded_subtrees: Vec::new() }
 }
 
 /// What the authority's own certificate and what it certifies have in common.

@@ -36,13 +36,19 @@ impl Bench {
 
     /// What `openssl verify` says at a moment of a certificate for a host.
     fn verified(&self, authority: &LocalAuthority, certificate: &str, host: &str, now: Timestamp) -> String {
+        self.chained(authority, certificate, now, &["-verify_hostname", host])
+    }
+
+    /// What it says of a certificate for whomever it names.
+    fn chained(&self, authority: &LocalAuthority, certificate: &str, now: Timestamp, more: &[&str]) -> String {
         let write = |name: &str, text: &str| {
             let path = self.folder.join(name);
             fs::write(&path, text).unwrap();
             path
         };
         let output = Command::new("openssl")
-            .args(["verify", "-purpose", "sslserver", "-verify_hostname", host])
+            .args(["verify", "-purpose", "sslserver"])
+            .args(more)
             .args(["-attime", &(now.as_millis() / 1000).to_string()])
             .arg("-CAfile")
             .arg(write("authority.pem", authority.certificate_pem()))
@@ -90,7 +96,7 @@ fn what_it_certifies_verifies_for_its_hosts_while_it_lasts_and_for_nothing_else(
 }
 
 #[test]
-fn its_key_is_worth_nothing_for_names_that_somebody_owns() {
+fn its_key_is_worth_nothing_for_names_and_addresses_that_somebody_owns() {
     let bench = Bench::new();
     let authority = bench.authority(now());
     let (_, stolen) = bench.vault.get(&SecretPath::LocalAuthority, None).unwrap().unwrap();
@@ -100,10 +106,18 @@ fn its_key_is_worth_nothing_for_names_that_somebody_owns() {
     own.distinguished_name = rcgen::DistinguishedName::new();
     own.distinguished_name.push(rcgen::DnType::CommonName, stolen["name"].as_str().unwrap());
     let issuer = Issuer::new(own, key);
-    let params = CertificateParams::new(hosts(&["bank.example.com"])).unwrap();
-    let forged = params.signed_by(&KeyPair::generate().unwrap(), &issuer).unwrap().pem();
-    let said = bench.verified(&authority, &forged, "bank.example.com", now());
-    assert!(said.contains("permitted subtree violation"), "{said}");
+    let forged = |host: &str| {
+        let params = CertificateParams::new(hosts(&[host])).unwrap();
+        params.signed_by(&KeyPair::generate().unwrap(), &issuer).unwrap().pem()
+    };
+    for host in ["bank.example.com", "192.0.2.1", "10.0.0.1", "128.0.0.1", "2001:db8::1", "::2", "::ffff:127.0.0.1"] {
+        let said = bench.chained(&authority, &forged(host), now(), &[]);
+        assert!(said.contains("permitted subtree violation"), "{host}: {said}");
+    }
+    for host in ["directory.localhost", "127.0.0.1", "127.3.2.1", "::1"] {
+        let said = bench.chained(&authority, &forged(host), now(), &[]);
+        assert!(said.contains(": OK"), "{host}: {said}");
+    }
 }
 
 #[test]

@@ -18,12 +18,13 @@ use model::Timestamp;
 
 pub(crate) use self::condition::Conditions;
 use self::name::Name;
-use self::reply::{File, Reply, Sent};
+use self::reply::{File, Reply, Sent, Taking};
 use self::shelf::Found;
 pub(crate) use self::shelf::Shelves;
 use crate::answer::Reason;
 use crate::deadline::Deadline;
 use crate::exchange::Client;
+use crate::patience::Patience;
 use crate::policy::encoding::{self, Coding, Preference};
 use crate::serve::{Forwarded, Record};
 use crate::settings::Folder;
@@ -61,6 +62,7 @@ pub(crate) struct Serving<'s> {
     pub(crate) folder: &'s Folder,
     pub(crate) shelves: &'s Shelves,
     pub(crate) deadline: &'s Deadline,
+    pub(crate) patience: Patience,
     pub(crate) asked: Asked,
     /// The codings that the client takes.
     pub(crate) codings: Preference,
@@ -70,7 +72,7 @@ pub(crate) struct Serving<'s> {
 
 impl Serving<'_> {
     /// Answers a request whose method is one of [`METHODS`].
-    pub(crate) async fn serve<C: Client>(&self, wanted: &Wanted, client: &mut C, record: &mut Record) -> Forwarded {
+    pub(crate) async fn serve<C: Client>(self, wanted: &Wanted, client: &mut C, record: &mut Record) -> Forwarded {
         let reply = match self.choose(wanted).await {
             Ok(Choice::File(file)) => Reply::of_file(&file, &wanted.conditions, self.asked.head, self.wall),
             Ok(Choice::WithSlash) => Reply::with_slash(&wanted.path, wanted.query.as_deref(), self.wall),
@@ -78,7 +80,7 @@ impl Serving<'_> {
             Err(_) => return Forwarded::Refuse(Reason::FileUnreadable),
         };
         (record.status, record.reason) = (reply.status, reply.reason);
-        match reply.send(self.asked, client, self.deadline).await {
+        match reply.send(self.asked, client, Taking::new(self.patience, self.deadline)).await {
             Sent::Whole => Forwarded::Through { request_read: true },
             Sent::Cut(reason) => Forwarded::Cut(reason),
             Sent::Gone => Forwarded::Gone,

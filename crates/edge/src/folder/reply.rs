@@ -14,10 +14,10 @@ use sys::folder::OpenFile;
 use super::condition::{self, Conditions, Validators, Verdict};
 use super::shelf::{Content, Stored};
 use crate::answer::{self, Reason};
-use crate::deadline::Deadline;
+use crate::deadline::{Deadline, Late};
 use crate::exchange::{Client, ClientError};
+use crate::patience::{Awaited, Patience};
 use crate::policy::encoding::Coding;
-use crate::serve::STALL_TIME_MAX;
 
 /// Bytes of a large file that are read and sent at a time.
 const PIECE_BYTES: usize = 128 << 10;
@@ -47,8 +47,31 @@ pub(super) enum Sent {
     Whole,
     /// The answer had begun and cannot be brought to its end.
     Cut(Reason),
-    /// The client is gone, or takes nothing.
     Gone,
+}
+
+/// How long a client is waited for that takes a file.
+pub(super) struct Taking<'d> {
+    patience: Patience,
+    deadline: &'d Deadline,
+}
+
+impl<'d> Taking<'d> {
+    pub(super) fn new(patience: Patience, deadline: &'d Deadline) -> Self {
+        Self { patience, deadline }
+    }
+
+    fn begin(&mut self) {
+        self.patience.begin(self.deadline.now());
+        self.note(0);
+    }
+
+    /// The client took so many bytes.
+    fn note(&mut self, bytes: usize) {
+        let now = self.deadline.now();
+        self.patience.note(Awaited::AnswerTaken, bytes, now);
+        self.deadline.set(self.patience.wait_for(Awaited::AnswerTaken, now));
+    }
 }
 
 /// Why a body breaks off.
@@ -109,26 +132,29 @@ impl Reply {
     }
 
     /// Sends it.
-    pub(super) async fn send<C: Client>(self, asked: Asked, client: &mut C, deadline: &Deadline) -> Sent {
+    pub(super) async fn send<C: Client>(self, asked: Asked, client: &mut C, mut taking: Taking<'_>) -> Sent {
         let mut parser = ResponseParser::new(Limits::default());
         let Ok(Some(head)) = parser.parse(&self.head, asked) else { return Sent::Cut(Reason::Internal) };
+        let deadline = taking.deadline;
         let sending = async {
+            taking.begin();
             client.start(&head, &Edits::default())?;
             match &self.body {
                 None => {}
                 Some((stored, part)) => match &stored.content {
-                    Content::Memory(bytes) => send_bytes(client, slice(bytes, part), deadline).await?,
-                    Content::Disk(file) => send_file(client, file, part.clone(), deadline).await?,
+                    Content::Memory(bytes) => send_bytes(client, slice(bytes, part), &mut taking).await?,
+                    Content::Disk(file) => send_file(client, file, part.clone(), &mut taking).await?,
                 },
             }
             client.finish(None)?;
             Ok(poll_fn(|context| client.poll_flush(context)).await?)
         };
-        match deadline.limit(STALL_TIME_MAX, sending).await {
+        match deadline.drive(sending).await {
             Ok(Ok(())) => Sent::Whole,
             Ok(Err(Broken::File)) => Sent::Cut(Reason::FileUnreadable),
             Ok(Err(Broken::Client(ClientError::Response(_) | ClientError::Coding(_)))) => Sent::Cut(Reason::Internal),
-            Ok(Err(Broken::Client(ClientError::Gone | ClientError::Refused(_)))) | Err(_) => Sent::Gone,
+            Ok(Err(Broken::Client(ClientError::Gone | ClientError::Refused(_)))) => Sent::Gone,
+            Err(Late) => Sent::Cut(Awaited::AnswerTaken.reason()),
         }
     }
 }
@@ -153,11 +179,11 @@ fn slice<'b>(bytes: &'b [u8], part: &Range<u64>) -> &'b [u8] {
     &bytes[place(part.start)..place(part.end)]
 }
 
-async fn send_bytes<C: Client>(client: &mut C, mut bytes: &[u8], deadline: &Deadline) -> Result<(), Broken> {
+async fn send_bytes<C: Client>(client: &mut C, mut bytes: &[u8], taking: &mut Taking<'_>) -> Result<(), Broken> {
     while !bytes.is_empty() {
         let sent = poll_fn(|context| client.poll_send(context, bytes)).await?;
         bytes = bytes.get(sent..).unwrap_or_default();
-        deadline.extend(STALL_TIME_MAX);
+        taking.note(sent);
     }
     Ok(())
 }
@@ -167,7 +193,7 @@ async fn send_file<C: Client>(
     client: &mut C,
     file: &Arc<OpenFile>,
     part: Range<u64>,
-    deadline: &Deadline,
+    taking: &mut Taking<'_>,
 ) -> Result<(), Broken> {
     let mut piece = Vec::new();
     let mut at = part.start;
@@ -177,7 +203,7 @@ async fn send_file<C: Client>(
         if piece.is_empty() || !file.is_unchanged().unwrap_or(false) {
             return Err(Broken::File);
         }
-        send_bytes(client, &piece, deadline).await?;
+        send_bytes(client, &piece, taking).await?;
         at += piece.len() as u64;
     }
     Ok(())

@@ -5,8 +5,10 @@
 use super::forward::{Forwarded, Forwarding, forward};
 use super::record::Record;
 use crate::compress::Compressing;
-use crate::exchange::{Client, Outgoing};
+use crate::exchange::Client;
 use crate::folder::{Serving, Wanted};
+use crate::outgoing::Outgoing;
+use crate::patience::Patience;
 use crate::policy::encoding::Preference;
 use crate::settings::Folder;
 
@@ -36,7 +38,7 @@ impl Carrying<'_> {
         let carried = match &self.folder {
             Some((folder, wanted)) => {
                 let served = self.serving(folder, record).serve(wanted, &mut client, record).await;
-                (served, outgoing.into_bytes())
+                (served, outgoing.into_memory())
             }
             None => forward(&self.forwarding, &mut client, outgoing, record).await,
         };
@@ -45,11 +47,12 @@ impl Carrying<'_> {
     }
 
     fn serving<'s>(&'s self, folder: &'s Folder, record: &Record) -> Serving<'s> {
-        let Forwarding { worker, deadline, asked, .. } = &self.forwarding;
+        let Forwarding { worker, deadline, asked, timeout, times, .. } = &self.forwarding;
         Serving {
             folder,
             shelves: &worker.shelves,
             deadline,
+            patience: Patience::new(*times, *timeout),
             asked: *asked,
             codings: self.codings,
             wall: record.at,

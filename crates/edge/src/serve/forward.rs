@@ -8,8 +8,11 @@ use http1::{Asked, Limits};
 use super::record::Record;
 use crate::answer::Reason;
 use crate::balance::{Pool, Tracked};
-use crate::deadline::{Deadline, Late};
-use crate::exchange::{Client, ClientError, End, Exchange, Failure, Outgoing};
+use crate::deadline::Deadline;
+use crate::exchange::{Client, ClientError, End, Exchange, Failure};
+use crate::outgoing::Outgoing;
+use crate::patience::Patience;
+use crate::settings::TimeLimits;
 use crate::upstream::{CONNECT_TIME_MAX, Upstream};
 use crate::worker::Worker;
 
@@ -22,8 +25,9 @@ pub(crate) struct Forwarding<'f> {
     pub(crate) deadline: &'f Deadline,
     pub(crate) pool: Option<&'f Pool>,
     pub(crate) asked: Asked,
-    /// How long the service may take for its head.
+    /// How long the service may take for the head of its answer.
     pub(crate) timeout: Duration,
+    pub(crate) times: TimeLimits,
     /// Whether asking twice is as good as asking once (RFC 9110, section 9.2.2).
     pub(crate) idempotent: bool,
 }
@@ -55,13 +59,14 @@ pub(crate) async fn forward<C: Client>(
     let mut last = Reason::NoReplica;
     // A kept connection that turned out closed: the next one is made anew.
     let mut stale = false;
+    let mut patience = Patience::new(forwarding.times, forwarding.timeout);
     loop {
         let picked = forwarding.pool.and_then(|pool| {
             let most = pool.len().min(TRIES_MAX);
             let may = tried.len() < most;
             may.then(|| pool.pick(forwarding.worker.draw(), forwarding.worker.now(), &tried)).flatten()
         });
-        let Some(ticket) = picked else { return (Forwarded::Refuse(last), outgoing.into_bytes()) };
+        let Some(ticket) = picked else { return (Forwarded::Refuse(last), outgoing.into_memory()) };
         let tracked = ticket.tracked();
         record.replica = Some((tracked.endpoint.release, tracked.endpoint.replica));
         record.tries = record.tries.saturating_add(1);
@@ -72,17 +77,17 @@ pub(crate) async fn forward<C: Client>(
             continue;
         };
         let was_used = upstream.used;
-        let mut exchange = Exchange::new(&mut upstream, forwarding.asked, outgoing, forwarding.deadline);
-        let outcome = forwarding.deadline.limit(forwarding.timeout, exchange.run(client)).await;
-        let (status, request_whole) = (exchange.status, exchange.request_is_whole());
+        let mut exchange = Exchange::new(&mut upstream, forwarding.asked, outgoing, &mut patience, forwarding.deadline);
+        let outcome = exchange.run(client).await;
+        let status = exchange.status;
         outgoing = exchange.into_outgoing();
         if let Some(status) = status {
             record.status = status;
             tracked.pardon();
         }
-        let step = next(&outcome, status, request_whole, forwarding.idempotent && outgoing.rewind());
-        match step {
+        match next(&outcome, status, forwarding.idempotent && outgoing.can_be_sent_again()) {
             Step::Again(reason) => {
+                outgoing.rewind();
                 // A kept connection that had been closed says nothing about its replica.
                 stale = was_used;
                 if !was_used {
@@ -92,10 +97,10 @@ pub(crate) async fn forward<C: Client>(
             }
             Step::Keep { request_read } => {
                 forwarding.worker.upstreams.keep(upstream, forwarding.worker.now());
-                return (Forwarded::Through { request_read }, outgoing.into_bytes());
+                return (Forwarded::Through { request_read }, outgoing.into_memory());
             }
-            Step::Switch => return (Forwarded::Switched(upstream), outgoing.into_bytes()),
-            Step::End(ended) => return (ended, outgoing.into_bytes()),
+            Step::Switch => return (Forwarded::Switched(upstream), outgoing.into_memory()),
+            Step::End(ended) => return (ended, outgoing.into_memory()),
         }
     }
 }
@@ -113,27 +118,26 @@ enum Step {
 }
 
 /// `status` is that of the response's head, if the client has it; `again` whether the request can be sent once more.
-fn next(outcome: &Result<Result<End, Failure>, Late>, status: Option<u16>, request_whole: bool, again: bool) -> Step {
+fn next(outcome: &Result<End, Failure>, status: Option<u16>, again: bool) -> Step {
     let fail = |reason| match status {
         Some(_) => Step::End(Forwarded::Cut(reason)),
         None => Step::End(Forwarded::Refuse(reason)),
     };
     match outcome {
-        Ok(Ok(End::Response { upstream_reusable: true, request_read })) => Step::Keep { request_read: *request_read },
-        Ok(Ok(End::Response { upstream_reusable: false, request_read })) => {
+        Ok(End::Response { upstream_reusable: true, request_read }) => Step::Keep { request_read: *request_read },
+        Ok(End::Response { upstream_reusable: false, request_read }) => {
             Step::End(Forwarded::Through { request_read: *request_read })
         }
-        Ok(Ok(End::Switched)) => Step::Switch,
-        Ok(Err(Failure::Client(ClientError::Refused(refusal)))) if status.is_none() => {
+        Ok(End::Switched) => Step::Switch,
+        Err(Failure::Client(ClientError::Refused(refusal))) if status.is_none() => {
             Step::End(Forwarded::Refused(*refusal))
         }
-        Ok(Err(Failure::Client(ClientError::Gone | ClientError::Refused(_)))) => Step::End(Forwarded::Gone),
-        Ok(Err(Failure::Client(ClientError::Response(_)))) => Step::End(Forwarded::Cut(Reason::UpstreamMalformed)),
-        Ok(Err(Failure::Client(ClientError::Coding(_)))) => Step::End(Forwarded::Cut(Reason::Internal)),
-        Ok(Err(Failure::Upstream { reason, nothing_said: true })) if again => Step::Again(*reason),
-        Ok(Err(Failure::Upstream { reason, .. })) => fail(*reason),
-        Err(Late) if request_whole => fail(Reason::UpstreamTimeout),
-        Err(Late) => fail(Reason::BodyTimeout),
+        Err(Failure::Client(ClientError::Gone | ClientError::Refused(_))) => Step::End(Forwarded::Gone),
+        Err(Failure::Client(ClientError::Response(_))) => Step::End(Forwarded::Cut(Reason::UpstreamMalformed)),
+        Err(Failure::Client(ClientError::Coding(_))) => Step::End(Forwarded::Cut(Reason::Internal)),
+        Err(Failure::Upstream { reason, nothing_said: true }) if again => Step::Again(*reason),
+        Err(Failure::Upstream { reason, .. }) => fail(*reason),
+        Err(Failure::Late(awaited)) => fail(awaited.reason()),
     }
 }
 

@@ -12,12 +12,11 @@ use super::prepare::{From, Prepared};
 use super::record::Record;
 use super::respond::{Additions, Own};
 use super::tunnel;
-use super::{HEAD_TIME_MAX, IDLE_TIME_MAX, LINGER_BYTES_MAX, LINGER_TIME_MAX, REQUESTS_MAX, STALL_TIME_MAX};
+use super::{IDLE_TIME_MAX, LINGER_BYTES_MAX, LINGER_TIME_MAX, REQUESTS_MAX};
 use crate::answer::Reason;
 use crate::buffer::Buffer;
 use crate::client::h1::H1Client;
 use crate::deadline::Deadline;
-use crate::exchange::Outgoing;
 use crate::live::Live;
 use crate::worker::Worker;
 
@@ -67,7 +66,7 @@ where
     };
     let mut parser = RequestParser::new(Limits::default());
     for count in 1..=REQUESTS_MAX {
-        let waited = if count == 1 { HEAD_TIME_MAX } else { IDLE_TIME_MAX };
+        let waited = if count == 1 { worker.times().head.duration() } else { IDLE_TIME_MAX };
         match connection.request(&mut parser, waited, count).await {
             Next::Request => connection.input.release(),
             Next::Linger => return connection.linger().await,
@@ -121,7 +120,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
                 return Ok(Some(prepared));
             }
             self.onward = onward;
-            let left = (began + HEAD_TIME_MAX).saturating_sub(self.worker.now());
+            let left = (began + live.settings.times.head.duration()).saturating_sub(self.worker.now());
             match self.deadline.limit(left, fill(&mut self.stream, &mut self.input)).await {
                 Ok(true) => {}
                 Ok(false) => return Ok(None),
@@ -172,8 +171,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
         let Some(route) = prepared.route.and_then(|route| live.route(route)) else {
             return Passed::Failed(Reason::NoRoute);
         };
-        let onward = std::mem::take(&mut prepared.onward);
-        let outgoing = Outgoing::new(onward, prepared.incoming.decoder.is_finished());
+        let outgoing = prepared.outgoing();
         let carrying = prepared.carrying(route, live, self.worker, &self.deadline);
         // Nobody reads what is sent to a folder.
         let unread = carrying.is_of_folder() && prepared.unread;
@@ -187,9 +185,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
             &prepared.additions,
             ends,
         );
-        let (forwarded, mut onward) = carrying.carry(&mut client, outgoing, record).await;
+        let (forwarded, onward) = carrying.carry(&mut client, outgoing, record).await;
         let keep_alive = client.keeps_alive();
-        onward.clear();
         self.onward = onward;
         match forwarded {
             Forwarded::Through { request_read } if keep_alive && request_read => Passed::Through(Next::Request),
@@ -228,7 +225,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
             self.stream.write_all(&self.out).await?;
             self.stream.flush().await
         };
-        matches!(self.deadline.limit(STALL_TIME_MAX, sending).await, Ok(Ok(())))
+        matches!(self.deadline.limit(self.worker.times().stall.duration(), sending).await, Ok(Ok(())))
     }
 
     /// Ends the connection in a way that lets the client read the answer: bytes that arrive for a closed socket would

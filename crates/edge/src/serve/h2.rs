@@ -23,11 +23,10 @@ use super::progress::{Progress, Watched};
 use super::record::Record;
 use super::respond::{Additions, Own};
 use super::translate::translate;
-use super::{HEAD_TIME_MAX, IDLE_TIME_MAX, REQUESTS_MAX, STALL_TIME_MAX};
+use super::{IDLE_TIME_MAX, REQUESTS_MAX};
 use crate::answer::Reason;
 use crate::client::h2::H2Client;
 use crate::deadline::{Deadline, Late};
-use crate::exchange::Outgoing;
 use crate::live::Live;
 use crate::worker::Worker;
 
@@ -51,8 +50,10 @@ const RESETS_BURST_MAX: u32 = 200;
 const RESETS_PER_SECOND: u32 = 20;
 /// How often a connection with requests under way is looked at.
 const LOOK_PERIOD: Duration = Duration::from_secs(10);
-/// How long the client of a connection that is to end may take for its part.
+/// How long the client of a connection that is to end may take for its part, where no answer is on its way to it.
 const CLOSE_TIME_MAX: Duration = Duration::from_secs(2);
+/// How long after an answer some of it may still be on its way.
+const ARRIVAL_TIME_MAX: Duration = Duration::from_secs(60);
 /// Sets of memory for one request that a thread keeps.
 const WORKSPACES_MAX: usize = 64;
 
@@ -91,8 +92,9 @@ struct Front {
     progress: Rc<Progress>,
     /// Requests under way.
     open: Cell<u32>,
+    began: Duration,
     /// When the last of them was through.
-    quiet_since: Cell<Duration>,
+    answered: Cell<Option<Duration>>,
     resets: Cell<Resets>,
 }
 
@@ -114,18 +116,27 @@ where
     let progress = Rc::new(Progress::default());
     let deadline = worker.deadlines.register();
     let watched = Watched::new(stream, Rc::clone(worker), Rc::clone(&progress));
-    let Ok(Ok(mut connection)) = deadline.limit(HEAD_TIME_MAX, bounds().handshake(watched)).await else { return };
+    let beginning = deadline.limit(worker.times().head.duration(), bounds().handshake(watched));
+    let Ok(Ok(mut connection)) = beginning.await else { return };
     let front = Rc::new(Front {
         worker: Rc::clone(worker),
         origin,
         progress,
         open: Cell::new(0),
-        quiet_since: Cell::new(worker.now()),
+        began: worker.now(),
+        answered: Cell::new(None),
         resets: Cell::new(Resets::new(worker.now())),
     });
     let (mut stage, mut requests) = (Stage::Serving, 0);
     loop {
-        let accepting = poll_fn(|context| connection.poll_accept(context));
+        let accepting = poll_fn(|context| {
+            let accepted = connection.poll_accept(context);
+            if let (Stage::Serving, Some(span)) = (stage, front.progress.ended_for(worker.now())) {
+                // No request is waited for any more, but the end of whoever did what is not allowed.
+                deadline.extend(CLOSE_TIME_MAX.saturating_sub(span));
+            }
+            accepted
+        });
         let next = match stage {
             Stage::Serving => deadline.limit_idle(front.patience(), accepting).await,
             Stage::Ending { .. } => deadline.limit(CLOSE_TIME_MAX, accepting).await,
@@ -167,7 +178,7 @@ impl Front {
     /// How long to wait before the connection is looked at.
     fn patience(&self) -> Duration {
         match self.open.get() {
-            0 => (self.quiet_since.get() + IDLE_TIME_MAX).saturating_sub(self.worker.now()),
+            0 => (self.answered.get().unwrap_or(self.began) + IDLE_TIME_MAX).saturating_sub(self.worker.now()),
             _ => LOOK_PERIOD,
         }
     }
@@ -181,11 +192,18 @@ impl Front {
     /// Whether nothing more is to be expected of its client.
     fn is_given_up(&self, stage: Stage) -> bool {
         let now = self.worker.now();
-        let closing = match stage {
-            Stage::Ending { since } => self.open.get() == 0 && now.saturating_sub(since) >= CLOSE_TIME_MAX,
-            Stage::Serving => false,
+        let ended = match stage {
+            Stage::Serving => self.progress.ended_for(now).is_some_and(|span| span >= CLOSE_TIME_MAX),
+            Stage::Ending { since } => {
+                self.open.get() == 0 && !self.is_arriving(now) && now.saturating_sub(since) >= CLOSE_TIME_MAX
+            }
         };
-        closing || self.progress.stuck_for(now) >= STALL_TIME_MAX
+        ended || self.progress.stuck_for(now) >= self.worker.times().stall.duration()
+    }
+
+    /// Whether some of an answer may still be in the buffers of either system.
+    fn is_arriving(&self, now: Duration) -> bool {
+        self.answered.get().is_some_and(|answered| now.saturating_sub(answered) < ARRIVAL_TIME_MAX)
     }
 
     /// Answers one request.
@@ -248,7 +266,7 @@ impl Stream<'_> {
         let Some(route) = prepared.route.and_then(|route| self.live.route(route)) else {
             return Some(Reason::NoRoute);
         };
-        let outgoing = Outgoing::new(std::mem::take(&mut prepared.onward), prepared.incoming.encoder.is_none());
+        let outgoing = prepared.outgoing();
         let carrying = prepared.carrying(route, self.live, &self.front.worker, self.deadline);
         let encoder = prepared.incoming.encoder.take();
         let mut client = H2Client::new(body, encoder, prepared.body_max, &mut self.respond, &prepared.additions);
@@ -317,7 +335,7 @@ impl<'f> Open<'f> {
 impl Drop for Open<'_> {
     fn drop(&mut self) {
         self.0.open.set(self.0.open.get() - 1);
-        self.0.quiet_since.set(self.0.worker.now());
+        self.0.answered.set(Some(self.0.worker.now()));
     }
 }
 

@@ -20,12 +20,8 @@ pub(crate) use origin::Origin;
 pub(crate) use record::Record;
 pub(crate) use respond::{Added, Additions, Own};
 
-/// How long a new connection may take for its first head.
-pub(crate) const HEAD_TIME_MAX: Duration = Duration::from_secs(15);
 /// How long a connection may be idle between requests.
 pub(crate) const IDLE_TIME_MAX: Duration = Duration::from_secs(75);
-/// How long a body may make no progress, in either direction.
-pub(crate) const STALL_TIME_MAX: Duration = Duration::from_secs(60);
 /// How long what a client still sends is read and dropped after an early answer, so that it gets to read the answer.
 pub(crate) const LINGER_TIME_MAX: Duration = Duration::from_secs(2);
 /// Bytes that are read and dropped so at the most.

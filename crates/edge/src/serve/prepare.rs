@@ -18,6 +18,7 @@ use crate::deadline::Deadline;
 use crate::decide::{self, Request, Verdict};
 use crate::folder::{self, Conditions, Wanted};
 use crate::live::Live;
+use crate::outgoing::{Outgoing, Rest};
 use crate::policy::encoding::Preference;
 use crate::policy::forwarded::{self, Claims, Client, Peer};
 use crate::policy::hops;
@@ -44,6 +45,8 @@ pub(super) struct Prepared {
     pub(super) body_max: u64,
     /// Whether a body comes behind the head.
     pub(super) unread: bool,
+    /// Whether the client waits to be asked for it.
+    pub(super) held_back: bool,
     /// The head as the service gets it.
     pub(super) onward: Vec<u8>,
     pub(super) accept: Option<String>,
@@ -109,6 +112,7 @@ impl From<'_> {
             additions: self.additions(decision.fields, client, record),
             asked: head.asked(),
             unread: !matches!(head.body(), Body::None | Body::Length(0)),
+            held_back: head.expects_continue(),
             incoming: Incoming { decoder, encoder },
             codings: codings(head, wanted.is_some()),
             wanted,
@@ -149,6 +153,16 @@ impl Prepared {
         }
     }
 
+    /// The request on its way to a replica. To be asked once.
+    pub(super) fn outgoing(&mut self) -> Outgoing {
+        let rest = match self.incoming.encoder {
+            None => Rest::Nothing,
+            Some(_) if self.held_back => Rest::HeldBack,
+            Some(_) => Rest::Coming,
+        };
+        Outgoing::new(std::mem::take(&mut self.onward), rest)
+    }
+
     /// How it gets to its answer by a route. To be asked once.
     pub(super) fn carrying<'f>(
         &mut self,
@@ -163,6 +177,7 @@ impl Prepared {
             pool: live.pool(&route.to),
             asked: self.asked,
             timeout: route.timeout.duration(),
+            times: live.settings.times,
             idempotent: self.idempotent,
         };
         Carrying { forwarding, folder: live.folder(&route.to).zip(self.wanted.take()), codings: self.codings }

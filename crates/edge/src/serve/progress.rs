@@ -1,23 +1,30 @@
-//! Whether a connection's client takes what it is sent. Start reading at [`Watched`].
+//! Whether a connection's client takes what it is sent, and its end. Start reading at [`Watched`].
 
 use std::cell::Cell;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::worker::Worker;
 
-/// Since when a client has taken nothing of what waits for it.
+/// Bytes that are dropped at once.
+const DROPPED_BYTES: usize = 4 << 10;
+
+/// How far a client's connection is.
 #[derive(Default)]
 pub(super) struct Progress {
+    /// Since when its client has taken nothing of what waits for it.
     stuck: Cell<Option<Duration>>,
+    /// Since when nothing more is said, and the client's own end is waited for.
+    ended: Cell<Option<Duration>>,
 }
 
-/// A stream that notes when its writes make no progress.
+/// A stream that notes when its writes make no progress, and is shut down only once its client has ended too: whatever a client
+/// sends to a closed socket would make the system discard what is on its way to it (RFC 9112, section 9.6).
 pub(super) struct Watched<S> {
     stream: S,
     worker: Rc<Worker>,
@@ -28,6 +35,11 @@ impl Progress {
     /// How long nothing has been taken.
     pub(super) fn stuck_for(&self, now: Duration) -> Duration {
         self.stuck.get().map_or(Duration::ZERO, |since| now.saturating_sub(since))
+    }
+
+    /// How long nothing more has been said; nothing while there may be more to say.
+    pub(super) fn ended_for(&self, now: Duration) -> Option<Duration> {
+        self.ended.get().map(|since| now.saturating_sub(since))
     }
 }
 
@@ -50,7 +62,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.stream).poll_write(context, bytes);
         self.noted(polled)
@@ -75,6 +87,18 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
+        if self.progress.ended.get().is_none() {
+            let polled = Pin::new(&mut self.stream).poll_shutdown(context);
+            ready!(self.noted(polled))?;
+            self.progress.ended.set(Some(self.worker.now()));
+        }
+        loop {
+            let mut room = [0; DROPPED_BYTES];
+            let mut dropped = ReadBuf::new(&mut room);
+            ready!(Pin::new(&mut self.stream).poll_read(context, &mut dropped))?;
+            if dropped.filled().is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+        }
     }
 }

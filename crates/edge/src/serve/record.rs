@@ -64,6 +64,7 @@ impl Record {
     pub(crate) fn outcome(&self) -> Outcome {
         match self.reason {
             _ if self.gone => Outcome::Gone,
+            Some(Reason::AnswerNotTaken) => Outcome::Gone,
             Some(reason) if reason.is_of_service() => Outcome::Failed,
             _ => Outcome::Answered(self.status),
         }

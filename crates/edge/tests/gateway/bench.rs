@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use edge::certificates::{Certificate, Certificates, KeyText};
 use edge::control::{ToEdge, ToNode};
+use edge::evidence::Counts;
 use edge::process::{self, Start};
 use edge::settings::{Endpoint, Route, Settings};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
@@ -100,6 +101,17 @@ impl Bench {
         let mut message = vec![0; usize::try_from(u32::from_be_bytes(length)).unwrap()];
         self.node.read_exact(&mut message).unwrap();
         serde_json::from_slice(&message).unwrap()
+    }
+
+    /// What was counted in all since the last such question, once that is so many requests.
+    pub(crate) fn counted(&mut self, requests: u64) -> Counts {
+        let mut sum = Counts::default();
+        while sum.durations.values().sum::<u64>() < requests {
+            if let ToNode::Evidence { arms, .. } = self.hear() {
+                arms.iter().for_each(|(_, counts)| sum.add(counts));
+            }
+        }
+        sum
     }
 
     /// A connection of a client.

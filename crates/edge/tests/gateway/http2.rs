@@ -5,13 +5,14 @@ use std::io::{Read, Write};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use edge::control::ToEdge;
+use edge::control::{ToEdge, ToNode};
 use h2::client::{ResponseFuture, SendRequest};
 use h2::{Reason, RecvStream, SendStream};
 use http::{HeaderMap, Method, Request, StatusCode};
 use rustls::version;
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 use crate::bench::{Authority, Bench, PATIENCE, POLL, echo, fixed, service, until};
 use crate::bodies::mirror;
@@ -33,15 +34,22 @@ fn run<T>(client: impl Future<Output = T>) -> T {
 
 /// A client's connection.
 async fn connect(bench: &Bench, authority: &Authority) -> SendRequest<Bytes> {
+    let (requests, connection) = handshake(TcpStream::connect(bench.secure).await.unwrap(), authority).await;
+    tokio::spawn(async move { drop(connection.await) });
+    requests.ready().await.unwrap()
+}
+
+/// A client's connection that moves only while it is awaited.
+async fn handshake(
+    stream: TcpStream,
+    authority: &Authority,
+) -> (SendRequest<Bytes>, h2::client::Connection<TlsStream<TcpStream>>) {
     let config = authority.client(&[&version::TLS13], &["h2"]);
-    let stream = TcpStream::connect(bench.secure).await.unwrap();
     let stream = TlsConnector::from(config).connect("acme.test".try_into().unwrap(), stream).await.unwrap();
     assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
     let mut bounds = h2::client::Builder::new();
     bounds.initial_window_size(1 << 20).initial_connection_window_size(16 << 20);
-    let (requests, connection) = bounds.handshake(stream).await.unwrap();
-    tokio::spawn(async move { drop(connection.await) });
-    requests.ready().await.unwrap()
+    bounds.handshake(stream).await.unwrap()
 }
 
 fn request(method: Method, path: &str) -> http::request::Builder {
@@ -427,6 +435,54 @@ fn an_edge_that_drains_says_so_and_finishes_what_is_under_way() {
         }
         answered.send(()).unwrap();
         assert_eq!(answer(response).await.unwrap().text(), "late");
+    });
+    until(|| bench.running.is_finished().then_some(()));
+}
+
+/// Longer than the edge waits for a client that has nothing to come.
+const PAUSE: std::time::Duration = std::time::Duration::from_millis(3500);
+
+#[test]
+fn an_edge_that_drains_waits_until_a_slow_client_has_its_answers() {
+    // As much as the edge takes off a service at once; all of them are more than the systems between take.
+    const BODY: usize = 64 << 10;
+    const REQUESTS: usize = 64;
+    let answering = service(|mut peer| {
+        while peer.request().is_some() {
+            peer.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {BODY}\r\n\r\n"));
+            peer.send(vec![b'x'; BODY]);
+        }
+    });
+    let (mut bench, authority) = secured(&[answering]);
+    run(async {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(4 << 10).unwrap();
+        let (mut requests, mut connection) = handshake(socket.connect(bench.secure).await.unwrap(), &authority).await;
+        let ask = |_| requests.send_request(request(Method::GET, "/").body(()).unwrap(), true).unwrap().0;
+        let mut responses: Vec<_> = (0..REQUESTS).map(ask).collect();
+        let first = tokio::select! {
+            response = responses.remove(0) => response.unwrap(),
+            ended = &mut connection => panic!("{ended:?}"),
+        };
+        // Once the requests are counted, the edge has all of the answers; its client takes nothing from here on.
+        let mut counted = 0_usize;
+        while counted < REQUESTS {
+            if let ToNode::Evidence { arms, .. } = bench.hear() {
+                counted += arms.iter().map(|(_, counts)| usize::try_from(counts.well).unwrap()).sum::<usize>();
+            }
+        }
+        bench.tell(&ToEdge::Drain { within: model::Span::secs(60) });
+        let paused = std::time::Instant::now();
+        until(|| (paused.elapsed() > PAUSE).then_some(()));
+        let reading = async {
+            let mut bytes = read(&mut first.into_body()).await.unwrap().len();
+            for response in responses {
+                bytes += answer(response).await.unwrap().body.len();
+            }
+            bytes
+        };
+        let (bytes, ended) = tokio::join!(reading, connection);
+        assert_eq!((bytes, ended.is_ok()), (BODY * REQUESTS, true));
     });
     until(|| bench.running.is_finished().then_some(()));
 }

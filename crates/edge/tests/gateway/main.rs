@@ -18,4 +18,5 @@ mod http2;
 mod limits;
 mod node;
 mod routing;
+mod slow;
 mod tls;

@@ -3,13 +3,16 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use hyper::header::AUTHORIZATION;
 use s3s::access::{S3Access, S3AccessContext};
 use s3s::auth::{S3Auth, SecretKey};
 use s3s::dto::CopySource;
 use s3s::{S3Request, S3Result, s3_error};
 use tokio::sync::watch;
 
+use super::checksums::Wanted;
+use super::digests::Digests;
+use super::fields;
+use super::incoming::Notes;
 use crate::live::{Live, LiveKey};
 
 /// Asks the settings as they are now.
@@ -20,7 +23,10 @@ pub(crate) struct Access {
 
 /// The key that signed a request.
 #[derive(Clone)]
-pub(super) struct Caller(LiveKey);
+pub(super) struct Caller {
+    id: String,
+    key: LiveKey,
+}
 
 impl Access {
     pub(crate) fn new(live: watch::Receiver<Arc<Live>>) -> Self {
@@ -49,25 +55,26 @@ impl S3Auth for Access {
 #[async_trait]
 impl S3Access for Access {
     async fn check(&self, request: &mut S3AccessContext<'_>) -> S3Result<()> {
-        let key = request.credentials().and_then(|credentials| self.key(&credentials.access_key));
-        let key = key.ok_or_else(|| s3_error!(AccessDenied, "every request must be signed by a key"))?;
-        if is_signed_in_version_2(request) {
-            return Err(s3_error!(AccessDenied, "signatures of version 2 are refused: sign with AWS4-HMAC-SHA256"));
-        }
-        let caller = Caller(key);
+        let id = request.credentials().map(|credentials| credentials.access_key.clone()).unwrap_or_default();
+        let key = self.key(&id).ok_or_else(|| s3_error!(AccessDenied, "every request must be signed by a key"))?;
+        let caller = Caller { id, key };
         if let Some(bucket) = request.s3_path().get_bucket_name() {
             caller.check(bucket)?;
+        }
+        let operation = request.s3_op().name();
+        fields::check(operation, request.headers())?;
+        if fields::has_xml(operation) {
+            let wanted = match fields::sums_its_xml(operation) {
+                true => Wanted::of(request.headers(), None, None)?,
+                false => Wanted::computed(None),
+            };
+            let digests = Digests::of(request.headers(), wanted);
+            let notes: Option<&Notes> = request.extensions_mut().get();
+            notes.ok_or_else(|| s3_error!(InternalError, "the request was not admitted"))?.expect(digests);
         }
         request.extensions_mut().insert(caller);
         Ok(())
     }
-}
-
-fn is_signed_in_version_2(request: &S3AccessContext<'_>) -> bool {
-    let version_4 = |text: &str| text.starts_with("AWS4-");
-    let header = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let query = request.uri().query().unwrap_or_default();
-    !header.is_some_and(version_4) && !query.contains("X-Amz-Signature=")
 }
 
 impl Caller {
@@ -80,6 +87,11 @@ impl Caller {
             .ok_or_else(|| s3_error!(AccessDenied, "every request must be signed by a key"))
     }
 
+    /// The key's id.
+    pub(super) fn id(&self) -> &str {
+        &self.id
+    }
+
     pub(super) fn check(&self, bucket: &str) -> S3Result<()> {
         match self.may_use(bucket) {
             true => Ok(()),
@@ -88,7 +100,7 @@ impl Caller {
     }
 
     pub(super) fn may_use(&self, bucket: &str) -> bool {
-        self.0.buckets.iter().any(|name| name == bucket)
+        self.key.buckets.iter().any(|name| name == bucket)
     }
 
     /// Where a copy is taken from: bucket, key and version.

@@ -16,6 +16,7 @@ use crate::store::{IndexError, StoreError, Unmet, Which};
 /// The answer to a request that was not carried out.
 pub(super) fn refusal(error: &StoreError, reports: &Reports) -> S3Error {
     let code = match error {
+        StoreError::NoBucket => S3ErrorCode::NoSuchBucket,
         StoreError::NoObject | StoreError::Unmet(Unmet::NoObject) => S3ErrorCode::NoSuchKey,
         StoreError::Deleted => return deleted(),
         StoreError::Unmet(Unmet::Otherwise) => S3ErrorCode::PreconditionFailed,
@@ -26,6 +27,9 @@ pub(super) fn refusal(error: &StoreError, reports: &Reports) -> S3Error {
         StoreError::PartTooSmall(_) => S3ErrorCode::EntityTooSmall,
         StoreError::Whole(_) => S3ErrorCode::InvalidRequest,
         StoreError::Index(IndexError::Full) | StoreError::Blob(BlobError::Full) => return disk_full(error),
+        StoreError::Index(IndexError::Sync(_)) | StoreError::Blob(BlobError::Sync(_)) => {
+            S3ErrorCode::ServiceUnavailable
+        }
         StoreError::Index(_) | StoreError::Blob(_) => return trouble(error, reports),
     };
     S3Error::with_message(code, error.to_string())

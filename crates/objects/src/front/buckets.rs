@@ -11,8 +11,11 @@ use super::{Front, answers};
 use crate::store::record::Versioning;
 
 /// Who owns everything: access is by keys, and accounts do not exist.
+pub(super) const OWNER: &str = "mainstay";
+
+/// The owner, as answers tell it.
 pub(super) fn owner() -> Owner {
-    Owner { display_name: Some("mainstay".to_owned()), id: Some("mainstay".to_owned()) }
+    Owner { display_name: Some(OWNER.to_owned()), id: Some(OWNER.to_owned()) }
 }
 
 impl Front {

@@ -140,8 +140,29 @@ pub(super) fn on_the_wire(sum: Option<&Sum>) -> Checksum {
         Algorithm::Sha1 => wire.checksum_sha1 = value,
         Algorithm::Sha256 => wire.checksum_sha256 = value,
     }
-    wire.checksum_type = Some(kind(sum.of));
     wire
+}
+
+/// Makes an answer with the fields of a checksum beside those that are given.
+macro_rules! with_checksum {
+    ($sum:expr, $answer:ident { $($fields:tt)* }) => {{
+        let sums = $crate::front::checksums::on_the_wire($sum);
+        $answer {
+            checksum_crc32: sums.checksum_crc32,
+            checksum_crc32c: sums.checksum_crc32c,
+            checksum_crc64nvme: sums.checksum_crc64nvme,
+            checksum_sha1: sums.checksum_sha1,
+            checksum_sha256: sums.checksum_sha256,
+            $($fields)*
+        }
+    }};
+}
+
+pub(super) use with_checksum;
+
+/// What a stored checksum is of, on the wire.
+pub(super) fn kind_of(sum: Option<&Sum>) -> Option<ChecksumType> {
+    sum.map(|sum| kind(sum.of))
 }
 
 /// What a checksum is of, on the wire.

@@ -4,14 +4,13 @@ use s3s::dto::{
     DeleteObjectInput, DeleteObjectOutput, DeleteObjectsInput, DeleteObjectsOutput, DeletedObject, Error,
     ObjectIdentifier,
 };
-use s3s::{S3Response, S3Result, s3_error};
+use s3s::{S3Request, S3Response, S3Result, s3_error};
 
-use super::unsupported::absent;
 use super::writing::shown;
-use super::{Front, answers, conditions};
+use super::{Front, answers, conditions, place_in};
 use crate::live::LiveBucket;
-use crate::store::Condition;
 use crate::store::record::{Place, VersionId};
+use crate::store::{Condition, Tag};
 
 /// The most objects of one request, as in S3.
 const OBJECTS_MAX: usize = 1000;
@@ -24,13 +23,15 @@ struct Deleted {
 }
 
 impl Front {
-    pub(super) async fn delete(&self, input: DeleteObjectInput) -> S3Result<S3Response<DeleteObjectOutput>> {
-        absent("deletion on conditions other than an entity tag", input.if_match_last_modified_time.is_some())?;
-        absent("deletion on conditions other than an entity tag", input.if_match_size.is_some())?;
-        let (bucket, place) = self.place(&input.bucket, input.key)?;
-        let condition = conditions::writing(input.if_match.as_ref(), None);
+    pub(super) async fn delete(
+        &self,
+        request: S3Request<DeleteObjectInput>,
+    ) -> S3Result<S3Response<DeleteObjectOutput>> {
+        let input = request.input;
+        let place = self.place(&input.bucket, input.key)?;
+        let condition = conditions::writing(&request.headers)?;
         let version = input.version_id.as_deref();
-        let deleted = self.delete_one(&bucket, place, version, condition).await?;
+        let deleted = self.delete_one(place, version, condition).await?;
         Ok(S3Response::new(DeleteObjectOutput {
             delete_marker: deleted.marker.then_some(true),
             version_id: deleted.version.and_then(|id| told(id, version)),
@@ -65,14 +66,13 @@ impl Front {
     }
 
     async fn delete_listed(&self, bucket: &LiveBucket, object: ObjectIdentifier) -> S3Result<DeletedObject> {
-        absent("deletion on conditions other than an entity tag", object.last_modified_time.is_some())?;
-        absent("deletion on conditions other than an entity tag", object.size.is_some())?;
-        let place = Place { bucket: bucket.id, key: object.key.clone() };
-        let condition = Condition {
-            if_match: object.e_tag.map(|etag| crate::store::Tag::Is(etag.into_value())),
-            if_none_match: None,
-        };
-        let deleted = self.delete_one(bucket, place, object.version_id.as_deref(), condition).await?;
+        if object.last_modified_time.is_some() || object.size.is_some() {
+            return Err(s3_error!(NotImplemented, "a deletion may depend on an entity tag, and on nothing else"));
+        }
+        let place = place_in(bucket, object.key.clone())?;
+        let if_match = object.e_tag.map(|etag| Tag::Is(etag.into_value()));
+        let condition = Condition { if_match, if_none_match: None };
+        let deleted = self.delete_one(place, object.version_id.as_deref(), condition).await?;
         let marker_version = deleted.version.filter(|_| deleted.marker).map(|id| id.to_string());
         Ok(DeletedObject {
             key: Some(object.key),
@@ -82,23 +82,19 @@ impl Front {
         })
     }
 
-    async fn delete_one(
-        &self,
-        bucket: &LiveBucket,
-        place: Place,
-        version: Option<&str>,
-        condition: Condition,
-    ) -> S3Result<Deleted> {
+    async fn delete_one(&self, place: Place, version: Option<&str>, condition: Condition) -> S3Result<Deleted> {
         if let Some(version) = version {
             // A version that is not there is as gone as one that was removed.
             let Ok(id) = answers::version_id(version) else { return Ok(Deleted { version: None, marker: false }) };
-            absent("deletion of a version on a condition", condition != Condition::default())?;
+            if condition != Condition::default() {
+                return Err(s3_error!(NotImplemented, "the deletion of a version may not depend on an entity tag"));
+            }
             let removed = self.in_store(move |store| store.delete_version(place, id)).await?;
             let marker = removed.is_some_and(|version| version.object.is_none());
             return Ok(Deleted { version: Some(id), marker });
         }
-        let (versioning, now) = (bucket.versioning, sys::clock::now().wall);
-        let made = self.in_store(move |store| store.delete(place, condition, versioning, now)).await?;
+        let now = sys::clock::now().wall;
+        let made = self.in_store(move |store| store.delete(place, condition, now)).await?;
         Ok(Deleted { version: made, marker: made.is_some() })
     }
 }

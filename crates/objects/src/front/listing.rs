@@ -9,7 +9,7 @@ use s3s::{S3Response, S3Result, s3_error};
 
 use super::buckets::owner;
 use super::{Front, answers, checksums};
-use crate::store::listing::{After, Entry, PAGE_MAX, Page, Query};
+use crate::store::listing::{After, Entry, PAGE_MAX, Page, Shown, Span};
 use crate::store::record::{Sequence, Version, VersionId};
 
 /// How keys are written in an answer.
@@ -51,43 +51,28 @@ pub(super) fn page_max(asked: Option<i32>) -> S3Result<usize> {
     asked.map(|asked| asked.min(PAGE_MAX)).map_err(|_| s3_error!(InvalidArgument, "a page has at least 0 entries"))
 }
 
-/// What the lists of objects have in common.
-struct Asked {
-    bucket: String,
-    prefix: Option<String>,
-    delimiter: Option<String>,
-    after: After,
-    max: usize,
-    every_version: bool,
+/// What the lists have in common, at their beginning.
+pub(super) fn span(prefix: Option<&String>, delimiter: Option<&String>, max: Option<i32>) -> S3Result<Span> {
+    Ok(Span {
+        prefix: prefix.cloned().unwrap_or_default(),
+        delimiter: delimiter.filter(|delimiter| !delimiter.is_empty()).cloned(),
+        after: After::Nothing,
+        max: page_max(max)?,
+    })
 }
 
 impl Front {
-    async fn page(&self, asked: Asked) -> S3Result<Page> {
-        let bucket = self.bucket(&asked.bucket)?.id;
-        let query = Query {
-            prefix: asked.prefix.unwrap_or_default(),
-            delimiter: asked.delimiter.filter(|delimiter| !delimiter.is_empty()),
-            after: asked.after,
-            max: asked.max,
-            every_version: asked.every_version,
-        };
-        self.in_store(move |store| store.list(bucket, &query)).await
+    async fn page(&self, bucket: &str, span: Span, shown: Shown) -> S3Result<Page> {
+        let bucket = self.bucket(bucket)?.id;
+        self.in_store(move |store| store.list(bucket, &span, shown)).await
     }
 
     pub(super) async fn list(&self, input: ListObjectsInput) -> S3Result<S3Response<ListObjectsOutput>> {
         let spelling = Spelling::of(input.encoding_type.as_ref())?;
-        let max = page_max(input.max_keys)?;
-        let marker = input.marker.as_deref().filter(|marker| !marker.is_empty());
-        let after = marker.map_or(After::Nothing, |marker| behind_marker(marker, &input));
-        let asked = Asked {
-            bucket: input.bucket.clone(),
-            prefix: input.prefix.clone(),
-            delimiter: input.delimiter.clone(),
-            after,
-            max,
-            every_version: false,
-        };
-        let page = self.page(asked).await?;
+        let span = span(input.prefix.as_ref(), input.delimiter.as_ref(), input.max_keys)?;
+        let span = span.behind_marker(input.marker.as_deref().unwrap_or_default());
+        let max_keys = i32::try_from(span.max).ok();
+        let page = self.page(&input.bucket, span, Shown::Newest).await?;
         let next_marker = match &page.next {
             Some(After::Key(text) | After::Group(text)) => Some(spelling.write(text)),
             _ => None,
@@ -97,7 +82,7 @@ impl Front {
             name: Some(input.bucket),
             prefix: Some(spelling.write(input.prefix.as_deref().unwrap_or_default())),
             marker: Some(spelling.write(input.marker.as_deref().unwrap_or_default())),
-            max_keys: i32::try_from(max).ok(),
+            max_keys,
             is_truncated: Some(next_marker.is_some()),
             contents: Some(contents),
             common_prefixes: Some(common_prefixes),
@@ -110,28 +95,21 @@ impl Front {
 
     pub(super) async fn list_2(&self, input: ListObjectsV2Input) -> S3Result<S3Response<ListObjectsV2Output>> {
         let spelling = Spelling::of(input.encoding_type.as_ref())?;
-        let max = page_max(input.max_keys)?;
-        let after = match (&input.continuation_token, &input.start_after) {
+        let mut span = span(input.prefix.as_ref(), input.delimiter.as_ref(), input.max_keys)?;
+        span.after = match (&input.continuation_token, &input.start_after) {
             (Some(token), _) => read_token(token)?,
             (None, Some(key)) if !key.is_empty() => After::Key(key.clone()),
             _ => After::Nothing,
         };
-        let asked = Asked {
-            bucket: input.bucket.clone(),
-            prefix: input.prefix.clone(),
-            delimiter: input.delimiter.clone(),
-            after,
-            max,
-            every_version: false,
-        };
-        let page = self.page(asked).await?;
+        let max_keys = i32::try_from(span.max).ok();
+        let page = self.page(&input.bucket, span, Shown::Newest).await?;
         let next_continuation_token = page.next.as_ref().and_then(write_token);
         let key_count = i32::try_from(page.entries.len()).ok();
         let (contents, common_prefixes) = objects(page.entries, spelling, input.fetch_owner == Some(true));
         Ok(S3Response::new(ListObjectsV2Output {
             name: Some(input.bucket),
             prefix: Some(spelling.write(input.prefix.as_deref().unwrap_or_default())),
-            max_keys: i32::try_from(max).ok(),
+            max_keys,
             key_count,
             continuation_token: input.continuation_token,
             is_truncated: Some(next_continuation_token.is_some()),
@@ -150,19 +128,13 @@ impl Front {
         input: ListObjectVersionsInput,
     ) -> S3Result<S3Response<ListObjectVersionsOutput>> {
         let spelling = Spelling::of(input.encoding_type.as_ref())?;
-        let max = page_max(input.max_keys)?;
-        let asked = Asked {
-            bucket: input.bucket.clone(),
-            prefix: input.prefix.clone(),
-            delimiter: input.delimiter.clone(),
-            after: self.behind_version(&input).await?,
-            max,
-            every_version: true,
-        };
-        let page = self.page(asked).await?;
+        let span = span(input.prefix.as_ref(), input.delimiter.as_ref(), input.max_keys)?;
+        let span = self.behind_version(span, &input).await?;
+        let max_keys = i32::try_from(span.max).ok();
+        let page = self.page(&input.bucket, span, Shown::EveryVersion).await?;
         let is_truncated = Some(page.next.is_some());
         let (next_key, next_version) = match page.next {
-            Some(After::Version(key, _)) => (Some(spelling.write(&key)), last_id(&page.entries)),
+            Some(After::Within(key, _)) => (Some(spelling.write(&key)), last_id(&page.entries)),
             Some(After::Key(text) | After::Group(text)) => (Some(spelling.write(&text)), None),
             Some(After::Nothing) | None => (None, None),
         };
@@ -172,7 +144,7 @@ impl Front {
             prefix: Some(spelling.write(input.prefix.as_deref().unwrap_or_default())),
             key_marker: Some(spelling.write(input.key_marker.as_deref().unwrap_or_default())),
             version_id_marker: Some(input.version_id_marker.unwrap_or_default()),
-            max_keys: i32::try_from(max).ok(),
+            max_keys,
             is_truncated,
             next_key_marker: next_key,
             next_version_id_marker: next_version,
@@ -186,39 +158,27 @@ impl Front {
     }
 
     /// Behind the version that a request names, which may be the one without a number.
-    async fn behind_version(&self, input: &ListObjectVersionsInput) -> S3Result<After> {
-        let key = input.key_marker.as_deref().filter(|key| !key.is_empty());
-        let version = input.version_id_marker.as_deref().filter(|version| !version.is_empty());
-        match (key, version) {
-            (None, None) => Ok(After::Nothing),
-            (None, Some(_)) => Err(s3_error!(InvalidArgument, "a version-id-marker needs a key-marker")),
-            (Some(key), None) => match ends_in(key, input.delimiter.as_deref()) {
-                true => Ok(After::Group(key.to_owned())),
-                false => Ok(After::Key(key.to_owned())),
-            },
-            (Some(key), Some(version)) => {
-                let (_, place) = self.place(&input.bucket, key.to_owned())?;
-                let sequence = match answers::version_id(version)? {
-                    VersionId::Kept(sequence) => Some(sequence),
-                    VersionId::Null => self.in_store(move |store| store.null_version(&place)).await?,
-                };
-                Ok(sequence.map_or(After::Key(key.to_owned()), |at| After::Version(key.to_owned(), at)))
-            }
+    async fn behind_version(&self, mut span: Span, input: &ListObjectVersionsInput) -> S3Result<Span> {
+        let key = input.key_marker.as_deref().unwrap_or_default();
+        let Some(version) = input.version_id_marker.as_deref().filter(|version| !version.is_empty()) else {
+            return Ok(span.behind_marker(key));
+        };
+        if key.is_empty() {
+            return Err(s3_error!(InvalidArgument, "a version-id-marker needs a key-marker"));
         }
+        let sequence = match answers::version_id(version)? {
+            VersionId::Kept(sequence) => Some(sequence),
+            VersionId::Null => {
+                let place = self.place(&input.bucket, key.to_owned())?;
+                self.in_store(move |store| store.null_version(&place)).await?
+            }
+        };
+        span.after = match sequence {
+            Some(sequence) => After::Within(key.to_owned(), sequence),
+            None => After::Key(key.to_owned()),
+        };
+        Ok(span)
     }
-}
-
-/// A marker that is a group of the list stands for all its keys; one that is a key stands for itself.
-fn behind_marker(marker: &str, input: &ListObjectsInput) -> After {
-    let prefix = input.prefix.as_deref().unwrap_or_default();
-    match marker.starts_with(prefix) && ends_in(marker, input.delimiter.as_deref()) {
-        true => After::Group(marker.to_owned()),
-        false => After::Key(marker.to_owned()),
-    }
-}
-
-fn ends_in(text: &str, delimiter: Option<&str>) -> bool {
-    delimiter.is_some_and(|delimiter| !delimiter.is_empty() && text.ends_with(delimiter))
 }
 
 /// A token says where the next page begins: `k` and a key, or `g` and a group, in hexadecimal.
@@ -226,9 +186,9 @@ fn write_token(after: &After) -> Option<String> {
     let (kind, text) = match after {
         After::Key(key) => ('k', key),
         After::Group(group) => ('g', group),
-        After::Nothing | After::Version(..) => return None,
+        After::Nothing | After::Within(..) => return None,
     };
-    Some(format!("{kind}{}", super::intake::hex(text.as_bytes())))
+    Some(format!("{kind}{}", super::hex(text.as_bytes())))
 }
 
 fn read_token(token: &str) -> S3Result<After> {

@@ -1,24 +1,33 @@
 //! S3, as clients see it: what each operation reads from a request, asks of the store, and answers.
 //!
+//! A request passes [`admission`], the protocol layer's own reading of it, [`access`], and then one of [`operations`].
 //! Start reading at [`Front`]. Invariant: what is not carried out is refused as `NotImplemented`, never accepted and
-//! ignored.
+//! ignored; [`fields`] lists what requests may say.
 
 mod access;
+mod admission;
 mod answers;
 mod buckets;
 mod checksums;
+mod chunks;
 mod conditions;
 mod copying;
 mod deleting;
+mod digests;
+mod fields;
+mod incoming;
 mod intake;
 mod listing;
 mod multipart;
 mod operations;
 mod outlet;
+mod patience;
+mod query;
 mod reading;
+mod signature;
 mod tagging;
 mod tags;
-mod unsupported;
+mod turns;
 mod uploading;
 mod writing;
 
@@ -26,30 +35,29 @@ use std::sync::Arc;
 
 use s3s::{S3Error, S3Result, s3_error};
 use sys::tasks;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 
 use crate::live::{Live, LiveBucket};
 use crate::reports::Reports;
-use crate::store::record::Place;
+use crate::store::record::{KeyError, Place};
 use crate::store::{Store, StoreError};
+use turns::Turns;
 
 pub(crate) use access::Access;
-
-/// Bodies that are being taken at once; the others wait for their turn. Each holds one buffer of [`intake`].
-const INTAKES_MAX: usize = 64;
+pub(crate) use admission::admit;
 
 /// What answers requests.
 #[derive(Clone)]
 pub(crate) struct Front {
-    pub(super) store: Arc<Store>,
-    pub(super) live: watch::Receiver<Arc<Live>>,
-    pub(super) reports: Arc<Reports>,
-    pub(super) intakes: Arc<Semaphore>,
+    store: Arc<Store>,
+    live: watch::Receiver<Arc<Live>>,
+    reports: Arc<Reports>,
+    turns: Arc<Turns>,
 }
 
 impl Front {
     pub(crate) fn new(store: Arc<Store>, live: watch::Receiver<Arc<Live>>, reports: Arc<Reports>) -> Self {
-        Self { store, live, reports, intakes: Arc::new(Semaphore::new(INTAKES_MAX)) }
+        Self { store, live, reports, turns: Arc::new(Turns::new()) }
     }
 
     /// The settings as they are now.
@@ -65,13 +73,8 @@ impl Front {
             .ok_or_else(|| s3_error!(NoSuchBucket, "there is no bucket {name}: buckets are those of the stack's file"))
     }
 
-    fn place(&self, bucket: &str, key: String) -> S3Result<(LiveBucket, Place)> {
-        let bucket = self.bucket(bucket)?;
-        if key.is_empty() {
-            return Err(s3_error!(InvalidArgument, "a key has at least one byte"));
-        }
-        let place = Place { bucket: bucket.id, key };
-        Ok((bucket, place))
+    fn place(&self, bucket: &str, key: String) -> S3Result<Place> {
+        place_in(&self.bucket(bucket)?, key)
     }
 
     /// Does work of the store, which blocks, in a thread of its own. It is done to its end also when the client is gone.
@@ -83,4 +86,16 @@ impl Front {
         let done = tasks::blocking(move || work(&store)).await.map_err(S3Error::internal_error)?;
         done.map_err(|error| answers::refusal(&error, &self.reports))
     }
+}
+
+fn place_in(bucket: &LiveBucket, key: String) -> S3Result<Place> {
+    Place::new(bucket.id, key).map_err(|error| match error {
+        KeyError::Empty => s3_error!(InvalidArgument, "{error}"),
+        KeyError::TooLong => s3_error!(KeyTooLongError, "{error}"),
+    })
+}
+
+/// Bytes in hexadecimal.
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

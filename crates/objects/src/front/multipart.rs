@@ -12,24 +12,23 @@ use s3s::dto::{
 use s3s::{S3Request, S3Response, S3Result, s3_error};
 
 use super::buckets::owner;
-use super::checksums::{self, Wanted};
-use super::intake::hex;
-use super::listing::{Spelling, page_max};
-use super::unsupported::{absent, refuse_unsupported};
-use super::writing::{headers_of, shown};
-use super::{Front, answers, conditions};
+use super::checksums::{self, Wanted, with_checksum};
+use super::listing::{Spelling, page_max, span};
+use super::writing::{described_by, shown};
+use super::{Front, answers, conditions, hex};
+use crate::store::listing::{After, Span};
 use crate::store::record::{Algorithm, Part, Sequence, Sum, SumOf, Upload};
-use crate::store::uploads::{ListedUpload, PART_NUMBER_MAX, UPLOADS_MAX};
+use crate::store::uploads::{ListedUpload, PART_NUMBER_MAX};
 use crate::store::{Completion, PartName, StoreError};
 
 impl Front {
     pub(super) async fn begin_upload(
         &self,
-        mut input: CreateMultipartUploadInput,
+        request: S3Request<CreateMultipartUploadInput>,
     ) -> S3Result<S3Response<CreateMultipartUploadOutput>> {
-        refuse_unsupported!(input);
-        let (_, place) = self.place(&input.bucket, input.key.clone())?;
-        let headers = headers_of!(input)?;
+        let input = request.input;
+        let place = self.place(&input.bucket, input.key.clone())?;
+        let headers = described_by(&request.headers, input.metadata)?;
         let checksum = upload_checksum(input.checksum_algorithm.as_ref(), input.checksum_type.as_ref())?;
         let upload = Upload { begun: sys::clock::now().wall, headers, checksum };
         let id = self.in_store(move |store| store.begin_upload(place, upload)).await?;
@@ -47,8 +46,7 @@ impl Front {
         &self,
         input: AbortMultipartUploadInput,
     ) -> S3Result<S3Response<AbortMultipartUploadOutput>> {
-        absent("conditions on aborting", input.if_match_initiated_time.is_some())?;
-        let (_, place) = self.place(&input.bucket, input.key)?;
+        let place = self.place(&input.bucket, input.key)?;
         let id = upload_id(&input.upload_id)?;
         self.in_store(move |store| store.abort_upload(place, id)).await?;
         Ok(S3Response::new(AbortMultipartUploadOutput { request_charged: None }))
@@ -58,9 +56,13 @@ impl Front {
         &self,
         request: S3Request<CompleteMultipartUploadInput>,
     ) -> S3Result<S3Response<CompleteMultipartUploadOutput>> {
-        let said = Wanted::of(&request.headers, None, None)?.said();
+        let said = SaidOfWhole {
+            sum: Wanted::of(&request.headers, None, None)?.said(),
+            of: request.input.checksum_type.as_ref().map(sum_of_kind).transpose()?,
+        };
+        let condition = conditions::writing(&request.headers)?;
         let input = request.input;
-        let (bucket, place) = self.place(&input.bucket, input.key.clone())?;
+        let place = self.place(&input.bucket, input.key.clone())?;
         let parts = input.multipart_upload.and_then(|upload| upload.parts).unwrap_or_default();
         if parts.is_empty() {
             return Err(s3_error!(MalformedXML, "a completion names at least one part"));
@@ -69,32 +71,28 @@ impl Front {
             id: upload_id(&input.upload_id)?,
             parts: parts.into_iter().map(part_name).collect::<S3Result<_>>()?,
             bytes: input.mpu_object_size.and_then(|bytes| u64::try_from(bytes).ok()),
-            condition: conditions::writing(input.if_match.as_ref(), input.if_none_match.as_ref()),
-            whole: Box::new(move |upload, parts| whole_of(upload, parts, said.as_deref())),
+            condition,
+            whole: Box::new(move |upload, parts| whole_of(upload, parts, &said)),
         };
         let now = sys::clock::now().wall;
-        let versioning = bucket.versioning;
-        let completed = self.in_store(move |store| store.complete_upload(place, completion, versioning, now)).await;
-        let (id, object) = completed?;
-        let sums = checksums::on_the_wire(object.checksum.as_ref());
-        Ok(S3Response::new(CompleteMultipartUploadOutput {
-            location: Some(format!("/{}/{}", input.bucket, Spelling::Encoded.write(&input.key))),
-            bucket: Some(input.bucket),
-            key: Some(input.key),
-            e_tag: Some(answers::etag(&object.etag)),
-            version_id: shown(id),
-            checksum_crc32: sums.checksum_crc32,
-            checksum_crc32c: sums.checksum_crc32c,
-            checksum_crc64nvme: sums.checksum_crc64nvme,
-            checksum_sha1: sums.checksum_sha1,
-            checksum_sha256: sums.checksum_sha256,
-            checksum_type: sums.checksum_type,
-            ..Default::default()
-        }))
+        let (id, object) = self.in_store(move |store| store.complete_upload(place, completion, now)).await?;
+        let sum = object.checksum.as_ref();
+        Ok(S3Response::new(with_checksum!(
+            sum,
+            CompleteMultipartUploadOutput {
+                checksum_type: checksums::kind_of(sum),
+                location: Some(format!("/{}/{}", input.bucket, Spelling::Encoded.write(&input.key))),
+                bucket: Some(input.bucket),
+                key: Some(input.key),
+                e_tag: Some(answers::etag(&object.etag)),
+                version_id: shown(id),
+                ..Default::default()
+            }
+        )))
     }
 
     pub(super) async fn list_parts_of(&self, input: ListPartsInput) -> S3Result<S3Response<ListPartsOutput>> {
-        let (_, place) = self.place(&input.bucket, input.key.clone())?;
+        let place = self.place(&input.bucket, input.key.clone())?;
         let id = upload_id(&input.upload_id)?;
         let max = page_max(input.max_parts)?;
         let after = input.part_number_marker.unwrap_or(0);
@@ -127,26 +125,27 @@ impl Front {
     ) -> S3Result<S3Response<ListMultipartUploadsOutput>> {
         let spelling = Spelling::of(input.encoding_type.as_ref())?;
         let bucket = self.bucket(&input.bucket)?.id;
-        let max = page_max(input.max_uploads)?;
-        let after = upload_marker(&input)?;
-        let open = self.in_store(move |store| store.list_uploads(bucket, &after, UPLOADS_MAX)).await?;
-        let prefix = input.prefix.as_deref().unwrap_or_default();
-        let delimiter = input.delimiter.as_deref().filter(|delimiter| !delimiter.is_empty());
-        let page = page_of(open, prefix, delimiter, max);
-        let last = page.uploads.last().filter(|_| page.is_truncated);
+        let span = behind_upload(&input)?;
+        let max_uploads = i32::try_from(span.max).ok();
+        let page = self.in_store(move |store| store.list_uploads(bucket, &span)).await?;
+        let is_truncated = Some(page.next.is_some());
+        let (next_key, next_upload) = match page.next {
+            Some(After::Within(key, id)) => (Some(key), Some(id.to_string())),
+            Some(After::Key(text) | After::Group(text)) => (Some(text), None),
+            Some(After::Nothing) | None => (None, None),
+        };
+        let groups = page.groups.iter().map(|group| CommonPrefix { prefix: Some(spelling.write(group)) });
         Ok(S3Response::new(ListMultipartUploadsOutput {
             bucket: Some(input.bucket),
             prefix: spelling.write_some(input.prefix.as_deref()),
             delimiter: spelling.write_some(input.delimiter.as_deref()),
             key_marker: spelling.write_some(Some(input.key_marker.as_deref().unwrap_or_default())),
             upload_id_marker: Some(input.upload_id_marker.unwrap_or_default()),
-            next_key_marker: last.map(|upload| spelling.write(&upload.key)),
-            next_upload_id_marker: last.map(|upload| upload.id.to_string()),
-            max_uploads: i32::try_from(max).ok(),
-            is_truncated: Some(page.is_truncated),
-            common_prefixes: Some(
-                page.groups.into_iter().map(|group| CommonPrefix { prefix: Some(spelling.write(&group)) }).collect(),
-            ),
+            next_key_marker: spelling.write_some(next_key.as_deref()),
+            next_upload_id_marker: next_upload,
+            max_uploads,
+            is_truncated,
+            common_prefixes: Some(groups.collect()),
             uploads: Some(page.uploads.iter().map(|upload| upload_output(upload, spelling)).collect()),
             encoding_type: input.encoding_type,
             ..Default::default()
@@ -173,20 +172,32 @@ fn upload_checksum(
     let Some(algorithm) = algorithm else { return Ok(None) };
     let algorithm = checksums::algorithm(algorithm.as_str())?;
     let digest = matches!(algorithm, Algorithm::Sha1 | Algorithm::Sha256);
-    let of = match kind.map(ChecksumType::as_str) {
-        Some(ChecksumType::FULL_OBJECT) if digest => {
+    let of = match kind.map(sum_of_kind).transpose()? {
+        Some(SumOf::Content) if digest => {
             return Err(s3_error!(InvalidRequest, "SHA-1 and SHA-256 of parts do not make one of the whole"));
         }
-        Some(ChecksumType::COMPOSITE) if algorithm == Algorithm::Crc64Nvme => {
+        Some(SumOf::Parts) if algorithm == Algorithm::Crc64Nvme => {
             return Err(s3_error!(InvalidRequest, "CRC64NVME is always of the whole"));
         }
-        Some(ChecksumType::FULL_OBJECT) => SumOf::Content,
-        Some(ChecksumType::COMPOSITE) => SumOf::Parts,
+        Some(of) => of,
         None if algorithm == Algorithm::Crc64Nvme => SumOf::Content,
         None => SumOf::Parts,
-        Some(other) => return Err(s3_error!(InvalidArgument, "{other:?} is no kind of checksum")),
     };
     Ok(Some((algorithm, of)))
+}
+
+fn sum_of_kind(kind: &ChecksumType) -> S3Result<SumOf> {
+    match kind.as_str() {
+        ChecksumType::FULL_OBJECT => Ok(SumOf::Content),
+        ChecksumType::COMPOSITE => Ok(SumOf::Parts),
+        other => Err(s3_error!(InvalidArgument, "{other:?} is no kind of checksum")),
+    }
+}
+
+/// What a completion says of the object.
+struct SaidOfWhole {
+    sum: Option<String>,
+    of: Option<SumOf>,
 }
 
 fn part_name(part: CompletedPart) -> S3Result<PartName> {
@@ -198,15 +209,19 @@ fn part_name(part: CompletedPart) -> S3Result<PartName> {
 }
 
 /// The entity tag and the checksum of an object in parts.
-fn whole_of(upload: &Upload, parts: &[Part], said: Option<&str>) -> Result<(String, Option<Sum>), StoreError> {
+fn whole_of(upload: &Upload, parts: &[Part], said: &SaidOfWhole) -> Result<(String, Option<Sum>), StoreError> {
     let mut md5 = Md5::new();
     for part in parts {
         md5.update(&bytes_of_hex(&part.etag));
     }
     let etag = format!("{}-{}", hex(md5.finalize().as_ref()), parts.len());
     let sum = upload.checksum.and_then(|(algorithm, of)| sum_of(algorithm, of, parts));
-    match (&sum, said) {
-        (Some(sum), Some(said)) if sum.value != said && !sum.value.starts_with(&format!("{said}-")) => {
+    if said.of.is_some() && said.of != sum.as_ref().map(|sum| sum.of) {
+        return Err(StoreError::Whole("kind of checksum"));
+    }
+    match (&sum, &said.sum) {
+        (None, Some(_)) => Err(StoreError::Whole("checksum")),
+        (Some(sum), Some(said)) if sum.value != *said && !sum.value.starts_with(&format!("{said}-")) => {
             Err(StoreError::Whole("checksum"))
         }
         _ => Ok((etag, sum)),
@@ -231,18 +246,15 @@ fn bytes_of_hex(text: &str) -> Vec<u8> {
 }
 
 fn part_output((number, part): (u16, Part)) -> PartOutput {
-    let sums = checksums::on_the_wire(part.checksum.as_ref());
-    PartOutput {
-        part_number: Some(i32::from(number)),
-        e_tag: Some(answers::etag(&part.etag)),
-        size: Some(answers::length(part.piece.bytes)),
-        last_modified: Some(answers::timestamp(part.modified)),
-        checksum_crc32: sums.checksum_crc32,
-        checksum_crc32c: sums.checksum_crc32c,
-        checksum_crc64nvme: sums.checksum_crc64nvme,
-        checksum_sha1: sums.checksum_sha1,
-        checksum_sha256: sums.checksum_sha256,
-    }
+    with_checksum!(
+        part.checksum.as_ref(),
+        PartOutput {
+            part_number: Some(i32::from(number)),
+            e_tag: Some(answers::etag(&part.etag)),
+            size: Some(answers::length(part.piece.bytes)),
+            last_modified: Some(answers::timestamp(part.modified)),
+        }
+    )
 }
 
 fn initiator() -> Initiator {
@@ -250,38 +262,17 @@ fn initiator() -> Initiator {
     Initiator { display_name: owner.display_name, id: owner.id }
 }
 
-/// Uploads of a list, with those grouped that go on alike.
-struct UploadPage {
-    uploads: Vec<ListedUpload>,
-    groups: Vec<String>,
-    is_truncated: bool,
-}
-
-fn page_of(open: Vec<ListedUpload>, prefix: &str, delimiter: Option<&str>, max: usize) -> UploadPage {
-    let mut page = UploadPage { uploads: Vec::new(), groups: Vec::new(), is_truncated: false };
-    for upload in open {
-        let Some(rest) = upload.key.strip_prefix(prefix) else { continue };
-        let group = delimiter.and_then(|delimiter| rest.split_once(delimiter).map(|(before, _)| (before, delimiter)));
-        let group = group.map(|(before, delimiter)| format!("{prefix}{before}{delimiter}"));
-        if group.is_some() && group.as_ref() == page.groups.last() {
-            continue;
-        }
-        if page.uploads.len() + page.groups.len() == max {
-            page.is_truncated = max > 0;
-            return page;
-        }
-        match group {
-            Some(group) => page.groups.push(group),
-            None => page.uploads.push(upload),
+/// Behind the upload that a request names, which without a key means nothing.
+fn behind_upload(input: &ListMultipartUploadsInput) -> S3Result<Span> {
+    let mut span = span(input.prefix.as_ref(), input.delimiter.as_ref(), input.max_uploads)?;
+    let key = input.key_marker.clone().unwrap_or_default();
+    match input.upload_id_marker.as_deref().filter(|id| !id.is_empty() && !key.is_empty()) {
+        None => Ok(span.behind_marker(&key)),
+        Some(id) => {
+            span.after = After::Within(key, upload_id(id)?);
+            Ok(span)
         }
     }
-    page
-}
-
-fn upload_marker(input: &ListMultipartUploadsInput) -> S3Result<(String, Option<Sequence>)> {
-    let key = input.key_marker.clone().unwrap_or_default();
-    let upload = input.upload_id_marker.as_deref().filter(|id| !id.is_empty() && !key.is_empty());
-    Ok((key, upload.map(upload_id).transpose()?))
 }
 
 fn upload_output(listed: &ListedUpload, spelling: Spelling) -> MultipartUpload {

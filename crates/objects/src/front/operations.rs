@@ -55,11 +55,11 @@ impl S3 for Front {
     }
 
     async fn get_object(&self, request: S3Request<dto::GetObjectInput>) -> Answer<dto::GetObjectOutput> {
-        self.get(request.input).await
+        self.get(request).await
     }
 
     async fn head_object(&self, request: S3Request<dto::HeadObjectInput>) -> Answer<dto::HeadObjectOutput> {
-        self.head(request.input).await
+        self.head(request).await
     }
 
     async fn copy_object(&self, request: S3Request<dto::CopyObjectInput>) -> Answer<dto::CopyObjectOutput> {
@@ -67,7 +67,7 @@ impl S3 for Front {
     }
 
     async fn delete_object(&self, request: S3Request<dto::DeleteObjectInput>) -> Answer<dto::DeleteObjectOutput> {
-        self.delete(request.input).await
+        self.delete(request).await
     }
 
     async fn delete_objects(&self, request: S3Request<dto::DeleteObjectsInput>) -> Answer<dto::DeleteObjectsOutput> {
@@ -93,7 +93,7 @@ impl S3 for Front {
         &self,
         request: S3Request<dto::CreateMultipartUploadInput>,
     ) -> Answer<dto::CreateMultipartUploadOutput> {
-        self.begin_upload(request.input).await
+        self.begin_upload(request).await
     }
 
     async fn upload_part(&self, request: S3Request<dto::UploadPartInput>) -> Answer<dto::UploadPartOutput> {

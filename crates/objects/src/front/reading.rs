@@ -1,15 +1,16 @@
 //! Reading objects. Start reading at [`Front::get`].
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
 use hyper::header::{ALLOW, HeaderValue};
 use hyper::{HeaderMap, StatusCode};
 use s3s::dto::{self, GetObjectInput, GetObjectOutput, HeadObjectInput, HeadObjectOutput, TimestampFormat};
-use s3s::{S3Error, S3ErrorCode, S3Response, S3Result, s3_error};
+use s3s::{S3Error, S3ErrorCode, S3Request, S3Response, S3Result, s3_error};
 
-use super::conditions::Reading;
-use super::unsupported::absent;
+use super::checksums::with_checksum;
+use super::conditions::{self, Reading};
 use super::writing::shown;
 use super::{Front, answers, checksums, outlet};
 use crate::store::record::{Object, Place, Sum};
@@ -23,88 +24,60 @@ struct Extent {
     parts: Option<i32>,
 }
 
+/// Makes the answer to a request that reads an object: of both kinds the same, but for the body.
+macro_rules! described {
+    ($answer:ident, $found:expr, $extent:expr, $sum:expr) => {{
+        let (found, extent, sum): (&Found, &Extent, Option<&Sum>) = ($found, $extent, $sum);
+        let headers = found.object.headers.clone();
+        with_checksum!(
+            sum,
+            $answer {
+                checksum_type: checksums::kind_of(sum),
+                accept_ranges: Some("bytes".to_owned()),
+                content_length: Some(answers::length(extent.range.end - extent.range.start)),
+                content_range: content_range(extent, found.object.bytes),
+                parts_count: extent.parts,
+                e_tag: Some(answers::etag(&found.object.etag)),
+                last_modified: Some(answers::timestamp(found.modified)),
+                version_id: shown(found.id),
+                cache_control: headers.cache_control,
+                content_disposition: headers.content_disposition,
+                content_encoding: headers.content_encoding,
+                content_language: headers.content_language,
+                content_type: content_type(headers.content_type),
+                expires: headers.expires.as_deref().and_then(expires),
+                metadata: Some(headers.metadata.into_iter().collect()),
+                ..Default::default()
+            }
+        )
+    }};
+}
+
 impl Front {
-    pub(super) async fn get(&self, input: GetObjectInput) -> S3Result<S3Response<GetObjectOutput>> {
-        absent("encryption with keys of clients", input.sse_customer_algorithm.is_some())?;
-        let (_, place) = self.place(&input.bucket, input.key)?;
+    pub(super) async fn get(&self, request: S3Request<GetObjectInput>) -> S3Result<S3Response<GetObjectOutput>> {
+        let input = request.input;
+        let place = self.place(&input.bucket, input.key)?;
         let (found, mut content) = self.open(place, answers::which(input.version_id.as_deref())?).await?;
-        let conditions = Reading {
-            if_match: input.if_match.as_ref(),
-            if_none_match: input.if_none_match.as_ref(),
-            if_modified_since: input.if_modified_since.as_ref(),
-            if_unmodified_since: input.if_unmodified_since.as_ref(),
-        };
-        conditions.check(&found)?;
-        let extent = extent_of(&found.object, input.range, input.part_number)?;
+        Reading::of(&request.headers)?.check(&found)?;
+        let range = input.range.filter(|_| conditions::range_is_of(&request.headers, &found));
+        let extent = extent_of(&found.object, range, input.part_number)?;
         content.narrow(extent.range.clone());
-        let sums = checksums::on_the_wire(shown_checksum(&found.object, &extent, input.checksum_mode.is_some()));
-        let (size, tags) = (found.object.bytes, found.object.headers.tags.len());
-        let headers = found.object.headers;
-        Ok(S3Response::new(GetObjectOutput {
-            accept_ranges: Some("bytes".to_owned()),
-            body: Some(outlet::stream(content, Arc::clone(&self.reports))),
-            content_length: Some(answers::length(extent.range.end - extent.range.start)),
-            content_range: content_range(&extent, size),
-            parts_count: extent.parts,
-            e_tag: Some(answers::etag(&found.object.etag)),
-            last_modified: Some(answers::timestamp(found.modified)),
-            version_id: shown(found.id),
-            cache_control: headers.cache_control,
-            content_disposition: headers.content_disposition,
-            content_encoding: headers.content_encoding,
-            content_language: headers.content_language,
-            content_type: content_type(headers.content_type),
-            expires: headers.expires.as_deref().and_then(expires),
-            metadata: Some(headers.metadata.into_iter().collect()),
-            tag_count: (tags > 0).then(|| i32::try_from(tags).unwrap_or(i32::MAX)),
-            checksum_crc32: sums.checksum_crc32,
-            checksum_crc32c: sums.checksum_crc32c,
-            checksum_crc64nvme: sums.checksum_crc64nvme,
-            checksum_sha1: sums.checksum_sha1,
-            checksum_sha256: sums.checksum_sha256,
-            checksum_type: sums.checksum_type,
-            ..Default::default()
-        }))
+        let sum = shown_checksum(&found.object, &extent, input.checksum_mode.is_some());
+        let mut answer = described!(GetObjectOutput, &found, &extent, sum);
+        answer.tag_count = tag_count(&found.object.headers.tags);
+        answer.body = Some(outlet::stream(content, Arc::clone(&self.reports)));
+        Ok(S3Response::new(answer))
     }
 
-    pub(super) async fn head(&self, input: HeadObjectInput) -> S3Result<S3Response<HeadObjectOutput>> {
-        absent("encryption with keys of clients", input.sse_customer_algorithm.is_some())?;
-        let (_, place) = self.place(&input.bucket, input.key)?;
+    pub(super) async fn head(&self, request: S3Request<HeadObjectInput>) -> S3Result<S3Response<HeadObjectOutput>> {
+        let input = request.input;
+        let place = self.place(&input.bucket, input.key)?;
         let found = self.look(place, answers::which(input.version_id.as_deref())?).await?;
-        let conditions = Reading {
-            if_match: input.if_match.as_ref(),
-            if_none_match: input.if_none_match.as_ref(),
-            if_modified_since: input.if_modified_since.as_ref(),
-            if_unmodified_since: input.if_unmodified_since.as_ref(),
-        };
-        conditions.check(&found)?;
-        let extent = extent_of(&found.object, input.range, input.part_number)?;
-        let sums = checksums::on_the_wire(shown_checksum(&found.object, &extent, input.checksum_mode.is_some()));
-        let size = found.object.bytes;
-        let headers = found.object.headers;
-        Ok(S3Response::new(HeadObjectOutput {
-            accept_ranges: Some("bytes".to_owned()),
-            content_length: Some(answers::length(extent.range.end - extent.range.start)),
-            content_range: content_range(&extent, size),
-            parts_count: extent.parts,
-            e_tag: Some(answers::etag(&found.object.etag)),
-            last_modified: Some(answers::timestamp(found.modified)),
-            version_id: shown(found.id),
-            cache_control: headers.cache_control,
-            content_disposition: headers.content_disposition,
-            content_encoding: headers.content_encoding,
-            content_language: headers.content_language,
-            content_type: content_type(headers.content_type),
-            expires: headers.expires.as_deref().and_then(expires),
-            metadata: Some(headers.metadata.into_iter().collect()),
-            checksum_crc32: sums.checksum_crc32,
-            checksum_crc32c: sums.checksum_crc32c,
-            checksum_crc64nvme: sums.checksum_crc64nvme,
-            checksum_sha1: sums.checksum_sha1,
-            checksum_sha256: sums.checksum_sha256,
-            checksum_type: sums.checksum_type,
-            ..Default::default()
-        }))
+        Reading::of(&request.headers)?.check(&found)?;
+        let range = input.range.filter(|_| conditions::range_is_of(&request.headers, &found));
+        let extent = extent_of(&found.object, range, input.part_number)?;
+        let sum = shown_checksum(&found.object, &extent, input.checksum_mode.is_some());
+        Ok(S3Response::new(described!(HeadObjectOutput, &found, &extent, sum)))
     }
 
     /// Finds an object to read it.
@@ -197,11 +170,17 @@ fn shown_checksum<'o>(object: &'o Object, extent: &Extent, asked: bool) -> Optio
     object.checksum.as_ref().filter(|_| asked && whole)
 }
 
+/// Told only where there are some.
+fn tag_count(tags: &BTreeMap<String, String>) -> Option<i32> {
+    i32::try_from(tags.len()).ok().filter(|count| *count > 0)
+}
+
 /// S3 answers with a type also where none was given.
 fn content_type(given: Option<String>) -> Option<String> {
     Some(given.unwrap_or_else(|| "binary/octet-stream".to_owned()))
 }
 
 fn expires(text: &str) -> Option<dto::Timestamp> {
+    // It was checked when it was written.
     dto::Timestamp::parse(TimestampFormat::HttpDate, text).ok()
 }

@@ -1,9 +1,11 @@
-//! Tags of objects: their form in a field and in XML, and the operations on them. Start reading at [`of_header`].
+//! Tags of objects: their form in a field and in XML. Start reading at [`of_header`].
 
 use std::collections::BTreeMap;
 
 use s3s::dto::Tag;
 use s3s::{S3Result, s3_error};
+
+use super::query;
 
 /// The most tags of an object, and the most characters of a tag's key and value, as in S3.
 const TAGS_MAX: usize = 10;
@@ -12,12 +14,8 @@ const VALUE_CHARACTERS_MAX: usize = 256;
 
 /// Tags of the field `x-amz-tagging`, which has the form of a query.
 pub(super) fn of_header(text: &str) -> S3Result<BTreeMap<String, String>> {
-    let pairs = text.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
-        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-        let tag = decoded(key).zip(decoded(value));
-        tag.ok_or_else(|| s3_error!(InvalidArgument, "x-amz-tagging does not have the form of a query"))
-    });
-    checked(pairs.collect::<S3Result<Vec<_>>>()?)
+    let pairs = query::pairs(text);
+    checked(pairs.ok_or_else(|| s3_error!(InvalidArgument, "x-amz-tagging does not have the form of a query"))?)
 }
 
 /// Tags of a request's body.
@@ -46,29 +44,6 @@ fn checked(pairs: Vec<(String, String)>) -> S3Result<BTreeMap<String, String>> {
         }
     }
     Ok(tags)
-}
-
-fn decoded(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((first, behind)) = rest.split_first() {
-        rest = match first {
-            b'%' => {
-                let (digits, behind) = behind.split_at_checked(2)?;
-                bytes.push(u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?);
-                behind
-            }
-            b'+' => {
-                bytes.push(b' ');
-                behind
-            }
-            other => {
-                bytes.push(*other);
-                behind
-            }
-        };
-    }
-    String::from_utf8(bytes).ok()
 }
 
 #[cfg(test)]

@@ -14,14 +14,18 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use s3s::crypto::{Checksum, Crc64Nvme};
 
+use super::syncs::{SyncFailed, Syncs};
+
 /// Content bytes of every block but the last.
 pub const BLOCK_BYTES: u64 = 64 << 10;
-/// Free bytes of the file system below which nothing new is taken, so that the index can always be changed.
-pub const RESERVE_BYTES: u64 = 16 << 20;
+/// Free bytes of the file system below which nothing new is taken, so that the index can always be changed to make room:
+/// 8 MiB for what 32 threads that have just looked may write, and the rest for what the largest changes write of the index.
+pub const RESERVE_BYTES: u64 = 32 << 20;
 
 const HEADER: &[u8; 8] = b"MSTBLOB1";
 const HEADER_BYTES: u64 = 16;
@@ -67,6 +71,12 @@ pub enum BlobError {
     /// The file system has less than [`RESERVE_BYTES`] left, or said so itself.
     #[error("the disk of the object store is full: free some space, or delete objects")]
     Full,
+    /// The disk is no longer believed.
+    #[error(transparent)]
+    Sync(#[from] SyncFailed),
+    /// It cannot be told how full the disk is.
+    #[error("cannot look at the disk of the object store")]
+    Disk(#[source] io::Error),
     /// Any other trouble with a file.
     #[error("cannot {doing} blob {blob}")]
     File {
@@ -105,9 +115,26 @@ pub struct Blobs {
     incoming: PathBuf,
     next: AtomicU64,
     run: Run,
+    syncs: Arc<Syncs>,
 }
 
 impl Blobs {
+    /// Whether any content is there, named by an index or not.
+    pub fn any(folder: &Path) -> io::Result<bool> {
+        for number in 0..FOLDERS {
+            match fs::read_dir(folder.join("data").join(format!("{number:02x}"))) {
+                Ok(mut contents) => {
+                    if contents.next().is_some() {
+                        return Ok(true);
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(false)
+    }
+
     /// Makes the folders; what exists stays.
     pub fn create(folder: &Path) -> io::Result<()> {
         for number in 0..FOLDERS {
@@ -117,12 +144,12 @@ impl Blobs {
     }
 
     /// Opens the folder for this run. Whatever was growing when the last one ended is gone.
-    pub fn open(folder: &Path, run: Run) -> io::Result<Self> {
+    pub fn open(folder: &Path, run: Run, syncs: Arc<Syncs>) -> io::Result<Self> {
         let (data, incoming) = (folder.join("data"), folder.join("incoming"));
         for entry in fs::read_dir(&incoming)? {
             fs::remove_file(entry?.path())?;
         }
-        Ok(Self { data, incoming, next: AtomicU64::new(run.0 << NUMBER_BITS), run })
+        Ok(Self { data, incoming, next: AtomicU64::new(run.0 << NUMBER_BITS), run, syncs })
     }
 
     fn folder(&self, blob: BlobId) -> PathBuf {
@@ -135,8 +162,8 @@ impl Blobs {
 
     /// Begins a content.
     pub fn begin(&self) -> Result<Growing, BlobError> {
+        self.check_disk()?;
         let blob = BlobId(self.next.fetch_add(1, Ordering::Relaxed));
-        self.check_space(blob)?;
         let path = self.incoming.join(blob.file_name());
         let failed = |source| BlobError::of("begin", blob, source);
         let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).map_err(failed)?;
@@ -145,8 +172,10 @@ impl Blobs {
         Ok(growing)
     }
 
-    fn check_space(&self, blob: BlobId) -> Result<(), BlobError> {
-        let about = rustix::fs::statvfs(&self.incoming).map_err(|error| BlobError::of("begin", blob, error.into()))?;
+    /// Whether something new can be taken.
+    pub(super) fn check_disk(&self) -> Result<(), BlobError> {
+        self.syncs.check()?;
+        let about = rustix::fs::statvfs(&self.incoming).map_err(|error| BlobError::Disk(error.into()))?;
         match about.f_bavail.saturating_mul(about.f_frsize) < RESERVE_BYTES {
             true => Err(BlobError::Full),
             false => Ok(()),
@@ -155,19 +184,21 @@ impl Blobs {
 
     /// Adds content: whole blocks, but for the last call.
     pub fn append(&self, to: &mut Growing, content: &[u8]) -> Result<(), BlobError> {
-        self.check_space(to.blob)?;
+        self.check_disk()?;
         to.append(content)
     }
 
     /// Makes a content durable under its name. Until the index knows it, it is swept at the next start.
     pub fn settle(&self, growing: Growing) -> Result<Settled<'_>, BlobError> {
         let blob = growing.blob;
-        let failed = |source| BlobError::of("finish", blob, source);
-        growing.file.sync_all().map_err(failed)?;
-        fs::rename(&growing.path, self.path(blob)).map_err(failed)?;
+        // A sync that wants space has failed like any other.
+        let failed = |source| BlobError::File { doing: "finish", blob, source };
+        self.syncs.check()?;
+        self.syncs.sync(&growing.file).map_err(failed)?;
+        fs::rename(&growing.path, self.path(blob)).map_err(|source| BlobError::of("finish", blob, source))?;
         drop(growing);
         let settled = Settled { blobs: self, blob, kept: false };
-        File::open(self.folder(blob)).and_then(|folder| folder.sync_all()).map_err(failed)?;
+        File::open(self.folder(blob)).and_then(|folder| self.syncs.sync(&folder)).map_err(failed)?;
         Ok(settled)
     }
 

@@ -3,10 +3,13 @@
 //! Start reading at [`Index::change`]. Changes that wait at the same time are made in one transaction, which is on
 //! disk before any of them is told so. A change decides first and writes then: one that is refused has written nothing.
 //!
-//! The index's file grows only by space that the disk has given (fallocate), so a full disk is met between changes and
-//! never in the midst of one. redb refuses to go on after any error of the disk; the index is then opened anew, which
-//! is what a restart would do.
+//! redb doubles its file when it needs one more page. Here that is only a promise: the disk gives space piece by piece
+//! ([`PIECE_BYTES`]), each before it is first written, so that what a change needs of a full disk is what it writes, and
+//! the store's reserve is enough for it. redb refuses to go on after any error of the disk. After one of want of space the
+//! index is opened anew, which is what a restart would do; after one of a sync it stays closed, since the kernel may tell
+//! of pages that are not on disk ([`syncs`](super::syncs)).
 
+use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
@@ -17,9 +20,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use redb::backends::FileBackend;
 use redb::{Database, ReadTransaction, ReadableDatabase, StorageBackend, WriteTransaction};
+use rustix::fs::{FallocateFlags, fallocate};
+
+use super::syncs::{SyncFailed, Syncs, ask_the_disk};
 
 /// Memory for pages of the index.
 const CACHE_BYTES: usize = 8 << 20;
+/// What the disk gives at once.
+const PIECE_BYTES: u64 = 1 << 20;
 /// Changes that are made in one transaction.
 const BATCH_MAX: usize = 256;
 
@@ -29,6 +37,9 @@ pub enum IndexError {
     /// The disk is full.
     #[error("the disk of the object store is full: free some space, or delete objects")]
     Full,
+    /// The disk is no longer believed.
+    #[error(transparent)]
+    Sync(#[from] SyncFailed),
     /// The database, or the disk below it, refuses.
     #[error("cannot {doing} the index of the object store")]
     Database {
@@ -65,6 +76,7 @@ fn is_full(error: &io::Error) -> bool {
 /// The open index.
 pub(super) struct Index {
     path: PathBuf,
+    syncs: Arc<Syncs>,
     /// Absent after an error of the disk, until it is opened anew.
     database: RwLock<Option<Database>>,
     waiting: Mutex<Vec<Change>>,
@@ -85,9 +97,9 @@ type Outcome = Result<(), Arc<IndexError>>;
 
 impl Index {
     /// Opens the index, or makes it.
-    pub(super) fn open(path: &Path) -> Result<Self, IndexError> {
-        let database = RwLock::new(Some(open_database(path)?));
-        Ok(Self { path: path.to_owned(), database, waiting: Mutex::default(), writer: Mutex::default() })
+    pub(super) fn open(path: &Path, syncs: Arc<Syncs>) -> Result<Self, IndexError> {
+        let database = RwLock::new(Some(open_database(path, &syncs)?));
+        Ok(Self { path: path.to_owned(), syncs, database, waiting: Mutex::default(), writer: Mutex::default() })
     }
 
     /// Looks at the index as it is now.
@@ -113,6 +125,7 @@ impl Index {
         T: Send + 'static,
         E: From<IndexError> + Refused + Send + 'static,
     {
+        self.syncs.check().map_err(IndexError::Sync)?;
         let (tell, told) = sync_channel(1);
         let (made, outcome) = sync_channel(1);
         let work = move |writing: &WriteTransaction| {
@@ -130,8 +143,11 @@ impl Index {
         match (told.try_recv(), committed) {
             (Ok(Err(error)), _) => Err(error),
             (Ok(Ok(value)), Ok(())) => Ok(value),
-            (_, Err(error)) if matches!(*error, IndexError::Full) => Err(IndexError::Full.into()),
-            (_, Err(error)) => Err(IndexError::Unmade(error).into()),
+            (_, Err(error)) => Err(match *error {
+                IndexError::Full if self.syncs.check().is_ok() => IndexError::Full.into(),
+                IndexError::Sync(failed) => IndexError::Sync(failed).into(),
+                _ => IndexError::Unmade(error).into(),
+            }),
             (Err(_), Ok(())) => Err(IndexError::Damaged { what: "a change" }.into()),
         }
     }
@@ -161,7 +177,7 @@ impl Index {
         let outcome = std::panic::catch_unwind(AssertUnwindSafe(|| self.commit(works)))
             .unwrap_or(Err(IndexError::Damaged { what: "its structure" }))
             .map_err(Arc::new);
-        if outcome.is_err() {
+        if outcome.as_ref().is_err_and(|error| !matches!(**error, IndexError::Sync(_))) {
             *self.database.write().unwrap_or_else(PoisonError::into_inner) = None;
         }
         for made in made {
@@ -171,6 +187,7 @@ impl Index {
     }
 
     fn commit(&self, works: Vec<Work>) -> Result<(), IndexError> {
+        self.syncs.check()?;
         self.reopen_if_closed()?;
         let database = self.database.read().unwrap_or_else(PoisonError::into_inner);
         let database = database.as_ref().ok_or(IndexError::Damaged { what: "its file" })?;
@@ -187,7 +204,8 @@ impl Index {
         }
         let mut database = self.database.write().unwrap_or_else(PoisonError::into_inner);
         if database.is_none() {
-            *database = Some(open_database(&self.path)?);
+            self.syncs.check()?;
+            *database = Some(open_database(&self.path, &self.syncs)?);
         }
         Ok(())
     }
@@ -203,12 +221,14 @@ pub(super) trait Refused {
     fn is_refusal(&self) -> bool;
 }
 
-fn open_database(path: &Path) -> Result<Database, IndexError> {
+fn open_database(path: &Path, syncs: &Arc<Syncs>) -> Result<Database, IndexError> {
     let opening = AssertUnwindSafe(|| {
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path);
         let file = file.map_err(IndexError::when("open"))?;
-        let space = file.try_clone().map_err(IndexError::when("open"))?;
-        let backend = Allocated { file: FileBackend::new(file).map_err(IndexError::when("open"))?, space };
+        ask_the_disk(&file).map_err(IndexError::when("open"))?;
+        let below = file.try_clone().map_err(IndexError::when("open"))?;
+        let file = FileBackend::new(file).map_err(IndexError::when("open"))?;
+        let backend = Allocated { file, below, syncs: Arc::clone(syncs), given: Mutex::default() };
         redb::Builder::new().set_cache_size(CACHE_BYTES).create_with_backend(backend).map_err(IndexError::when("open"))
     });
     std::panic::catch_unwind(opening).unwrap_or(Err(IndexError::Damaged { what: "its structure" }))
@@ -219,7 +239,33 @@ fn open_database(path: &Path) -> Result<Database, IndexError> {
 #[derive(Debug)]
 struct Allocated {
     file: FileBackend,
-    space: File,
+    /// The same file.
+    below: File,
+    syncs: Arc<Syncs>,
+    /// The pieces of [`PIECE_BYTES`] that the disk has given, by their place in the file.
+    given: Mutex<BTreeSet<u64>>,
+}
+
+impl Allocated {
+    fn claim(&self, offset: u64, bytes: u64) -> io::Result<()> {
+        let pieces = offset / PIECE_BYTES..offset.saturating_add(bytes).div_ceil(PIECE_BYTES);
+        let mut given = self.lock_given();
+        for piece in pieces {
+            if given.contains(&piece) {
+                continue;
+            }
+            match fallocate(&self.below, FallocateFlags::KEEP_SIZE, piece * PIECE_BYTES, PIECE_BYTES) {
+                // A file system that cannot promise space is taken as it is.
+                Ok(()) | Err(rustix::io::Errno::OPNOTSUPP) => given.insert(piece),
+                Err(error) => return Err(error.into()),
+            };
+        }
+        Ok(())
+    }
+
+    fn lock_given(&self) -> MutexGuard<'_, BTreeSet<u64>> {
+        self.given.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl StorageBackend for Allocated {
@@ -232,23 +278,17 @@ impl StorageBackend for Allocated {
     }
 
     fn set_len(&self, bytes: u64) -> Result<(), io::Error> {
-        let present = self.file.len()?;
-        if bytes > present {
-            let flags = rustix::fs::FallocateFlags::empty();
-            match rustix::fs::fallocate(&self.space, flags, present, bytes - present) {
-                // A file system that cannot promise space is taken as it is.
-                Ok(()) | Err(rustix::io::Errno::OPNOTSUPP) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
+        // A file that gets shorter gives space back.
+        self.lock_given().retain(|piece| (piece + 1) * PIECE_BYTES <= bytes);
         self.file.set_len(bytes)
     }
 
     fn sync_data(&self) -> Result<(), io::Error> {
-        self.file.sync_data()
+        self.syncs.sync_data(&self.below)
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> Result<(), io::Error> {
+        self.claim(offset, data.len() as u64)?;
         self.file.write(offset, data)
     }
 

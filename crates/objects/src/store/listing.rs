@@ -1,4 +1,4 @@
-//! Listing a bucket page by page. Start reading at [`list`].
+//! Listing a bucket page by page. Start reading at [`Span`] and [`list`].
 
 use redb::ReadableTable;
 
@@ -9,9 +9,9 @@ use super::tables::{VersionKey, decode, sequence_of, version_order};
 /// The most entries of a page, as in S3.
 pub const PAGE_MAX: usize = 1000;
 
-/// What is asked for.
+/// Which keys a page is of, how they are grouped, and where it begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Query {
+pub struct Span {
     /// What keys begin with.
     pub prefix: String,
     /// What ends a group of keys; never empty.
@@ -20,8 +20,15 @@ pub struct Query {
     pub after: After,
     /// The most entries, at most [`PAGE_MAX`].
     pub max: usize,
-    /// Every version, or the newest of each key unless that is a delete marker.
-    pub every_version: bool,
+}
+
+/// What a list shows of each key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shown {
+    /// The newest version, unless that is a delete marker.
+    Newest,
+    /// Every version.
+    EveryVersion,
 }
 
 /// Where a page begins.
@@ -33,8 +40,41 @@ pub enum After {
     Key(String),
     /// Behind every key of a group.
     Group(String),
-    /// Behind one version of a key.
-    Version(String, Sequence),
+    /// Behind one version of a key, or one upload for it.
+    Within(String, Sequence),
+}
+
+impl Span {
+    /// Where a page begins that is asked for by a marker: a group of the list stands for all its keys, any other text for
+    /// itself.
+    pub fn behind_marker(mut self, marker: &str) -> Self {
+        self.after = match self.group_of(marker) {
+            _ if marker.is_empty() => After::Nothing,
+            Some(group) if group == marker => After::Group(marker.to_owned()),
+            _ => After::Key(marker.to_owned()),
+        };
+        self
+    }
+
+    /// A key up to and with the first delimiter behind the prefix.
+    pub(super) fn group_of<'k>(&self, key: &'k str) -> Option<&'k str> {
+        let rest = key.strip_prefix(&self.prefix)?;
+        let delimiter = self.delimiter.as_deref()?;
+        let at = rest.find(delimiter)?;
+        key.get(..self.prefix.len() + at + delimiter.len())
+    }
+
+    /// Where the search begins; `None` when there is nothing behind. `order` says where a version or an upload stands
+    /// among the rows of its key.
+    pub(super) fn first(&self, order: impl Fn(Sequence) -> u64) -> Option<At> {
+        let asked = match &self.after {
+            After::Nothing => Some(At { key: String::new(), order: 0 }),
+            After::Key(key) => Some(At::behind_key(key)),
+            After::Group(group) => At::behind_group(group),
+            After::Within(key, sequence) => Some(At::behind_row(key, order(*sequence))),
+        };
+        asked.map(|at| if at.key < self.prefix { At { key: self.prefix.clone(), order: 0 } } else { at })
+    }
 }
 
 /// One entry of a page.
@@ -68,16 +108,17 @@ pub struct Page {
 pub(super) fn list(
     versions: &impl ReadableTable<VersionKey, &'static [u8]>,
     bucket: BucketId,
-    query: &Query,
+    span: &Span,
+    shown: Shown,
 ) -> Result<Page, IndexError> {
     let mut entries = Vec::new();
-    let mut at = first_row(query);
-    while let Some(row) = next_row(versions, bucket, &query.prefix, &at)? {
-        let (entry, next) = entry_of(versions, bucket, query, row)?;
+    let mut at = span.first(version_order);
+    while let Some(row) = next_row(versions, bucket, &span.prefix, &at)? {
+        let (entry, next) = entry_of(versions, bucket, (span, shown), row)?;
         at = next;
         let Some(entry) = entry else { continue };
-        if entries.len() == query.max {
-            let next = entries.last().map(|last| behind(last, query.every_version));
+        if entries.len() == span.max {
+            let next = entries.last().map(|last| behind(last, shown));
             return Ok(Page { entries, next });
         }
         entries.push(entry);
@@ -92,50 +133,42 @@ struct Row {
     version: Version,
 }
 
-/// Where the search goes on: at this key and place in the order of its versions.
-struct At {
-    key: String,
-    order: u64,
+/// Where the search goes on: at this key, and this place among its rows.
+pub(super) struct At {
+    pub(super) key: String,
+    pub(super) order: u64,
 }
 
-fn first_row(query: &Query) -> Option<At> {
-    let asked = match &query.after {
-        After::Nothing => Some(At { key: String::new(), order: 0 }),
-        After::Key(key) => Some(behind_key(key)),
-        After::Group(group) => behind_group(group),
-        After::Version(key, sequence) => Some(behind_version(key.clone(), version_order(*sequence))),
-    };
-    asked.map(|at| if at.key < query.prefix { At { key: query.prefix.clone(), order: 0 } } else { at })
-}
-
-/// The first key that sorts behind this one is this one with a NUL.
-fn behind_key(key: &str) -> At {
-    At { key: format!("{key}\0"), order: 0 }
-}
-
-fn behind_version(key: String, order: u64) -> At {
-    match order.checked_add(1) {
-        Some(order) => At { key, order },
-        None => behind_key(&key),
+impl At {
+    /// The first key that sorts behind this one is this one with a NUL.
+    pub(super) fn behind_key(key: &str) -> Self {
+        Self { key: format!("{key}\0"), order: 0 }
     }
-}
 
-/// The first text that sorts behind all that begin with this one: its last character raised by one. `None` when there
-/// is none.
-fn behind_group(group: &str) -> Option<At> {
-    let mut characters: Vec<char> = group.chars().collect();
-    while let Some(last) = characters.pop() {
-        let next = match last {
-            // Surrogates are no characters.
-            '\u{D7FF}' => Some('\u{E000}'),
-            last => char::from_u32(u32::from(last) + 1),
-        };
-        if let Some(next) = next {
-            characters.push(next);
-            return Some(At { key: characters.into_iter().collect(), order: 0 });
+    pub(super) fn behind_row(key: &str, order: u64) -> Self {
+        match order.checked_add(1) {
+            Some(order) => Self { key: key.to_owned(), order },
+            None => Self::behind_key(key),
         }
     }
-    None
+
+    /// The first text that sorts behind all that begin with this one: its last character raised by one. `None` when there
+    /// is none.
+    pub(super) fn behind_group(group: &str) -> Option<Self> {
+        let mut characters: Vec<char> = group.chars().collect();
+        while let Some(last) = characters.pop() {
+            let next = match last {
+                // Surrogates are no characters.
+                '\u{D7FF}' => Some('\u{E000}'),
+                last => char::from_u32(u32::from(last) + 1),
+            };
+            if let Some(next) = next {
+                characters.push(next);
+                return Some(Self { key: characters.into_iter().collect(), order: 0 });
+            }
+        }
+        None
+    }
 }
 
 fn next_row(
@@ -160,22 +193,19 @@ fn next_row(
 fn entry_of(
     versions: &impl ReadableTable<VersionKey, &'static [u8]>,
     bucket: BucketId,
-    query: &Query,
+    (span, shown): (&Span, Shown),
     row: Row,
 ) -> Result<(Option<Entry>, Option<At>), IndexError> {
-    let group = group_of(&row.key, &query.prefix, query.delimiter.as_deref());
-    if !query.every_version && row.version.object.is_none() {
-        return Ok((None, Some(behind_key(&row.key))));
+    if shown == Shown::Newest && row.version.object.is_none() {
+        return Ok((None, Some(At::behind_key(&row.key))));
     }
-    if let Some(group) = group {
-        let next = behind_group(group);
-        return Ok((Some(Entry::Group(group.to_owned())), next));
+    if let Some(group) = span.group_of(&row.key) {
+        return Ok((Some(Entry::Group(group.to_owned())), At::behind_group(group)));
     }
-    let next = match query.every_version {
-        true => behind_version(row.key.clone(), row.order),
-        false => behind_key(&row.key),
+    let (latest, next) = match shown {
+        Shown::Newest => (true, At::behind_key(&row.key)),
+        Shown::EveryVersion => (is_newest(versions, bucket, &row)?, At::behind_row(&row.key, row.order)),
     };
-    let latest = !query.every_version || is_newest(versions, bucket, &row)?;
     let version = Box::new(row.version);
     Ok((Some(Entry::Version { key: row.key, sequence: sequence_of(row.order), latest, version }), Some(next)))
 }
@@ -189,18 +219,10 @@ fn is_newest(
     Ok(versions.range(newer).map_err(IndexError::when("read"))?.next().is_none())
 }
 
-/// A key up to and with the first delimiter behind the prefix.
-fn group_of<'k>(key: &'k str, prefix: &str, delimiter: Option<&str>) -> Option<&'k str> {
-    let delimiter = delimiter?;
-    let rest = key.get(prefix.len()..)?;
-    let at = rest.find(delimiter)?;
-    key.get(..prefix.len() + at + delimiter.len())
-}
-
-fn behind(last: &Entry, every_version: bool) -> After {
-    match last {
-        Entry::Group(group) => After::Group(group.clone()),
-        Entry::Version { key, sequence, .. } if every_version => After::Version(key.clone(), *sequence),
-        Entry::Version { key, .. } => After::Key(key.clone()),
+fn behind(last: &Entry, shown: Shown) -> After {
+    match (last, shown) {
+        (Entry::Group(group), _) => After::Group(group.clone()),
+        (Entry::Version { key, sequence, .. }, Shown::EveryVersion) => After::Within(key.clone(), *sequence),
+        (Entry::Version { key, .. }, Shown::Newest) => After::Key(key.clone()),
     }
 }

@@ -14,26 +14,31 @@ mod format;
 mod index;
 mod leases;
 mod reading;
+mod syncs;
 mod tables;
 mod versions;
 mod writing;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use model::Timestamp;
 use redb::ReadableTable;
 use sys::lock::{Lock, LockError};
 
 use blob::{BlobError, Blobs, Run};
+use format::State;
 use index::{Index, Refused};
 use leases::Leases;
-use record::{Bucket, BucketId};
+use record::{Bucket, BucketId, Versioning};
+use syncs::Syncs;
 
 pub use format::{FORMAT, FormatError};
 pub use index::IndexError;
 pub use reading::{Content, Found};
+pub use syncs::SyncFailed;
 pub use tables::Which;
 pub use versions::{Condition, Tag, Unmet, Written};
 pub use writing::{Completion, MakeWhole, NewObject, NewPart, PartName};
@@ -45,7 +50,24 @@ pub struct Store {
     index: Index,
     blobs: Arc<Blobs>,
     leases: Arc<Leases>,
+    syncs: Arc<Syncs>,
+    served: Served,
     _lock: Lock,
+}
+
+/// The buckets that are served now, and what each does with what is overwritten or deleted. A change asks when it is made,
+/// not when its request came in.
+type Served = Arc<RwLock<BTreeMap<BucketId, Versioning>>>;
+
+/// A bucket that was arranged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Arranged {
+    /// Its name.
+    pub name: String,
+    /// What the store remembers of it.
+    pub bucket: Bucket,
+    /// What it does from now on.
+    pub versioning: Versioning,
 }
 
 /// A store cannot be opened.
@@ -81,6 +103,9 @@ pub enum OpenError {
 /// Something that was asked of the store was not done.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
+    /// The bucket is not one of those that are served now.
+    #[error("there is no such bucket: buckets are those of the stack's file")]
+    NoBucket,
     /// There is no such object or version.
     #[error("there is no such object")]
     NoObject,
@@ -127,8 +152,12 @@ impl Store {
     pub fn open(folder: &Path) -> Result<Self, OpenError> {
         sys::files::make_folder(folder).map_err(|source| OpenError::Folder { folder: folder.to_owned(), source })?;
         let lock = Lock::take(folder, LOCK_NAME)?;
-        format::open(folder, LOCK_NAME)?;
-        let index = Index::open(&folder.join("index.redb"))?;
+        let state = format::look(folder, LOCK_NAME)?;
+        if state == State::Unmade {
+            Blobs::create(folder).map_err(format::in_folder(folder))?;
+        }
+        let syncs = Arc::new(Syncs::default());
+        let index = Index::open(&folder.join(format::INDEX_NAME), Arc::clone(&syncs))?;
         let run = index.change(|writing| {
             tables::make(writing)?;
             let mut meta = writing.open_table(tables::META).map_err(IndexError::when("change"))?;
@@ -138,15 +167,24 @@ impl Store {
             StoreError::Index(error) => error,
             _ => IndexError::Damaged { what: "its run" },
         })?;
-        let blobs = Blobs::open(folder, run);
+        if state == State::Unmade {
+            format::seal(folder)?;
+        }
+        let blobs = Blobs::open(folder, run, Arc::clone(&syncs));
         let blobs = Arc::new(blobs.map_err(|source| OpenError::Contents { folder: folder.to_owned(), source })?);
         let leases = Arc::new(Leases::new(Arc::clone(&blobs)));
-        Ok(Self { index, blobs, leases, _lock: lock })
+        Ok(Self { index, blobs, leases, syncs, served: Served::default(), _lock: lock })
     }
 
-    /// Makes the buckets of these names where they are missing, notes which keep versions, and says what each is now.
-    pub fn arrange(&self, wanted: Vec<(String, bool)>, now: Timestamp) -> Result<Vec<(String, Bucket)>, StoreError> {
-        self.index.change(move |writing| {
+    /// Whether anything can still be written.
+    pub fn check_disk(&self) -> Result<(), SyncFailed> {
+        self.syncs.check()
+    }
+
+    /// Serves the buckets of these names from now on, and no others; the missing ones are made. With each comes whether it
+    /// is to keep versions.
+    pub fn arrange(&self, wanted: Vec<(String, bool)>, now: Timestamp) -> Result<Vec<Arranged>, StoreError> {
+        let arranged = self.index.change(move |writing| {
             let mut table = writing.open_table(tables::BUCKETS).map_err(IndexError::when("change"))?;
             let mut meta = writing.open_table(tables::META).map_err(IndexError::when("change"))?;
             let mut arranged = Vec::with_capacity(wanted.len());
@@ -165,10 +203,13 @@ impl Store {
                 bucket.versioned |= versioned;
                 let row = tables::encode(&bucket)?;
                 table.insert(name.as_str(), row.as_slice()).map_err(IndexError::when("change"))?;
-                arranged.push((name, bucket));
+                arranged.push(Arranged { name, versioning: bucket.versioning(versioned), bucket });
             }
-            Ok(arranged)
-        })
+            Ok::<_, StoreError>(arranged)
+        })?;
+        let served = arranged.iter().map(|arranged| (arranged.bucket.id, arranged.versioning));
+        *self.served.write().unwrap_or_else(PoisonError::into_inner) = served.collect();
+        Ok(arranged)
     }
 
     /// Removes the contents of one folder that a killed process left over; returns how many.

@@ -7,10 +7,10 @@ use model::Timestamp;
 
 use super::blob::{BlobError, Blobs, Reader};
 use super::leases::Lease;
-use super::listing::{self, Page, Query};
+use super::listing::{self, Page, Shown, Span};
 use super::record::{BucketId, Object, Part, Piece, Place, Sequence, Upload, VersionId};
 use super::tables::{self, Which};
-use super::uploads::{self, ListedUpload};
+use super::uploads::{self, UploadPage};
 use super::{IndexError, Store, StoreError};
 
 /// An object that was found.
@@ -64,23 +64,18 @@ impl Store {
     }
 
     /// One page of a bucket.
-    pub fn list(&self, bucket: BucketId, query: &Query) -> Result<Page, StoreError> {
+    pub fn list(&self, bucket: BucketId, span: &Span, shown: Shown) -> Result<Page, StoreError> {
         self.index.read(|reading| {
             let versions = reading.open_table(tables::VERSIONS).map_err(IndexError::when("read"))?;
-            Ok(listing::list(&versions, bucket, query)?)
+            Ok(listing::list(&versions, bucket, span, shown)?)
         })
     }
 
-    /// Up to so many uploads of a bucket, behind a key and, where given, an upload of it.
-    pub fn list_uploads(
-        &self,
-        bucket: BucketId,
-        after: &(String, Option<Sequence>),
-        max: usize,
-    ) -> Result<Vec<ListedUpload>, StoreError> {
+    /// One page of the uploads of a bucket.
+    pub fn list_uploads(&self, bucket: BucketId, span: &Span) -> Result<UploadPage, StoreError> {
         self.index.read(|reading| {
             let table = reading.open_table(tables::UPLOADS).map_err(IndexError::when("read"))?;
-            Ok(uploads::list(&table, bucket, after, max)?)
+            Ok(uploads::list(&table, bucket, span)?)
         })
     }
 

@@ -57,8 +57,29 @@ impl Bucket {
 pub struct Place {
     /// The bucket.
     pub bucket: BucketId,
-    /// The key: any text up to [`KEY_BYTES_MAX`] bytes.
-    pub key: String,
+    pub(super) key: String,
+}
+
+/// A text is no key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum KeyError {
+    /// It has no byte.
+    #[error("a key has at least one byte")]
+    Empty,
+    /// It has too many.
+    #[error("a key has {KEY_BYTES_MAX} bytes at the most")]
+    TooLong,
+}
+
+impl Place {
+    /// A place in a bucket. The key is any text of 1 to [`KEY_BYTES_MAX`] bytes.
+    pub fn new(bucket: BucketId, key: String) -> Result<Self, KeyError> {
+        match key.len() {
+            0 => Err(KeyError::Empty),
+            1..=KEY_BYTES_MAX => Ok(Self { bucket, key }),
+            _ => Err(KeyError::TooLong),
+        }
+    }
 }
 
 /// Counts versions and uploads over the whole store; a later one is higher.

@@ -5,6 +5,7 @@ use redb::ReadableTable;
 
 use super::blob::BlobId;
 use super::index::IndexError;
+use super::listing::{After, At, Span};
 use super::record::{BucketId, Part, Place, Sequence, Upload};
 use super::tables::{PartKey, Tables, UploadKey, decode, encode};
 
@@ -22,6 +23,17 @@ pub struct ListedUpload {
     pub id: Sequence,
     /// What it says.
     pub upload: Upload,
+}
+
+/// A page of uploads.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct UploadPage {
+    /// In the order of keys, and of one key the oldest first.
+    pub uploads: Vec<ListedUpload>,
+    /// Groups of keys.
+    pub groups: Vec<String>,
+    /// Where the next page begins; absent at the end.
+    pub next: Option<After>,
 }
 
 /// Begins an upload; `None` when the bucket has too many.
@@ -95,25 +107,48 @@ pub(super) fn end(tables: &mut Tables<'_>, place: &Place, id: Sequence) -> Resul
     Ok(ended.into_iter().map(|(_, part)| part).collect())
 }
 
-/// Up to so many uploads of a bucket, behind a key and, where given, an upload of it.
+/// One page of the uploads of a bucket.
 pub(super) fn list(
     uploads: &impl ReadableTable<UploadKey, &'static [u8]>,
     bucket: BucketId,
-    after: &(String, Option<Sequence>),
-    max: usize,
-) -> Result<Vec<ListedUpload>, IndexError> {
-    let (key, upload) = after;
-    let first = upload.map_or(u64::MAX, |upload| upload.0);
-    let behind =
-        (std::ops::Bound::Excluded((bucket.0, key.as_str(), first)), std::ops::Bound::Excluded((bucket.0 + 1, "", 0)));
-    let rows = uploads.range::<(u32, &str, u64)>(behind).map_err(IndexError::when("read"))?;
-    let mut found = Vec::new();
-    for row in rows.take(max) {
-        let (at, value) = row.map_err(IndexError::when("read"))?;
-        let (_, key, id) = at.value();
-        found.push(ListedUpload { key: key.to_owned(), id: Sequence(id), upload: decode("an upload", value.value())? });
+    span: &Span,
+) -> Result<UploadPage, IndexError> {
+    let mut page = UploadPage::default();
+    let mut last = None;
+    let mut at = span.first(|upload| upload.0);
+    while let Some(found) = next_upload(uploads, bucket, &span.prefix, &at)? {
+        if page.uploads.len() + page.groups.len() == span.max {
+            page.next = last;
+            return Ok(page);
+        }
+        if let Some(group) = span.group_of(&found.key) {
+            at = At::behind_group(group);
+            last = Some(After::Group(group.to_owned()));
+            page.groups.push(group.to_owned());
+        } else {
+            at = Some(At::behind_row(&found.key, found.id.0));
+            last = Some(After::Within(found.key.clone(), found.id));
+            page.uploads.push(found);
+        }
     }
-    Ok(found)
+    Ok(page)
+}
+
+fn next_upload(
+    uploads: &impl ReadableTable<UploadKey, &'static [u8]>,
+    bucket: BucketId,
+    prefix: &str,
+    at: &Option<At>,
+) -> Result<Option<ListedUpload>, IndexError> {
+    let Some(at) = at else { return Ok(None) };
+    let rows = (bucket.0, at.key.as_str(), at.order)..(bucket.0 + 1, "", 0);
+    let Some(row) = uploads.range(rows).map_err(IndexError::when("read"))?.next() else { return Ok(None) };
+    let (at, value) = row.map_err(IndexError::when("read"))?;
+    let (_, key, id) = at.value();
+    if !key.starts_with(prefix) {
+        return Ok(None);
+    }
+    Ok(Some(ListedUpload { key: key.to_owned(), id: Sequence(id), upload: decode("an upload", value.value())? }))
 }
 
 /// Up to so many uploads of all buckets that were begun before a moment.

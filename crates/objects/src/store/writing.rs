@@ -1,14 +1,18 @@
 //! Writing and deleting objects, whole and in parts. Start reading at [`Store::put`].
 
+use std::sync::{Arc, PoisonError};
+
 use model::Timestamp;
 
 use super::blob::{BlobError, Growing, Settled};
 use super::index::Refused;
-use super::record::{Headers, Object, Part, Piece, Place, Sequence, Sum, Upload, Version, VersionId, Versioning};
+use super::record::{
+    BucketId, Headers, Object, Part, Piece, Place, Sequence, Sum, Upload, Version, VersionId, Versioning,
+};
 use super::tables::{Tables, Which, find};
 use super::uploads;
 use super::versions::{self, Condition, Written};
-use super::{IndexError, Store, StoreError};
+use super::{IndexError, Served, Store, StoreError};
 
 /// The fewest bytes of a part other than the last, as in S3.
 const PART_BYTES_MIN: u64 = 5 << 20;
@@ -81,7 +85,6 @@ impl Store {
         object: NewObject,
         content: Growing,
         condition: Condition,
-        versioning: Versioning,
         now: Timestamp,
     ) -> Result<VersionId, StoreError> {
         let bytes = content.bytes();
@@ -89,23 +92,25 @@ impl Store {
         let pieces = vec![Piece { blob: settled.blob(), bytes }];
         let NewObject { etag, headers, checksum } = object;
         let object = Object { bytes, etag, pieces, in_parts: false, headers, checksum };
+        let served = Arc::clone(&self.served);
         let written = self.name(settled, move |tables| {
             check(tables, &place, &condition)?;
+            let versioning = versioning(&served, place.bucket)?;
             Ok(versions::put(tables, &place, object, versioning, now)?)
         })?;
         self.finish(written)
     }
 
     /// Deletes an object as its bucket does. `None` when it went for good, or was never there.
-    pub fn delete(
-        &self,
-        place: Place,
-        condition: Condition,
-        versioning: Versioning,
-        now: Timestamp,
-    ) -> Result<Option<VersionId>, StoreError> {
+    pub fn delete(&self, place: Place, condition: Condition, now: Timestamp) -> Result<Option<VersionId>, StoreError> {
+        if versioning(&self.served, place.bucket)? != Versioning::Off {
+            // A marker makes no room.
+            self.blobs.check_disk()?;
+        }
+        let served = Arc::clone(&self.served);
         let written = self.change(move |tables| {
             check(tables, &place, &condition)?;
+            let versioning = versioning(&served, place.bucket)?;
             Ok(versions::delete(tables, &place, versioning, now)?)
         })?;
         self.leases.remove(written.unused);
@@ -128,6 +133,7 @@ impl Store {
         which: Which,
         change: impl FnOnce(&mut Headers) + Send + 'static,
     ) -> Result<VersionId, StoreError> {
+        self.blobs.check_disk()?;
         self.change(move |tables| {
             let (sequence, mut version) = find(&tables.versions, &place, which)?.ok_or(StoreError::NoObject)?;
             change(&mut version.object.as_mut().ok_or(StoreError::Deleted)?.headers);
@@ -138,6 +144,7 @@ impl Store {
 
     /// Begins an upload in parts.
     pub fn begin_upload(&self, place: Place, upload: Upload) -> Result<Sequence, StoreError> {
+        self.blobs.check_disk()?;
         self.change(move |tables| uploads::begin(tables, &place, &upload)?.ok_or(StoreError::TooManyUploads))
     }
 
@@ -169,10 +176,11 @@ impl Store {
         &self,
         place: Place,
         completion: Completion,
-        versioning: Versioning,
         now: Timestamp,
     ) -> Result<(VersionId, Object), StoreError> {
+        let served = Arc::clone(&self.served);
         let (written, object) = self.change(move |tables| {
+            let versioning = versioning(&served, place.bucket)?;
             let upload = uploads::find(&tables.uploads, &place, completion.id)?.ok_or(StoreError::NoUpload)?;
             check(tables, &place, &completion.condition)?;
             let present = uploads::parts(&tables.parts, completion.id, 0, usize::MAX)?;
@@ -243,6 +251,12 @@ impl Store {
     ) -> Result<T, StoreError> {
         self.index.change(move |writing| work(&mut Tables::open(writing)?))
     }
+}
+
+/// What a bucket does now with what is overwritten or deleted.
+fn versioning(served: &Served, bucket: BucketId) -> Result<Versioning, StoreError> {
+    let served = served.read().unwrap_or_else(PoisonError::into_inner);
+    served.get(&bucket).copied().ok_or(StoreError::NoBucket)
 }
 
 fn check(tables: &Tables<'_>, place: &Place, condition: &Condition) -> Result<(), StoreError> {

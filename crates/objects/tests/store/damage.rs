@@ -1,7 +1,6 @@
 //! A content that is not what was written is noticed before any of it is handed out; ranges are exact.
 
 use objects::store::blob::BLOCK_BYTES;
-use objects::store::record::Versioning;
 use objects::store::{Store, Which};
 use proptest::prelude::*;
 
@@ -12,7 +11,7 @@ fn a_flipped_bit_anywhere_is_noticed() {
     let scratch = Scratch::new();
     let store = Store::open(scratch.path()).unwrap();
     let at = place(bucket(&store, "photos"), "a");
-    put(&store, &at, &noise(1, 150_000), Versioning::Off);
+    put(&store, &at, &noise(1, 150_000));
     let file = content_files(scratch.path()).remove(0);
     let whole = std::fs::read(&file).unwrap();
     for at_byte in (0..whole.len()).step_by(997).chain([whole.len() - 1]) {
@@ -36,7 +35,7 @@ fn a_damaged_block_spoils_only_what_lies_in_it() {
     let store = Store::open(scratch.path()).unwrap();
     let at = place(bucket(&store, "photos"), "a");
     let content = noise(1, 200_000);
-    put(&store, &at, &content, Versioning::Off);
+    put(&store, &at, &content);
     let file = content_files(scratch.path()).remove(0);
     let mut bytes = std::fs::read(&file).unwrap();
     let second_block = 16 + BLOCK_BYTES as usize + 8;
@@ -52,8 +51,8 @@ fn the_content_of_another_object_is_noticed() {
     let scratch = Scratch::new();
     let store = Store::open(scratch.path()).unwrap();
     let photos = bucket(&store, "photos");
-    put(&store, &place(photos, "a"), b"mine", Versioning::Off);
-    put(&store, &place(photos, "b"), b"hers", Versioning::Off);
+    put(&store, &place(photos, "a"), b"mine");
+    put(&store, &place(photos, "b"), b"hers");
     let files = content_files(scratch.path());
     std::fs::copy(&files[1], &files[0]).unwrap();
     let read: Vec<bool> = ["a", "b"].map(|key| current(&store, &place(photos, key)).is_ok()).to_vec();
@@ -67,7 +66,7 @@ fn ranges_are_exact() {
     let photos = bucket(&store, "photos");
     let content = noise(7, 3 * BLOCK_BYTES as usize + 5);
     let at = place(photos, "a");
-    put(&store, &at, &content, Versioning::Off);
+    put(&store, &at, &content);
     let near_a_block = |block: u64, off: u64| (block * BLOCK_BYTES + off).saturating_sub(3);
     proptest!(ProptestConfig::with_cases(256), |(
         first in (0_u64..4, 0_u64..8), more in prop_oneof![0_u64..10, 60_000_u64..200_000], step in 1_u64..90_000,

@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use objects::store::Store;
-use objects::store::listing::{After, Entry, Query};
-use objects::store::record::{BucketId, Versioning};
+use objects::store::listing::{After, Entry, Shown, Span};
+use objects::store::record::BucketId;
 use proptest::prelude::*;
 
-use crate::scratch::{Scratch, bucket, now, place, put};
+use crate::scratch::{Scratch, arrange, begin, bucket, now, place, put};
 
 /// Keys of few letters, so that they share beginnings, with the delimiter and the ends of Unicode among them.
 fn key() -> impl Strategy<Value = String> {
@@ -23,30 +23,40 @@ fn shown(entry: &Entry) -> String {
     }
 }
 
-/// All pages of a list, one after the other.
-fn pages(
-    store: &Store,
-    bucket: BucketId,
-    prefix: &str,
-    delimiter: Option<&str>,
-    after: &After,
-    max: usize,
-) -> Vec<String> {
+fn span(prefix: &str, delimiter: Option<&str>, max: usize) -> Span {
+    Span { prefix: prefix.to_owned(), delimiter: delimiter.map(ToOwned::to_owned), after: After::Nothing, max }
+}
+
+/// All pages of a list, one after the other. The next page is asked for by where the store says it begins, or, as clients
+/// of the older interface do, by the last text of the page.
+fn pages(store: &Store, bucket: BucketId, mut span: Span, by_marker: bool) -> Vec<String> {
     let mut all = Vec::new();
-    let mut after = after.clone();
     loop {
-        let query = Query {
-            prefix: prefix.to_owned(),
-            delimiter: delimiter.map(ToOwned::to_owned),
-            after,
-            max,
-            every_version: false,
-        };
-        let page = store.list(bucket, &query).unwrap();
-        assert!(page.entries.len() <= max);
+        let page = store.list(bucket, &span, Shown::Newest).unwrap();
+        assert!(page.entries.len() <= span.max);
         all.extend(page.entries.iter().map(shown));
+        span = match (page.next, page.entries.last()) {
+            (None, _) => return all,
+            (Some(_), Some(Entry::Group(text) | Entry::Version { key: text, .. })) if by_marker => {
+                span.behind_marker(text)
+            }
+            (Some(next), _) => Span { after: next, ..span },
+        };
+    }
+}
+
+/// All pages of the uploads.
+fn upload_pages(store: &Store, bucket: BucketId, mut span: Span) -> Vec<String> {
+    let mut all = Vec::new();
+    loop {
+        let page = store.list_uploads(bucket, &span).unwrap();
+        assert!(page.uploads.len() + page.groups.len() <= span.max);
+        let mut shown: Vec<String> = page.uploads.into_iter().map(|upload| upload.key).collect();
+        shown.extend(page.groups.iter().map(|group| format!("{group}…")));
+        shown.sort();
+        all.extend(shown);
         match page.next {
-            Some(next) => after = next,
+            Some(next) => span.after = next,
             None => return all,
         }
     }
@@ -79,23 +89,30 @@ fn lists_are_those_of_a_sorted_set() {
     )| {
         buckets.set(buckets.get() + 1);
         let name = format!("bucket-{}", buckets.get());
-        let here = bucket(&store, &name);
+        let arranged = arrange(&store, &[(&name, true), (&format!("{name}-next"), false)]);
+        let (here, next) = (arranged[0], arranged[1]);
         // A neighbour's keys must never show.
-        put(&store, &place(bucket(&store, &format!("{name}-next")), "a"), b"", Versioning::Off);
+        put(&store, &place(next, "a"), b"");
+        begin(&store, &place(next, "a"));
         let mut live = keys.clone();
         for key in &keys {
-            put(&store, &place(here, key), b"", Versioning::On);
+            put(&store, &place(here, key), b"");
+            begin(&store, &place(here, key));
         }
         for key in deleted {
-            store.delete(place(here, &key), Default::default(), Versioning::On, now()).unwrap();
+            store.delete(place(here, &key), Default::default(), now()).unwrap();
             live.remove(&key);
         }
         for (prefix, letters, delimited, after, max) in asked {
             let prefix: String = prefix.chars().take(letters).collect();
             let delimiter = delimited.then_some("/");
             let behind = after.clone().map_or(After::Nothing, After::Key);
-            let listed = pages(&store, here, &prefix, delimiter, &behind, max);
-            prop_assert_eq!(listed, model(&live, &prefix, delimiter, after.as_deref()));
+            let span = Span { after: behind, ..span(&prefix, delimiter, max) };
+            for by_marker in [false, true] {
+                let listed = pages(&store, here, span.clone(), by_marker);
+                prop_assert_eq!(listed, model(&live, &prefix, delimiter, after.as_deref()), "{}", by_marker);
+            }
+            prop_assert_eq!(upload_pages(&store, here, span), model(&keys, &prefix, delimiter, after.as_deref()));
         }
     });
 }
@@ -104,10 +121,10 @@ fn lists_are_those_of_a_sorted_set() {
 fn versions_are_listed_newest_first_and_once() {
     let scratch = Scratch::new();
     let store = Store::open(scratch.path()).unwrap();
-    let here = bucket(&store, "docs");
+    let here = arrange(&store, &[("docs", true)])[0];
     let mut written: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for key in ["a", "b", "a", "a", "b"] {
-        let id = put(&store, &place(here, key), b"", Versioning::On);
+        let id = put(&store, &place(here, key), b"");
         written.entry(key).or_default().insert(0, id.to_string());
     }
     let expected: Vec<String> = written
@@ -118,8 +135,7 @@ fn versions_are_listed_newest_first_and_once() {
         let mut listed = Vec::new();
         let mut after = Some(After::Nothing);
         while let Some(from) = after {
-            let query = Query { prefix: String::new(), delimiter: None, after: from, max, every_version: true };
-            let page = store.list(here, &query).unwrap();
+            let page = store.list(here, &Span { after: from, ..span("", None, max) }, Shown::EveryVersion).unwrap();
             for entry in &page.entries {
                 let Entry::Version { key, sequence, latest, version } = entry else { panic!("{entry:?}") };
                 listed.push(format!("{key} {} {latest}", version.id(*sequence)));
@@ -128,4 +144,39 @@ fn versions_are_listed_newest_first_and_once() {
         }
         assert_eq!(listed, expected, "{max} a page");
     }
+}
+
+#[test]
+fn a_key_that_is_the_prefix_is_not_its_group() {
+    let scratch = Scratch::new();
+    let store = Store::open(scratch.path()).unwrap();
+    let here = bucket(&store, "docs");
+    for key in ["a/", "a/b", "a/c/d"] {
+        put(&store, &place(here, key), b"");
+        begin(&store, &place(here, key));
+    }
+    for by_marker in [false, true] {
+        assert_eq!(pages(&store, here, span("a/", Some("/"), 1), by_marker), ["a/", "a/b", "a/c/…"], "{by_marker}");
+    }
+    let behind = store.list_uploads(here, &span("a/", Some("/"), 9).behind_marker("a/")).unwrap();
+    assert_eq!((behind.uploads.len(), behind.groups), (1, vec!["a/c/".to_owned()]));
+}
+
+#[test]
+fn uploads_of_one_key_are_listed_across_pages() {
+    let scratch = Scratch::new();
+    let store = Store::open(scratch.path()).unwrap();
+    let here = bucket(&store, "docs");
+    let begun: Vec<_> = (0..5).map(|_| begin(&store, &place(here, "a"))).collect();
+    let mut listed = Vec::new();
+    let mut span = span("", None, 2);
+    loop {
+        let page = store.list_uploads(here, &span).unwrap();
+        listed.extend(page.uploads.iter().map(|upload| upload.id));
+        match page.next {
+            Some(next) => span.after = next,
+            None => break,
+        }
+    }
+    assert_eq!(listed, begun);
 }

@@ -2,17 +2,14 @@
 
 use std::time::Duration;
 
-use objects::store::record::{Place, Sequence, Upload, Versioning};
+use objects::store::listing::{After, Span};
+use objects::store::record::{Place, Sequence};
+use objects::store::uploads::UploadPage;
 use objects::store::{Completion, Condition, NewPart, PartName, Store, StoreError};
 
-use crate::scratch::{Scratch, bucket, content_files, current, grow, noise, now, place};
+use crate::scratch::{Scratch, begin, bucket, content_files, current, grow, noise, now, place};
 
 const MIB: usize = 1 << 20;
-
-fn begin(store: &Store, at: &Place) -> Sequence {
-    let upload = Upload { begun: now(), headers: Default::default(), checksum: None };
-    store.begin_upload(at.clone(), upload).unwrap()
-}
 
 fn add(store: &Store, at: &Place, id: Sequence, number: u16, content: &[u8]) -> Result<(), StoreError> {
     let part = NewPart { etag: format!("{number}-{}", content.len()), checksum: None };
@@ -29,7 +26,7 @@ fn complete(store: &Store, at: &Place, id: Sequence, parts: &[(u16, &str)]) -> R
         condition: Condition::default(),
         whole: Box::new(|_, parts| Ok((format!("{} parts", parts.len()), None))),
     };
-    let completed = store.complete_upload(at.clone(), completion, Versioning::Off, now());
+    let completed = store.complete_upload(at.clone(), completion, now());
     completed.map_err(|error| error.to_string())?;
     current(store, at).map_err(|error| error.to_string())
 }
@@ -83,5 +80,6 @@ fn what_is_aborted_or_too_old_goes_with_its_parts() {
     assert_eq!(store.abort_stale_uploads(now()).unwrap(), 0);
     assert_eq!(store.abort_stale_uploads(now().after(Duration::from_millis(1))).unwrap(), 1);
     assert_eq!(content_files(scratch.path()).len(), 0);
-    assert_eq!(store.list_uploads(at.bucket, &(String::new(), None), 10).unwrap(), []);
+    let everything = Span { prefix: String::new(), delimiter: None, after: After::Nothing, max: 10 };
+    assert_eq!(store.list_uploads(at.bucket, &everything).unwrap(), UploadPage::default());
 }

@@ -7,38 +7,54 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use objects::store::record::{BucketId, Upload, Versioning};
+use objects::store::record::{BucketId, Upload};
 use objects::store::{Completion, Condition, NewPart, PartName, Store, StoreError};
 
+use crate::mounted::Mounted;
 use crate::scratch::{Scratch, bucket, current, grow, noise, now, place, put};
 
 /// Tells the process that writes where.
 const WRITE_TO: &str = "MAINSTAY_OBJECTS_WRITE_TO";
+/// Tells it which round it is: what one round writes, no other does.
+const ROUND: &str = "MAINSTAY_OBJECTS_ROUND";
 /// How many cuts; 20 where nobody says otherwise.
 const CUTS: &str = "MAINSTAY_OBJECTS_CUTS";
+/// What the moments of the cuts are drawn from; another each time where nobody says.
+const SEED: &str = "MAINSTAY_OBJECTS_SEED";
 const WRITERS: u64 = 3;
 const KEYS: u64 = 12;
+/// What a writer writes in a round, at the most.
+const WRITES_OF_ROUND_MAX: u64 = 1_000_000;
 const POLL: Duration = Duration::from_millis(1);
 
 /// Writes until it is killed. It says `KEY ?SEED` before it begins a write, and `KEY SEED` once that is acknowledged;
 /// 0 stands for a deletion.
 #[test]
 fn writer() {
-    #[expect(clippy::disallowed_methods, reason = "the parent test says so")]
-    let Ok(folder) = std::env::var(WRITE_TO) else { return };
+    let Some(folder) = told(WRITE_TO) else { return };
+    let first = told(ROUND).unwrap().parse::<u64>().unwrap() * WRITES_OF_ROUND_MAX;
     let store = Store::open(Path::new(&folder)).unwrap();
     let photos = bucket(&store, "photos");
     std::thread::scope(|scope| {
         for writer in 0..WRITERS {
             let store = &store;
-            scope.spawn(move || (1..u64::MAX).for_each(|round| write_one(store, photos, writer, round)));
+            scope.spawn(move || {
+                (1..WRITES_OF_ROUND_MAX).for_each(|write| write_one(store, photos, writer, first + write))
+            });
         }
     });
+}
+
+/// What whoever runs the test says.
+fn told(name: &str) -> Option<String> {
+    #[expect(clippy::disallowed_methods, reason = "whoever runs the test says it so")]
+    std::env::var(name).ok()
 }
 
 fn say(line: &str) {
@@ -47,14 +63,14 @@ fn say(line: &str) {
     out.flush().unwrap();
 }
 
-fn write_one(store: &Store, photos: BucketId, writer: u64, round: u64) {
-    let key = format!("{writer}-{}", round * 7 % KEYS);
-    let deletes = round % 5 == 4;
-    let seed = if deletes { 0 } else { writer * 1_000_000 + round };
+fn write_one(store: &Store, photos: BucketId, writer: u64, number: u64) {
+    let key = format!("{writer}-{}", number * 7 % KEYS);
+    let deletes = number % 5 == 4;
+    let seed = if deletes { 0 } else { number * WRITERS + writer };
     let at = place(photos, &key);
     say(&format!("ack {key} ?{seed}"));
-    match round % 5 {
-        4 => drop(store.delete(at, Condition::default(), Versioning::Off, now()).unwrap()),
+    match number % 5 {
+        4 => drop(store.delete(at, Condition::default(), now()).unwrap()),
         3 => {
             let upload = Upload { begun: now(), headers: Default::default(), checksum: None };
             let id = store.begin_upload(at.clone(), upload).unwrap();
@@ -67,9 +83,9 @@ fn write_one(store: &Store, photos: BucketId, writer: u64, round: u64) {
                 condition: Condition::default(),
                 whole: Box::new(|_, _| Ok(("whole".to_owned(), None))),
             };
-            store.complete_upload(at, completion, Versioning::Off, now()).unwrap();
+            store.complete_upload(at, completion, now()).unwrap();
         }
-        _ => drop(put(store, &at, &content(seed), Versioning::Off)),
+        _ => drop(put(store, &at, &content(seed))),
     }
     say(&format!("ack {key} {seed}"));
 }
@@ -84,7 +100,7 @@ fn content(seed: u64) -> Vec<u8> {
 /// What the writer has said of each key, last.
 type Acknowledged = BTreeMap<String, Said>;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Said {
     /// The last acknowledged seed; 0 for none.
     seed: u64,
@@ -95,20 +111,24 @@ struct Said {
 struct Writer {
     child: Child,
     said: Arc<Mutex<Acknowledged>>,
+    /// Acknowledgements of this round.
+    count: Arc<AtomicU64>,
     reader: Option<std::thread::JoinHandle<()>>,
 }
 
 impl Writer {
-    fn start(folder: &Path) -> Self {
+    /// `said` is what was settled before.
+    fn start(folder: &Path, round: u64, said: Acknowledged) -> Self {
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["power_cut::writer", "--exact", "--nocapture"])
             .env(WRITE_TO, folder)
+            .env(ROUND, round.to_string())
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let said = Arc::new(Mutex::new(Acknowledged::new()));
-        let heard = Arc::clone(&said);
+        let (said, count) = (Arc::new(Mutex::new(said)), Arc::new(AtomicU64::new(0)));
+        let (heard, counted) = (Arc::clone(&said), Arc::clone(&count));
         #[expect(clippy::disallowed_methods, reason = "a thread of a test, joined when the writer is gone")]
         let reader = std::thread::spawn(move || {
             for line in lines.map_while(Result::ok) {
@@ -116,22 +136,21 @@ impl Writer {
                 let Some((_, said)) = line.split_once("ack ") else { continue };
                 let Some((key, seed)) = said.split_once(' ') else { continue };
                 let mut heard = heard.lock().unwrap();
-                let entry = heard.entry(key.to_owned()).or_insert(Said { seed: 0, begun: None });
+                let entry = heard.entry(key.to_owned()).or_default();
                 match seed.strip_prefix('?') {
                     Some(seed) => entry.begun = Some(seed.parse().unwrap()),
-                    None => *entry = Said { seed: seed.parse().unwrap(), begun: None },
+                    None => {
+                        *entry = Said { seed: seed.parse().unwrap(), begun: None };
+                        counted.fetch_add(1, Ordering::Relaxed);
+                    }
                 }
             }
         });
-        Self { child, said, reader: Some(reader) }
+        Self { child, said, count, reader: Some(reader) }
     }
 
     fn heard(&self) -> Acknowledged {
         self.said.lock().unwrap().clone()
-    }
-
-    fn acknowledged(&self) -> u64 {
-        self.heard().values().map(|said| said.seed).filter(|seed| *seed > 0).count() as u64
     }
 
     fn signal(&self, signal: rustix::process::Signal) {
@@ -156,10 +175,11 @@ impl Drop for Writer {
     }
 }
 
-/// Opens a store that was cut off, and reads everything that was acknowledged.
-fn check(folder: &Path, acknowledged: &Acknowledged) {
+/// Opens a store that was cut off, and reads everything that was acknowledged. Returns what it holds now.
+fn check(folder: &Path, acknowledged: &Acknowledged) -> Acknowledged {
     let store = Store::open(folder).unwrap();
     let photos = bucket(&store, "photos");
+    let mut settled = Acknowledged::new();
     for (key, said) in acknowledged {
         let found = match current(&store, &place(photos, key)) {
             Ok(bytes) => {
@@ -171,63 +191,53 @@ fn check(folder: &Path, acknowledged: &Acknowledged) {
             Err(error) => panic!("{key}: {error:?}"),
         };
         assert!(found == said.seed || Some(found) == said.begun, "{key} holds {found}: {said:?}");
+        settled.insert(key.clone(), Said { seed: found, begun: None });
     }
     for folder in 0..=u8::MAX {
         store.sweep(folder).unwrap();
     }
-    put(&store, &place(photos, "after"), b"after", Versioning::Off);
+    put(&store, &place(photos, "after"), b"after");
+    settled
+}
+
+/// What the moments are drawn from. Tests say it, so that the same can be asked for again.
+fn seed() -> u64 {
+    told(SEED).map_or_else(|| sys::clock::now().wall.as_millis().unsigned_abs(), |seed| seed.parse().unwrap())
 }
 
 /// A moment that differs from cut to cut.
-fn pause(cut: u64) {
-    let micros = u64::from_le_bytes(noise(cut + 1, 8).try_into().unwrap()) % 40_000;
-    let poll = Duration::from_micros(micros);
-    let until = sys::clock::now().steady + poll;
+fn pause(seed: u64, cut: u64) {
+    let micros = u64::from_le_bytes(noise(seed.wrapping_add(cut), 8).try_into().unwrap()) % 40_000;
+    let until = sys::clock::now().steady + Duration::from_micros(micros);
     while sys::clock::now().steady < until {
         std::thread::sleep(POLL);
     }
 }
 
+/// Waits for more than a writer's threads can have said of one write each.
 fn wait_for_first(writer: &Writer) {
-    while writer.acknowledged() < 5 {
+    while writer.count.load(Ordering::Relaxed) < 2 * WRITERS {
         std::thread::sleep(POLL);
     }
 }
 
 fn cuts() -> u64 {
-    #[expect(clippy::disallowed_methods, reason = "whoever runs the test says how long")]
-    std::env::var(CUTS).ok().map_or(20, |count| count.parse().unwrap())
+    told(CUTS).map_or(20, |count| count.parse().unwrap())
 }
 
 #[test]
 fn a_killed_writer_loses_nothing_that_was_acknowledged() {
     let scratch = Scratch::new();
-    let mut acknowledged = Acknowledged::new();
-    for cut in 0..cuts().min(50) {
-        let mut writer = Writer::start(scratch.path());
+    let (seed, mut settled) = (seed(), Acknowledged::new());
+    println!("{SEED}={seed}");
+    for round in 0..cuts() {
+        let mut writer = Writer::start(scratch.path(), round, settled.clone());
         wait_for_first(&writer);
-        pause(cut);
+        pause(seed, round);
         writer.kill();
-        acknowledged.extend(writer.heard());
-        check(scratch.path(), &acknowledged);
+        settled = check(scratch.path(), &writer.heard());
     }
-}
-
-/// A file system in an image, mounted.
-struct Mounted(PathBuf);
-
-impl Mounted {
-    fn new(image: &Path, at: &Path) -> Option<Self> {
-        std::fs::create_dir_all(at).unwrap();
-        let mount = Command::new("mount").args(["-o", "loop"]).arg(image).arg(at).output().ok()?;
-        mount.status.success().then(|| Self(at.to_owned()))
-    }
-}
-
-impl Drop for Mounted {
-    fn drop(&mut self) {
-        assert!(Command::new("umount").arg(&self.0).status().unwrap().success());
-    }
+    println!("{} kills, {} objects left", cuts(), settled.values().filter(|said| said.seed > 0).count());
 }
 
 /// The image as it is at one moment: two copies that are equal.
@@ -245,20 +255,17 @@ fn copy_of(image: &Path) -> Vec<u8> {
 #[test]
 fn a_power_cut_loses_nothing_that_was_acknowledged() {
     let scratch = Scratch::new();
-    let image = scratch.path().join("image");
-    std::fs::File::create(&image).unwrap().set_len(48 << 20).unwrap();
-    let made =
-        Command::new("mkfs.ext4").args(["-q", "-F"]).arg(&image).output().is_ok_and(|made| made.status.success());
-    let mounted = made.then(|| Mounted::new(&image, &scratch.path().join("disk"))).flatten();
-    let Some(mounted) = mounted else {
+    let (seed, image) = (seed(), scratch.path().join("image"));
+    let Some(mounted) = Mounted::new_image(&image, &scratch.path().join("disk"), 64) else {
         println!("not run: an image cannot be made or mounted here");
         return;
     };
-    let mut writer = Writer::start(&mounted.0.join("store"));
+    println!("{SEED}={seed}");
+    let mut writer = Writer::start(&mounted.path().join("store"), 0, Acknowledged::new());
     wait_for_first(&writer);
     let mut differ = std::collections::BTreeSet::new();
     for cut in 0..cuts() {
-        pause(cut);
+        pause(seed, cut);
         writer.signal(rustix::process::Signal::STOP);
         let acknowledged = writer.heard();
         let copied = copy_of(&image);
@@ -268,8 +275,8 @@ fn a_power_cut_loses_nothing_that_was_acknowledged() {
         differ.insert(settled.values().map(|said| said.seed).sum::<u64>());
         let copy = scratch.path().join("copy");
         std::fs::write(&copy, copied).unwrap();
-        let again = Mounted::new(&copy, &scratch.path().join("again")).unwrap();
-        check(&again.0.join("store"), &settled);
+        let again = Mounted::image(&copy, &scratch.path().join("again")).unwrap();
+        check(&again.path().join("store"), &settled);
     }
     writer.kill();
     assert!(differ.len() as u64 > cuts() / 2, "the cuts were not at different moments: {}", differ.len());
@@ -279,7 +286,7 @@ fn a_power_cut_loses_nothing_that_was_acknowledged() {
 /// What was said before the stop, and what had been begun by then: it may have been said, and not heard yet.
 fn settled_between(before: &Acknowledged, after: &Acknowledged) -> Acknowledged {
     let settled = |(key, later): (&String, &Said)| {
-        let said = before.get(key).copied().unwrap_or(Said { seed: 0, begun: None });
+        let said = before.get(key).copied().unwrap_or_default();
         let begun = [later.begun, said.begun, Some(later.seed)].into_iter().flatten().find(|seed| *seed != said.seed);
         (key.clone(), Said { seed: said.seed, begun })
     };

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use model::Timestamp;
 use objects::store::blob::BLOCK_BYTES;
-use objects::store::record::{BucketId, Place, VersionId, Versioning};
+use objects::store::record::{BucketId, Place, Sequence, Upload, VersionId};
 use objects::store::{Condition, Found, NewObject, Store, StoreError, Which};
 
 static FOLDERS: AtomicU64 = AtomicU64::new(0);
@@ -37,12 +37,19 @@ pub(crate) fn now() -> Timestamp {
     Timestamp::from_millis(1_000_000)
 }
 
+/// Serves one bucket, and no other.
 pub(crate) fn bucket(store: &Store, name: &str) -> BucketId {
-    store.arrange(vec![(name.to_owned(), false)], now()).unwrap().remove(0).1.id
+    arrange(store, &[(name, false)]).remove(0)
+}
+
+/// Serves these buckets, each with or without versions, and no others.
+pub(crate) fn arrange(store: &Store, buckets: &[(&str, bool)]) -> Vec<BucketId> {
+    let wanted = buckets.iter().map(|(name, versioned)| ((*name).to_owned(), *versioned)).collect();
+    store.arrange(wanted, now()).unwrap().into_iter().map(|arranged| arranged.bucket.id).collect()
 }
 
 pub(crate) fn place(bucket: BucketId, key: &str) -> Place {
-    Place { bucket, key: key.to_owned() }
+    Place::new(bucket, key.to_owned()).unwrap()
 }
 
 pub(crate) fn new_object(etag: &str) -> NewObject {
@@ -50,8 +57,8 @@ pub(crate) fn new_object(etag: &str) -> NewObject {
 }
 
 /// Puts content, whose entity tag is its length.
-pub(crate) fn put(store: &Store, at: &Place, content: &[u8], versioning: Versioning) -> VersionId {
-    try_put(store, at, content, Condition::default(), versioning).unwrap()
+pub(crate) fn put(store: &Store, at: &Place, content: &[u8]) -> VersionId {
+    try_put(store, at, content, Condition::default()).unwrap()
 }
 
 pub(crate) fn try_put(
@@ -59,10 +66,15 @@ pub(crate) fn try_put(
     at: &Place,
     content: &[u8],
     condition: Condition,
-    versioning: Versioning,
 ) -> Result<VersionId, StoreError> {
     let object = new_object(&content.len().to_string());
-    store.put(at.clone(), object, grow(store, content)?, condition, versioning, now())
+    store.put(at.clone(), object, grow(store, content)?, condition, now())
+}
+
+/// Begins an upload in parts.
+pub(crate) fn begin(store: &Store, at: &Place) -> Sequence {
+    let upload = Upload { begun: now(), headers: Default::default(), checksum: None };
+    store.begin_upload(at.clone(), upload).unwrap()
 }
 
 pub(crate) fn grow(store: &Store, content: &[u8]) -> Result<objects::store::blob::Growing, StoreError> {

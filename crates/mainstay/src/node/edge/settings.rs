@@ -140,6 +140,18 @@ edge:
               "connections": {
                 "total": 20000,
                 "per_client": 1000
+              },
+              "requests": {
+                "total": 20000,
+                "per_service": 10000
+              },
+              "times": {
+                "head": "15s",
+                "slow_grace": "20s",
+                "least_bytes_per_second": 500,
+                "stall": "1m",
+                "answer_pause": "5m",
+                "tunnel_pause": "1h"
               }
             }"#]]
         .assert_eq(&serde_json::to_string_pretty(&told).unwrap());

@@ -36,7 +36,7 @@ impl Window {
     pub(crate) fn add(&mut self, now: Duration, arms: Vec<(Arm, Counts)>, connections: u64) {
         let mut services: BTreeMap<ServiceName, Counts> = BTreeMap::new();
         for (arm, counts) in arms {
-            add_to(services.entry(arm.service).or_default(), &counts);
+            services.entry(arm.service).or_default().add(&counts);
         }
         self.connections = connections;
         self.reports.push_back((now, services));
@@ -50,7 +50,7 @@ impl Window {
         let mut sum = Counts::default();
         let young = self.reports.iter().filter(|(at, _)| now.saturating_sub(*at) < LENGTH);
         for counts in young.filter_map(|(_, services)| services.get(service)) {
-            add_to(&mut sum, counts);
+            sum.add(counts);
         }
         let requests = sum.durations.values().sum::<u64>();
         (requests > 0).then(|| Traffic {
@@ -63,17 +63,6 @@ impl Window {
     /// Connections of clients that are open.
     pub(crate) fn connections(&self) -> u64 {
         self.connections
-    }
-}
-
-fn add_to(sum: &mut Counts, counts: &Counts) {
-    sum.well += counts.well;
-    sum.client_errors += counts.client_errors;
-    sum.server_errors += counts.server_errors;
-    sum.failures += counts.failures;
-    sum.gone += counts.gone;
-    for (bucket, count) in &counts.durations {
-        *sum.durations.entry(*bucket).or_default() += count;
     }
 }
 
