@@ -264,8 +264,11 @@ fn resource_step(name: &ResourceName, wanted: &Resource, running: &Running) -> S
     let differences = note::of_resource_change(&kept.resource, wanted);
     let planned = if differences.is_empty() { Action::Keep } else { Action::Change };
     let action = running.as_it_stands(&subject, planned);
-    let restarts = (action == Action::Change).then_some(Note::ResourceRestarts);
-    let notes = described.into_iter().chain(differences).chain(restarts).chain(note::of_condition(action, condition));
+    let effect = match action {
+        Action::Change => note::of_resource_effect(&kept.resource, wanted),
+        _ => Vec::new(),
+    };
+    let notes = described.into_iter().chain(differences).chain(effect).chain(note::of_condition(action, condition));
     Step { subject, action, notes: notes.collect() }
 }
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use model::stack::{Limits, Resource, Rollout, Service};
-use model::{ReleaseNumber, ResourceName, ServiceName, TimeZoneName, UnitId};
+use model::{BucketName, ReleaseNumber, ResourceName, ServiceName, TimeZoneName, UnitId};
 
 use super::edge::EdgeNote;
 use super::{Action, Condition, RunningService};
@@ -89,6 +89,10 @@ pub enum Note {
     },
     /// A resource restarts, so what uses it waits a moment.
     ResourceRestarts,
+    /// A resource takes the change over while it runs.
+    ResourceGoesOn,
+    /// Objects of these buckets stay, and nobody can reach them.
+    BucketsClosed(Vec<BucketName>),
     /// A resource finds the data that it left.
     TakesDataBack {
         /// Where.
@@ -127,8 +131,10 @@ pub(super) fn of_resource(resource: &Resource, version: Option<u32>) -> Vec<Note
         Resource::Redis(it) => ("Redis", version, format!("at most {} of data, then {}", it.memory, full(it.evict))),
         Resource::RabbitMq(it) => ("RabbitMQ", version, format!("sized to {} of memory", it.memory)),
         Resource::Objects(it) => {
-            let buckets: Vec<&str> = it.buckets.iter().map(model::BucketName::as_str).collect();
-            ("object store", version, format!("buckets {}", buckets.join(", ")))
+            let buckets: Vec<&str> = it.buckets.iter().map(BucketName::as_str).collect();
+            let versions = if it.versions { ", earlier versions of objects are kept" } else { "" };
+            let count = if buckets.len() == 1 { "bucket" } else { "buckets" };
+            ("object store", version, format!("{count} {}{versions}", buckets.join(", ")))
         }
     };
     vec![Note::Kind { name, version }, Note::SizedTo(sized)]
@@ -144,7 +150,7 @@ fn full(eviction: model::stack::Eviction) -> String {
 /// The settings in which two resources of one kind differ.
 pub(super) fn of_resource_change(old: &Resource, new: &Resource) -> Vec<Note> {
     let settings = |resource: &Resource| -> Vec<(&'static str, String)> {
-        let port = resource.fixed_port().map_or("chosen by the node".to_owned(), |port| port.to_string());
+        let port = resource.port().map_or("chosen by the node".to_owned(), |port| port.to_string());
         match resource {
             // A version is left out: a change of it is refused, and naming the one that runs is none.
             Resource::Postgres(it) => {
@@ -158,7 +164,7 @@ pub(super) fn of_resource_change(old: &Resource, new: &Resource) -> Vec<Note> {
             ],
             Resource::RabbitMq(it) => vec![("memory", it.memory.to_string()), ("port", port)],
             Resource::Objects(it) => {
-                let buckets: Vec<&str> = it.buckets.iter().map(model::BucketName::as_str).collect();
+                let buckets: Vec<&str> = it.buckets.iter().map(BucketName::as_str).collect();
                 vec![("buckets", buckets.join(", ")), ("versions", it.versions.to_string())]
             }
         }
@@ -168,6 +174,14 @@ pub(super) fn of_resource_change(old: &Resource, new: &Resource) -> Vec<Note> {
         .filter(|((_, from), (_, to))| from != to)
         .map(|((key, from), (_, to))| Note::Setting { key, from, to })
         .collect()
+}
+
+/// What a change of its settings means for a resource that runs, and for what it holds.
+pub(super) fn of_resource_effect(old: &Resource, new: &Resource) -> Vec<Note> {
+    let (Resource::Objects(old), Resource::Objects(new)) = (old, new) else { return vec![Note::ResourceRestarts] };
+    let closed: Vec<BucketName> = old.buckets.iter().filter(|it| !new.buckets.contains(it)).cloned().collect();
+    let closed = (!closed.is_empty()).then_some(Note::BucketsClosed(closed));
+    [Note::ResourceGoesOn].into_iter().chain(closed).collect()
 }
 
 /// How many replicas a service has, or when it runs.
@@ -268,6 +282,11 @@ impl fmt::Display for Note {
             Note::SizedTo(size) => f.write_str(size),
             Note::Setting { key, from, to } => write!(f, "{key} {from} → {to}"),
             Note::ResourceRestarts => f.write_str("it restarts: what uses it reconnects"),
+            Note::ResourceGoesOn => f.write_str("it goes on meanwhile"),
+            Note::BucketsClosed(buckets) => {
+                let buckets: Vec<&str> = buckets.iter().map(BucketName::as_str).collect();
+                write!(f, "objects in {} stay, out of reach until the file names it again", buckets.join(", "))
+            }
             Note::TakesDataBack { folder } => write!(f, "with the data that is still in {}", folder.display()),
             Note::DataStays { folder, stops: true } => write!(f, "it stops; its data stays in {}", folder.display()),
             Note::DataStays { folder, stops: false } => write!(f, "its data stays in {}", folder.display()),
