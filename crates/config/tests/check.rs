@@ -222,11 +222,3 @@ fn valid_samples_have_no_problems() {
     }
     assert_eq!(seen, 3);
 }
-
-#[test]
-fn the_company_directory_can_be_run_where_it_is_developed_and_measured() {
-    let text = include_str!("../../../examples/directory/mainstay.yaml");
-    for environment in ["development", "bench"] {
-        assert_eq!(problems("mainstay.yaml", text, environment), "stack: yes\n", "{environment}");
-    }
-}
