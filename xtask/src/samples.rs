@@ -1,25 +1,19 @@
 //! Every `mainstay.yaml` of the examples and every whole file in a page of documentation is accepted by `check`.
 //!
 //! A whole file is a block of YAML that begins with `stack:`. One marked `yaml invalid` is there to show a problem, and
-//! must have one. An example of [`AHEAD`] has the form that its file will have, and nothing wrong but that.
+//! must have one.
 
 use std::fs;
 
-use config::{RuleId, SourceFile};
+use config::SourceFile;
 
 use crate::repository::{self, File};
-
-/// Examples whose file asks for what is not supported yet. One that asks for nothing of the kind any more is to be taken
-/// off this list.
-const AHEAD: &[&str] = &["directory"];
 
 /// What `check` is meant to say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Meant {
     Valid,
     Invalid,
-    /// That some of it is not supported yet, and nothing else.
-    Ahead,
 }
 
 /// A whole file to check.
@@ -51,9 +45,8 @@ fn samples_of_examples() -> Vec<Sample> {
     let folders = fs::read_dir(repository::root().join("examples")).into_iter().flatten().flatten();
     let sample = |folder: fs::DirEntry| {
         let path = folder.path().join("mainstay.yaml");
-        let ahead = AHEAD.iter().any(|name| folder.file_name() == *name);
-        let meant = if ahead { Meant::Ahead } else { Meant::Valid };
-        Some(Sample { text: fs::read_to_string(&path).ok()?, place: path.display().to_string(), meant })
+        let text = fs::read_to_string(&path).ok()?;
+        Some(Sample { text, place: path.display().to_string(), meant: Meant::Valid })
     };
     folders.filter_map(sample).collect()
 }
@@ -61,15 +54,11 @@ fn samples_of_examples() -> Vec<Sample> {
 /// What is not as it should be about a sample, in words.
 fn judge(sample: &Sample) -> Option<String> {
     let checked = config::check(&SourceFile::new("mainstay.yaml", &sample.text), None);
-    let of_today = |rule: RuleId| sample.meant != Meant::Ahead || rule != RuleId::NotSupportedYet;
-    let problems = checked.problems.iter().filter(|problem| of_today(problem.rule));
-    let problems: String = problems.map(|problem| format!("  {problem}\n")).collect();
+    let problems: String = checked.problems.iter().map(|problem| format!("  {problem}\n")).collect();
     match sample.meant {
-        Meant::Invalid | Meant::Ahead if checked.problems.is_empty() => {
-            Some(format!("{}: `check` finds nothing\n", sample.place))
-        }
-        Meant::Valid | Meant::Ahead if !problems.is_empty() => Some(format!("{}\n{problems}", sample.place)),
-        Meant::Valid | Meant::Invalid | Meant::Ahead => None,
+        Meant::Invalid if problems.is_empty() => Some(format!("{}: `check` finds nothing\n", sample.place)),
+        Meant::Valid if !problems.is_empty() => Some(format!("{}\n{problems}", sample.place)),
+        Meant::Valid | Meant::Invalid => None,
     }
 }
 
@@ -91,14 +80,4 @@ fn blocks_are_found_with_their_meaning() {
         samples_of_page(&page).into_iter().map(|sample| (sample.place, sample.text, sample.meant)).collect();
     let sample = |place: &str, text: &str, meant| (place.to_owned(), text.to_owned(), meant);
     assert_eq!(found, [sample("x.md:2", "stack: a\n", Meant::Valid), sample("x.md:8", "stack: b\n", Meant::Invalid)]);
-}
-
-#[test]
-fn an_example_that_is_ahead_is_wrong_in_that_alone() {
-    let judged = |text: &str, meant| judge(&Sample { place: "x".to_owned(), text: text.to_owned(), meant });
-    let ahead = "stack: a\nservices: { web: { image: x } }\n";
-    assert_eq!(judged(ahead, Meant::Ahead), None);
-    assert!(judged(ahead, Meant::Valid).is_some());
-    assert!(judged("stack: a\nservices: { web: { image: x, prot: 1 } }\n", Meant::Ahead).is_some());
-    assert!(judged("stack: a\nservices: { web: { run: bin/web } }\n", Meant::Ahead).is_some());
 }

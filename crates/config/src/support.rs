@@ -41,7 +41,6 @@ pub(crate) const NOT_YET: &[NotYet] = &[
     row("services.*.rollout.strategy", When::Is("canary"), "canary releases", "write `strategy: rolling`"),
     row("resources.*.standbys", When::NotZero, "standby copies of a resource", "write 0, or delete the key"),
     row("resources.*.pool", When::Present, "pooling of connections", "delete the key"),
-    row("resources.*.type", When::Is("objects"), "object stores", "use one from elsewhere, with `env` and `secrets`"),
     row("resources.*.type", When::Is("rabbitmq"), "RabbitMQ", "use one from elsewhere, with `env` and `secrets`"),
     row("edge.tls.acme", When::Present, "certificates of a public authority", "write `tls: local`"),
     row("edge.tls.challenge", When::Present, "certificates of a public authority", "write `tls: local`"),

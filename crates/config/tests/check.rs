@@ -64,8 +64,6 @@ fn staging_lists_its_unsupported_lines() {
               hint: write 0, or delete the key
             mainstay.yaml:32:42: unsupported[not-supported-yet]: not supported yet: pooling of connections
               hint: delete the key
-            mainstay.yaml:34:19: unsupported[not-supported-yet]: not supported yet: object stores
-              hint: use one from elsewhere, with `env` and `secrets`
             mainstay.yaml:35:17: unsupported[not-supported-yet]: not supported yet: RabbitMQ
               hint: use one from elsewhere, with `env` and `secrets`
             mainstay.yaml:43:10: unsupported[not-supported-yet]: not supported yet: certificates of a public authority
@@ -107,8 +105,6 @@ fn production_lists_its_unsupported_lines() {
               hint: write 0, or delete the key
             mainstay.yaml:32:42: unsupported[not-supported-yet]: not supported yet: pooling of connections
               hint: delete the key
-            mainstay.yaml:34:19: unsupported[not-supported-yet]: not supported yet: object stores
-              hint: use one from elsewhere, with `env` and `secrets`
             mainstay.yaml:35:17: unsupported[not-supported-yet]: not supported yet: RabbitMQ
               hint: use one from elsewhere, with `env` and `secrets`
             mainstay.yaml:43:10: unsupported[not-supported-yet]: not supported yet: certificates of a public authority
@@ -146,8 +142,6 @@ fn the_design_sketch_has_unsupported_lines_only() {
               hint: delete the key
             sketch.yaml:34:38: unsupported[not-supported-yet]: not supported yet: pooling of connections
               hint: delete the key
-            sketch.yaml:36:19: unsupported[not-supported-yet]: not supported yet: object stores
-              hint: use one from elsewhere, with `env` and `secrets`
             sketch.yaml:49:36: unsupported[not-supported-yet]: not supported yet: the web application firewall
               hint: write `waf: off`, or delete the key
             sketch.yaml:51:1: unsupported[not-supported-yet]: not supported yet: backups
@@ -172,8 +166,6 @@ fn the_design_sketch_has_unsupported_lines_only() {
               hint: write 0, or delete the key
             sketch.yaml:34:38: unsupported[not-supported-yet]: not supported yet: pooling of connections
               hint: delete the key
-            sketch.yaml:36:19: unsupported[not-supported-yet]: not supported yet: object stores
-              hint: use one from elsewhere, with `env` and `secrets`
             sketch.yaml:44:3: unsupported[not-supported-yet]: not supported yet: certificates of a public authority
               hint: write `tls: local`
             sketch.yaml:49:36: unsupported[not-supported-yet]: not supported yet: the web application firewall
@@ -200,8 +192,6 @@ fn the_design_sketch_has_unsupported_lines_only() {
               hint: write 0, or delete the key
             sketch.yaml:34:38: unsupported[not-supported-yet]: not supported yet: pooling of connections
               hint: delete the key
-            sketch.yaml:36:19: unsupported[not-supported-yet]: not supported yet: object stores
-              hint: use one from elsewhere, with `env` and `secrets`
             sketch.yaml:44:3: unsupported[not-supported-yet]: not supported yet: certificates of a public authority
               hint: write `tls: local`
             sketch.yaml:49:36: unsupported[not-supported-yet]: not supported yet: the web application firewall

@@ -11,7 +11,6 @@ use std::process::ExitCode;
 use edge::process::{EdgeError, Start};
 use model::Port;
 use model::cause::chain;
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use sys::listeners::{self, NotInherited};
 
 /// What stands for the port of HTTPS where that is not served.
@@ -55,7 +54,8 @@ fn start(mut words: impl Iterator<Item = OsString>, inherited: Option<&str>) -> 
     };
     let sockets = listeners::inherited(inherited)?;
     sys::process::guard_memory().map_err(StartError::Memory)?;
-    raise_descriptor_limit();
+    // Each connection is a descriptor, and its request another one.
+    sys::process::raise_descriptor_limit();
     let https: Option<Port> = https.to_str().and_then(|text| text.parse().ok()).and_then(Port::new);
     let (mut plain, mut secure): (Vec<TcpListener>, Vec<TcpListener>) = Default::default();
     for (port, listener) in sockets.into_iter().filter_map(listeners::with_port) {
@@ -70,10 +70,4 @@ fn start(mut words: impl Iterator<Item = OsString>, inherited: Option<&str>) -> 
         seed: u64::from_ne_bytes(seed),
         log: Box::new(std::io::stdout()),
     })
-}
-
-/// Each connection is a descriptor, and its request another one. Where the limit stays low, accepting waits.
-fn raise_descriptor_limit() {
-    let limit = getrlimit(Resource::Nofile);
-    let _stays = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
 }

@@ -9,6 +9,7 @@ mod edge_process;
 mod judged;
 mod machine;
 mod node;
+mod objects_process;
 mod terminal;
 
 use std::env;
@@ -28,9 +29,15 @@ use terminal::{Screen, Terminal};
 const SHIM_COMMAND: &str = "shim";
 /// The hidden command that the edge is started by: this word, then where the node connects to, then the port of HTTPS.
 const EDGE_COMMAND: &str = "edge";
+/// The hidden command that object servers are started by: this word, then the store's folder, the folder of the socket
+/// that the node connects to, and the port.
+const OBJECTS_COMMAND: &str = "object-server";
+/// The program that runs now, whatever became of its file.
+const OWN_PROGRAM: &str = "/proc/self/exe";
 
 fn main() -> ExitCode {
-    // Before anything else: shims and the edge stay small by never touching what the other commands need.
+    // Before anything else: the platform's own processes stay small by never touching what the other
+    // commands need.
     let mut words = env::args_os().skip(1);
     let first = words.next().unwrap_or_default();
     if first == SHIM_COMMAND {
@@ -39,6 +46,9 @@ fn main() -> ExitCode {
     }
     if first == EDGE_COMMAND {
         return edge_process::run(words, inherited_listeners().as_deref());
+    }
+    if first == OBJECTS_COMMAND {
+        return objects_process::run(words);
     }
     let line = match CommandLine::try_parse() {
         Ok(line) => line,

@@ -10,12 +10,23 @@ pub const NAME_BYTES_MAX: usize = 40;
 /// Longest name of a secret or an environment variable, in bytes.
 pub const VARIABLE_BYTES_MAX: usize = 120;
 
+/// Shortest name of a bucket, in bytes: S3's own rule, which clients check.
+pub const BUCKET_BYTES_MIN: usize = 3;
+
 /// Why a text is not a name of the wanted kind.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
     /// The text has no characters.
     #[error("a name cannot be empty")]
     Empty,
+    /// The text is shorter than its kind allows.
+    #[error("a name of this kind holds at least {min} bytes, this one has {found}")]
+    TooShort {
+        /// Bytes found.
+        found: usize,
+        /// Bytes needed.
+        min: usize,
+    },
     /// The text is longer than its kind allows.
     #[error("a name holds at most {max} bytes, this one has {found}")]
     TooLong {
@@ -35,6 +46,7 @@ pub enum NameError {
 }
 
 const LABEL_RULE: &str = "a name is lower-case letters, digits and '-', and starts and ends with a letter or digit";
+const BUCKET_RULE: &str = "S3 keeps names that begin with `xn--` for itself";
 const VARIABLE_RULE: &str = "a variable's name is letters, digits and '_', and does not start with a digit";
 
 fn check_label(text: &str) -> Result<(), NameError> {
@@ -47,6 +59,18 @@ fn check_label(text: &str) -> Result<(), NameError> {
         return Err(NameError::Character { character: '-', rule: LABEL_RULE });
     }
     Ok(())
+}
+
+/// A label that is a bucket's name to every client of S3 as well.
+fn check_bucket(text: &str) -> Result<(), NameError> {
+    check_label(text)?;
+    if text.len() < BUCKET_BYTES_MIN {
+        return Err(NameError::TooShort { found: text.len(), min: BUCKET_BYTES_MIN });
+    }
+    match text.starts_with("xn--") {
+        true => Err(NameError::Character { character: 'x', rule: BUCKET_RULE }),
+        false => Ok(()),
+    }
 }
 
 fn check_variable(text: &str) -> Result<(), NameError> {
@@ -142,7 +166,7 @@ name_type!(
 );
 name_type!(
     /// The name of a bucket of an object store.
-    BucketName, check_label
+    BucketName, check_bucket
 );
 name_type!(
     /// The name of a secret; also the environment variable under which a service receives it.
@@ -186,6 +210,15 @@ mod tests {
         assert!("JWT_KEY2".parse::<SecretName>().is_ok_and(|n| n.as_str() == "JWT_KEY2"));
         for bad in ["2A", "A-B", "A B", "A="] {
             assert!(matches!(bad.parse::<SecretName>(), Err(NameError::Character { .. })), "{bad}");
+        }
+    }
+
+    #[test]
+    fn buckets_are_what_clients_of_s3_take() {
+        assert!("photos-2".parse::<BucketName>().is_ok());
+        assert_eq!("ab".parse::<BucketName>(), Err(NameError::TooShort { found: 2, min: 3 }));
+        for bad in ["photos.v2", "Photos", "xn--photos"] {
+            assert!(matches!(bad.parse::<BucketName>(), Err(NameError::Character { .. })), "{bad}");
         }
     }
 

@@ -281,7 +281,8 @@ impl Resource {
         match self {
             Resource::Postgres(postgres) => postgres.port,
             Resource::Redis(redis) => redis.port,
-            Resource::Objects(_) | Resource::RabbitMq(_) => None,
+            Resource::RabbitMq(rabbitmq) => rabbitmq.port,
+            Resource::Objects(_) => None,
         }
     }
 
@@ -301,18 +302,8 @@ impl Resource {
         match self {
             Resource::Postgres(_) => &["URL", "HOST", "PORT", "NAME", "USER", "PASSWORD"],
             Resource::Redis(_) => &["URL", "HOST", "PORT", "USER", "PASSWORD"],
-            Resource::Objects(_) => &["ENDPOINT", "BUCKET", "ACCESS_KEY", "SECRET_KEY"],
+            Resource::Objects(_) => &["ENDPOINT", "REGION", "BUCKET", "BUCKETS", "ACCESS_KEY", "SECRET_KEY"],
             Resource::RabbitMq(_) => &["URL", "HOST", "PORT", "USER", "PASSWORD"],
-        }
-    }
-
-    /// The port the file fixes for it.
-    pub const fn fixed_port(&self) -> Option<Port> {
-        match self {
-            Resource::Postgres(postgres) => postgres.port,
-            Resource::Redis(redis) => redis.port,
-            Resource::RabbitMq(rabbitmq) => rabbitmq.port,
-            Resource::Objects(_) => None,
         }
     }
 }
@@ -400,10 +391,13 @@ impl Eviction {
     }
 }
 
+/// The most buckets of an object store.
+pub const BUCKETS_MAX: usize = 1000;
+
 /// What an object store is asked to be.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Objects {
-    /// Its buckets.
+    /// Its buckets, at least one and at most [`BUCKETS_MAX`].
     pub buckets: Vec<BucketName>,
     /// Whether earlier versions of an object are kept.
     pub versions: bool,

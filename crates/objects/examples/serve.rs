@@ -17,5 +17,6 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let listener = TcpListener::bind(("127.0.0.1", 0))?;
     writeln!(std::io::stdout(), "{}", listener.local_addr()?)?;
-    match run(Start { listener, folder, control_folder, control_name: "objects.sock".to_owned() })? {}
+    run(Start { listener, folder, control_folder, control_name: "objects.sock".to_owned() })?;
+    Ok(())
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 use sys::messages::{self, Incoming, MessageError};
 use sys::tasks::{self, Tasks};
 use tokio::net::{UnixListener, UnixStream};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::control::{self, ToNode, ToServer};
@@ -68,10 +69,14 @@ pub enum ServerError {
     /// The runtime.
     #[error("cannot start the runtime")]
     Runtime(#[source] io::Error),
+    /// The signal that ends it.
+    #[error("cannot listen for signals")]
+    Signal(#[source] io::Error),
 }
 
-/// Serves until the process is ended. It may be ended at any moment: what was acknowledged is on disk.
-pub fn run(start: Start) -> Result<Infallible, ServerError> {
+/// Serves until SIGTERM ends it, or anything else ends the process: what was acknowledged is on disk at any moment. At
+/// SIGTERM clients are cut off, and what the store had begun is finished.
+pub fn run(start: Start) -> Result<(), ServerError> {
     let Start { listener, folder, control_folder, control_name } = start;
     let store = Store::open(&folder).map_err(|source| ServerError::Store { folder, source })?;
     let control = sys::local_socket::listen(&control_folder, &control_name)
@@ -88,7 +93,11 @@ pub fn run(start: Start) -> Result<Infallible, ServerError> {
     runtime.block_on(async {
         let listener = tokio::net::TcpListener::from_std(listener).map_err(ServerError::Listener)?;
         let control = UnixListener::from_std(control).map_err(ServerError::Listener)?;
-        Ok(serve(Arc::new(store), listener, control).await)
+        let mut terminate = signal(SignalKind::terminate()).map_err(ServerError::Signal)?;
+        tokio::select! {
+            never = serve(Arc::new(store), listener, control) => match never {},
+            _ = terminate.recv() => Ok(()),
+        }
     })
 }
 

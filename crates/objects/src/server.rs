@@ -1,7 +1,8 @@
 //! Connections and requests: HTTP/1.1 in, S3 out. Start reading at [`Server::accept`].
 //!
 //! `GET /-/ready` is answered without a signature: 200 while the server has settings to work by and believes its disk, else
-//! 503. No bucket can have that name.
+//! 503. `GET /-/live` likewise, whatever it has been told: 503 says that only another process can serve. No bucket can have
+//! such a name.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -35,6 +36,7 @@ const XML_BYTES_MAX: usize = 8 << 20;
 pub(crate) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 const READY_PATH: &str = "/-/ready";
+const LIVE_PATH: &str = "/-/live";
 
 /// What every connection shares.
 #[derive(Clone)]
@@ -103,8 +105,10 @@ impl Server {
     }
 
     async fn answer(&self, request: Request<Incoming>) -> Result<Response<Body>, HttpError> {
-        if request.uri().path() == READY_PATH {
-            return Ok(self.ready());
+        match request.uri().path() {
+            READY_PATH => return Ok(answer_if(self.is_live() && self.live.borrow().number > 0)),
+            LIVE_PATH => return Ok(answer_if(self.is_live())),
+            _ => {}
         }
         add(&self.reports.requests, 1);
         let answer = match front::admit(request) {
@@ -121,13 +125,17 @@ impl Server {
         Ok(answer)
     }
 
-    fn ready(&self) -> Response<Body> {
-        let mut answer = Response::new(Body::empty());
-        if self.live.borrow().number == 0 || self.store.check_disk().is_err() {
-            *answer.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
-        }
-        answer
+    fn is_live(&self) -> bool {
+        self.store.check_disk().is_ok()
     }
+}
+
+fn answer_if(fine: bool) -> Response<Body> {
+    let mut answer = Response::new(Body::empty());
+    if !fine {
+        *answer.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    }
+    answer
 }
 
 fn refused(error: S3Error) -> Result<Response<Body>, HttpError> {

@@ -5,10 +5,9 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use model::stack::BUCKETS_MAX;
 use zeroize::Zeroizing;
 
-/// The most buckets.
-pub const BUCKETS_MAX: usize = 1000;
 /// The most keys.
 pub const KEYS_MAX: usize = 1000;
 

@@ -9,6 +9,7 @@ mod edge;
 mod note;
 mod print;
 mod refusal;
+mod resource;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -27,6 +28,7 @@ pub use condition::{Condition, Presence, conditions};
 pub use edge::EdgeNote;
 pub use note::Note;
 pub use refusal::{Refusal, Warning};
+pub use resource::ResourceNote;
 
 /// What is wanted, and what is known about carrying it out.
 #[derive(Debug, Clone)]
@@ -257,23 +259,26 @@ fn resource_step(name: &ResourceName, wanted: &Resource, running: &Running) -> S
     let subject = Subject::Resource(name.clone());
     let condition = running.conditions.get(&subject);
     let Some(kept) = running.resources.get(name) else {
-        return Step { subject, action: Action::Create, notes: note::of_resource(wanted, None) };
+        return Step { subject, action: Action::Create, notes: resource::describe(wanted, None) };
     };
     if kept.resource.kind() != wanted.kind() {
         let action = if kept.runs { running.as_it_stands(&subject, Action::Keep) } else { Action::Create };
-        return Step { subject, action, notes: vec![Note::OtherKind] };
+        return Step { subject, action, notes: vec![Note::Resource(ResourceNote::OtherKind)] };
     }
-    let described = note::of_resource(wanted, kept.version);
+    let described = resource::describe(wanted, kept.version);
     if !kept.runs {
         let folder = kept.folder.clone();
-        let notes = described.into_iter().chain([Note::TakesDataBack { folder }]).collect();
+        let notes = described.into_iter().chain([Note::Resource(ResourceNote::TakesDataBack { folder })]).collect();
         return Step { subject, action: Action::Create, notes };
     }
-    let differences = note::of_resource_change(&kept.resource, wanted);
+    let differences = resource::of_change(&kept.resource, wanted);
     let planned = if differences.is_empty() { Action::Keep } else { Action::Change };
     let action = running.as_it_stands(&subject, planned);
-    let restarts = (action == Action::Change).then_some(Note::ResourceRestarts);
-    let notes = described.into_iter().chain(differences).chain(restarts).chain(note::of_condition(action, condition));
+    let effect = match action {
+        Action::Change => resource::of_effect(&kept.resource, wanted),
+        _ => Vec::new(),
+    };
+    let notes = described.into_iter().chain(differences).chain(effect).chain(note::of_condition(action, condition));
     Step { subject, action, notes: notes.collect() }
 }
 
@@ -393,7 +398,10 @@ fn removed_resources(stack: &Stack, running: &Running) -> Vec<Step> {
     unwanted
         .map(|(name, it)| {
             let subject = Subject::Resource(name.clone());
-            let notes = vec![Note::DataStays { folder: it.folder.clone(), stops: !running.is_gone(&subject) }];
+            let notes = vec![Note::Resource(ResourceNote::DataStays {
+                folder: it.folder.clone(),
+                stops: !running.is_gone(&subject),
+            })];
             Step { subject, action: Action::Remove, notes }
         })
         .collect()

@@ -2,8 +2,8 @@
 
 use model::edge::{Edge, Ports, Route};
 use model::stack::{
-    Backups, Capacity, CommandLine, Health, LatencyObjective, Limits, Listen, Objectives, Postgres, Redis, Replicas,
-    Resource, Rollout, Schedule, SecretSource, Service, Source,
+    Backups, Capacity, CommandLine, Health, LatencyObjective, Limits, Listen, Objectives, Objects, Postgres, Redis,
+    Replicas, Resource, Rollout, Schedule, SecretSource, Service, Source,
 };
 use model::{Digest, Percent, ResourceName, Span, Stack, TimeZoneName};
 
@@ -158,6 +158,10 @@ fn resource(kind: &str, keys: &[&str]) -> Resource {
             let wanted = value(keys, "evict").unwrap_or("noeviction");
             let evict = model::stack::Eviction::ALL.into_iter().find(|it| it.as_str() == wanted).unwrap();
             Resource::Redis(Redis { memory, evict, port, standbys })
+        }
+        "objects" => {
+            let buckets = list(keys, "buckets").map(|name| name.parse().unwrap()).collect();
+            Resource::Objects(Objects { buckets, versions: keys.contains(&"versions") })
         }
         _ => panic!("the sample language has no {kind}"),
     }

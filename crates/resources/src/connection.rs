@@ -38,14 +38,22 @@ impl Connection<'_> {
             ("PASSWORD", password.to_owned()),
         ];
         values.extend(database.map(|database| ("NAME", database.to_owned())));
-        let prefix = self.resource.variable_prefix();
-        let named = |(suffix, value): (&str, String)| {
-            // Every resource's name makes a variable's: this fails for none.
-            let name = format!("{prefix}_{suffix}").parse().ok()?;
-            Some((name, EnvironmentValue::from(value)))
-        };
-        values.into_iter().filter_map(named).collect()
+        variables(self.resource, values)
     }
+}
+
+/// The variables of a resource, from what follows its prefix in their names.
+pub(crate) fn variables(
+    resource: &ResourceName,
+    values: impl IntoIterator<Item = (&'static str, String)>,
+) -> Variables {
+    let prefix = resource.variable_prefix();
+    let named = |(suffix, value): (&str, String)| {
+        // Every resource's name makes a variable's: this fails for none.
+        let name = format!("{prefix}_{suffix}").parse().ok()?;
+        Some((name, EnvironmentValue::from(value)))
+    };
+    values.into_iter().filter_map(named).collect()
 }
 
 /// A label as an identifier of a data service. Labels hold no `_`, so two of them never become one.

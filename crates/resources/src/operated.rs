@@ -17,6 +17,10 @@ use crate::place::Place;
 pub const READY: ProbePolicy =
     ProbePolicy { every: Duration::from_secs(1), timeout: Duration::from_secs(2), failures: 3 };
 
+/// How often a data service is asked whether only a restart can help. A disk that stands still for a while is no reason.
+pub const LIVE: ProbePolicy =
+    ProbePolicy { every: Duration::from_secs(5), timeout: Duration::from_secs(5), failures: 6 };
+
 /// How long a data service may take to write down what it holds when it is stopped. After that it is killed, which loses
 /// nothing that was acknowledged and costs a recovery at the next start.
 pub const STOP_DEADLINE: Duration = Duration::from_secs(60);
@@ -30,8 +34,10 @@ pub struct Operated {
     pub launch: Launch,
     /// On which port it listens.
     pub port: PortChoice,
-    /// What it is asked.
+    /// What it is asked to tell whether it serves.
     pub ready: Question,
+    /// What it is asked to tell whether only a restart can help, where it knows.
+    pub live: Option<Question>,
 }
 
 /// What differs between the kinds of servers.
@@ -45,6 +51,7 @@ pub(crate) struct Command {
     pub(crate) completion: Digest,
     pub(crate) stop: StopPolicy,
     pub(crate) ready: Question,
+    pub(crate) live: Option<Question>,
 }
 
 pub(crate) fn operated(place: &Place, port: Option<Port>, log: LogPolicy, command: Command) -> Operated {
@@ -59,7 +66,7 @@ pub(crate) fn operated(place: &Place, port: Option<Port>, log: LogPolicy, comman
         prepared: true,
         completed: Some(command.completion),
         ready: Some(READY),
-        live: None,
+        live: command.live.is_some().then_some(LIVE),
         stop: command.stop,
         life: Life::Lasting,
     };
@@ -81,7 +88,8 @@ pub(crate) fn operated(place: &Place, port: Option<Port>, log: LogPolicy, comman
         address: None,
         listening: Listening::default(),
     };
-    Operated { unit, launch, port: port.map_or(PortChoice::Kept, PortChoice::Fixed), ready: command.ready }
+    let port = port.map_or(PortChoice::Kept, PortChoice::Fixed);
+    Operated { unit, launch, port, ready: command.ready, live: command.live }
 }
 
 /// A digest of values, by their JSON form.

@@ -56,7 +56,7 @@ impl fmt::Debug for Password {
 /// may log in. A service that is not among them loses its login.
 #[derive(Debug, Clone)]
 pub struct Passwords {
-    /// Of the node's own login.
+    /// Of the node's own login. An object store has no such login: the node tells it what to do over a socket.
     pub operator: Password,
     /// Of everyone else's.
     pub others: BTreeMap<Holder, Password>,

@@ -123,6 +123,7 @@ impl Server {
             completion: passwords.digest(roles::FORMAT),
             stop: StopPolicy { gently: GentleSignal::Interrupt, deadline: STOP_DEADLINE },
             ready: readiness(),
+            live: None,
         };
         operated(&self.place, self.spec.port, log, command)
     }

@@ -1,6 +1,6 @@
 //! What a resource's folder held, kept in it as `resource.json` and beside it as `NAME.json`.
 //!
-//! Format 1: `{"format":1,"kind":"postgres"|"redis","since":TIME}`, written once data is there. Where a record is
+//! Format 1: `{"format":1,"kind":"postgres"|"redis"|"objects","since":TIME}`, written once data is there. Where a record is
 //! and the data is not, the folder was emptied, and no empty server is started in its place. The one in the folder
 //! moves with the data; the one beside it stays when the whole folder is gone.
 //!
@@ -30,6 +30,7 @@ pub(crate) struct Record {
 pub(crate) enum Kind {
     Postgres,
     Redis,
+    Objects,
 }
 
 /// What a folder's record forbids.

@@ -205,6 +205,7 @@ impl Server {
                 send: b"PING\r\n".to_vec(),
                 expect: b"+PONG".to_vec(),
             },
+            live: None,
         };
         operated(&self.place, self.spec.port, log, command)
     }

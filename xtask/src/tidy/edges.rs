@@ -19,9 +19,9 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("sys", &["model"]),
     ("supervise", &["model", "plan", "sys"]),
     ("services", &["model", "plan", "sys", "supervise"]),
-    ("resources", &["model", "plan", "sys", "supervise"]),
+    ("resources", &["model", "objects", "plan", "sys", "supervise"]),
     ("vault", &["model", "sys"]),
-    ("mainstay", &["config", "edge", "model", "plan", "resources", "services", "supervise", "sys", "vault"]),
+    ("mainstay", &["config", "edge", "model", "objects", "plan", "resources", "services", "supervise", "sys", "vault"]),
     // Only ever a dev-dependency of others.
     ("testkit", &["model", "plan", "supervise", "sys"]),
     ("xtask", &[]),

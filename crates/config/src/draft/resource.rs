@@ -1,10 +1,11 @@
 //! One resource.
 
-use model::stack::{Eviction, Objects, Postgres, RabbitMq, Redis, Resource};
+use model::stack::{BUCKETS_MAX, Eviction, Objects, Postgres, RabbitMq, Redis, Resource};
 use model::{BucketName, ByteSize, Port, ResourceName};
 
 use super::{Located, Reader};
-use crate::tree::{Mapping, Node};
+use crate::rule::RuleId;
+use crate::tree::{Entry, Mapping, Node, Value};
 use crate::{defaults, form};
 
 /// A resource as the file says it.
@@ -42,12 +43,24 @@ fn kind(reader: &mut Reader<'_, '_>, mapping: &Mapping, port: Option<Port>) -> O
             standbys,
         }),
         "objects" => Resource::Objects(Objects {
-            buckets: reader.list::<BucketName>(mapping, "buckets").into_iter().map(|read| read.value).collect(),
+            buckets: buckets(reader, mapping),
             versions: reader.truth(mapping, "versions").unwrap_or(defaults::VERSIONS),
         }),
         "rabbitmq" => Resource::RabbitMq(RabbitMq { memory: memory.unwrap_or(defaults::RABBITMQ_MEMORY), port }),
         _ => return None,
     })
+}
+
+/// At least one, and not more than a store serves.
+fn buckets(reader: &mut Reader<'_, '_>, mapping: &Mapping) -> Vec<BucketName> {
+    if let Some(Entry { key_place, value: Node { value: Value::List(named), .. }, .. }) = mapping.get("buckets") {
+        let hint = "name at least one, and keep objects apart by the beginning of their keys, such as `thumbnails/`";
+        if !(1..=BUCKETS_MAX).contains(&named.len()) {
+            let message = format!("an object store has 1 to {BUCKETS_MAX} buckets, and {} are named here", named.len());
+            reader.problems.report_with(RuleId::InvalidValue, *key_place, message, hint);
+        }
+    }
+    reader.list::<BucketName>(mapping, "buckets").into_iter().map(|read| read.value).collect()
 }
 
 fn eviction(text: &str) -> Option<Eviction> {

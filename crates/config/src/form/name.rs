@@ -47,6 +47,7 @@ impl NameKind {
         match self {
             NameKind::Secret | NameKind::Variable => "^[A-Za-z_][A-Za-z0-9_]{0,119}$",
             NameKind::User => "^[a-z_][a-z0-9_-]{0,31}$",
+            NameKind::Bucket => "^[a-z0-9][a-z0-9-]{1,38}[a-z0-9]$",
             NameKind::Resource => "^[a-z]([a-z0-9-]{0,38}[a-z0-9])?$",
             _ => "^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$",
         }
@@ -93,6 +94,7 @@ impl NameKind {
         match self {
             NameKind::Secret | NameKind::Variable => text.parse::<VariableName>().is_ok(),
             NameKind::User => false,
+            NameKind::Bucket => text.parse::<BucketName>().is_ok(),
             _ => text.parse::<ServiceName>().is_ok(),
         }
     }

@@ -143,7 +143,11 @@ impl Node {
             now: self.now(),
             releases: &self.release_views(&units),
             edge: &self.edge,
-            versions: &self.servers.iter().map(|(name, server)| (name.clone(), server.version())).collect(),
+            versions: &self
+                .servers
+                .iter()
+                .filter_map(|(name, server)| Some((name.clone(), server.version()?)))
+                .collect(),
             node: NodeBody {
                 version: env!("CARGO_PKG_VERSION").to_owned(),
                 pid: self.pid,

@@ -461,7 +461,7 @@ fn resource(scene: &Scene<'_>, name: &ResourceName, server: &Server, passwords: 
         launch: operated.launch,
         port: operated.port,
         ready: Some(operated.ready),
-        live: None,
+        live: operated.live,
         prepare: task(Stage::Prepare),
         complete: task(Stage::Complete),
     }

@@ -395,11 +395,12 @@ fn connections(
     servers: &BTreeMap<ResourceName, (Port, Server)>,
 ) -> BTreeMap<ResourceName, ConnectionIdentity> {
     let identify = |resource: &ResourceName| {
-        let (port, _) = servers.get(resource)?;
+        let (port, server) = servers.get(resource)?;
         let holder = Holder::Service(name.clone());
         let path = SecretPath::Credential(resource.clone(), holder);
         let version = versions.get(&path).copied().unwrap_or(FIRST_VERSION);
-        Some((resource.clone(), ConnectionIdentity(format!("{path} v{version} at port {port}"))))
+        let beside = server.told_beside().map_or(String::new(), |beside| format!(", {beside}"));
+        Some((resource.clone(), ConnectionIdentity(format!("{path} v{version} at port {port}{beside}"))))
     };
     service.uses.iter().filter_map(identify).collect()
 }

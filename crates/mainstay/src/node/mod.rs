@@ -61,6 +61,8 @@ use status::ReleaseView;
 use store::{LOCK, Store, StoreError};
 use troubles::{About, Troubles};
 
+use crate::{OWN_PROGRAM, SHIM_COMMAND};
+
 /// How long a node that was just started waits for a file before it goes on with what was applied last.
 const AWAIT_FILE: Duration = Duration::from_secs(10);
 /// How often the node looks even when nothing happens.
@@ -179,8 +181,7 @@ impl Node {
         store.layout.make_runtime().map_err(StoreError::Layout)?;
         let machine = MachineFacts::find(around)?;
         let applied = Applied::load(&store.records)?;
-        // The program as it is now, also when its file is replaced or removed meanwhile.
-        let shim = ShimCommand { program: "/proc/self/exe".into(), words: vec!["shim".into()] };
+        let shim = ShimCommand { program: OWN_PROGRAM.into(), words: vec![SHIM_COMMAND.into()] };
         let work = |task: Task| -> Work { Box::pin(task.carry_out(sys::clock::now().wall)) };
         let tasks = Tasks::default();
         let (system, events) = Machine::new(shim, tasks.clone(), work)?;

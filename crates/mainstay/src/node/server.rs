@@ -8,9 +8,12 @@ use model::credential::Holder;
 use model::stack::{Postgres, Redis, Resource};
 use model::{CpuShare, Port, ResourceName, Timestamp};
 use resources::installation::Installations;
+use resources::objects::Program;
 use resources::{Operated, Passwords, Place, Variables};
 use supervise::launch::{LogPolicy, UserIds};
 use sys::TaskOutcome;
+
+use crate::{OBJECTS_COMMAND, OWN_PROGRAM};
 
 /// A data service of the stack.
 #[derive(Debug, Clone)]
@@ -19,6 +22,8 @@ pub(crate) enum Server {
     Postgres(resources::postgres::Server),
     /// Redis.
     Redis(resources::redis::Server),
+    /// The object store.
+    Objects(resources::objects::Server),
 }
 
 /// What data services this machine has software for.
@@ -55,7 +60,11 @@ impl Server {
                 let spec = Redis { port: Some(port), ..asked.clone() };
                 resources::redis::Server::new(place, &spec, &software.redis).map(Server::Redis).map_err(|e| chain(&e))
             }
-            other => Err(format!("a resource of type {} is not supported yet", other.kind())),
+            Resource::Objects(asked) => {
+                let program = Program { path: OWN_PROGRAM.into(), words: vec![OBJECTS_COMMAND.to_owned()] };
+                Ok(Server::Objects(resources::objects::Server::new(place, asked, port, program)))
+            }
+            Resource::RabbitMq(_) => Err(format!("a resource of type {} is not supported yet", resource.kind())),
         }
     }
 
@@ -64,14 +73,16 @@ impl Server {
         match self {
             Server::Postgres(server) => server.operated(passwords, log),
             Server::Redis(server) => server.operated(passwords, log),
+            Server::Objects(server) => server.operated(passwords, log),
         }
     }
 
-    /// The version that runs.
-    pub(crate) fn version(&self) -> String {
+    /// The version of the software that runs; `None` where that is this program's own, whichever release of it.
+    pub(crate) fn version(&self) -> Option<String> {
         match self {
-            Server::Postgres(server) => server.installation().version.to_string(),
-            Server::Redis(server) => server.installation().version.to_string(),
+            Server::Postgres(server) => Some(server.installation().version.to_string()),
+            Server::Redis(server) => Some(server.installation().version.to_string()),
+            Server::Objects(_) => None,
         }
     }
 
@@ -80,6 +91,7 @@ impl Server {
         match self {
             Server::Postgres(server) => server.installation().version.major,
             Server::Redis(server) => server.installation().version.major,
+            Server::Objects(_) => objects::store::FORMAT,
         }
     }
 
@@ -88,6 +100,15 @@ impl Server {
         match self {
             Server::Postgres(server) => server.connection(port, holder, passwords),
             Server::Redis(server) => server.connection(port, holder, passwords),
+            Server::Objects(server) => server.connection(holder, passwords),
+        }
+    }
+
+    /// What those variables say beside who it is and where, for a release to be made anew when it changes.
+    pub(crate) fn told_beside(&self) -> Option<String> {
+        match self {
+            Server::Postgres(_) | Server::Redis(_) => None,
+            Server::Objects(server) => Some(format!("buckets {}", server.bucket_list())),
         }
     }
 }
@@ -145,6 +166,10 @@ impl Server {
                 server.prepare(passwords, now).await.map_err(|error| chain(&error))
             }
             (Stage::Complete, Server::Redis(server)) => {
+                server.complete(passwords, now).await.map_err(|error| chain(&error))
+            }
+            (Stage::Prepare, Server::Objects(server)) => server.prepare().await.map_err(|error| chain(&error)),
+            (Stage::Complete, Server::Objects(server)) => {
                 server.complete(passwords, now).await.map_err(|error| chain(&error))
             }
         }

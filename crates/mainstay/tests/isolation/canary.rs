@@ -20,7 +20,7 @@ stack: mine
 services:
   keeper:
     run: sh -c 'echo up; exec sleep 1000000'
-    uses: [db, cache]
+    uses: [db, cache, photos]
     secrets: [SET_KEY, IMPORTED_KEY, MADE_KEY]
     release: { run: sh -c 'echo migrated' }
   crasher:
@@ -32,6 +32,7 @@ services:
 resources:
   db: { type: postgres, memory: 64MiB }
   cache: { type: redis, memory: 16MiB }
+  photos: { type: objects, buckets: [photos] }
 secrets:
   SET_KEY: set
   IMPORTED_KEY: set
@@ -146,7 +147,7 @@ fn taken_from_the_service(mine: &mut Mine) {
     let variables: BTreeMap<&str, &str> = environment.split('\0').filter_map(|pair| pair.split_once('=')).collect();
     assert_eq!(variables["MADE_KEY"], told.trim_end());
     assert_eq!(variables["SET_KEY"], mine.values["set before the node ran"]);
-    for name in ["MADE_KEY", "DB_PASSWORD", "CACHE_PASSWORD"] {
+    for name in ["MADE_KEY", "DB_PASSWORD", "CACHE_PASSWORD", "PHOTOS_SECRET_KEY"] {
         assert!(variables[name].len() > 20, "{name}");
         mine.values.insert(name.to_owned(), variables[name].to_owned());
     }

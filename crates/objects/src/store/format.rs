@@ -69,6 +69,11 @@ pub enum FormatError {
     },
 }
 
+/// Whether a folder is a store, whatever state it is in.
+pub fn is_store(folder: &Path) -> bool {
+    folder.join(FORMAT_NAME).exists()
+}
+
 /// What a folder is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum State {

@@ -35,7 +35,7 @@ use leases::Leases;
 use record::{Bucket, BucketId, Versioning};
 use syncs::Syncs;
 
-pub use format::{FORMAT, FormatError};
+pub use format::{FORMAT, FormatError, is_store};
 pub use index::IndexError;
 pub use reading::{Content, Found};
 pub use syncs::SyncFailed;

@@ -1,12 +1,12 @@
 //! How and why a step happens, as typed sentences. Nothing here decides what happens.
 
 use std::fmt;
-use std::path::PathBuf;
 
-use model::stack::{Limits, Resource, Rollout, Service};
+use model::stack::{Limits, Rollout, Service};
 use model::{ReleaseNumber, ResourceName, ServiceName, TimeZoneName, UnitId};
 
 use super::edge::EdgeNote;
+use super::resource::ResourceNote;
 use super::{Action, Condition, RunningService};
 use crate::release::{Change, Command, Content, Decision, InPlace, Program};
 
@@ -69,40 +69,8 @@ pub enum Note {
     Limited(Limits),
     /// These of its programs, by the first words of their commands, are not copied, each for its reason.
     InPlace(Vec<(String, InPlace)>),
-    /// What a resource is.
-    Kind {
-        /// PostgreSQL, Redis…
-        name: &'static str,
-        /// Its major version, when one is known.
-        version: Option<u32>,
-    },
-    /// What memory it gets.
-    SizedTo(String),
-    /// A setting of a resource changes.
-    Setting {
-        /// Its name in the file.
-        key: &'static str,
-        /// Before.
-        from: String,
-        /// Now.
-        to: String,
-    },
-    /// By this name the file has a resource of another kind.
-    OtherKind,
-    /// A resource restarts, so what uses it waits a moment.
-    ResourceRestarts,
-    /// A resource finds the data that it left.
-    TakesDataBack {
-        /// Where.
-        folder: PathBuf,
-    },
-    /// A resource is no longer wanted and its data stays.
-    DataStays {
-        /// Where.
-        folder: PathBuf,
-        /// Whether it runs until then.
-        stops: bool,
-    },
+    /// What a resource is, and what happens to it.
+    Resource(ResourceNote),
     /// A service is no longer wanted.
     ServiceStops {
         /// Its release.
@@ -120,56 +88,6 @@ pub enum Note {
     StillUnderWay(Vec<UnitId>),
     /// What it is to run cannot be told for now.
     Undecided,
-}
-
-/// What a resource is and how it is sized.
-pub(super) fn of_resource(resource: &Resource, version: Option<u32>) -> Vec<Note> {
-    let (name, version, sized) = match resource {
-        Resource::Postgres(it) => ("PostgreSQL", version.or(it.version), format!("sized to {} of memory", it.memory)),
-        Resource::Redis(it) => ("Redis", version, format!("at most {} of data, then {}", it.memory, full(it.evict))),
-        Resource::RabbitMq(it) => ("RabbitMQ", version, format!("sized to {} of memory", it.memory)),
-        Resource::Objects(it) => {
-            let buckets: Vec<&str> = it.buckets.iter().map(model::BucketName::as_str).collect();
-            ("object store", version, format!("buckets {}", buckets.join(", ")))
-        }
-    };
-    vec![Note::Kind { name, version }, Note::SizedTo(sized)]
-}
-
-fn full(eviction: model::stack::Eviction) -> String {
-    match eviction.evicts() {
-        true => format!("keys are evicted ({})", eviction.as_str()),
-        false => "writes fail (noeviction)".to_owned(),
-    }
-}
-
-/// The settings in which two resources of one kind differ.
-pub(super) fn of_resource_change(old: &Resource, new: &Resource) -> Vec<Note> {
-    let settings = |resource: &Resource| -> Vec<(&'static str, String)> {
-        let port = resource.fixed_port().map_or("chosen by the node".to_owned(), |port| port.to_string());
-        match resource {
-            // A version is left out: a change of it is refused, and naming the one that runs is none.
-            Resource::Postgres(it) => {
-                vec![("memory", it.memory.to_string()), ("port", port), ("standbys", it.standbys.to_string())]
-            }
-            Resource::Redis(it) => vec![
-                ("memory", it.memory.to_string()),
-                ("evict", it.evict.as_str().to_owned()),
-                ("port", port),
-                ("standbys", it.standbys.to_string()),
-            ],
-            Resource::RabbitMq(it) => vec![("memory", it.memory.to_string()), ("port", port)],
-            Resource::Objects(it) => {
-                let buckets: Vec<&str> = it.buckets.iter().map(model::BucketName::as_str).collect();
-                vec![("buckets", buckets.join(", ")), ("versions", it.versions.to_string())]
-            }
-        }
-    };
-    let pairs = settings(old).into_iter().zip(settings(new));
-    pairs
-        .filter(|((_, from), (_, to))| from != to)
-        .map(|((key, from), (_, to))| Note::Setting { key, from, to })
-        .collect()
 }
 
 /// How many replicas a service has, or when it runs.
@@ -265,15 +183,7 @@ impl fmt::Display for Note {
                 let programs = listed(&programs);
                 write!(f, "not copied, so each restart uses it as it is then: {programs}")
             }
-            Note::Kind { name, version: Some(version) } => write!(f, "{name} {version}"),
-            Note::Kind { name, version: None } => f.write_str(name),
-            Note::SizedTo(size) => f.write_str(size),
-            Note::Setting { key, from, to } => write!(f, "{key} {from} → {to}"),
-            Note::OtherKind => f.write_str("a resource of another kind has this name, see below"),
-            Note::ResourceRestarts => f.write_str("it restarts: what uses it reconnects"),
-            Note::TakesDataBack { folder } => write!(f, "with the data that is still in {}", folder.display()),
-            Note::DataStays { folder, stops: true } => write!(f, "it stops; its data stays in {}", folder.display()),
-            Note::DataStays { folder, stops: false } => write!(f, "its data stays in {}", folder.display()),
+            Note::Resource(note) => note.fmt(f),
             Note::ServiceStops { release, replicas: 0 } => {
                 write!(f, "release {release} goes; its logs and volumes stay")
             }

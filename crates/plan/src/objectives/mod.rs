@@ -146,12 +146,15 @@ fn replicas_most(service: &Service, count: u32) -> u32 {
     }
 }
 
+/// What an object server takes: three times what it was measured to take under load (docs/objects-conformance.md).
+const OBJECTS_MEMORY: ByteSize = ByteSize::mebibytes(64);
+
 fn resource_memory(resource: &Resource) -> ByteSize {
     match resource {
         Resource::Postgres(postgres) => postgres.memory.saturating_mul(1 + u64::from(postgres.standbys)),
         Resource::Redis(redis) => redis.memory.saturating_mul(1 + u64::from(redis.standbys)),
         Resource::RabbitMq(rabbitmq) => rabbitmq.memory,
-        Resource::Objects(_) => ByteSize::bytes(0),
+        Resource::Objects(_) => OBJECTS_MEMORY,
     }
 }
 

@@ -182,6 +182,13 @@ fn forbid_dumps() -> std::io::Result<()> {
     Ok(limit(1).or_else(|_| limit(0))?)
 }
 
+/// Lets this process open as many files and sockets as it may at all. Where the limit stays low, there are fewer.
+pub fn raise_descriptor_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let _stays = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
+}
+
 /// Sees to it that no descriptor but the three standard ones survives an exec from here on, whatever this
 /// process itself inherited.
 pub fn close_on_exec() -> std::io::Result<()> {

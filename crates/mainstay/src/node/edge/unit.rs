@@ -20,11 +20,9 @@ use sys::listeners::Listening;
 use super::super::carry::Scene;
 use super::super::server::Task;
 use super::link::control_socket;
-use crate::EDGE_COMMAND;
 use crate::edge_process::NO_HTTPS;
+use crate::{EDGE_COMMAND, OWN_PROGRAM};
 
-/// The program that a shim is, whatever became of its file.
-const OWN_PROGRAM: &str = "/proc/self/exe";
 /// What an edge may take for its connections' buffers; it serves 20,000 with half of it.
 const MEMORY_MAX: ByteSize = ByteSize::mebibytes(512);
 /// Its threads at most: it is one process.

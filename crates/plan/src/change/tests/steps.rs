@@ -206,3 +206,24 @@ fn a_program_that_is_not_copied_is_said_where_it_is_news() {
         assert_eq!(note::of_programs(&decision(changes.clone()), &wanted).is_some(), is_news, "{changes:?}");
     }
 }
+
+#[test]
+fn an_object_store_takes_over_other_buckets_while_it_runs() {
+    check(
+        "resource photos objects buckets=photos,old",
+        "resource photos objects buckets=photos,thumbs versions",
+        &expect![[r#"
+            Plan for shop (production)
+
+            will change
+              photos  object store, buckets photos, thumbs, earlier versions of objects are kept
+                      buckets photos, old → photos, thumbs
+                      versions false → true
+                      it goes on meanwhile
+                      objects in old stay, out of reach until the file names it again
+
+            reserved of the server (limits of services, memory of resources)
+              64MiB of 8GiB memory
+        "#]],
+    );
+}
