@@ -231,11 +231,13 @@ fn a_service_is_taken_out_without_a_failed_request() {
 fn what_is_under_way_when_everything_stops_is_finished() {
     let edged = Edged::up("edge-down");
     let address = edged.address();
-    let slow = std::thread::spawn(move || get_path(address, "/slow"));
-    let is_asked = || edged.world.run(&["logs", "web"]).out.contains("slow").then_some(());
-    edged.world.wait_for("the service to be asked", is_asked);
-    edged.world.down();
-    assert_eq!(slow.join().unwrap().unwrap(), (200, "blue".to_owned()));
+    std::thread::scope(|scope| {
+        let slow = scope.spawn(|| get_path(address, "/slow"));
+        let is_asked = || edged.world.run(&["logs", "web"]).out.contains("slow").then_some(());
+        edged.world.wait_for("the service to be asked", is_asked);
+        edged.world.down();
+        assert_eq!(slow.join().unwrap().unwrap(), (200, "blue".to_owned()));
+    });
 }
 
 /// Fails when a request that reached nobody is not tried at another replica.
