@@ -2,7 +2,6 @@
 //! the text. How to go on for longer, or to replay one: [`testkit::fuzz`].
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-#![expect(clippy::print_stdout, reason = "a failing case says how to replay it")]
 
 use config::{Listing, SourceFile};
 use testkit::fuzz::Fuzzer;
