@@ -79,7 +79,7 @@ impl Edged {
         let world = World::new(name, &file(port));
         world.script("echo.py", ECHO);
         let status = world.up();
-        assert_eq!(status["edge"]["listeners"], json!([format!("http://localhost:{port}/")]));
+        assert_eq!(status["edge"]["addresses"], json!([format!("http://shop.example:{port}/")]));
         Self { world, port }
     }
 
