@@ -32,7 +32,6 @@ screenshots: ## the pictures of docs/, taken by the test that looks at the page
 	SCREENSHOTS=$(CURDIR)/docs/screenshots cargo test --locked -p mainstay --test directory in_a_browser
 
 bench: build ## measures, and writes docs/benchmarks.md
-	cargo build --locked --release -p minimal
 	cargo xtask bench
 
 bench-edge: build ## measures the edge beside nginx and HAProxy, and writes docs/benchmarks-edge.md
