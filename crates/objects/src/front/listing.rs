@@ -126,6 +126,7 @@ impl Front {
         };
         let page = self.page(asked).await?;
         let next_continuation_token = page.next.as_ref().and_then(write_token);
+        // A page has 1,000 entries at the most; the field may be left out.
         let key_count = i32::try_from(page.entries.len()).ok();
         let (contents, common_prefixes) = objects(page.entries, spelling, input.fetch_owner == Some(true));
         Ok(S3Response::new(ListObjectsV2Output {

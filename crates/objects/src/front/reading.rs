@@ -175,6 +175,7 @@ fn part_of(object: &Object, number: i32) -> S3Result<Extent> {
     }
     let piece = object.pieces.get(place).ok_or_else(missing)?;
     let start: u64 = object.pieces.iter().take(place).map(|piece| piece.bytes).sum();
+    // An upload has 10,000 parts at the most; the field may be left out.
     let parts = i32::try_from(object.pieces.len()).ok();
     Ok(Extent { range: start..start + piece.bytes, partial: true, parts })
 }

@@ -99,7 +99,7 @@ fn parse_process(text: &str) -> Option<Seen> {
     let (pid, rest) = text.split_once(" (")?;
     let (name, rest) = rest.rsplit_once(") ")?;
     let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
-    // Counted from field 3, the state.
+    // Counted from field 3, the state. What is no number makes the line one that is not understood.
     let number = |field: usize| fields.get(field - 3)?.parse::<u64>().ok();
     let id = |field: usize| Some(Pid(u32::try_from(number(field)?).ok()?));
     Some(Seen {
