@@ -15,7 +15,7 @@ use std::path::PathBuf;
 use model::stack::{Resource, Service};
 use model::{EnvironmentName, ReleaseNumber, ResourceName, SecretName, ServiceName, Stack, StackName};
 
-use crate::objectives::{Contradiction, Derived, Fact, Promise, Reserved, Severity};
+use crate::objectives::{Contradiction, Derived, Fact, Objective, Promise, Reserved, Severity};
 use crate::release::{Content, Decision};
 use crate::rollout;
 
@@ -36,6 +36,8 @@ pub struct Desired<'a> {
     pub releases: &'a BTreeMap<ServiceName, (Decision, Content)>,
     /// The secrets of the stack that have no value and are not generated.
     pub unset_secrets: &'a BTreeSet<SecretName>,
+    /// The secrets of the stack that are generated and have no value yet.
+    pub unmade_secrets: &'a BTreeSet<SecretName>,
     /// What can be done here.
     pub abilities: &'a Abilities,
 }
@@ -202,6 +204,19 @@ impl ChangePlan {
         self.steps.iter().any(|step| step.notes.iter().any(|note| matches!(note, Note::StillUnderWay(_))))
     }
 
+    /// Whether the file's own lines make a promise impossible.
+    pub fn is_contradicted(&self, objective: Objective) -> bool {
+        let refused = self.refusals.iter().filter_map(|it| match it {
+            Refusal::Contradiction(it) => Some(it),
+            _ => None,
+        });
+        let warned = self.warnings.iter().filter_map(|it| match it {
+            Warning::Contradiction(it) => Some(it),
+            _ => None,
+        });
+        refused.chain(warned).any(|it| it.what.objective() == Some(objective))
+    }
+
     /// Whether the plan is refused.
     pub fn is_refused(&self) -> bool {
         !self.refusals.is_empty()
@@ -233,7 +248,7 @@ pub fn decide(desired: &Desired, running: &Running) -> ChangePlan {
         differs: desired.applied.is_some_and(|applied| applied != stack),
         facts: desired.derived.facts.clone(),
         promises: desired.derived.promises.clone(),
-        reserved: desired.derived.reserved,
+        reserved: desired.derived.reserved.clone(),
         warnings,
         refusals,
     }
@@ -289,6 +304,7 @@ fn service_step(name: &ServiceName, wanted: &Service, desired: &Desired, running
     if matches!(planned, Action::Create | Action::Replace) {
         notes.extend(note::of_start(wanted));
     }
+    notes.extend(note::of_secrets(wanted, desired));
     if action == Action::Replace && count > 0 {
         notes.push(Note::Strategy {
             strategy: rollout::strategy(wanted),

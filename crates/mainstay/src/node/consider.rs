@@ -103,7 +103,7 @@ pub(crate) fn consider(file: &FileBody, against: &mut Against<'_>) -> Result<Con
             Err(message) => drop(abilities.missing_software.insert(name.clone(), message)),
         }
     }
-    let unset_secrets = unset_secrets(&stack, &versions);
+    let (unset_secrets, unmade_secrets) = secrets_without_value(&stack, &versions);
     let (releases, programs) = match unset_secrets.is_empty() {
         true => releases(&stack, &project, against, &versions, &servers)?,
         // Without their values there is nothing to release; the plan says which are missing.
@@ -115,6 +115,7 @@ pub(crate) fn consider(file: &FileBody, against: &mut Against<'_>) -> Result<Con
         derived: &derived,
         releases: &releases,
         unset_secrets: &unset_secrets,
+        unmade_secrets: &unmade_secrets,
         abilities: &abilities,
     };
     let running = running(against);
@@ -214,10 +215,14 @@ fn secret_versions(vault: &Vault) -> Result<BTreeMap<SecretPath, u32>, ErrorBody
     Ok(listed.into_iter().filter_map(|it| Some((it.path, it.versions.last()?.version.0))).collect())
 }
 
-fn unset_secrets(stack: &Stack, versions: &BTreeMap<SecretPath, u32>) -> BTreeSet<SecretName> {
-    let by_hand = stack.secrets.iter().filter(|(_, source)| matches!(source, SecretSource::Set));
-    let unset = by_hand.filter(|(name, _)| !versions.contains_key(&SecretPath::Named((*name).clone())));
-    unset.map(|(name, _)| name.clone()).collect()
+/// The secrets that have no value: those that a person has to set, and those that are made.
+fn secrets_without_value(
+    stack: &Stack,
+    versions: &BTreeMap<SecretPath, u32>,
+) -> (BTreeSet<SecretName>, BTreeSet<SecretName>) {
+    let names = stack.secrets.keys().cloned();
+    let without = names.filter(|name| !versions.contains_key(&SecretPath::Named(name.clone())));
+    without.partition(|name| matches!(stack.secrets[name], SecretSource::Set))
 }
 
 type Releases = (BTreeMap<ServiceName, (Decision, Content)>, Vec<Found>);

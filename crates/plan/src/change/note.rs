@@ -3,10 +3,10 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use model::stack::{Limits, Resource, Rollout, Service};
-use model::{ReleaseNumber, ResourceName, ServiceName, TimeZoneName, UnitId};
+use model::stack::{Limits, Resource, Rollout, SecretSource, Service};
+use model::{ReleaseNumber, ResourceName, SecretName, ServiceName, TimeZoneName, UnitId};
 
-use super::{Action, Condition, RunningService};
+use super::{Action, Condition, Desired, RunningService};
 use crate::release::{Change, Command, Content, Decision, InPlace, Program};
 
 /// One thing to know about a step.
@@ -45,6 +45,13 @@ pub enum Note {
         uses: Vec<ResourceName>,
         /// Services.
         needs: Vec<ServiceName>,
+    },
+    /// It receives a secret that is made now.
+    Generates {
+        /// Which.
+        secret: SecretName,
+        /// So many random bytes.
+        bytes: u32,
     },
     /// What runs once for this release, before its replicas start.
     RunsFirst(String),
@@ -115,9 +122,9 @@ pub enum Note {
 /// What a resource is and how it is sized.
 pub(super) fn of_resource(resource: &Resource, version: Option<u32>) -> Vec<Note> {
     let (name, version, sized) = match resource {
-        Resource::Postgres(it) => ("PostgreSQL", version.or(it.version), format!("sized to {} of memory", it.memory)),
+        Resource::Postgres(it) => ("PostgreSQL", version.or(it.version), format!("tuned for {} of memory", it.memory)),
         Resource::Redis(it) => ("Redis", version, format!("at most {} of data, then {}", it.memory, full(it.evict))),
-        Resource::RabbitMq(it) => ("RabbitMQ", version, format!("sized to {} of memory", it.memory)),
+        Resource::RabbitMq(it) => ("RabbitMQ", version, format!("tuned for {} of memory", it.memory)),
         Resource::Objects(it) => {
             let buckets: Vec<&str> = it.buckets.iter().map(model::BucketName::as_str).collect();
             ("object store", version, format!("buckets {}", buckets.join(", ")))
@@ -196,6 +203,18 @@ pub(super) fn of_start(service: &Service) -> Vec<Note> {
     after.into_iter().chain(first).collect()
 }
 
+/// The secrets of a service that are made with this plan.
+pub(super) fn of_secrets(service: &Service, desired: &Desired) -> Vec<Note> {
+    let source = |name| Some((name, desired.stack.secrets.get(name)?));
+    let unmade = service.secrets.iter().filter(|name| desired.unmade_secrets.contains(*name)).filter_map(source);
+    unmade
+        .filter_map(|(secret, source)| match source {
+            SecretSource::Generate { bytes } => Some(Note::Generates { secret: secret.clone(), bytes: *bytes }),
+            SecretSource::Set => None,
+        })
+        .collect()
+}
+
 /// What of a release's content a person should see before it runs.
 pub(super) fn of_content(content: &Content) -> Vec<Note> {
     let root = content.user.as_deref() == Some("root");
@@ -233,7 +252,12 @@ impl fmt::Display for Note {
             Note::OtherShape { from, to } => write!(f, "{from} → {to}"),
             Note::StartsAfter { uses, needs } => {
                 let names = uses.iter().map(ResourceName::as_str).chain(needs.iter().map(ServiceName::as_str));
-                write!(f, "starts when {} can be used", listed(&names.collect::<Vec<_>>()))
+                let names: Vec<&str> = names.collect();
+                let verb = if names.len() == 1 { "is" } else { "are" };
+                write!(f, "starts once {} {verb} ready", listed(&names))
+            }
+            Note::Generates { secret, bytes } => {
+                write!(f, "receives secret {secret}: {bytes} random bytes, made now and kept in the vault")
             }
             Note::RunsFirst(command) => write!(f, "runs `{command}` once for this release, before its replicas start"),
             Note::Strategy { strategy: Rollout::Rolling, .. } => {
@@ -250,7 +274,7 @@ impl fmt::Display for Note {
             Note::InPlace(programs) => {
                 let programs: Vec<String> = programs.iter().map(|(name, why)| format!("{name} ({why})")).collect();
                 let programs = listed(&programs);
-                write!(f, "not copied, so each restart uses it as it is then: {programs}")
+                write!(f, "runs from where it lies, so a restart takes what lies there by then: {programs}")
             }
             Note::Kind { name, version: Some(version) } => write!(f, "{name} {version}"),
             Note::Kind { name, version: None } => f.write_str(name),

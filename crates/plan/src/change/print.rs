@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use model::ServiceName;
+
 use super::{Action, ChangePlan, Step, Subject, Warning};
 use crate::objectives::{Promise, Reserved, Standing};
 
@@ -67,34 +69,44 @@ fn write_promises(f: &mut fmt::Formatter<'_>, plan: &ChangePlan) -> fmt::Result 
     }
     writeln!(f, "\nwhat follows from the objectives")?;
     for promise in &plan.promises {
-        writeln!(f, "  {}", promise_text(promise))?;
+        writeln!(f, "  {}", promise_text(promise, plan.is_contradicted(promise.objective)))?;
         let facts = plan.facts.iter().filter(|fact| fact.from == promise.objective);
         facts.into_iter().try_for_each(|fact| writeln!(f, "    {fact}"))?;
     }
     Ok(())
 }
 
-fn promise_text(promise: &Promise) -> String {
+fn promise_text(promise: &Promise, contradicted: bool) -> String {
     let Promise { objective, stated, standing } = promise;
     match standing {
+        _ if contradicted => format!("{objective} {stated}: cannot be kept, see below"),
         Standing::Kept | Standing::Broken => format!("{objective} {stated}: {standing}"),
         Standing::Unproven => format!("{objective} {stated}: unproven, nothing measures it yet"),
     }
 }
 
 fn write_reserved(f: &mut fmt::Formatter<'_>, reserved: &Reserved) -> fmt::Result {
-    let Reserved { memory, cpu, server } = reserved;
+    let Reserved { memory, cpu, server, memory_unlimited, cpu_unlimited } = reserved;
     if memory.as_bytes() == 0 && cpu.as_millicores() == 0 {
         return Ok(());
     }
     writeln!(f, "\nreserved of the server (limits of services, memory of resources)")?;
     if memory.as_bytes() > 0 {
-        writeln!(f, "  {memory} of {} memory", server.memory)?;
+        writeln!(f, "  {memory} of {} memory{}", server.memory, uncounted(memory_unlimited))?;
     }
     if cpu.as_millicores() > 0 {
-        writeln!(f, "  {cpu} of {} processor cores", server.cpu)?;
+        writeln!(f, "  {cpu} of {} processor cores{}", server.cpu, uncounted(cpu_unlimited))?;
     }
     Ok(())
+}
+
+/// What is said of services that may take what they can get.
+fn uncounted(services: &[ServiceName]) -> String {
+    let names: Vec<&str> = services.iter().map(ServiceName::as_str).collect();
+    match names.is_empty() {
+        true => String::new(),
+        false => format!("; without a limit, so not counted: {}", names.join(", ")),
+    }
 }
 
 fn write_list<T: fmt::Display>(f: &mut fmt::Formatter<'_>, title: &str, items: &[T]) -> fmt::Result {

@@ -7,6 +7,7 @@ mod steps;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use model::stack::SecretSource;
 use model::{ReleaseNumber, Stack};
 
 use super::{Abilities, ChangePlan, Desired, Running, RunningResource, RunningService, decide};
@@ -72,13 +73,18 @@ fn plan_with(
             (name.clone(), (release::decide(last.as_ref().map(|it| (ReleaseNumber(3), it)), &wanted), wanted))
         })
         .collect();
-    let unset_secrets: BTreeSet<_> = after.secrets.keys().cloned().collect();
+    let secrets = |is_set_by_hand: bool| -> BTreeSet<_> {
+        let of_kind = after.secrets.iter().filter(|(_, it)| (**it == SecretSource::Set) == is_set_by_hand);
+        of_kind.map(|(name, _)| name.clone()).collect()
+    };
+    let (unset_secrets, unmade_secrets) = (secrets(true), secrets(false));
     let desired = Desired {
         stack: after,
         applied: Some(before),
         derived: &derived,
         releases: &releases,
         unset_secrets: &unset_secrets,
+        unmade_secrets: &unmade_secrets,
         abilities,
     };
     let plan = decide(&desired, running);

@@ -26,6 +26,7 @@ fn check(spoil: impl FnOnce(&mut Vec<Step>), expected: &Expect) {
         derived: &derived,
         releases: &releases,
         unset_secrets: &BTreeSet::new(),
+        unmade_secrets: &BTreeSet::new(),
         abilities: &Abilities::default(),
     };
     let mut plan = decide(&desired, &running);
@@ -145,6 +146,7 @@ fn starts_are_of_what_is_down() {
         derived: &derived,
         releases: &std::collections::BTreeMap::new(),
         unset_secrets: &BTreeSet::new(),
+        unmade_secrets: &BTreeSet::new(),
         abilities: &Abilities::default(),
     };
     let mut plan = decide(&desired, &running);

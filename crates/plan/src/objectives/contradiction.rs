@@ -7,7 +7,10 @@ use std::fmt;
 use model::stack::{Listen, Replicas, Resource};
 use model::{ByteSize, CpuShare, Percent, ResourceName, ServiceName, Span, Stack};
 
-use super::{REDUNDANT_FROM, Reserved, is_routed, replicas_most, resource_memory, stays_up};
+use super::{
+    Objective, REDUNDANT_FROM, Reserved, is_copied_off, is_routed, keeps_its_data, replicas_most, resource_memory,
+    stays_up,
+};
 
 /// PostgreSQL's log is shipped at least this often by the quickest lane.
 const POSTGRES_LANE: Span = Span::secs(60);
@@ -149,7 +152,7 @@ fn unreachable_rpo(stack: &Stack) -> Option<Found> {
     let floors: Vec<RpoFloor> = stack.resources.iter().filter_map(|(name, it)| rpo_floor(name, it)).collect();
     let slowest = floors.iter().max_by_key(|floor| floor.span)?.clone();
     let path = || "objectives.recovery.rpo".to_owned();
-    if stack.backups.as_ref().is_none_or(|backups| backups.destinations == 0) {
+    if !is_copied_off(stack) {
         let resources = floors.into_iter().map(|floor| floor.resource).collect();
         return Some((path(), Impossibility::NothingLeaves { resources, rpo }));
     }
@@ -160,10 +163,9 @@ fn unreachable_rpo(stack: &Stack) -> Option<Found> {
 fn rpo_floor(name: &ResourceName, resource: &Resource) -> Option<RpoFloor> {
     let span = match resource {
         Resource::Postgres(_) => POSTGRES_LANE,
-        Resource::Redis(redis) if redis.evict.evicts() => return None,
         Resource::Redis(_) | Resource::Objects(_) | Resource::RabbitMq(_) => COPY_LANE,
     };
-    Some(RpoFloor { resource: name.clone(), span })
+    keeps_its_data(resource).then(|| RpoFloor { resource: name.clone(), span })
 }
 
 fn short_timeouts(stack: &Stack) -> Vec<Found> {
@@ -236,6 +238,18 @@ impl Contradiction {
                 let excess = CpuShare::millicores(reserved.as_millicores().saturating_sub(has.as_millicores()));
                 format!("reserve {excess} cores less; {} takes most, with {}", largest.0, largest.1)
             }
+        }
+    }
+}
+
+impl Impossibility {
+    /// The promise that cannot be kept; `None` where it is the machine that is too small.
+    pub const fn objective(&self) -> Option<Objective> {
+        match self {
+            Impossibility::SingleReplica { .. } => Some(Objective::Availability),
+            Impossibility::NothingLeaves { .. } | Impossibility::RpoBelowLane { .. } => Some(Objective::Rpo),
+            Impossibility::TimeoutBelowLatency { .. } => Some(Objective::Latency),
+            Impossibility::MemoryBeyondServer { .. } | Impossibility::CpuBeyondServer { .. } => None,
         }
     }
 }

@@ -7,7 +7,7 @@ use std::fmt;
 use model::stack::{Listen, Replicas, Resource};
 use model::{Percent, ResourceName, ServiceName, Span, Stack};
 
-use super::{Objective, REDUNDANT_FROM, quantile_text, stays_up};
+use super::{Objective, REDUNDANT_FROM, is_copied_off, keeps_its_data, quantile_text, stays_up};
 
 /// The window of an error budget.
 const BUDGET_DAYS: u64 = 30;
@@ -83,8 +83,15 @@ pub enum Value {
         /// The time.
         within: Span,
     },
+    /// Resources that each run as one server, so that the promise has to hold through their restarts.
+    SingleServers {
+        /// Which.
+        resources: Vec<ResourceName>,
+    },
     /// Replicas are added when answers take this long.
     ScaleOutAt {
+        /// The share of requests that must be answered in time.
+        quantile: Percent,
         /// The time.
         latency: Span,
     },
@@ -102,6 +109,11 @@ pub enum Value {
     DrillLimit {
         /// The time.
         limit: Span,
+    },
+    /// Resources of which no copy is made, so that nothing of them can be restored.
+    NothingToRestore {
+        /// Which.
+        resources: Vec<ResourceName>,
     },
     /// How often a PostgreSQL resource's log leaves the machine.
     WalArchiveEvery {
@@ -144,6 +156,8 @@ pub enum ReplicasWhy {
 pub enum Consumer {
     /// [`super::Derived::replicas`], which rollouts bring about.
     ReplicaCount,
+    /// Whoever reads the plan, and decides whether the file is right.
+    Reader,
     /// The part that would act on it does not exist yet.
     NotCarriedOutYet(Missing),
 }
@@ -172,6 +186,7 @@ impl Fact {
     pub const fn consumer(&self) -> Consumer {
         match self.value {
             Value::Replicas { .. } => Consumer::ReplicaCount,
+            Value::SingleServers { .. } | Value::NothingToRestore { .. } => Consumer::Reader,
             Value::ErrorBudget { .. } => Consumer::NotCarriedOutYet(Missing::RequestCounts),
             Value::FailureGuard { .. } | Value::LatencyGuard { .. } => {
                 Consumer::NotCarriedOutYet(Missing::CanaryReleases)
@@ -192,12 +207,14 @@ pub(super) fn facts(stack: &Stack, replicas: &BTreeMap<ServiceName, u32>) -> Vec
     let objectives = &stack.objectives;
     if let Some(share) = objectives.availability {
         add(Objective::Availability, replica_values(stack, replicas, share));
+        add(Objective::Availability, single_servers(stack, share).into_iter().collect());
         add(Objective::Availability, availability_values(share));
     }
     if let Some(latency) = objectives.latency {
         add(Objective::Latency, latency_values(latency.quantile, latency.within));
     }
     if let Some(rto) = objectives.rto {
+        add(Objective::Rto, nothing_to_restore(stack).into_iter().collect());
         add(Objective::Rto, rto_values(rto));
     }
     if let Some(rpo) = objectives.rpo {
@@ -222,6 +239,24 @@ fn replica_values(stack: &Stack, replicas: &BTreeMap<ServiceName, u32>, share: P
         .collect()
 }
 
+/// The resources whose restarts every request waits for that needs them, where so much is promised that it matters.
+fn single_servers(stack: &Stack, share: Percent) -> Option<Value> {
+    let has_standby = |resource: &Resource| match resource {
+        Resource::Postgres(it) => it.standbys > 0,
+        Resource::Redis(it) => it.standbys > 0,
+        Resource::RabbitMq(_) | Resource::Objects(_) => false,
+    };
+    let alone = stack.resources.iter().filter(|(_, it)| !has_standby(it));
+    let resources: Vec<ResourceName> = alone.map(|(name, _)| name.clone()).collect();
+    (share >= REDUNDANT_FROM && !resources.is_empty()).then_some(Value::SingleServers { resources })
+}
+
+fn nothing_to_restore(stack: &Stack) -> Option<Value> {
+    let kept = stack.resources.iter().filter(|(_, it)| keeps_its_data(it));
+    let resources: Vec<ResourceName> = kept.map(|(name, _)| name.clone()).collect();
+    (!is_copied_off(stack) && !resources.is_empty()).then_some(Value::NothingToRestore { resources })
+}
+
 fn availability_values(share: Percent) -> Vec<Value> {
     let failing = share.complement();
     let thousandths = u64::from(failing.thousandths());
@@ -240,7 +275,7 @@ fn availability_values(share: Percent) -> Vec<Value> {
 fn latency_values(quantile: Percent, within: Span) -> Vec<Value> {
     vec![
         Value::LatencyGuard { quantile, within },
-        Value::ScaleOutAt { latency: part(within, SCALE_OUT_PERCENT, 100) },
+        Value::ScaleOutAt { quantile, latency: part(within, SCALE_OUT_PERCENT, 100) },
         Value::RouteTimeout { timeout: part(within, TIMEOUT_FACTOR, 1) },
     ]
 }
@@ -254,7 +289,7 @@ fn rpo_values(name: &ResourceName, resource: &Resource, rpo: Span) -> Vec<Value>
     let (resource_name, interval) = (name.clone(), part(rpo, 1, COPIES_PER_RPO));
     let lane = match resource {
         Resource::Postgres(_) => Value::WalArchiveEvery { resource: resource_name, interval },
-        Resource::Redis(redis) if !redis.evict.evicts() => Value::CopyEvery { resource: resource_name, interval },
+        Resource::Redis(_) if keeps_its_data(resource) => Value::CopyEvery { resource: resource_name, interval },
         Resource::Redis(_) | Resource::Objects(_) | Resource::RabbitMq(_) => return Vec::new(),
     };
     vec![lane, Value::LagAlarm { resource: name.clone(), age: part(rpo, 2, 3) }]
@@ -272,31 +307,55 @@ impl fmt::Display for Value {
                 write!(f, "{service} runs {count} {plural}: {why}")
             }
             Value::ErrorBudget { share, time } => {
-                write!(f, "{share} of the requests may fail, as much as {time} of silence in 30 days")
+                write!(
+                    f,
+                    "failures will be counted against what may fail: {share} of the requests, or {time} without any \
+                     answer in 30 days"
+                )
             }
-            Value::FailureGuard { share } => write!(f, "a new release that fails more than {share} is rolled back"),
-            Value::BurnAlert { share, long, short } => {
-                write!(f, "an alert when more than {share} failed in the last {long}, and in the last {short} too")
+            Value::FailureGuard { share } => {
+                write!(f, "a new release that fails more than {share} of its requests will be rolled back")
+            }
+            Value::BurnAlert { share, long, short } => write!(
+                f,
+                "an alert will be raised when more than {share} of the requests failed in the last {long} and in the \
+                 last {short}"
+            ),
+            Value::SingleServers { resources } => {
+                write!(f, "{}: one server each, so requests that need it fail while it restarts", listed(resources))
             }
             Value::LatencyGuard { quantile, within } => {
                 let quantile = quantile_text(*quantile);
-                write!(f, "a new release whose {quantile} is above {within} is rolled back")
+                write!(f, "a new release whose {quantile} is above {within} will be rolled back")
             }
-            Value::ScaleOutAt { latency } => write!(f, "replicas are added when this quantile reaches {latency}"),
-            Value::RouteTimeout { timeout } => write!(f, "a route without a timeout gives a request {timeout}"),
-            Value::DrillEvery { interval } => write!(f, "a restore is rehearsed every {interval}"),
-            Value::DrillLimit { limit } => write!(f, "a rehearsed restore that takes more than {limit} has failed"),
+            Value::ScaleOutAt { quantile, latency } => {
+                write!(f, "replicas will be added when {} reaches {latency}", quantile_text(*quantile))
+            }
+            Value::RouteTimeout { timeout } => {
+                write!(f, "a route that states no timeout will give up after {timeout}")
+            }
+            Value::DrillEvery { interval } => write!(f, "a restore will be rehearsed every {interval}"),
+            Value::DrillLimit { limit } => {
+                write!(f, "a rehearsed restore that takes more than {limit} will count as failed")
+            }
+            Value::NothingToRestore { resources } => {
+                write!(f, "no copy of {} leaves this machine: data lost with it cannot be restored", listed(resources))
+            }
             Value::WalArchiveEvery { resource, interval } => {
-                write!(f, "{resource}'s write-ahead log leaves the machine at least every {interval}")
+                write!(f, "{resource}'s write-ahead log will leave the machine at least every {interval}")
             }
             Value::CopyEvery { resource, interval } => {
-                write!(f, "{resource}'s data is copied off the machine every {interval}")
+                write!(f, "{resource}'s data will be copied off the machine every {interval}")
             }
             Value::LagAlarm { resource, age } => {
-                write!(f, "an alarm when what has left the machine of {resource} is {age} old")
+                write!(f, "an alert will be raised when the newest copy of {resource} off the machine is {age} old")
             }
         }
     }
+}
+
+fn listed(resources: &[ResourceName]) -> String {
+    resources.iter().map(ResourceName::as_str).collect::<Vec<_>>().join(", ")
 }
 
 impl fmt::Display for ReplicasWhy {
@@ -305,7 +364,7 @@ impl fmt::Display for ReplicasWhy {
             ReplicasWhy::Listens => "one answers while the other restarts",
             ReplicasWhy::OneIsEnough => "this availability allows for its restarts",
             ReplicasWhy::FixedPort => "its fixed port leaves room for no second",
-            ReplicasWhy::DoesNotListen => "one is enough, since it serves no requests",
+            ReplicasWhy::DoesNotListen => "one is enough, since it has no port and no route leads to it",
         })
     }
 }
@@ -314,6 +373,7 @@ impl fmt::Display for Consumer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Consumer::ReplicaCount => f.write_str("replica count"),
+            Consumer::Reader => f.write_str("whoever reads the plan"),
             Consumer::NotCarriedOutYet(missing) => write!(f, "not carried out yet, needs {missing}"),
         }
     }
@@ -337,8 +397,8 @@ impl fmt::Display for Fact {
     /// The sentence, and whether anything acts on it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.consumer() {
-            Consumer::ReplicaCount => write!(f, "{}", self.value),
-            Consumer::NotCarriedOutYet(missing) => write!(f, "not done yet, for want of {missing}: {}", self.value),
+            Consumer::ReplicaCount | Consumer::Reader => write!(f, "{}", self.value),
+            Consumer::NotCarriedOutYet(missing) => write!(f, "not yet (needs {missing}): {}", self.value),
         }
     }
 }

@@ -10,7 +10,7 @@ mod fact;
 use std::collections::BTreeMap;
 use std::fmt;
 
-use model::stack::{Capacity, Listen, Objectives, Replicas, Resource, Service, Source};
+use model::stack::{Capacity, Limits, Listen, Objectives, Replicas, Resource, Service, Source};
 use model::{ByteSize, CpuShare, Percent, ServiceName, Stack};
 
 pub use contradiction::{Contradiction, Impossibility, RpoFloor, Severity, Why};
@@ -79,7 +79,7 @@ pub enum Standing {
 }
 
 /// What the services' limits and the resources' memory add up to, beside what there is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reserved {
     /// Memory of every replica with a limit and of every resource.
     pub memory: ByteSize,
@@ -87,6 +87,10 @@ pub struct Reserved {
     pub cpu: CpuShare,
     /// What the server has.
     pub server: Capacity,
+    /// The services that state no limit of memory, and so are not in the sum.
+    pub memory_unlimited: Vec<ServiceName>,
+    /// The same of processor time.
+    pub cpu_unlimited: Vec<ServiceName>,
 }
 
 /// Derives what follows from the objectives of `stack`, on a server that has what the file says it has,
@@ -110,6 +114,16 @@ pub fn derive(stack: &Stack, machine: Capacity) -> Derived {
 /// Whether a route of the edge leads to the service.
 pub(crate) fn is_routed(stack: &Stack, service: &ServiceName) -> bool {
     stack.routes.iter().any(|route| route.to == *service)
+}
+
+/// Whether a resource is to keep what it was given: one that evicts loses data on purpose.
+fn keeps_its_data(resource: &Resource) -> bool {
+    !matches!(resource, Resource::Redis(redis) if redis.evict.evicts())
+}
+
+/// Whether copies of the data leave the machine.
+fn is_copied_off(stack: &Stack) -> bool {
+    stack.backups.as_ref().is_some_and(|backups| backups.destinations > 0)
 }
 
 /// Whether replicas of the service run at all, rather than runs of a schedule or nothing.
@@ -167,7 +181,17 @@ fn reserve(stack: &Stack, replicas: &BTreeMap<ServiceName, u32>, server: Capacit
     for resource in stack.resources.values() {
         memory = memory.saturating_add(resource_memory(resource));
     }
-    Reserved { memory, cpu: CpuShare::millicores(cpu), server }
+    let unlimited = |is_limited: fn(&Limits) -> bool| {
+        let processes = stack.services.iter().filter(|(_, it)| !matches!(it.source, Source::Static { .. }));
+        processes.filter(|(_, it)| !is_limited(&it.limits)).map(|(name, _)| name.clone()).collect()
+    };
+    Reserved {
+        memory,
+        cpu: CpuShare::millicores(cpu),
+        server,
+        memory_unlimited: unlimited(|limits| limits.memory.is_some()),
+        cpu_unlimited: unlimited(|limits| limits.cpu.is_some()),
+    }
 }
 
 fn promises(objectives: &Objectives) -> Vec<Promise> {

@@ -165,12 +165,12 @@ fn a_contradiction_refuses_unless_advisory() {
         Plan for shop (production)
 
         will create
-          db  PostgreSQL, sized to 256MiB of memory
+          db  PostgreSQL, tuned for 256MiB of memory
 
         what follows from the objectives
-          rpo 15m: unproven, nothing measures it yet
-            not done yet, for want of backups: db's write-ahead log leaves the machine at least every 5m
-            not done yet, for want of alerts: an alarm when what has left the machine of db is 10m old
+          rpo 15m: cannot be kept, see below
+            not yet (needs backups): db's write-ahead log will leave the machine at least every 5m
+            not yet (needs alerts): an alert will be raised when the newest copy of db off the machine is 10m old
 
         reserved of the server (limits of services, memory of resources)
           256MiB of 8GiB memory
@@ -195,6 +195,7 @@ fn a_service_whose_change_a_refusal_hides_is_not_called_unchanged() {
         derived: &derived,
         releases: &BTreeMap::new(),
         unset_secrets: &unset,
+        unmade_secrets: &[].into(),
         abilities: &abilities,
     };
     expect![[r#"
