@@ -17,8 +17,7 @@ use crate::release;
 use crate::sample::{content, machine};
 
 const SHOP: &str = "
-    availability 99.9%
-    service api port=auto uses=db,cache release=./migrate memory=256MiB
+    service api port=auto replicas=2 uses=db,cache release=./migrate memory=256MiB
     service worker uses=db needs=api
     service nightly uses=db schedule=0_2_*_*_*
     resource db postgres version=15 memory=512MiB

@@ -74,17 +74,6 @@ fn what_was_stopped_is_started_as_it_was() {
           nightly  release 3, runs at "0 2 * * *" (UTC)
           worker   release 3, 1 replica
 
-        what follows from the objectives
-          availability 99.9%: unproven, nothing measures it yet
-            api runs 2 replicas: one answers while the other restarts
-            worker runs 1 replica: one is enough, since it has no port and no route leads to it
-            cache, db: one server each, so requests that need it fail while it restarts
-            not yet (needs request counts): failures will be counted against what may fail: 0.1% of the requests, or 43m12s without any answer in 30 days
-            not yet (needs canary releases): a new release that fails more than 0.1% of its requests will be rolled back
-            not yet (needs alerts): an alert will be raised when more than 1.44% of the requests failed in the last 1h and in the last 5m
-            not yet (needs alerts): an alert will be raised when more than 0.6% of the requests failed in the last 6h and in the last 30m
-            not yet (needs alerts): an alert will be raised when more than 0.1% of the requests failed in the last 3d and in the last 6h
-
         reserved of the server (limits of services, memory of resources)
           1GiB of 8GiB memory; without a limit, so not counted: nightly, worker"#]]
     .assert_eq(&steps.join("\n"));
