@@ -3,11 +3,24 @@
 //! Start reading at [`Records`]. A record is stored under its kind and key as a JSON envelope with the
 //! version of its form: `{"version":1,"record":…}`. Every write is one transaction that is on disk when the
 //! call returns; [`Records::change`] writes several, all or none. An older version is handed to the
-//! record's own [`Stored::migrate`]; a newer one is refused.
+//! record's own [`Stored::migrate`]; a newer one is refused. [`look`] reads one record and leaves the file as it is,
+//! whoever has it.
 
+use std::fs::{File, OpenOptions, Permissions};
+use std::io::{self, Read, Seek};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use redb::{Database, ReadableDatabase, TableDefinition};
+use redb::backends::InMemoryBackend;
+use redb::{Builder, Database, ReadableDatabase, StorageBackend, TableDefinition};
+
+use crate::files::open_itself;
+
+/// The largest file that is looked into: it is held in memory, twice. One of a stack with thousands of releases is far
+/// smaller.
+const LOOKED_INTO_BYTES_MAX: u64 = 128 << 20;
+/// Readings of a file that goes on being written.
+const READINGS_MAX: u32 = 100;
 
 const TABLE: TableDefinition<(&str, &str), &[u8]> = TableDefinition::new("records");
 
@@ -106,20 +119,22 @@ impl Change {
 impl Records {
     /// Opens the records in this file, or makes it, readable for the owner only.
     pub fn open(path: &Path) -> Result<Self, RecordsError> {
-        // redb asserts what a damaged file breaks; all of it is read once in here.
-        let opening = std::panic::AssertUnwindSafe(|| Self::open_and_check(path));
-        std::panic::catch_unwind(opening).unwrap_or_else(|_| Err(RecordsError::Broken { path: path.to_owned() }))
+        unless_broken(path, || {
+            let mut options = OpenOptions::new();
+            options.read(true).write(true).create(true).truncate(false).mode(0o600);
+            let file = open_itself(&mut options, path).map_err(|error| io_error("open", path, error))?;
+            file.set_permissions(Permissions::from_mode(0o600)).map_err(|error| io_error("protect", path, error))?;
+            Self::checked(path, Builder::new().create_file(file))
+        })
     }
 
-    fn open_and_check(path: &Path) -> Result<Self, RecordsError> {
-        let failed = |doing| move |error: redb::Error| database_error(doing, path, error);
-        let mut database = Database::create(path).map_err(|error| failed("open")(error.into()))?;
-        database.check_integrity().map_err(|error| failed("open")(error.into()))?;
-        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
-        std::fs::set_permissions(path, mode).map_err(|error| failed("protect")(redb::Error::Io(error)))?;
-        let write = database.begin_write().map_err(|error| failed("open")(error.into()))?;
-        write.open_table(TABLE).map_err(|error| failed("open")(error.into()))?;
-        write.commit().map_err(|error| failed("open")(error.into()))?;
+    fn checked(path: &Path, opened: Result<Database, redb::DatabaseError>) -> Result<Self, RecordsError> {
+        let failed = |error: redb::Error| database_error("open", path, error);
+        let mut database = opened.map_err(|error| failed(error.into()))?;
+        database.check_integrity().map_err(|error| failed(error.into()))?;
+        let write = database.begin_write().map_err(|error| failed(error.into()))?;
+        write.open_table(TABLE).map_err(|error| failed(error.into()))?;
+        write.commit().map_err(|error| failed(error.into()))?;
         Ok(Self { path: path.to_owned(), database })
     }
 
@@ -190,6 +205,61 @@ impl Records {
     fn failed(&self, doing: &'static str, error: impl Into<redb::Error>) -> RecordsError {
         database_error(doing, &self.path, error.into())
     }
+}
+
+/// The record under this key as the file has it now; `None` also where there is no such file. Makes and writes nothing and
+/// takes no lock: what a killed program left unfinished is mended in memory alone.
+pub fn look<T: Stored>(path: &Path, key: &str) -> Result<Option<T>, RecordsError> {
+    let Some(bytes) = content(path).map_err(|error| io_error("read", path, error))? else { return Ok(None) };
+    unless_broken(path, || {
+        let memory = in_memory(&bytes).map_err(|error| io_error("read", path, error))?;
+        Records::checked(path, Builder::new().create_with_backend(memory))?.get(key)
+    })
+}
+
+/// The bytes that a file had at one moment, also while it is written: two readings that agree are what it was between them.
+/// As after a kill at that moment, it can be opened. `None` when there is no such file.
+fn content(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    let mut file = match open_itself(OpenOptions::new().read(true), path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        opened => opened?,
+    };
+    let mut last = reading(&mut file)?;
+    for _again in 1..READINGS_MAX {
+        let next = reading(&mut file)?;
+        if next == last {
+            return Ok(Some(next));
+        }
+        last = next;
+    }
+    Err(io::Error::other("it is being written all the time: try again"))
+}
+
+fn reading(file: &mut File) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    file.rewind()?;
+    file.take(LOOKED_INTO_BYTES_MAX + 1).read_to_end(&mut bytes)?;
+    match u64::try_from(bytes.len()).is_ok_and(|length| length <= LOOKED_INTO_BYTES_MAX) {
+        true => Ok(bytes),
+        false => Err(io::Error::other(format!("it is larger than {LOOKED_INTO_BYTES_MAX} bytes"))),
+    }
+}
+
+fn in_memory(bytes: &[u8]) -> io::Result<InMemoryBackend> {
+    let memory = InMemoryBackend::new();
+    memory.set_len(u64::try_from(bytes.len()).map_err(io::Error::other)?)?;
+    memory.write(0, bytes)?;
+    Ok(memory)
+}
+
+/// Opens a database: redb asserts what a damaged one breaks. All of it is read once while it is opened.
+fn unless_broken<T>(path: &Path, open: impl FnOnce() -> Result<T, RecordsError>) -> Result<T, RecordsError> {
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(open))
+        .unwrap_or_else(|_| Err(RecordsError::Broken { path: path.to_owned() }))
+}
+
+fn io_error(doing: &'static str, path: &Path, error: io::Error) -> RecordsError {
+    database_error(doing, path, redb::Error::Io(error))
 }
 
 fn database_error(doing: &'static str, path: &Path, source: redb::Error) -> RecordsError {
@@ -266,6 +336,63 @@ mod tests {
     }
 
     #[test]
+    fn a_look_finds_what_is_there_while_it_is_held_and_after_a_kill_and_leaves_the_file_as_it_was() {
+        check("look", |path| {
+            assert_eq!(look::<Note>(path, "a").unwrap(), None);
+            assert!(!path.exists());
+            let records = Records::open(path).unwrap();
+            assert_eq!(look::<Note>(path, "a").unwrap(), None);
+            records.put("a", &note("one")).unwrap();
+            assert_eq!(look(path, "a").unwrap(), Some(note("one")));
+            // What a kill leaves: redb has not closed it.
+            let left = std::fs::read(path).unwrap();
+            drop(records);
+            for bytes in [std::fs::read(path).unwrap(), left] {
+                std::fs::write(path, &bytes).unwrap();
+                std::fs::set_permissions(path, Permissions::from_mode(0o400)).unwrap();
+                let modified = || path.metadata().unwrap().modified().unwrap();
+                let before = modified();
+                assert_eq!(look(path, "a").unwrap(), Some(note("one")));
+                assert_eq!((std::fs::read(path).unwrap() == bytes, modified()), (true, before));
+                std::fs::set_permissions(path, Permissions::from_mode(0o600)).unwrap();
+            }
+        });
+    }
+
+    #[test]
+    fn looks_beside_a_writer_find_one_of_its_writes_each() {
+        check("beside", |path| {
+            let records = Records::open(path).unwrap();
+            let text = |number: u32| note(&format!("{number} ").repeat(3000));
+            records.put("a", &text(0)).unwrap();
+            std::thread::scope(|scope| {
+                let writer = scope.spawn(|| (1..=200).for_each(|number| records.put("a", &text(number)).unwrap()));
+                while !writer.is_finished() {
+                    let found: Note = look(path, "a").unwrap().unwrap();
+                    let number = found.text.split(' ').next().unwrap().parse().unwrap();
+                    assert_eq!(found, text(number));
+                }
+            });
+        });
+    }
+
+    #[test]
+    fn a_link_in_the_place_of_the_file_is_not_followed() {
+        check("link", |path| {
+            let victim = path.with_extension("victim");
+            std::fs::write(&victim, "").unwrap();
+            std::os::unix::fs::symlink(&victim, path).unwrap();
+            let told = format!("{}: I/O error: a link has its name", path.display());
+            let opened = Records::open(path).unwrap_err().to_string();
+            assert!(opened.starts_with(&format!("cannot open {told}")), "{opened}");
+            let looked = look::<Note>(path, "a").unwrap_err().to_string();
+            assert!(looked.starts_with(&format!("cannot read {told}")), "{looked}");
+            assert_eq!(std::fs::read(&victim).unwrap(), b"");
+            std::fs::remove_file(&victim).unwrap();
+        });
+    }
+
+    #[test]
     fn a_damaged_file_is_an_error_and_never_a_panic() {
         check("damaged", |path| {
             Records::open(path).unwrap().put("a", &note("one")).unwrap();
@@ -275,7 +402,10 @@ mod tests {
                 let mut bytes = whole.clone();
                 bytes[at] ^= 0xff;
                 std::fs::write(path, &bytes).unwrap();
-                refused += u32::from(Records::open(path).and_then(|records| records.get::<Note>("a")).is_err());
+                let looked = look::<Note>(path, "a").ok();
+                let opened = Records::open(path).and_then(|records| records.get("a")).ok();
+                assert_eq!(looked, opened, "at {at}");
+                refused += u32::from(opened.is_none());
             }
             assert!(refused > 0);
         });
