@@ -31,7 +31,10 @@ mod tree;
 use model::{EnvironmentName, Stack};
 
 pub use command::{CommandError, split as split_command};
-pub use init::{FirstFile, Listing, PARTS_OF_PROGRAMS, PassedOver, READ_FOR_INIT, init};
+pub use init::{
+    FOLDERS_OF_PAGES, FirstFile, Listed, Listing, PAGES_LISTED_MAX, PARTS_OF_PROGRAMS, PassedOver, READ_FOR_INIT,
+    READ_FOR_INIT_MAX, init,
+};
 pub use places::{Located, Places};
 pub use problem::{PROBLEMS_MAX, Problem};
 pub use reference::{ANNOTATED_EXAMPLE, reference_markdown, rules_markdown};

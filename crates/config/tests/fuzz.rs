@@ -9,7 +9,7 @@
 
 use std::time::{Duration, Instant};
 
-use config::{Listing, SourceFile};
+use config::{Listed, Listing, SourceFile};
 
 const CASES: u64 = 20_000;
 
@@ -161,8 +161,9 @@ fn try_one(seed: u64) {
 }
 
 fn first_file(text: &str) {
-    let files = config::READ_FOR_INIT.iter().map(|name| ((*name).to_owned(), Some(text.to_owned()))).collect();
-    let first = config::init(&Listing { folder: "fuzz".to_owned(), files });
+    let entries =
+        config::READ_FOR_INIT.iter().map(|name| ((*name).to_owned(), Listed::Text(text.to_owned()))).collect();
+    let first = config::init(&Listing { folder: "fuzz".to_owned(), entries, ..Listing::default() });
     let checked = config::check(&SourceFile::new("mainstay.yaml", first.text.clone()), None);
     assert!(!checked.has(config::Severity::Error), "{:?}\n{}", checked.problems, first.text);
 }
