@@ -1,7 +1,7 @@
 //! Processes of the operating system: who they are, starting, signalling, collecting and finding them.
 //!
 //! Start reading at [`look`] (what `/proc` says about one process), then [`child`] (how a shim starts its
-//! child), [`namespace`] (what a child cannot see), [`reap`] (how it learns of ends), [`mod@unit`] (how everything that
+//! child), [`program`] (which file a command's word stands for), [`namespace`] (what a child cannot see), [`reap`] (how it learns of ends), [`mod@unit`] (how everything that
 //! belongs to a unit is found) and [`peer`] (who may give orders).
 //! Invariants: a signal goes through a pidfd whose process was checked after the pidfd was opened, so that
 //! a process that merely has the same pid is never hit; what could not be looked at is an error and never "there is
@@ -10,6 +10,7 @@
 pub mod child;
 pub mod namespace;
 pub mod peer;
+pub mod program;
 pub mod reap;
 pub mod unit;
 
