@@ -111,8 +111,7 @@ pub(crate) async fn serve(
     let layout = session.layout()?;
     let node = tokio::select! {
         node = take_over(&layout, session, purpose) => node?,
-        // No node has begun, and what runs goes on.
-        _ = wish.wait_for(|wish| *wish == Wish::Leave) => return Ok(Ended::LeftRunning),
+        _ = wish.wait_for(|wish| *wish != Wish::Run) => return Ok(Ended::BeforeItBegan),
     };
     let socket = layout.control_socket();
     let listener = server::bind(&socket)

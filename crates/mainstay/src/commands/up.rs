@@ -164,30 +164,33 @@ async fn foreground(file: &FileBody, session: &Session) -> Result<ExitCode, Fail
     };
     let terminal = &session.terminal;
     if asked == Asked::Interrupt {
-        terminal.note("stopping the stack; Ctrl-C again ends only the node");
         wish.send_replace(Wish::Down);
         tokio::select! {
-            ended = &mut node => {
-                ended?;
-                terminal.note("everything is stopped; data is kept");
-                return Ok(ExitCode::SUCCESS);
-            }
+            // The node first: one that has not begun stops nothing, and ends at once.
+            biased;
+            ended = &mut node => return ended.map(|ended| tell_end(ended, terminal)),
             // Shows what still runs; the end of the node is what is waited for.
-            () = watch_on(&client, terminal) => {}
+            () = watch_stop(&client, terminal) => {}
             asked = asked_to_end() => drop(asked?),
         }
     }
     wish.send_replace(Wish::Leave);
-    let ended = node.await?;
+    node.await.map(|ended| tell_end(ended, terminal))
+}
+
+/// Says what a node that was asked to end has come to.
+fn tell_end(ended: Ended, terminal: &Terminal) -> ExitCode {
     terminal.note(match ended {
+        Ended::BeforeItBegan => "no node has begun, and nothing is changed",
         Ended::Down => "everything is stopped; data is kept",
         Ended::LeftRunning => "the node has ended; what runs goes on, and the next `mainstay up` takes it over",
     });
-    Ok(ExitCode::SUCCESS)
+    ExitCode::SUCCESS
 }
 
-/// Shows what still runs, and never ends.
-async fn watch_on(client: &Client, terminal: &Terminal) {
+/// Shows what still runs while the stack is stopped, and never ends.
+async fn watch_stop(client: &Client, terminal: &Terminal) {
+    terminal.note("stopping the stack; Ctrl-C again ends only the node");
     if let Err(late) = down::watch(client, terminal).await {
         late.tell(terminal);
     }
