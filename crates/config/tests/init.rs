@@ -417,6 +417,16 @@ fn pages_with_what_is_meant_for_visitors_are_served() {
 }
 
 #[test]
+fn a_folder_that_was_not_listed_to_its_end_is_told_of() {
+    let mut listing = listing("shop", files(&[("go.mod", "module shop\n")]));
+    listing.cut.insert(String::new());
+    let first = accepted(&listing);
+    assert_eq!(first.found, ["`go.mod`: a Go program"]);
+    let [passed_over] = first.passed_over.as_slice() else { panic!("{:?}", first.passed_over) };
+    assert_eq!((passed_over.file.as_str(), passed_over.remedy), (".", "write by hand what is missing"));
+}
+
+#[test]
 fn a_manifest_that_cannot_be_read_is_told_of() {
     let mut entries = files(&[
         ("package.json", "{\"scripts\": {"),

@@ -317,6 +317,27 @@ fn init_serves_no_pages_that_it_could_not_look_through() {
     );
 }
 
+/// 5000 is as much as is listed outside the folders of pages.
+#[test]
+fn init_says_that_it_did_not_look_at_everything() {
+    let mut world = World::new("init-much");
+    for row in 0..5000 {
+        world = world.with(&format!("{row}"), "");
+    }
+    assert!(!world.run(&["init"]).err.contains("not used"));
+    std::fs::remove_file(world.folder.join("mainstay.yaml")).unwrap();
+    check(
+        &world.with("5000", "").run(&["init"]),
+        0,
+        expect![[r#""#]],
+        expect![[r#"
+        wrote mainstay.yaml: nothing was found that can be started as it is, so it holds an example
+        not used: `.`: it holds too much for all of it to be looked at (write by hand what is missing)
+        next: read it, then `mainstay check` and `mainstay up`
+    "#]],
+    );
+}
+
 #[test]
 fn init_says_which_manifest_is_too_large_to_be_read() {
     let largest = usize::try_from(config::READ_FOR_INIT_MAX.as_bytes()).unwrap();

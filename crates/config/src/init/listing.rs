@@ -40,7 +40,8 @@ pub struct Listing {
     /// By its path relative to the folder, with `/`: what is directly in the folder, in the folders directly in it and
     /// in the [`PARTS_OF_PROGRAMS`] of these, and what is anywhere in the [`FOLDERS_OF_PAGES`].
     pub entries: BTreeMap<String, Listed>,
-    /// Those of the [`FOLDERS_OF_PAGES`] that hold more than [`PAGES_LISTED_MAX`], so that not all of it is listed.
+    /// Folders that hold too much for all of it to be listed: of the [`FOLDERS_OF_PAGES`] those with more than
+    /// [`PAGES_LISTED_MAX`]; the empty path, where there is too much in the project's folder and its programs'.
     pub cut: BTreeSet<String>,
 }
 

@@ -6,9 +6,15 @@ use super::{OPEN_FOLDER, PassedOver, WRITE_BY_HAND, cargo, pages};
 
 const CORRECT: &str = "correct it, or write the service by hand";
 
-/// The files and folders that are to be read and cannot be.
+/// The files and folders that are to be read and cannot be, or not to their end.
 pub(super) fn unread(listing: &Listing) -> Vec<PassedOver> {
-    listing.entries.iter().filter_map(|(path, listed)| broken(path, listed)).collect()
+    let not_listed = listing.cut.contains("").then(|| PassedOver {
+        file: ".".to_owned(),
+        why: "it holds too much for all of it to be looked at".to_owned(),
+        remedy: "write by hand what is missing",
+    });
+    let broken = listing.entries.iter().filter_map(|(path, listed)| broken(path, listed));
+    not_listed.into_iter().chain(broken).collect()
 }
 
 fn broken(path: &str, listed: &Listed) -> Option<PassedOver> {

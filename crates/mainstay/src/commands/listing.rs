@@ -31,6 +31,9 @@ pub(super) fn of_project(project: &Path) -> Result<Listing, Failure> {
             list_program(&folder, &mut listing, &mut budget);
         }
     }
+    if budget.is_exceeded {
+        listing.cut.insert(String::new());
+    }
     Ok(listing)
 }
 
