@@ -250,25 +250,12 @@ impl fmt::Display for Note {
             Note::Replicas(count) => write!(f, "{count} replicas"),
             Note::Scheduled { cron, zone } => write!(f, "runs at {cron:?} ({zone})"),
             Note::OtherShape { from, to } => write!(f, "{from} → {to}"),
-            Note::StartsAfter { uses, needs } => {
-                let names = uses.iter().map(ResourceName::as_str).chain(needs.iter().map(ServiceName::as_str));
-                let names: Vec<&str> = names.collect();
-                let verb = if names.len() == 1 { "is" } else { "are" };
-                write!(f, "starts once {} {verb} ready", listed(&names))
-            }
+            Note::StartsAfter { uses, needs } => write!(f, "starts once {} ready", are(uses, needs)),
             Note::Generates { secret, bytes } => {
                 write!(f, "receives secret {secret}: {bytes} random bytes, made now and kept in the vault")
             }
             Note::RunsFirst(command) => write!(f, "runs `{command}` once for this release, before its replicas start"),
-            Note::Strategy { strategy: Rollout::Rolling, .. } => {
-                f.write_str("one replica at a time: a new one is ready before an old one stops")
-            }
-            Note::Strategy { strategy: Rollout::Recreate, port_fixed: false } => {
-                f.write_str("all old replicas stop before the new ones start: it does not answer in between")
-            }
-            Note::Strategy { strategy: Rollout::Recreate, port_fixed: true } => f.write_str(
-                "its port is fixed, so the old replica stops before the new one starts: it does not answer in between",
-            ),
+            Note::Strategy { strategy, port_fixed } => f.write_str(strategy_text(*strategy, *port_fixed)),
             Note::AsRoot => f.write_str("runs as root: it can read and change everything on this machine"),
             Note::Limited(limits) => write!(f, "at most {} per replica", limits_text(limits)),
             Note::InPlace(programs) => {
@@ -305,6 +292,22 @@ impl fmt::Display for Note {
 
 fn listed<T: ToString>(items: &[T]) -> String {
     items.iter().map(T::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// `db is`, `db, api are`.
+fn are(uses: &[ResourceName], needs: &[ServiceName]) -> String {
+    let names: Vec<&str> = uses.iter().map(ResourceName::as_str).chain(needs.iter().map(ServiceName::as_str)).collect();
+    format!("{} {}", listed(&names), if names.len() == 1 { "is" } else { "are" })
+}
+
+const fn strategy_text(strategy: Rollout, port_fixed: bool) -> &'static str {
+    match (strategy, port_fixed) {
+        (Rollout::Rolling, _) => "one replica at a time: a new one is ready before an old one stops",
+        (Rollout::Recreate, false) => "all old replicas stop before the new ones start: it does not answer in between",
+        (Rollout::Recreate, true) => {
+            "its port is fixed, so the old replica stops before the new one starts: it does not answer in between"
+        }
+    }
 }
 
 fn limits_text(limits: &Limits) -> String {
