@@ -6,11 +6,12 @@ use model::ServiceName;
 use model::stack::{Backups, Check, Health, Listen, Rollout, Route, Service, Stack, Volume};
 
 use crate::defaults;
-use crate::draft::{Draft, EdgeDraft, PortDraft, ServiceDraft};
+use crate::draft::{BackupsDraft, Draft, EdgeDraft, PortDraft, ServiceDraft};
+use crate::support::carries_out_key;
 
 /// The stack of a draft in which no error was found; `None` if a needed part is missing after all.
 pub(crate) fn stack(draft: Draft) -> Option<Stack> {
-    let routes = routes(draft.edge)?;
+    let routes = routes(draft.edge);
     let routed: BTreeSet<ServiceName> = routes.iter().map(|route| route.to.clone()).collect();
     let mut services = BTreeMap::new();
     for service in draft.services {
@@ -36,7 +37,7 @@ pub(crate) fn stack(draft: Draft) -> Option<Stack> {
         resources,
         secrets,
         routes,
-        backups: draft.backups.map(|read| Backups { schedule: read.schedule, destinations: read.destinations }),
+        backups: draft.backups.filter(|_| carries_out_key("backups")).map(backups),
     })
 }
 
@@ -68,6 +69,11 @@ fn service(draft: ServiceDraft, routed: bool) -> Option<Service> {
     })
 }
 
+/// Backups that nobody makes would keep no promise.
+fn backups(draft: BackupsDraft) -> Backups {
+    Backups { schedule: draft.schedule, destinations: draft.destinations }
+}
+
 /// A service that is asked something over the network has a port without saying so.
 fn listen(draft: &ServiceDraft, routed: bool) -> Listen {
     let asked = [&draft.ready, &draft.live]
@@ -91,7 +97,8 @@ fn rollout(draft: &ServiceDraft, listen: Listen) -> Rollout {
     }
 }
 
-fn routes(edge: EdgeDraft) -> Option<Vec<Route>> {
+/// Of a route that lacks something was said so, or that the edge is not carried out.
+fn routes(edge: EdgeDraft) -> Vec<Route> {
     let route = |route: crate::draft::RouteDraft| {
         Some(Route {
             host: route.host?,
@@ -101,5 +108,5 @@ fn routes(edge: EdgeDraft) -> Option<Vec<Route>> {
             timeout: route.timeout,
         })
     };
-    edge.routes.into_iter().map(route).collect()
+    edge.routes.into_iter().filter_map(route).collect()
 }

@@ -1,5 +1,7 @@
 //! What the file may ask for and this version does not carry out. Carrying something out starts with
 //! deleting its row.
+//!
+//! Start reading at [`NOT_YET`], then [`find`].
 
 use crate::problem::Problems;
 use crate::rule::RuleId;
@@ -16,6 +18,7 @@ pub(crate) struct NotYet {
     pub(crate) what: &'static str,
     /// What can be done today.
     pub(crate) instead: &'static str,
+    pub(crate) mend: Mend,
 }
 
 /// When it is asked for.
@@ -25,26 +28,41 @@ pub(crate) enum When {
     Present,
     /// The value is a mapping.
     Mapping,
-    /// The value is this word.
-    Is(&'static str),
+    /// The value is a mapping of this kind: it has the word at its tag.
+    Kind { tag: &'static str, word: &'static str },
     /// The value is a number other than 0.
     NotZero,
 }
 
+impl When {
+    fn is_kind(self, wanted_tag: &str, wanted_word: &str) -> bool {
+        matches!(self, When::Kind { tag, word } if tag == wanted_tag && word == wanted_word)
+    }
+}
+
+/// How a file does without it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mend {
+    /// The entry is deleted.
+    Delete,
+    /// Another entry takes its place: what it belongs to needs one.
+    Replace,
+}
+
 /// Every such thing, in the file's order.
 pub(crate) const NOT_YET: &[NotYet] = &[
-    row("services.*.image", When::Present, "containers", "start the program itself with `run`"),
-    row("services.*.build", When::Present, "building images", "start the program itself with `run`"),
-    row("services.*.static", When::Present, "static files", "serve the folder by a program of yours with `run`"),
+    source("services.*.image", "containers", "start the program itself with `run`"),
+    source("services.*.build", "building images", "start the program itself with `run`"),
+    source("services.*.static", "static files", "serve the folder by a program of yours with `run`"),
     row("services.*.spa", When::Present, "static files", "delete the line"),
     row("services.*.replicas", When::Mapping, "scaling between bounds", "write a number"),
     row("services.*.release.schema", When::Present, "guarding database migrations", "delete the key"),
-    row("services.*.rollout.strategy", When::Is("blue-green"), "blue-green releases", "write `strategy: rolling`"),
-    row("services.*.rollout.strategy", When::Is("canary"), "canary releases", "write `strategy: rolling`"),
+    row("services.*.rollout", strategy("blue-green"), "blue-green releases", "write `rollout: { strategy: rolling }`"),
+    row("services.*.rollout", strategy("canary"), "canary releases", "write `rollout: { strategy: rolling }`"),
+    row("resources.*", kind("objects"), "object stores", "use one from elsewhere, with `env` and `secrets`"),
+    row("resources.*", kind("rabbitmq"), "RabbitMQ", "use one from elsewhere, with `env` and `secrets`"),
     row("resources.*.standbys", When::NotZero, "standby copies of a resource", "write 0, or delete the key"),
     row("resources.*.pool", When::Present, "pooling of connections", "delete the key"),
-    row("resources.*.type", When::Is("objects"), "object stores", "use one from elsewhere, with `env` and `secrets`"),
-    row("resources.*.type", When::Is("rabbitmq"), "RabbitMQ", "use one from elsewhere, with `env` and `secrets`"),
     row("edge", When::Present, "the edge", "reach services on their own ports"),
     row("backups", When::Present, "backups", "copy the data by a scheduled service of yours"),
     row("telemetry", When::Present, "keeping metrics, logs and traces", "`mainstay logs` shows recent output"),
@@ -53,7 +71,20 @@ pub(crate) const NOT_YET: &[NotYet] = &[
 ];
 
 const fn row(path: &'static str, when: When, what: &'static str, instead: &'static str) -> NotYet {
-    NotYet { path, when, what, instead }
+    NotYet { path, when, what, instead, mend: Mend::Delete }
+}
+
+/// A service needs a source: without this one, another.
+const fn source(path: &'static str, what: &'static str, instead: &'static str) -> NotYet {
+    NotYet { path, when: When::Present, what, instead, mend: Mend::Replace }
+}
+
+const fn strategy(word: &'static str) -> When {
+    When::Kind { tag: "strategy", word }
+}
+
+const fn kind(word: &'static str) -> When {
+    When::Kind { tag: "type", word }
 }
 
 /// What is said about it.
@@ -68,7 +99,10 @@ pub(crate) fn carries_out_key(path: &str) -> bool {
 
 /// Whether this word at this path of a file is carried out.
 pub(crate) fn carries_out_word(path: &str, word: &str) -> bool {
-    !NOT_YET.iter().any(|row| matches!(row.when, When::Is(is) if is == word) && leads_to(row, path))
+    let Some((around, tag)) = path.rsplit_once('.') else {
+        return true;
+    };
+    !NOT_YET.iter().any(|row| row.when.is_kind(tag, word) && leads_to(row, around))
 }
 
 fn leads_to(row: &NotYet, path: &str) -> bool {
@@ -90,7 +124,8 @@ pub(crate) fn of_key(path: &str) -> Option<&'static NotYet> {
 
 /// The row of a word, for the reference and the schema.
 pub(crate) fn of_word(path: &str, word: &str) -> Option<&'static NotYet> {
-    NOT_YET.iter().find(|row| matches!(row.when, When::Is(is) if is == word) && row.path == path)
+    let (around, tag) = path.rsplit_once('.')?;
+    NOT_YET.iter().find(|row| row.when.is_kind(tag, word) && row.path == around)
 }
 
 /// The rows of other values of a key.
@@ -98,12 +133,36 @@ pub(crate) fn of_values(path: &str) -> Option<&'static NotYet> {
     NOT_YET.iter().find(|row| matches!(row.when, When::Mapping | When::NotZero) && row.path == path)
 }
 
-/// Reports everything in an environment that is not carried out yet.
-pub(crate) fn check(root: &Mapping, problems: &mut Problems<'_>) {
-    mapping(root, "", problems);
+/// An entry of a file that asks for what is not carried out yet.
+pub(crate) struct Found<'t> {
+    row: &'static NotYet,
+    entry: &'t Entry,
 }
 
-fn mapping(mapping: &Mapping, around: &str, problems: &mut Problems<'_>) {
+impl Found<'_> {
+    /// Names the entry by its key: it is to go with everything below it.
+    pub(crate) fn report(&self, problems: &mut Problems<'_>) {
+        problems.report_with(RuleId::NotSupportedYet, self.key_place(), message(self.row), self.row.instead);
+    }
+
+    /// Where its key stands.
+    pub(crate) fn key_place(&self) -> Place {
+        self.entry.key_place
+    }
+
+    pub(crate) fn mend(&self) -> Mend {
+        self.row.mend
+    }
+}
+
+/// Every entry that asks for what is not carried out yet. Below such an entry no others are looked for.
+pub(crate) fn find(root: &Mapping) -> Vec<Found<'_>> {
+    let mut found = Vec::new();
+    search(root, "", &mut found);
+    found
+}
+
+fn search<'t>(mapping: &'t Mapping, around: &str, found: &mut Vec<Found<'t>>) {
     for entry in &mapping.entries {
         let known =
             |path: &str| NOT_YET.iter().any(|row| row.path == path || row.path.starts_with(&format!("{path}.")));
@@ -114,34 +173,25 @@ fn mapping(mapping: &Mapping, around: &str, problems: &mut Problems<'_>) {
         let Some(path) = path else {
             continue;
         };
-        match NOT_YET.iter().find(|row| row.path == path && applies(row.when, &entry.value)) {
-            Some(row) => {
-                problems.report_with(RuleId::NotSupportedYet, marked(row.when, entry), message(row), row.instead)
-            }
-            None => {
-                if let Value::Map(below) = &entry.value.value {
-                    self::mapping(below, &path, problems);
-                }
-            }
+        match (NOT_YET.iter().find(|row| row.path == path && applies(row.when, &entry.value)), &entry.value.value) {
+            (Some(row), _) => found.push(Found { row, entry }),
+            (None, Value::Map(below)) => search(below, &path, found),
+            (None, _) => {}
         }
     }
 }
 
 fn applies(when: When, node: &Node) -> bool {
-    let text = node.scalar().map(|scalar| scalar.text.as_str());
     match when {
         When::Present => true,
         When::Mapping => node.map().is_some(),
-        When::Is(word) => text == Some(word),
-        When::NotZero => text.is_some_and(|text| text != "0"),
+        When::Kind { tag, word } => node.map().and_then(|map| text(&map.get(tag)?.value)) == Some(word),
+        When::NotZero => text(node).is_some_and(|text| text != "0"),
     }
 }
 
-fn marked(when: When, entry: &Entry) -> Place {
-    match when {
-        When::Present | When::Mapping => entry.key_place,
-        When::Is(_) | When::NotZero => entry.value.place,
-    }
+fn text(node: &Node) -> Option<&str> {
+    node.scalar().map(|scalar| scalar.text.as_str())
 }
 
 #[cfg(test)]
@@ -192,7 +242,7 @@ mod tests {
     fn name_of(row: &NotYet) -> Option<&'static str> {
         match row.when {
             When::Present => row.path.rsplit('.').next(),
-            When::Is(word) => Some(word),
+            When::Kind { word, .. } => Some(word),
             When::Mapping | When::NotZero => None,
         }
     }

@@ -54,38 +54,52 @@ fn staging_lists_its_unsupported_lines() {
         LATER,
         "staging",
         &expect![[r#"
-        mainstay.yaml:11:5: unsupported[not-supported-yet]: not supported yet: static files
-          hint: serve the folder by a program of yours with `run`
-        mainstay.yaml:12:5: unsupported[not-supported-yet]: not supported yet: static files
-          hint: delete the line
-        mainstay.yaml:17:5: unsupported[not-supported-yet]: not supported yet: scaling between bounds
-          hint: write a number
-        mainstay.yaml:20:41: unsupported[not-supported-yet]: not supported yet: guarding database migrations
-          hint: delete the key
-        mainstay.yaml:23:5: unsupported[not-supported-yet]: not supported yet: containers
-          hint: start the program itself with `run`
-        mainstay.yaml:32:39: unsupported[not-supported-yet]: not supported yet: standby copies of a resource
-          hint: write 0, or delete the key
-        mainstay.yaml:32:42: unsupported[not-supported-yet]: not supported yet: pooling of connections
-          hint: delete the key
-        mainstay.yaml:34:19: unsupported[not-supported-yet]: not supported yet: object stores
-          hint: use one from elsewhere, with `env` and `secrets`
-        mainstay.yaml:35:17: unsupported[not-supported-yet]: not supported yet: RabbitMQ
-          hint: use one from elsewhere, with `env` and `secrets`
-        mainstay.yaml:40:1: unsupported[not-supported-yet]: not supported yet: the edge
-          hint: reach services on their own ports
-        mainstay.yaml:49:1: unsupported[not-supported-yet]: not supported yet: backups
-          hint: copy the data by a scheduled service of yours
-        mainstay.yaml:55:1: unsupported[not-supported-yet]: not supported yet: keeping metrics, logs and traces
-          hint: `mainstay logs` shows recent output
-        mainstay.yaml:56:1: unsupported[not-supported-yet]: not supported yet: alerts
-          hint: watch `mainstay status`
-        mainstay.yaml:58:1: unsupported[not-supported-yet]: not supported yet: users and tokens
-          hint: the control socket belongs to the node's user and root
-        mainstay.yaml:72:48: unsupported[not-supported-yet]: not supported yet: blue-green releases
-          hint: write `strategy: rolling`
-        stack: yes
-    "#]],
+            mainstay.yaml:11:5: unsupported[not-supported-yet]: not supported yet: static files
+              hint: serve the folder by a program of yours with `run`
+            mainstay.yaml:12:5: unsupported[not-supported-yet]: not supported yet: static files
+              hint: delete the line
+            mainstay.yaml:15:30: unsupported[not-supported-yet]: without what is not supported yet, there is no resource `covers`
+              hint: delete it too
+            mainstay.yaml:17:5: unsupported[not-supported-yet]: not supported yet: scaling between bounds
+              hint: write a number
+            mainstay.yaml:20:41: unsupported[not-supported-yet]: not supported yet: guarding database migrations
+              hint: delete the key
+            mainstay.yaml:21:5: unsupported[not-supported-yet]: not supported yet: canary releases
+              hint: write `rollout: { strategy: rolling }`
+            mainstay.yaml:23:5: unsupported[not-supported-yet]: not supported yet: containers
+              hint: start the program itself with `run`
+            mainstay.yaml:24:22: unsupported[not-supported-yet]: without what is not supported yet, there is no resource `post`
+              hint: delete it too
+            mainstay.yaml:32:29: unsupported[not-supported-yet]: not supported yet: standby copies of a resource
+              hint: write 0, or delete the key
+            mainstay.yaml:32:42: unsupported[not-supported-yet]: not supported yet: pooling of connections
+              hint: delete the key
+            mainstay.yaml:34:3: unsupported[not-supported-yet]: not supported yet: object stores
+              hint: use one from elsewhere, with `env` and `secrets`
+            mainstay.yaml:35:3: unsupported[not-supported-yet]: not supported yet: RabbitMQ
+              hint: use one from elsewhere, with `env` and `secrets`
+            mainstay.yaml:40:1: unsupported[not-supported-yet]: not supported yet: the edge
+              hint: reach services on their own ports
+            mainstay.yaml:49:1: unsupported[not-supported-yet]: not supported yet: backups
+              hint: copy the data by a scheduled service of yours
+            mainstay.yaml:55:1: unsupported[not-supported-yet]: not supported yet: keeping metrics, logs and traces
+              hint: `mainstay logs` shows recent output
+            mainstay.yaml:56:1: unsupported[not-supported-yet]: not supported yet: alerts
+              hint: watch `mainstay status`
+            mainstay.yaml:58:1: unsupported[not-supported-yet]: not supported yet: users and tokens
+              hint: the control socket belongs to the node's user and root
+            mainstay.yaml:66:67: unsupported[not-supported-yet]: without what is not supported yet, `services.orders.release.schema` deletes nothing: the file does not set it above (in environment `development`)
+              hint: delete it too
+            mainstay.yaml:68:41: unsupported[not-supported-yet]: without what is not supported yet, `resources.ledger.pool` deletes nothing: the file does not set it above (in environment `development`)
+              hint: delete it too
+            mainstay.yaml:68:55: unsupported[not-supported-yet]: without what is not supported yet, `resources.covers` deletes nothing: the file does not set it above (in environment `development`)
+              hint: delete it too
+            mainstay.yaml:69:5: unsupported[not-supported-yet]: without what is not supported yet, `edge` deletes nothing: the file does not set it above (in environment `development`)
+              hint: delete it too
+            mainstay.yaml:72:27: unsupported[not-supported-yet]: not supported yet: blue-green releases
+              hint: write `rollout: { strategy: rolling }`
+            stack: yes
+        "#]],
     );
 }
 
@@ -95,38 +109,276 @@ fn production_lists_its_unsupported_lines() {
         LATER,
         "production",
         &expect![[r#"
-        mainstay.yaml:11:5: unsupported[not-supported-yet]: not supported yet: static files
-          hint: serve the folder by a program of yours with `run`
-        mainstay.yaml:12:5: unsupported[not-supported-yet]: not supported yet: static files
-          hint: delete the line
-        mainstay.yaml:17:5: unsupported[not-supported-yet]: not supported yet: scaling between bounds
-          hint: write a number
-        mainstay.yaml:20:41: unsupported[not-supported-yet]: not supported yet: guarding database migrations
-          hint: delete the key
-        mainstay.yaml:21:26: unsupported[not-supported-yet]: not supported yet: canary releases
-          hint: write `strategy: rolling`
-        mainstay.yaml:23:5: unsupported[not-supported-yet]: not supported yet: containers
-          hint: start the program itself with `run`
-        mainstay.yaml:32:39: unsupported[not-supported-yet]: not supported yet: standby copies of a resource
-          hint: write 0, or delete the key
-        mainstay.yaml:32:42: unsupported[not-supported-yet]: not supported yet: pooling of connections
-          hint: delete the key
-        mainstay.yaml:34:19: unsupported[not-supported-yet]: not supported yet: object stores
-          hint: use one from elsewhere, with `env` and `secrets`
-        mainstay.yaml:35:17: unsupported[not-supported-yet]: not supported yet: RabbitMQ
-          hint: use one from elsewhere, with `env` and `secrets`
-        mainstay.yaml:40:1: unsupported[not-supported-yet]: not supported yet: the edge
-          hint: reach services on their own ports
-        mainstay.yaml:49:1: unsupported[not-supported-yet]: not supported yet: backups
-          hint: copy the data by a scheduled service of yours
-        mainstay.yaml:55:1: unsupported[not-supported-yet]: not supported yet: keeping metrics, logs and traces
-          hint: `mainstay logs` shows recent output
-        mainstay.yaml:56:1: unsupported[not-supported-yet]: not supported yet: alerts
-          hint: watch `mainstay status`
-        mainstay.yaml:58:1: unsupported[not-supported-yet]: not supported yet: users and tokens
-          hint: the control socket belongs to the node's user and root
-        stack: yes
-    "#]],
+            mainstay.yaml:11:5: unsupported[not-supported-yet]: not supported yet: static files
+              hint: serve the folder by a program of yours with `run`
+            mainstay.yaml:12:5: unsupported[not-supported-yet]: not supported yet: static files
+              hint: delete the line
+            mainstay.yaml:15:30: unsupported[not-supported-yet]: without what is not supported yet, there is no resource `covers`
+              hint: delete it too
+            mainstay.yaml:17:5: unsupported[not-supported-yet]: not supported yet: scaling between bounds
+              hint: write a number
+            mainstay.yaml:20:41: unsupported[not-supported-yet]: not supported yet: guarding database migrations
+              hint: delete the key
+            mainstay.yaml:21:5: unsupported[not-supported-yet]: not supported yet: canary releases
+              hint: write `rollout: { strategy: rolling }`
+            mainstay.yaml:23:5: unsupported[not-supported-yet]: not supported yet: containers
+              hint: start the program itself with `run`
+            mainstay.yaml:24:22: unsupported[not-supported-yet]: without what is not supported yet, there is no resource `post`
+              hint: delete it too
+            mainstay.yaml:32:29: unsupported[not-supported-yet]: not supported yet: standby copies of a resource
+              hint: write 0, or delete the key
+            mainstay.yaml:32:42: unsupported[not-supported-yet]: not supported yet: pooling of connections
+              hint: delete the key
+            mainstay.yaml:34:3: unsupported[not-supported-yet]: not supported yet: object stores
+              hint: use one from elsewhere, with `env` and `secrets`
+            mainstay.yaml:35:3: unsupported[not-supported-yet]: not supported yet: RabbitMQ
+              hint: use one from elsewhere, with `env` and `secrets`
+            mainstay.yaml:40:1: unsupported[not-supported-yet]: not supported yet: the edge
+              hint: reach services on their own ports
+            mainstay.yaml:49:1: unsupported[not-supported-yet]: not supported yet: backups
+              hint: copy the data by a scheduled service of yours
+            mainstay.yaml:55:1: unsupported[not-supported-yet]: not supported yet: keeping metrics, logs and traces
+              hint: `mainstay logs` shows recent output
+            mainstay.yaml:56:1: unsupported[not-supported-yet]: not supported yet: alerts
+              hint: watch `mainstay status`
+            mainstay.yaml:58:1: unsupported[not-supported-yet]: not supported yet: users and tokens
+              hint: the control socket belongs to the node's user and root
+            mainstay.yaml:66:67: unsupported[not-supported-yet]: without what is not supported yet, `services.orders.release.schema` deletes nothing: the file does not set it above (in environment `development`)
+              hint: delete it too
+            mainstay.yaml:68:41: unsupported[not-supported-yet]: without what is not supported yet, `resources.ledger.pool` deletes nothing: the file does not set it above (in environment `development`)
+              hint: delete it too
+            mainstay.yaml:68:55: unsupported[not-supported-yet]: without what is not supported yet, `resources.covers` deletes nothing: the file does not set it above (in environment `development`)
+              hint: delete it too
+            mainstay.yaml:69:5: unsupported[not-supported-yet]: without what is not supported yet, `edge` deletes nothing: the file does not set it above (in environment `development`)
+              hint: delete it too
+            stack: yes
+        "#]],
+    );
+}
+
+/// Each environment adds to what is not supported, hides it, replaces it or takes something out of it.
+const LAYERED: &str = "\
+stack: atlas
+services:
+  tiles:
+    run: bin/tiles
+    uses:
+      - maps
+      - pictures
+    replicas: { min: 2, max: 6 }
+    rollout:
+      strategy: canary
+      steps: [10%, 50%]
+      approve: 50%
+resources:
+  maps:
+    type: postgres
+    standbys: 1
+  pictures:
+    type: objects
+    buckets: [pictures]
+edge:
+  listen: { http: 80 }
+backups:
+  to: [{ folder: /mnt/copies }]
+environments:
+  development:
+    advisory: true
+    edge:
+      listen: { http: 8080 }
+    backups: { to: [{ folder: copies }] }
+    services: { tiles: { replicas: 2, rollout: { strategy: rolling } } }
+  staging:
+    advisory: true
+    services: { tiles: { rollout: { approve: null } } }
+    resources: { pictures: { versions: true } }
+    edge: null
+  production:
+    server: { cpu: 8, memory: 32GiB }
+    services:
+      tiles:
+        replicas: { min: 3 }
+        rollout:
+          strategy: blue-green
+    resources:
+      maps:
+        standbys: 2
+";
+
+#[test]
+fn what_an_environment_adds_is_named_beside_what_it_adds_to() {
+    check(
+        LAYERED,
+        "development",
+        &expect![[r#"
+            mainstay.yaml:7:9: unsupported[not-supported-yet]: without what is not supported yet, there is no resource `pictures`
+              hint: delete it too
+            mainstay.yaml:16:5: unsupported[not-supported-yet]: not supported yet: standby copies of a resource
+              hint: write 0, or delete the key
+            mainstay.yaml:17:3: unsupported[not-supported-yet]: not supported yet: object stores
+              hint: use one from elsewhere, with `env` and `secrets`
+            mainstay.yaml:20:1: unsupported[not-supported-yet]: not supported yet: the edge
+              hint: reach services on their own ports
+            mainstay.yaml:22:1: unsupported[not-supported-yet]: not supported yet: backups
+              hint: copy the data by a scheduled service of yours
+            mainstay.yaml:27:5: unsupported[not-supported-yet]: not supported yet: the edge
+              hint: reach services on their own ports
+            mainstay.yaml:29:5: unsupported[not-supported-yet]: not supported yet: backups
+              hint: copy the data by a scheduled service of yours
+            mainstay.yaml:34:18: unsupported[not-supported-yet]: without what is not supported yet, `resources.pictures` lacks `type` (in environment `staging`)
+              hint: delete it too
+            mainstay.yaml:35:5: unsupported[not-supported-yet]: without what is not supported yet, `edge` deletes nothing: the file does not set it above (in environment `staging`)
+              hint: delete it too
+            stack: yes
+        "#]],
+    );
+}
+
+#[test]
+fn what_an_environment_hides_is_named_with_what_hides_it() {
+    check(
+        LAYERED,
+        "production",
+        &expect![[r#"
+            mainstay.yaml:7:9: unsupported[not-supported-yet]: without what is not supported yet, there is no resource `pictures`
+              hint: delete it too
+            mainstay.yaml:8:5: unsupported[not-supported-yet]: not supported yet: scaling between bounds
+              hint: write a number
+            mainstay.yaml:9:5: unsupported[not-supported-yet]: not supported yet: canary releases
+              hint: write `rollout: { strategy: rolling }`
+            mainstay.yaml:16:5: unsupported[not-supported-yet]: not supported yet: standby copies of a resource
+              hint: write 0, or delete the key
+            mainstay.yaml:17:3: unsupported[not-supported-yet]: not supported yet: object stores
+              hint: use one from elsewhere, with `env` and `secrets`
+            mainstay.yaml:20:1: unsupported[not-supported-yet]: not supported yet: the edge
+              hint: reach services on their own ports
+            mainstay.yaml:22:1: unsupported[not-supported-yet]: not supported yet: backups
+              hint: copy the data by a scheduled service of yours
+            mainstay.yaml:33:37: unsupported[not-supported-yet]: without what is not supported yet, `services.tiles.rollout.approve` deletes nothing: the file does not set it above (in environment `staging`)
+              hint: delete it too
+            mainstay.yaml:34:18: unsupported[not-supported-yet]: without what is not supported yet, `resources.pictures` lacks `type` (in environment `staging`)
+              hint: delete it too
+            mainstay.yaml:35:5: unsupported[not-supported-yet]: without what is not supported yet, `edge` deletes nothing: the file does not set it above (in environment `staging`)
+              hint: delete it too
+            mainstay.yaml:40:9: unsupported[not-supported-yet]: not supported yet: scaling between bounds
+              hint: write a number
+            mainstay.yaml:41:9: unsupported[not-supported-yet]: not supported yet: blue-green releases
+              hint: write `rollout: { strategy: rolling }`
+            mainstay.yaml:45:9: unsupported[not-supported-yet]: not supported yet: standby copies of a resource
+              hint: write 0, or delete the key
+            stack: yes
+        "#]],
+    );
+}
+
+#[test]
+fn what_an_environment_takes_out_of_it_is_named_with_it() {
+    check(
+        LAYERED,
+        "staging",
+        &expect![[r#"
+            mainstay.yaml:7:9: unsupported[not-supported-yet]: without what is not supported yet, there is no resource `pictures`
+              hint: delete it too
+            mainstay.yaml:8:5: unsupported[not-supported-yet]: not supported yet: scaling between bounds
+              hint: write a number
+            mainstay.yaml:9:5: unsupported[not-supported-yet]: not supported yet: canary releases
+              hint: write `rollout: { strategy: rolling }`
+            mainstay.yaml:16:5: unsupported[not-supported-yet]: not supported yet: standby copies of a resource
+              hint: write 0, or delete the key
+            mainstay.yaml:17:3: unsupported[not-supported-yet]: not supported yet: object stores
+              hint: use one from elsewhere, with `env` and `secrets`
+            mainstay.yaml:22:1: unsupported[not-supported-yet]: not supported yet: backups
+              hint: copy the data by a scheduled service of yours
+            mainstay.yaml:33:37: unsupported[not-supported-yet]: without what is not supported yet, `services.tiles.rollout.approve` deletes nothing: the file does not set it above
+              hint: delete it too
+            mainstay.yaml:34:18: unsupported[not-supported-yet]: without what is not supported yet, `resources.pictures` lacks `type`
+              hint: delete it too
+            stack: yes
+        "#]],
+    );
+}
+
+/// The lines that are named, with what is indented below them, are not there any more.
+fn without_what_is_named(text: &str, environment_name: &str) -> String {
+    let checked = config::check(&SourceFile::new("mainstay.yaml", text), Some(&environment(environment_name)));
+    let named: Vec<usize> = checked.problems.iter().map(|problem| problem.place.start.line).collect();
+    let mut below = None;
+    let mut kept = String::new();
+    for (index, line) in text.lines().enumerate() {
+        let indent = line.len() - line.trim_start().len();
+        below = below.filter(|above| indent > *above).or(named.contains(&(index + 1)).then_some(indent));
+        if below.is_none() {
+            writeln!(kept, "{line}").unwrap();
+        }
+    }
+    kept
+}
+
+#[test]
+fn one_round_names_all_that_is_to_go() {
+    for name in ["development", "staging", "production"] {
+        let left = without_what_is_named(LAYERED, name);
+        assert_eq!(problems("mainstay.yaml", &left, name), "stack: yes\n", "{name}\n{left}");
+    }
+}
+
+#[test]
+fn what_is_not_supported_need_not_be_whole() {
+    let incomplete = "\
+stack: atlas
+services: { tiles: { run: bin/tiles, replicas: { min: 3 }, rollout: { strategy: canary, approve: 5% } } }
+resources: { pictures: { type: objects } }
+edge: { routes: [{ to: tiles }] }
+backups: {}
+environments: { production: { alerts: { night: {} } } }
+";
+    check(
+        incomplete,
+        "development",
+        &expect![[r#"
+            mainstay.yaml:2:38: unsupported[not-supported-yet]: not supported yet: scaling between bounds
+              hint: write a number
+            mainstay.yaml:2:60: unsupported[not-supported-yet]: not supported yet: canary releases
+              hint: write `rollout: { strategy: rolling }`
+            mainstay.yaml:3:14: unsupported[not-supported-yet]: not supported yet: object stores
+              hint: use one from elsewhere, with `env` and `secrets`
+            mainstay.yaml:4:1: unsupported[not-supported-yet]: not supported yet: the edge
+              hint: reach services on their own ports
+            mainstay.yaml:5:1: unsupported[not-supported-yet]: not supported yet: backups
+              hint: copy the data by a scheduled service of yours
+            stack: yes
+        "#]],
+    );
+}
+
+#[test]
+fn an_environment_that_only_deletes_adds_nothing() {
+    let text = "\
+stack: atlas
+services: { tiles: { run: bin/tiles } }
+environments: { staging: { services: { tiles: { rollout: { approve: null } } }, edge: { listen: { https: null } } } }
+";
+    check(
+        text,
+        "staging",
+        &expect![[r#"
+            mainstay.yaml:3:60: error[deletes-nothing]: `services.tiles.rollout.approve` deletes nothing: the file does not set it above
+              hint: delete the line
+            mainstay.yaml:3:99: error[deletes-nothing]: `edge.listen.https` deletes nothing: the file does not set it above
+              hint: delete the line
+            stack: no
+        "#]],
+    );
+    check(
+        text,
+        "development",
+        &expect![[r#"
+            mainstay.yaml:3:60: error[deletes-nothing]: `services.tiles.rollout.approve` deletes nothing: the file does not set it above (in environment `staging`)
+              hint: delete the line
+            mainstay.yaml:3:99: error[deletes-nothing]: `edge.listen.https` deletes nothing: the file does not set it above (in environment `staging`)
+              hint: delete the line
+            stack: no
+        "#]],
     );
 }
 
@@ -142,86 +394,108 @@ fn the_design_sketch_has_unsupported_lines_only() {
     check(
         "development",
         &expect![[r#"
-        sketch.yaml:13:5: unsupported[not-supported-yet]: not supported yet: static files
-          hint: serve the folder by a program of yours with `run`
-        sketch.yaml:14:5: unsupported[not-supported-yet]: not supported yet: static files
-          hint: delete the line
-        sketch.yaml:22:59: unsupported[not-supported-yet]: not supported yet: guarding database migrations
-          hint: delete the key
-        sketch.yaml:34:38: unsupported[not-supported-yet]: not supported yet: pooling of connections
-          hint: delete the key
-        sketch.yaml:36:19: unsupported[not-supported-yet]: not supported yet: object stores
-          hint: use one from elsewhere, with `env` and `secrets`
-        sketch.yaml:41:1: unsupported[not-supported-yet]: not supported yet: the edge
-          hint: reach services on their own ports
-        sketch.yaml:51:1: unsupported[not-supported-yet]: not supported yet: backups
-          hint: copy the data by a scheduled service of yours
-        sketch.yaml:58:1: unsupported[not-supported-yet]: not supported yet: keeping metrics, logs and traces
-          hint: `mainstay logs` shows recent output
-        sketch.yaml:59:1: unsupported[not-supported-yet]: not supported yet: alerts
-          hint: watch `mainstay status`
-        stack: yes
-    "#]],
+            sketch.yaml:13:5: unsupported[not-supported-yet]: not supported yet: static files
+              hint: serve the folder by a program of yours with `run`
+            sketch.yaml:14:5: unsupported[not-supported-yet]: not supported yet: static files
+              hint: delete the line
+            sketch.yaml:17:23: unsupported[not-supported-yet]: without what is not supported yet, there is no resource `photos`
+              hint: delete it too
+            sketch.yaml:22:59: unsupported[not-supported-yet]: not supported yet: guarding database migrations
+              hint: delete the key
+            sketch.yaml:26:23: unsupported[not-supported-yet]: without what is not supported yet, there is no resource `photos`
+              hint: delete it too
+            sketch.yaml:34:38: unsupported[not-supported-yet]: not supported yet: pooling of connections
+              hint: delete the key
+            sketch.yaml:36:3: unsupported[not-supported-yet]: not supported yet: object stores
+              hint: use one from elsewhere, with `env` and `secrets`
+            sketch.yaml:41:1: unsupported[not-supported-yet]: not supported yet: the edge
+              hint: reach services on their own ports
+            sketch.yaml:51:1: unsupported[not-supported-yet]: not supported yet: backups
+              hint: copy the data by a scheduled service of yours
+            sketch.yaml:58:1: unsupported[not-supported-yet]: not supported yet: keeping metrics, logs and traces
+              hint: `mainstay logs` shows recent output
+            sketch.yaml:59:1: unsupported[not-supported-yet]: not supported yet: alerts
+              hint: watch `mainstay status`
+            sketch.yaml:65:5: unsupported[not-supported-yet]: not supported yet: the edge
+              hint: reach services on their own ports
+            sketch.yaml:74:5: unsupported[not-supported-yet]: not supported yet: backups
+              hint: copy the data by a scheduled service of yours
+            stack: yes
+        "#]],
     );
     check(
         "staging",
         &expect![[r#"
-        sketch.yaml:13:5: unsupported[not-supported-yet]: not supported yet: static files
-          hint: serve the folder by a program of yours with `run`
-        sketch.yaml:14:5: unsupported[not-supported-yet]: not supported yet: static files
-          hint: delete the line
-        sketch.yaml:19:5: unsupported[not-supported-yet]: not supported yet: scaling between bounds
-          hint: write a number
-        sketch.yaml:22:59: unsupported[not-supported-yet]: not supported yet: guarding database migrations
-          hint: delete the key
-        sketch.yaml:23:26: unsupported[not-supported-yet]: not supported yet: canary releases
-          hint: write `strategy: rolling`
-        sketch.yaml:34:35: unsupported[not-supported-yet]: not supported yet: standby copies of a resource
-          hint: write 0, or delete the key
-        sketch.yaml:34:38: unsupported[not-supported-yet]: not supported yet: pooling of connections
-          hint: delete the key
-        sketch.yaml:36:19: unsupported[not-supported-yet]: not supported yet: object stores
-          hint: use one from elsewhere, with `env` and `secrets`
-        sketch.yaml:41:1: unsupported[not-supported-yet]: not supported yet: the edge
-          hint: reach services on their own ports
-        sketch.yaml:51:1: unsupported[not-supported-yet]: not supported yet: backups
-          hint: copy the data by a scheduled service of yours
-        sketch.yaml:58:1: unsupported[not-supported-yet]: not supported yet: keeping metrics, logs and traces
-          hint: `mainstay logs` shows recent output
-        sketch.yaml:59:1: unsupported[not-supported-yet]: not supported yet: alerts
-          hint: watch `mainstay status`
-        stack: yes
-    "#]],
+            sketch.yaml:13:5: unsupported[not-supported-yet]: not supported yet: static files
+              hint: serve the folder by a program of yours with `run`
+            sketch.yaml:14:5: unsupported[not-supported-yet]: not supported yet: static files
+              hint: delete the line
+            sketch.yaml:17:23: unsupported[not-supported-yet]: without what is not supported yet, there is no resource `photos`
+              hint: delete it too
+            sketch.yaml:19:5: unsupported[not-supported-yet]: not supported yet: scaling between bounds
+              hint: write a number
+            sketch.yaml:22:59: unsupported[not-supported-yet]: not supported yet: guarding database migrations
+              hint: delete the key
+            sketch.yaml:23:5: unsupported[not-supported-yet]: not supported yet: canary releases
+              hint: write `rollout: { strategy: rolling }`
+            sketch.yaml:26:23: unsupported[not-supported-yet]: without what is not supported yet, there is no resource `photos`
+              hint: delete it too
+            sketch.yaml:34:25: unsupported[not-supported-yet]: not supported yet: standby copies of a resource
+              hint: write 0, or delete the key
+            sketch.yaml:34:38: unsupported[not-supported-yet]: not supported yet: pooling of connections
+              hint: delete the key
+            sketch.yaml:36:3: unsupported[not-supported-yet]: not supported yet: object stores
+              hint: use one from elsewhere, with `env` and `secrets`
+            sketch.yaml:41:1: unsupported[not-supported-yet]: not supported yet: the edge
+              hint: reach services on their own ports
+            sketch.yaml:51:1: unsupported[not-supported-yet]: not supported yet: backups
+              hint: copy the data by a scheduled service of yours
+            sketch.yaml:58:1: unsupported[not-supported-yet]: not supported yet: keeping metrics, logs and traces
+              hint: `mainstay logs` shows recent output
+            sketch.yaml:59:1: unsupported[not-supported-yet]: not supported yet: alerts
+              hint: watch `mainstay status`
+            sketch.yaml:76:35: unsupported[not-supported-yet]: without what is not supported yet, `services.api.rollout.approve` deletes nothing: the file does not set it above
+              hint: delete it too
+            stack: yes
+        "#]],
     );
     check(
         "production",
         &expect![[r#"
-        sketch.yaml:13:5: unsupported[not-supported-yet]: not supported yet: static files
-          hint: serve the folder by a program of yours with `run`
-        sketch.yaml:14:5: unsupported[not-supported-yet]: not supported yet: static files
-          hint: delete the line
-        sketch.yaml:19:5: unsupported[not-supported-yet]: not supported yet: scaling between bounds
-          hint: write a number
-        sketch.yaml:22:59: unsupported[not-supported-yet]: not supported yet: guarding database migrations
-          hint: delete the key
-        sketch.yaml:23:26: unsupported[not-supported-yet]: not supported yet: canary releases
-          hint: write `strategy: rolling`
-        sketch.yaml:34:35: unsupported[not-supported-yet]: not supported yet: standby copies of a resource
-          hint: write 0, or delete the key
-        sketch.yaml:34:38: unsupported[not-supported-yet]: not supported yet: pooling of connections
-          hint: delete the key
-        sketch.yaml:36:19: unsupported[not-supported-yet]: not supported yet: object stores
-          hint: use one from elsewhere, with `env` and `secrets`
-        sketch.yaml:41:1: unsupported[not-supported-yet]: not supported yet: the edge
-          hint: reach services on their own ports
-        sketch.yaml:51:1: unsupported[not-supported-yet]: not supported yet: backups
-          hint: copy the data by a scheduled service of yours
-        sketch.yaml:58:1: unsupported[not-supported-yet]: not supported yet: keeping metrics, logs and traces
-          hint: `mainstay logs` shows recent output
-        sketch.yaml:59:1: unsupported[not-supported-yet]: not supported yet: alerts
-          hint: watch `mainstay status`
-        stack: yes
-    "#]],
+            sketch.yaml:13:5: unsupported[not-supported-yet]: not supported yet: static files
+              hint: serve the folder by a program of yours with `run`
+            sketch.yaml:14:5: unsupported[not-supported-yet]: not supported yet: static files
+              hint: delete the line
+            sketch.yaml:17:23: unsupported[not-supported-yet]: without what is not supported yet, there is no resource `photos`
+              hint: delete it too
+            sketch.yaml:19:5: unsupported[not-supported-yet]: not supported yet: scaling between bounds
+              hint: write a number
+            sketch.yaml:22:59: unsupported[not-supported-yet]: not supported yet: guarding database migrations
+              hint: delete the key
+            sketch.yaml:23:5: unsupported[not-supported-yet]: not supported yet: canary releases
+              hint: write `rollout: { strategy: rolling }`
+            sketch.yaml:26:23: unsupported[not-supported-yet]: without what is not supported yet, there is no resource `photos`
+              hint: delete it too
+            sketch.yaml:34:25: unsupported[not-supported-yet]: not supported yet: standby copies of a resource
+              hint: write 0, or delete the key
+            sketch.yaml:34:38: unsupported[not-supported-yet]: not supported yet: pooling of connections
+              hint: delete the key
+            sketch.yaml:36:3: unsupported[not-supported-yet]: not supported yet: object stores
+              hint: use one from elsewhere, with `env` and `secrets`
+            sketch.yaml:41:1: unsupported[not-supported-yet]: not supported yet: the edge
+              hint: reach services on their own ports
+            sketch.yaml:51:1: unsupported[not-supported-yet]: not supported yet: backups
+              hint: copy the data by a scheduled service of yours
+            sketch.yaml:58:1: unsupported[not-supported-yet]: not supported yet: keeping metrics, logs and traces
+              hint: `mainstay logs` shows recent output
+            sketch.yaml:59:1: unsupported[not-supported-yet]: not supported yet: alerts
+              hint: watch `mainstay status`
+            sketch.yaml:76:35: unsupported[not-supported-yet]: without what is not supported yet, `services.api.rollout.approve` deletes nothing: the file does not set it above (in environment `staging`)
+              hint: delete it too
+            sketch.yaml:79:24: unsupported[not-supported-yet]: not supported yet: scaling between bounds
+              hint: write a number
+            stack: yes
+        "#]],
     );
 }
 

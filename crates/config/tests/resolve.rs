@@ -69,6 +69,13 @@ fn who_is_routed_has_a_port() {
     );
 }
 
+/// Else an objective could count on them.
+#[test]
+fn backups_that_nobody_makes_are_not_in_the_stack() {
+    let text = format!("{}backups: {{ to: [{{ folder: /mnt }}] }}\n", service(""));
+    check(&text, "development", "backups", &expect!["null"]);
+}
+
 #[test]
 fn a_fixed_port_makes_a_release_stop_the_old_one_first() {
     check(&service(", port: 80"), "development", "services.api.rollout", &expect![[r#""recreate""#]]);
