@@ -255,7 +255,7 @@ impl fmt::Display for Note {
                 write!(f, "receives secret {secret}: {bytes} random bytes, made now and kept in the vault")
             }
             Note::RunsFirst(command) => write!(f, "runs `{command}` once for this release, before its replicas start"),
-            Note::Strategy { strategy, port_fixed } => f.write_str(strategy_text(*strategy, *port_fixed)),
+            Note::Strategy { strategy, port_fixed } => f.write_str(strategy_text(strategy, *port_fixed)),
             Note::AsRoot => f.write_str("runs as root: it can read and change everything on this machine"),
             Note::Limited(limits) => write!(f, "at most {} per replica", limits_text(limits)),
             Note::InPlace(programs) => {
@@ -300,7 +300,7 @@ fn are(uses: &[ResourceName], needs: &[ServiceName]) -> String {
     format!("{} {}", listed(&names), if names.len() == 1 { "is" } else { "are" })
 }
 
-const fn strategy_text(strategy: Rollout, port_fixed: bool) -> &'static str {
+const fn strategy_text(strategy: &Rollout, port_fixed: bool) -> &'static str {
     match (strategy, port_fixed) {
         (Rollout::Rolling, _) => "one replica at a time: a new one is ready before an old one stops",
         (Rollout::Recreate, false) => "all old replicas stop before the new ones start: it does not answer in between",
