@@ -10,9 +10,10 @@ use std::fs::{File, OpenOptions, Permissions};
 use std::io::{self, Read, Seek};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use redb::backends::InMemoryBackend;
-use redb::{Builder, Database, ReadableDatabase, StorageBackend, TableDefinition};
+use redb::{Builder, Database, ReadOnlyTable, ReadableDatabase, StorageBackend, TableDefinition};
 
 use crate::files::open_itself;
 
@@ -23,6 +24,7 @@ const LOOKED_INTO_BYTES_MAX: u64 = 128 << 20;
 const READINGS_MAX: u32 = 100;
 
 const TABLE: TableDefinition<(&str, &str), &[u8]> = TableDefinition::new("records");
+type Table = ReadOnlyTable<(&'static str, &'static str), &'static [u8]>;
 
 /// Something that is kept as a record.
 pub trait Stored: serde::Serialize + serde::de::DeserializeOwned {
@@ -43,7 +45,9 @@ pub trait Stored: serde::Serialize + serde::de::DeserializeOwned {
 #[derive(Debug)]
 pub struct Records {
     path: PathBuf,
-    database: Database,
+    file: File,
+    /// Absent after an error of the disk, until it is opened anew: redb takes nothing more after one.
+    database: Mutex<Option<Database>>,
 }
 
 /// The records cannot be used.
@@ -119,46 +123,36 @@ impl Change {
 impl Records {
     /// Opens the records in this file, or makes it, readable for the owner only.
     pub fn open(path: &Path) -> Result<Self, RecordsError> {
-        unless_broken(path, || {
-            let mut options = OpenOptions::new();
-            options.read(true).write(true).create(true).truncate(false).mode(0o600);
-            let file = open_itself(&mut options, path).map_err(|error| io_error("open", path, error))?;
-            file.set_permissions(Permissions::from_mode(0o600)).map_err(|error| io_error("protect", path, error))?;
-            Self::checked(path, Builder::new().create_file(file))
-        })
-    }
-
-    fn checked(path: &Path, opened: Result<Database, redb::DatabaseError>) -> Result<Self, RecordsError> {
-        let failed = |error: redb::Error| database_error("open", path, error);
-        let mut database = opened.map_err(|error| failed(error.into()))?;
-        database.check_integrity().map_err(|error| failed(error.into()))?;
-        let write = database.begin_write().map_err(|error| failed(error.into()))?;
-        write.open_table(TABLE).map_err(|error| failed(error.into()))?;
-        write.commit().map_err(|error| failed(error.into()))?;
-        Ok(Self { path: path.to_owned(), database })
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false).mode(0o600);
+        let file = open_itself(&mut options, path).map_err(|error| io_error("open", path, error))?;
+        file.set_permissions(Permissions::from_mode(0o600)).map_err(|error| io_error("protect", path, error))?;
+        let records = Self { path: path.to_owned(), file, database: Mutex::default() };
+        records.with(|_| Ok(()))?;
+        Ok(records)
     }
 
     /// A record by its key.
     pub fn get<T: Stored>(&self, key: &str) -> Result<Option<T>, RecordsError> {
-        let table = self.table()?;
-        let found = table.get((T::KIND, key)).map_err(|error| self.failed("read", error))?;
-        found.map(|bytes| self.decode(key, bytes.value())).transpose()
+        self.with(|database| record(&self.path, database, key))
     }
 
     /// All records of a kind, by key.
     pub fn list<T: Stored>(&self) -> Result<Vec<(String, T)>, RecordsError> {
-        let table = self.table()?;
-        let range = table.range((T::KIND, "")..).map_err(|error| self.failed("read", error))?;
-        let mut found = Vec::new();
-        for row in range {
-            let (key, bytes) = row.map_err(|error| self.failed("read", error))?;
-            let (kind, key) = key.value();
-            if kind != T::KIND {
-                break;
+        self.with(|database| {
+            let table = table(&self.path, database)?;
+            let range = table.range((T::KIND, "")..).map_err(|error| self.failed("read", error))?;
+            let mut found = Vec::new();
+            for row in range {
+                let (key, bytes) = row.map_err(|error| self.failed("read", error))?;
+                let (kind, key) = key.value();
+                if kind != T::KIND {
+                    break;
+                }
+                found.push((key.to_owned(), decode(&self.path, key, bytes.value())?));
             }
-            found.push((key.to_owned(), self.decode(key, bytes.value())?));
-        }
-        Ok(found)
+            Ok(found)
+        })
     }
 
     /// Puts one record.
@@ -170,40 +164,42 @@ impl Records {
 
     /// Carries out several writes, all or none.
     pub fn change(&self, change: Change) -> Result<(), RecordsError> {
-        let write = self.database.begin_write().map_err(|error| self.failed("write", error))?;
-        {
-            let mut table = write.open_table(TABLE).map_err(|error| self.failed("write", error))?;
-            for (kind, key, bytes) in change.writes {
-                match bytes {
-                    Some(bytes) => table.insert((kind, key.as_str()), bytes.as_slice()).map(drop),
-                    None => table.remove((kind, key.as_str())).map(drop),
+        self.with(|database| {
+            let write = database.begin_write().map_err(|error| self.failed("write", error))?;
+            {
+                let mut table = write.open_table(TABLE).map_err(|error| self.failed("write", error))?;
+                for (kind, key, bytes) in change.writes {
+                    match bytes {
+                        Some(bytes) => table.insert((kind, key.as_str()), bytes.as_slice()).map(drop),
+                        None => table.remove((kind, key.as_str())).map(drop),
+                    }
+                    .map_err(|error| self.failed("write", error))?;
                 }
-                .map_err(|error| self.failed("write", error))?;
             }
-        }
-        write.commit().map_err(|error| self.failed("write", error))
+            write.commit().map_err(|error| self.failed("write", error))
+        })
     }
 
-    fn table(&self) -> Result<redb::ReadOnlyTable<(&'static str, &'static str), &'static [u8]>, RecordsError> {
-        let read = self.database.begin_read().map_err(|error| self.failed("read", error))?;
-        read.open_table(TABLE).map_err(|error| self.failed("read", error))
+    /// Works with the database, which stays open for the next unless it failed.
+    fn with<T>(&self, work: impl FnOnce(&Database) -> Result<T, RecordsError>) -> Result<T, RecordsError> {
+        let mut open = self.database.lock().unwrap_or_else(PoisonError::into_inner);
+        let database = open.take().map_or_else(|| self.open_database(), Ok)?;
+        let done = work(&database);
+        if !matches!(done, Err(RecordsError::Database { .. })) {
+            *open = Some(database);
+        }
+        done
     }
 
-    fn decode<T: Stored>(&self, key: &str, bytes: &[u8]) -> Result<T, RecordsError> {
-        let damaged = || RecordsError::Damaged { path: self.path.clone(), kind: T::KIND, key: key.to_owned() };
-        let envelope: Envelope<serde_json::Value> = serde_json::from_slice(bytes).map_err(|_| damaged())?;
-        if envelope.version > T::VERSION {
-            let (found, known) = (envelope.version, T::VERSION);
-            return Err(RecordsError::Newer { kind: T::KIND, key: key.to_owned(), found, known });
-        }
-        let migrated = (envelope.version..T::VERSION)
-            .try_fold(envelope.record, |record, version| T::migrate(version, record))
-            .ok_or_else(damaged)?;
-        serde_json::from_value(migrated).map_err(|_| damaged())
+    fn open_database(&self) -> Result<Database, RecordsError> {
+        unless_broken(&self.path, || {
+            let file = self.file.try_clone().map_err(|error| io_error("open", &self.path, error))?;
+            checked(&self.path, Builder::new().create_file(file))
+        })
     }
 
     fn failed(&self, doing: &'static str, error: impl Into<redb::Error>) -> RecordsError {
-        database_error(doing, &self.path, error.into())
+        database_error(doing, &self.path, error)
     }
 }
 
@@ -213,7 +209,7 @@ pub fn look<T: Stored>(path: &Path, key: &str) -> Result<Option<T>, RecordsError
     let Some(bytes) = content(path).map_err(|error| io_error("read", path, error))? else { return Ok(None) };
     unless_broken(path, || {
         let memory = in_memory(&bytes).map_err(|error| io_error("read", path, error))?;
-        Records::checked(path, Builder::new().create_with_backend(memory))?.get(key)
+        record(path, &checked(path, Builder::new().create_with_backend(memory))?, key)
     })
 }
 
@@ -252,6 +248,39 @@ fn in_memory(bytes: &[u8]) -> io::Result<InMemoryBackend> {
     Ok(memory)
 }
 
+/// A database all of which was read, with its table.
+fn checked(path: &Path, opened: Result<Database, redb::DatabaseError>) -> Result<Database, RecordsError> {
+    let mut database = opened.map_err(|error| database_error("open", path, error))?;
+    database.check_integrity().map_err(|error| database_error("open", path, error))?;
+    let write = database.begin_write().map_err(|error| database_error("open", path, error))?;
+    write.open_table(TABLE).map_err(|error| database_error("open", path, error))?;
+    write.commit().map_err(|error| database_error("open", path, error))?;
+    Ok(database)
+}
+
+fn table(path: &Path, database: &Database) -> Result<Table, RecordsError> {
+    let read = database.begin_read().map_err(|error| database_error("read", path, error))?;
+    read.open_table(TABLE).map_err(|error| database_error("read", path, error))
+}
+
+fn record<T: Stored>(path: &Path, database: &Database, key: &str) -> Result<Option<T>, RecordsError> {
+    let found = table(path, database)?.get((T::KIND, key)).map_err(|error| database_error("read", path, error))?;
+    found.map(|bytes| decode(path, key, bytes.value())).transpose()
+}
+
+fn decode<T: Stored>(path: &Path, key: &str, bytes: &[u8]) -> Result<T, RecordsError> {
+    let damaged = || RecordsError::Damaged { path: path.to_owned(), kind: T::KIND, key: key.to_owned() };
+    let envelope: Envelope<serde_json::Value> = serde_json::from_slice(bytes).map_err(|_| damaged())?;
+    if envelope.version > T::VERSION {
+        let (found, known) = (envelope.version, T::VERSION);
+        return Err(RecordsError::Newer { kind: T::KIND, key: key.to_owned(), found, known });
+    }
+    let migrated = (envelope.version..T::VERSION)
+        .try_fold(envelope.record, |record, version| T::migrate(version, record))
+        .ok_or_else(damaged)?;
+    serde_json::from_value(migrated).map_err(|_| damaged())
+}
+
 /// Opens a database: redb asserts what a damaged one breaks. All of it is read once while it is opened.
 fn unless_broken<T>(path: &Path, open: impl FnOnce() -> Result<T, RecordsError>) -> Result<T, RecordsError> {
     std::panic::catch_unwind(std::panic::AssertUnwindSafe(open))
@@ -262,8 +291,8 @@ fn io_error(doing: &'static str, path: &Path, error: io::Error) -> RecordsError 
     database_error(doing, path, redb::Error::Io(error))
 }
 
-fn database_error(doing: &'static str, path: &Path, source: redb::Error) -> RecordsError {
-    RecordsError::Database { doing, path: path.to_owned(), source: Box::new(source) }
+fn database_error(doing: &'static str, path: &Path, source: impl Into<redb::Error>) -> RecordsError {
+    RecordsError::Database { doing, path: path.to_owned(), source: Box::new(source.into()) }
 }
 
 #[cfg(test)]
