@@ -59,7 +59,11 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit
         (true, false) => return foreground(&body, session).await,
     }
     let changed = match apply(&client, &body, &session.terminal).await {
-        Err(failure) if started => return Err(end_idle_node(&client, &session.terminal, failure).await),
+        Err(failure) if started => {
+            let mut failure = end_idle_node(&client, &session.terminal, failure).await;
+            failure.hints.extend(node::room_to_make(session.layout()?.state()));
+            return Err(failure);
+        }
         other => other?,
     };
     match arguments.wait {
