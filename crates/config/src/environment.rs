@@ -25,38 +25,49 @@ pub(crate) struct Whole {
     /// The file with the environment merged over it.
     pub(crate) merged: Mapping,
     pub(crate) draft: Draft,
+    /// What was read of what remains, where lines are to go.
+    pub(crate) remainder: Option<Draft>,
 }
 
 /// Checks one environment whole, and of the others the structure: a slip in `production` is to be found on the
 /// developer's machine.
 pub(crate) fn check(base: &Mapping, chosen: &Overlay, others: &[Overlay], problems: &mut Problems<'_>) -> Whole {
-    let whole = check_whole(base, &chosen.content, &chosen.name, problems);
+    let (merged, draft) = check_layers(base, &chosen.content, &chosen.name, problems);
     let remainder = Remainder::of(base, &chosen.content, problems);
-    let remainder = remainder.map(|remainder| check_remainder(remainder, &chosen.name, problems));
+    let (rest, remainder) = remainder.map(|remainder| check_remainder(remainder, &chosen.name, problems)).unzip();
     for other in others.iter().filter(|other| other.name != chosen.name) {
-        check_other(base, remainder.as_ref().map(|remainder| &remainder.base), other, problems);
+        check_other(base, rest.as_ref().map(|rest| &rest.base), other, problems);
     }
-    whole
+    Whole { merged, draft, remainder }
 }
 
-fn check_whole(base: &Mapping, overlay: &Mapping, name: &EnvironmentName, problems: &mut Problems<'_>) -> Whole {
+fn check_layers(
+    base: &Mapping,
+    overlay: &Mapping,
+    name: &EnvironmentName,
+    problems: &mut Problems<'_>,
+) -> (Mapping, Draft) {
     let merged = check_structure(base, overlay, problems);
     let draft = draft::read(&merged, name.clone(), problems);
     agreement::check(&draft, problems);
-    Whole { merged, draft }
+    (merged, draft)
 }
 
 /// Names what falls with the lines that are gone, and what falls with that. Each turn takes a line away, so it ends.
-fn check_remainder(mut remainder: Remainder, name: &EnvironmentName, problems: &mut Problems<'_>) -> Remainder {
+fn check_remainder(
+    mut remainder: Remainder,
+    name: &EnvironmentName,
+    problems: &mut Problems<'_>,
+) -> (Remainder, Draft) {
     loop {
         let mut after = problems.apart();
-        check_whole(&remainder.base, &remainder.overlay, name, &mut after);
+        let (_, draft) = check_layers(&remainder.base, &remainder.overlay, name, &mut after);
         let fallen = after.fallen_since(problems);
         let less = remainder.without(&fallen.places());
         problems.absorb(fallen, "");
         match less {
             Some(less) => remainder = less,
-            None => return remainder,
+            None => return (remainder, draft),
         }
     }
 }

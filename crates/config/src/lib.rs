@@ -61,6 +61,9 @@ pub struct Checked {
     /// The stack of the environment, unless an error was found. It is there when all problems are
     /// warnings or things not supported yet; whether those stop the caller is the caller's to say.
     pub stack: Option<Stack>,
+    /// What of the stack stays without the lines that are not supported yet; `None` where there are no such lines,
+    /// where an error was found, and where what stays is no stack.
+    pub remainder: Option<Stack>,
     /// Every problem, in the order of the text.
     pub problems: Vec<Problem>,
     /// Where each value of the environment stands.
@@ -93,8 +96,13 @@ impl Checked {
 /// Checks a file and resolves one environment of it, `development` when none is asked for.
 pub fn check(source: &SourceFile, environment: Option<&EnvironmentName>) -> Checked {
     let mut problems = Problems::new(source);
-    let mut checked =
-        Checked { stack: None, problems: Vec::new(), places: Places::default(), environments: Vec::new() };
+    let mut checked = Checked {
+        stack: None,
+        remainder: None,
+        problems: Vec::new(),
+        places: Places::default(),
+        environments: Vec::new(),
+    };
     let mut concealed = Vec::new();
     if let Some(root) = tree::read(source, &mut problems) {
         concealed = concealed::places(&root);
@@ -102,7 +110,7 @@ pub fn check(source: &SourceFile, environment: Option<&EnvironmentName>) -> Chec
     }
     checked.problems = problems.finish(&concealed::blotted(&source.text, &concealed));
     if checked.has(Severity::Error) {
-        checked.stack = None;
+        (checked.stack, checked.remainder) = (None, None);
     }
     checked
 }
@@ -131,6 +139,7 @@ fn check_tree(root: &Node, wanted: Option<&EnvironmentName>, checked: &mut Check
     let whole = environment::check(&base, &Overlay { name: chosen, content }, &overlays, problems);
     checked.places = Places::of(&whole.merged);
     checked.stack = resolve::stack(whole.draft);
+    checked.remainder = whole.remainder.and_then(resolve::stack);
 }
 
 fn overlays(file: &Mapping, problems: &mut Problems<'_>) -> Vec<Overlay> {

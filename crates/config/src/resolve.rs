@@ -6,8 +6,7 @@ use model::ServiceName;
 use model::stack::{Backups, Check, Health, Listen, Rollout, Route, Service, Stack, Volume};
 
 use crate::defaults;
-use crate::draft::{BackupsDraft, Draft, EdgeDraft, PortDraft, ServiceDraft};
-use crate::support::carries_out_key;
+use crate::draft::{Draft, EdgeDraft, PortDraft, ServiceDraft};
 
 /// The stack of a draft in which no error was found; `None` if a needed part is missing after all.
 pub(crate) fn stack(draft: Draft) -> Option<Stack> {
@@ -37,7 +36,7 @@ pub(crate) fn stack(draft: Draft) -> Option<Stack> {
         resources,
         secrets,
         routes,
-        backups: draft.backups.filter(|_| carries_out_key("backups")).map(backups),
+        backups: draft.backups.map(|read| Backups { schedule: read.schedule, destinations: read.destinations }),
     })
 }
 
@@ -67,11 +66,6 @@ fn service(draft: ServiceDraft, routed: bool) -> Option<Service> {
         release_run: draft.release_run,
         schedule: draft.schedule.map(|read| read.value),
     })
-}
-
-/// Backups that nobody makes would keep no promise.
-fn backups(draft: BackupsDraft) -> Backups {
-    Backups { schedule: draft.schedule, destinations: draft.destinations }
 }
 
 /// A service that is asked something over the network has a port without saying so.

@@ -71,9 +71,12 @@ fn who_is_routed_has_a_port() {
 
 /// Else an objective could count on them.
 #[test]
-fn backups_that_nobody_makes_are_not_in_the_stack() {
-    let text = format!("{}backups: {{ to: [{{ folder: /mnt }}] }}\n", service(""));
-    check(&text, "development", "backups", &expect!["null"]);
+fn backups_that_nobody_makes_are_not_in_the_remainder() {
+    let checked = |keys: &str| config::check(&SourceFile::new("mainstay.yaml", format!("{}{keys}", service(""))), None);
+    let with_backups = checked("backups: { to: [{ folder: /mnt }] }\n");
+    assert_eq!(with_backups.stack.unwrap().backups.unwrap().destinations, 1);
+    assert_eq!(with_backups.remainder.unwrap().backups, None);
+    assert_eq!(checked("").remainder, None);
 }
 
 #[test]
