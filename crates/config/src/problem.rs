@@ -106,7 +106,7 @@ impl<'s> Problems<'s> {
         for problem in &mut self.found {
             problem.rule = RuleId::NotSupportedYet;
             problem.severity = problem.rule.severity();
-            problem.message = format!("without what is not supported yet, {}", problem.message);
+            problem.message = format!("with the unsupported lines deleted, {}", problem.message);
             problem.hint = Some("delete it too".to_owned());
         }
         self

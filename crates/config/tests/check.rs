@@ -36,13 +36,13 @@ fn development_asks_for_less() {
         "development",
         &expect![[r#"
             mainstay.yaml:49:1: unsupported[not-supported-yet]: not supported yet: backups
-              hint: copy the data by a scheduled service of yours
+              hint: delete it, and copy the data by a scheduled service of yours
             mainstay.yaml:55:1: unsupported[not-supported-yet]: not supported yet: keeping metrics, logs and traces
-              hint: `mainstay logs` shows recent output
+              hint: delete it: `mainstay logs` shows recent output
             mainstay.yaml:56:1: unsupported[not-supported-yet]: not supported yet: alerts
-              hint: watch `mainstay status`
+              hint: delete it, and watch `mainstay status`
             mainstay.yaml:58:1: unsupported[not-supported-yet]: not supported yet: users and tokens
-              hint: the control socket belongs to the node's user and root
+              hint: delete it: the control socket belongs to the node's user and root
             stack: yes
         "#]],
     );
@@ -55,46 +55,46 @@ fn staging_lists_its_unsupported_lines() {
         "staging",
         &expect![[r#"
             mainstay.yaml:11:5: unsupported[not-supported-yet]: not supported yet: static files
-              hint: serve the folder by a program of yours with `run`
+              hint: serve the folder by a program of yours: `run` with `port: auto`
             mainstay.yaml:12:5: unsupported[not-supported-yet]: not supported yet: static files
               hint: delete the line
-            mainstay.yaml:15:30: unsupported[not-supported-yet]: without what is not supported yet, there is no resource `covers`
+            mainstay.yaml:15:30: unsupported[not-supported-yet]: with the unsupported lines deleted, there is no resource `covers`
               hint: delete it too
             mainstay.yaml:17:5: unsupported[not-supported-yet]: not supported yet: scaling between bounds
-              hint: write a number
+              hint: write a number, such as your `min`
             mainstay.yaml:20:41: unsupported[not-supported-yet]: not supported yet: guarding database migrations
               hint: delete the key
             mainstay.yaml:21:5: unsupported[not-supported-yet]: not supported yet: canary releases
               hint: write `rollout: { strategy: rolling }`
             mainstay.yaml:23:5: unsupported[not-supported-yet]: not supported yet: containers
               hint: start the program itself with `run`
-            mainstay.yaml:24:22: unsupported[not-supported-yet]: without what is not supported yet, there is no resource `post`
+            mainstay.yaml:24:22: unsupported[not-supported-yet]: with the unsupported lines deleted, there is no resource `post`
               hint: delete it too
             mainstay.yaml:32:29: unsupported[not-supported-yet]: not supported yet: standby copies of a resource
               hint: write 0, or delete the key
             mainstay.yaml:32:42: unsupported[not-supported-yet]: not supported yet: pooling of connections
               hint: delete the key
             mainstay.yaml:34:3: unsupported[not-supported-yet]: not supported yet: object stores
-              hint: use one from elsewhere, with `env` and `secrets`
+              hint: delete it, and use one from elsewhere with `env` and `secrets`
             mainstay.yaml:35:3: unsupported[not-supported-yet]: not supported yet: RabbitMQ
-              hint: use one from elsewhere, with `env` and `secrets`
+              hint: delete it, and use one from elsewhere with `env` and `secrets`
             mainstay.yaml:40:1: unsupported[not-supported-yet]: not supported yet: the edge
-              hint: reach services on their own ports
+              hint: delete it, and reach services on their own ports
             mainstay.yaml:49:1: unsupported[not-supported-yet]: not supported yet: backups
-              hint: copy the data by a scheduled service of yours
+              hint: delete it, and copy the data by a scheduled service of yours
             mainstay.yaml:55:1: unsupported[not-supported-yet]: not supported yet: keeping metrics, logs and traces
-              hint: `mainstay logs` shows recent output
+              hint: delete it: `mainstay logs` shows recent output
             mainstay.yaml:56:1: unsupported[not-supported-yet]: not supported yet: alerts
-              hint: watch `mainstay status`
+              hint: delete it, and watch `mainstay status`
             mainstay.yaml:58:1: unsupported[not-supported-yet]: not supported yet: users and tokens
-              hint: the control socket belongs to the node's user and root
-            mainstay.yaml:66:67: unsupported[not-supported-yet]: without what is not supported yet, `services.orders.release.schema` deletes nothing: the file does not set it above (in environment `development`)
+              hint: delete it: the control socket belongs to the node's user and root
+            mainstay.yaml:66:67: unsupported[not-supported-yet]: with the unsupported lines deleted, `services.orders.release.schema` deletes nothing: the file does not set it above (in environment `development`)
               hint: delete it too
-            mainstay.yaml:68:41: unsupported[not-supported-yet]: without what is not supported yet, `resources.ledger.pool` deletes nothing: the file does not set it above (in environment `development`)
+            mainstay.yaml:68:41: unsupported[not-supported-yet]: with the unsupported lines deleted, `resources.ledger.pool` deletes nothing: the file does not set it above (in environment `development`)
               hint: delete it too
-            mainstay.yaml:68:55: unsupported[not-supported-yet]: without what is not supported yet, `resources.covers` deletes nothing: the file does not set it above (in environment `development`)
+            mainstay.yaml:68:55: unsupported[not-supported-yet]: with the unsupported lines deleted, `resources.covers` deletes nothing: the file does not set it above (in environment `development`)
               hint: delete it too
-            mainstay.yaml:69:5: unsupported[not-supported-yet]: without what is not supported yet, `edge` deletes nothing: the file does not set it above (in environment `development`)
+            mainstay.yaml:69:5: unsupported[not-supported-yet]: with the unsupported lines deleted, `edge` deletes nothing: the file does not set it above (in environment `development`)
               hint: delete it too
             mainstay.yaml:72:27: unsupported[not-supported-yet]: not supported yet: blue-green releases
               hint: write `rollout: { strategy: rolling }`
@@ -110,46 +110,46 @@ fn production_lists_its_unsupported_lines() {
         "production",
         &expect![[r#"
             mainstay.yaml:11:5: unsupported[not-supported-yet]: not supported yet: static files
-              hint: serve the folder by a program of yours with `run`
+              hint: serve the folder by a program of yours: `run` with `port: auto`
             mainstay.yaml:12:5: unsupported[not-supported-yet]: not supported yet: static files
               hint: delete the line
-            mainstay.yaml:15:30: unsupported[not-supported-yet]: without what is not supported yet, there is no resource `covers`
+            mainstay.yaml:15:30: unsupported[not-supported-yet]: with the unsupported lines deleted, there is no resource `covers`
               hint: delete it too
             mainstay.yaml:17:5: unsupported[not-supported-yet]: not supported yet: scaling between bounds
-              hint: write a number
+              hint: write a number, such as your `min`
             mainstay.yaml:20:41: unsupported[not-supported-yet]: not supported yet: guarding database migrations
               hint: delete the key
             mainstay.yaml:21:5: unsupported[not-supported-yet]: not supported yet: canary releases
               hint: write `rollout: { strategy: rolling }`
             mainstay.yaml:23:5: unsupported[not-supported-yet]: not supported yet: containers
               hint: start the program itself with `run`
-            mainstay.yaml:24:22: unsupported[not-supported-yet]: without what is not supported yet, there is no resource `post`
+            mainstay.yaml:24:22: unsupported[not-supported-yet]: with the unsupported lines deleted, there is no resource `post`
               hint: delete it too
             mainstay.yaml:32:29: unsupported[not-supported-yet]: not supported yet: standby copies of a resource
               hint: write 0, or delete the key
             mainstay.yaml:32:42: unsupported[not-supported-yet]: not supported yet: pooling of connections
               hint: delete the key
             mainstay.yaml:34:3: unsupported[not-supported-yet]: not supported yet: object stores
-              hint: use one from elsewhere, with `env` and `secrets`
+              hint: delete it, and use one from elsewhere with `env` and `secrets`
             mainstay.yaml:35:3: unsupported[not-supported-yet]: not supported yet: RabbitMQ
-              hint: use one from elsewhere, with `env` and `secrets`
+              hint: delete it, and use one from elsewhere with `env` and `secrets`
             mainstay.yaml:40:1: unsupported[not-supported-yet]: not supported yet: the edge
-              hint: reach services on their own ports
+              hint: delete it, and reach services on their own ports
             mainstay.yaml:49:1: unsupported[not-supported-yet]: not supported yet: backups
-              hint: copy the data by a scheduled service of yours
+              hint: delete it, and copy the data by a scheduled service of yours
             mainstay.yaml:55:1: unsupported[not-supported-yet]: not supported yet: keeping metrics, logs and traces
-              hint: `mainstay logs` shows recent output
+              hint: delete it: `mainstay logs` shows recent output
             mainstay.yaml:56:1: unsupported[not-supported-yet]: not supported yet: alerts
-              hint: watch `mainstay status`
+              hint: delete it, and watch `mainstay status`
             mainstay.yaml:58:1: unsupported[not-supported-yet]: not supported yet: users and tokens
-              hint: the control socket belongs to the node's user and root
-            mainstay.yaml:66:67: unsupported[not-supported-yet]: without what is not supported yet, `services.orders.release.schema` deletes nothing: the file does not set it above (in environment `development`)
+              hint: delete it: the control socket belongs to the node's user and root
+            mainstay.yaml:66:67: unsupported[not-supported-yet]: with the unsupported lines deleted, `services.orders.release.schema` deletes nothing: the file does not set it above (in environment `development`)
               hint: delete it too
-            mainstay.yaml:68:41: unsupported[not-supported-yet]: without what is not supported yet, `resources.ledger.pool` deletes nothing: the file does not set it above (in environment `development`)
+            mainstay.yaml:68:41: unsupported[not-supported-yet]: with the unsupported lines deleted, `resources.ledger.pool` deletes nothing: the file does not set it above (in environment `development`)
               hint: delete it too
-            mainstay.yaml:68:55: unsupported[not-supported-yet]: without what is not supported yet, `resources.covers` deletes nothing: the file does not set it above (in environment `development`)
+            mainstay.yaml:68:55: unsupported[not-supported-yet]: with the unsupported lines deleted, `resources.covers` deletes nothing: the file does not set it above (in environment `development`)
               hint: delete it too
-            mainstay.yaml:69:5: unsupported[not-supported-yet]: without what is not supported yet, `edge` deletes nothing: the file does not set it above (in environment `development`)
+            mainstay.yaml:69:5: unsupported[not-supported-yet]: with the unsupported lines deleted, `edge` deletes nothing: the file does not set it above (in environment `development`)
               hint: delete it too
             stack: yes
         "#]],
@@ -211,23 +211,23 @@ fn what_an_environment_adds_is_named_beside_what_it_adds_to() {
         LAYERED,
         "development",
         &expect![[r#"
-            mainstay.yaml:7:9: unsupported[not-supported-yet]: without what is not supported yet, there is no resource `pictures`
+            mainstay.yaml:7:9: unsupported[not-supported-yet]: with the unsupported lines deleted, there is no resource `pictures`
               hint: delete it too
             mainstay.yaml:16:5: unsupported[not-supported-yet]: not supported yet: standby copies of a resource
               hint: write 0, or delete the key
             mainstay.yaml:17:3: unsupported[not-supported-yet]: not supported yet: object stores
-              hint: use one from elsewhere, with `env` and `secrets`
+              hint: delete it, and use one from elsewhere with `env` and `secrets`
             mainstay.yaml:20:1: unsupported[not-supported-yet]: not supported yet: the edge
-              hint: reach services on their own ports
+              hint: delete it, and reach services on their own ports
             mainstay.yaml:22:1: unsupported[not-supported-yet]: not supported yet: backups
-              hint: copy the data by a scheduled service of yours
+              hint: delete it, and copy the data by a scheduled service of yours
             mainstay.yaml:27:5: unsupported[not-supported-yet]: not supported yet: the edge
-              hint: reach services on their own ports
+              hint: delete it, and reach services on their own ports
             mainstay.yaml:29:5: unsupported[not-supported-yet]: not supported yet: backups
-              hint: copy the data by a scheduled service of yours
-            mainstay.yaml:34:18: unsupported[not-supported-yet]: without what is not supported yet, `resources.pictures` lacks `type` (in environment `staging`)
+              hint: delete it, and copy the data by a scheduled service of yours
+            mainstay.yaml:34:18: unsupported[not-supported-yet]: with the unsupported lines deleted, `resources.pictures` lacks `type` (in environment `staging`)
               hint: delete it too
-            mainstay.yaml:35:5: unsupported[not-supported-yet]: without what is not supported yet, `edge` deletes nothing: the file does not set it above (in environment `staging`)
+            mainstay.yaml:35:5: unsupported[not-supported-yet]: with the unsupported lines deleted, `edge` deletes nothing: the file does not set it above (in environment `staging`)
               hint: delete it too
             stack: yes
         "#]],
@@ -240,28 +240,28 @@ fn what_an_environment_hides_is_named_with_what_hides_it() {
         LAYERED,
         "production",
         &expect![[r#"
-            mainstay.yaml:7:9: unsupported[not-supported-yet]: without what is not supported yet, there is no resource `pictures`
+            mainstay.yaml:7:9: unsupported[not-supported-yet]: with the unsupported lines deleted, there is no resource `pictures`
               hint: delete it too
             mainstay.yaml:8:5: unsupported[not-supported-yet]: not supported yet: scaling between bounds
-              hint: write a number
+              hint: write a number, such as your `min`
             mainstay.yaml:9:5: unsupported[not-supported-yet]: not supported yet: canary releases
               hint: write `rollout: { strategy: rolling }`
             mainstay.yaml:16:5: unsupported[not-supported-yet]: not supported yet: standby copies of a resource
               hint: write 0, or delete the key
             mainstay.yaml:17:3: unsupported[not-supported-yet]: not supported yet: object stores
-              hint: use one from elsewhere, with `env` and `secrets`
+              hint: delete it, and use one from elsewhere with `env` and `secrets`
             mainstay.yaml:20:1: unsupported[not-supported-yet]: not supported yet: the edge
-              hint: reach services on their own ports
+              hint: delete it, and reach services on their own ports
             mainstay.yaml:22:1: unsupported[not-supported-yet]: not supported yet: backups
-              hint: copy the data by a scheduled service of yours
-            mainstay.yaml:33:37: unsupported[not-supported-yet]: without what is not supported yet, `services.tiles.rollout.approve` deletes nothing: the file does not set it above (in environment `staging`)
+              hint: delete it, and copy the data by a scheduled service of yours
+            mainstay.yaml:33:37: unsupported[not-supported-yet]: with the unsupported lines deleted, `services.tiles.rollout.approve` deletes nothing: the file does not set it above (in environment `staging`)
               hint: delete it too
-            mainstay.yaml:34:18: unsupported[not-supported-yet]: without what is not supported yet, `resources.pictures` lacks `type` (in environment `staging`)
+            mainstay.yaml:34:18: unsupported[not-supported-yet]: with the unsupported lines deleted, `resources.pictures` lacks `type` (in environment `staging`)
               hint: delete it too
-            mainstay.yaml:35:5: unsupported[not-supported-yet]: without what is not supported yet, `edge` deletes nothing: the file does not set it above (in environment `staging`)
+            mainstay.yaml:35:5: unsupported[not-supported-yet]: with the unsupported lines deleted, `edge` deletes nothing: the file does not set it above (in environment `staging`)
               hint: delete it too
             mainstay.yaml:40:9: unsupported[not-supported-yet]: not supported yet: scaling between bounds
-              hint: write a number
+              hint: write a number, such as your `min`
             mainstay.yaml:41:9: unsupported[not-supported-yet]: not supported yet: blue-green releases
               hint: write `rollout: { strategy: rolling }`
             mainstay.yaml:45:9: unsupported[not-supported-yet]: not supported yet: standby copies of a resource
@@ -277,21 +277,21 @@ fn what_an_environment_takes_out_of_it_is_named_with_it() {
         LAYERED,
         "staging",
         &expect![[r#"
-            mainstay.yaml:7:9: unsupported[not-supported-yet]: without what is not supported yet, there is no resource `pictures`
+            mainstay.yaml:7:9: unsupported[not-supported-yet]: with the unsupported lines deleted, there is no resource `pictures`
               hint: delete it too
             mainstay.yaml:8:5: unsupported[not-supported-yet]: not supported yet: scaling between bounds
-              hint: write a number
+              hint: write a number, such as your `min`
             mainstay.yaml:9:5: unsupported[not-supported-yet]: not supported yet: canary releases
               hint: write `rollout: { strategy: rolling }`
             mainstay.yaml:16:5: unsupported[not-supported-yet]: not supported yet: standby copies of a resource
               hint: write 0, or delete the key
             mainstay.yaml:17:3: unsupported[not-supported-yet]: not supported yet: object stores
-              hint: use one from elsewhere, with `env` and `secrets`
+              hint: delete it, and use one from elsewhere with `env` and `secrets`
             mainstay.yaml:22:1: unsupported[not-supported-yet]: not supported yet: backups
-              hint: copy the data by a scheduled service of yours
-            mainstay.yaml:33:37: unsupported[not-supported-yet]: without what is not supported yet, `services.tiles.rollout.approve` deletes nothing: the file does not set it above
+              hint: delete it, and copy the data by a scheduled service of yours
+            mainstay.yaml:33:37: unsupported[not-supported-yet]: with the unsupported lines deleted, `services.tiles.rollout.approve` deletes nothing: the file does not set it above
               hint: delete it too
-            mainstay.yaml:34:18: unsupported[not-supported-yet]: without what is not supported yet, `resources.pictures` lacks `type`
+            mainstay.yaml:34:18: unsupported[not-supported-yet]: with the unsupported lines deleted, `resources.pictures` lacks `type`
               hint: delete it too
             stack: yes
         "#]],
@@ -337,15 +337,15 @@ environments: { production: { alerts: { night: {} } } }
         "development",
         &expect![[r#"
             mainstay.yaml:2:38: unsupported[not-supported-yet]: not supported yet: scaling between bounds
-              hint: write a number
+              hint: write a number, such as your `min`
             mainstay.yaml:2:60: unsupported[not-supported-yet]: not supported yet: canary releases
               hint: write `rollout: { strategy: rolling }`
             mainstay.yaml:3:14: unsupported[not-supported-yet]: not supported yet: object stores
-              hint: use one from elsewhere, with `env` and `secrets`
+              hint: delete it, and use one from elsewhere with `env` and `secrets`
             mainstay.yaml:4:1: unsupported[not-supported-yet]: not supported yet: the edge
-              hint: reach services on their own ports
+              hint: delete it, and reach services on their own ports
             mainstay.yaml:5:1: unsupported[not-supported-yet]: not supported yet: backups
-              hint: copy the data by a scheduled service of yours
+              hint: delete it, and copy the data by a scheduled service of yours
             stack: yes
         "#]],
     );
@@ -395,31 +395,31 @@ fn the_design_sketch_has_unsupported_lines_only() {
         "development",
         &expect![[r#"
             sketch.yaml:13:5: unsupported[not-supported-yet]: not supported yet: static files
-              hint: serve the folder by a program of yours with `run`
+              hint: serve the folder by a program of yours: `run` with `port: auto`
             sketch.yaml:14:5: unsupported[not-supported-yet]: not supported yet: static files
               hint: delete the line
-            sketch.yaml:17:23: unsupported[not-supported-yet]: without what is not supported yet, there is no resource `photos`
+            sketch.yaml:17:23: unsupported[not-supported-yet]: with the unsupported lines deleted, there is no resource `photos`
               hint: delete it too
             sketch.yaml:22:59: unsupported[not-supported-yet]: not supported yet: guarding database migrations
               hint: delete the key
-            sketch.yaml:26:23: unsupported[not-supported-yet]: without what is not supported yet, there is no resource `photos`
+            sketch.yaml:26:23: unsupported[not-supported-yet]: with the unsupported lines deleted, there is no resource `photos`
               hint: delete it too
             sketch.yaml:34:38: unsupported[not-supported-yet]: not supported yet: pooling of connections
               hint: delete the key
             sketch.yaml:36:3: unsupported[not-supported-yet]: not supported yet: object stores
-              hint: use one from elsewhere, with `env` and `secrets`
+              hint: delete it, and use one from elsewhere with `env` and `secrets`
             sketch.yaml:41:1: unsupported[not-supported-yet]: not supported yet: the edge
-              hint: reach services on their own ports
+              hint: delete it, and reach services on their own ports
             sketch.yaml:51:1: unsupported[not-supported-yet]: not supported yet: backups
-              hint: copy the data by a scheduled service of yours
+              hint: delete it, and copy the data by a scheduled service of yours
             sketch.yaml:58:1: unsupported[not-supported-yet]: not supported yet: keeping metrics, logs and traces
-              hint: `mainstay logs` shows recent output
+              hint: delete it: `mainstay logs` shows recent output
             sketch.yaml:59:1: unsupported[not-supported-yet]: not supported yet: alerts
-              hint: watch `mainstay status`
+              hint: delete it, and watch `mainstay status`
             sketch.yaml:65:5: unsupported[not-supported-yet]: not supported yet: the edge
-              hint: reach services on their own ports
+              hint: delete it, and reach services on their own ports
             sketch.yaml:74:5: unsupported[not-supported-yet]: not supported yet: backups
-              hint: copy the data by a scheduled service of yours
+              hint: delete it, and copy the data by a scheduled service of yours
             stack: yes
         "#]],
     );
@@ -427,34 +427,34 @@ fn the_design_sketch_has_unsupported_lines_only() {
         "staging",
         &expect![[r#"
             sketch.yaml:13:5: unsupported[not-supported-yet]: not supported yet: static files
-              hint: serve the folder by a program of yours with `run`
+              hint: serve the folder by a program of yours: `run` with `port: auto`
             sketch.yaml:14:5: unsupported[not-supported-yet]: not supported yet: static files
               hint: delete the line
-            sketch.yaml:17:23: unsupported[not-supported-yet]: without what is not supported yet, there is no resource `photos`
+            sketch.yaml:17:23: unsupported[not-supported-yet]: with the unsupported lines deleted, there is no resource `photos`
               hint: delete it too
             sketch.yaml:19:5: unsupported[not-supported-yet]: not supported yet: scaling between bounds
-              hint: write a number
+              hint: write a number, such as your `min`
             sketch.yaml:22:59: unsupported[not-supported-yet]: not supported yet: guarding database migrations
               hint: delete the key
             sketch.yaml:23:5: unsupported[not-supported-yet]: not supported yet: canary releases
               hint: write `rollout: { strategy: rolling }`
-            sketch.yaml:26:23: unsupported[not-supported-yet]: without what is not supported yet, there is no resource `photos`
+            sketch.yaml:26:23: unsupported[not-supported-yet]: with the unsupported lines deleted, there is no resource `photos`
               hint: delete it too
             sketch.yaml:34:25: unsupported[not-supported-yet]: not supported yet: standby copies of a resource
               hint: write 0, or delete the key
             sketch.yaml:34:38: unsupported[not-supported-yet]: not supported yet: pooling of connections
               hint: delete the key
             sketch.yaml:36:3: unsupported[not-supported-yet]: not supported yet: object stores
-              hint: use one from elsewhere, with `env` and `secrets`
+              hint: delete it, and use one from elsewhere with `env` and `secrets`
             sketch.yaml:41:1: unsupported[not-supported-yet]: not supported yet: the edge
-              hint: reach services on their own ports
+              hint: delete it, and reach services on their own ports
             sketch.yaml:51:1: unsupported[not-supported-yet]: not supported yet: backups
-              hint: copy the data by a scheduled service of yours
+              hint: delete it, and copy the data by a scheduled service of yours
             sketch.yaml:58:1: unsupported[not-supported-yet]: not supported yet: keeping metrics, logs and traces
-              hint: `mainstay logs` shows recent output
+              hint: delete it: `mainstay logs` shows recent output
             sketch.yaml:59:1: unsupported[not-supported-yet]: not supported yet: alerts
-              hint: watch `mainstay status`
-            sketch.yaml:76:35: unsupported[not-supported-yet]: without what is not supported yet, `services.api.rollout.approve` deletes nothing: the file does not set it above
+              hint: delete it, and watch `mainstay status`
+            sketch.yaml:76:35: unsupported[not-supported-yet]: with the unsupported lines deleted, `services.api.rollout.approve` deletes nothing: the file does not set it above
               hint: delete it too
             stack: yes
         "#]],
@@ -463,37 +463,37 @@ fn the_design_sketch_has_unsupported_lines_only() {
         "production",
         &expect![[r#"
             sketch.yaml:13:5: unsupported[not-supported-yet]: not supported yet: static files
-              hint: serve the folder by a program of yours with `run`
+              hint: serve the folder by a program of yours: `run` with `port: auto`
             sketch.yaml:14:5: unsupported[not-supported-yet]: not supported yet: static files
               hint: delete the line
-            sketch.yaml:17:23: unsupported[not-supported-yet]: without what is not supported yet, there is no resource `photos`
+            sketch.yaml:17:23: unsupported[not-supported-yet]: with the unsupported lines deleted, there is no resource `photos`
               hint: delete it too
             sketch.yaml:19:5: unsupported[not-supported-yet]: not supported yet: scaling between bounds
-              hint: write a number
+              hint: write a number, such as your `min`
             sketch.yaml:22:59: unsupported[not-supported-yet]: not supported yet: guarding database migrations
               hint: delete the key
             sketch.yaml:23:5: unsupported[not-supported-yet]: not supported yet: canary releases
               hint: write `rollout: { strategy: rolling }`
-            sketch.yaml:26:23: unsupported[not-supported-yet]: without what is not supported yet, there is no resource `photos`
+            sketch.yaml:26:23: unsupported[not-supported-yet]: with the unsupported lines deleted, there is no resource `photos`
               hint: delete it too
             sketch.yaml:34:25: unsupported[not-supported-yet]: not supported yet: standby copies of a resource
               hint: write 0, or delete the key
             sketch.yaml:34:38: unsupported[not-supported-yet]: not supported yet: pooling of connections
               hint: delete the key
             sketch.yaml:36:3: unsupported[not-supported-yet]: not supported yet: object stores
-              hint: use one from elsewhere, with `env` and `secrets`
+              hint: delete it, and use one from elsewhere with `env` and `secrets`
             sketch.yaml:41:1: unsupported[not-supported-yet]: not supported yet: the edge
-              hint: reach services on their own ports
+              hint: delete it, and reach services on their own ports
             sketch.yaml:51:1: unsupported[not-supported-yet]: not supported yet: backups
-              hint: copy the data by a scheduled service of yours
+              hint: delete it, and copy the data by a scheduled service of yours
             sketch.yaml:58:1: unsupported[not-supported-yet]: not supported yet: keeping metrics, logs and traces
-              hint: `mainstay logs` shows recent output
+              hint: delete it: `mainstay logs` shows recent output
             sketch.yaml:59:1: unsupported[not-supported-yet]: not supported yet: alerts
-              hint: watch `mainstay status`
-            sketch.yaml:76:35: unsupported[not-supported-yet]: without what is not supported yet, `services.api.rollout.approve` deletes nothing: the file does not set it above (in environment `staging`)
+              hint: delete it, and watch `mainstay status`
+            sketch.yaml:76:35: unsupported[not-supported-yet]: with the unsupported lines deleted, `services.api.rollout.approve` deletes nothing: the file does not set it above (in environment `staging`)
               hint: delete it too
             sketch.yaml:79:24: unsupported[not-supported-yet]: not supported yet: scaling between bounds
-              hint: write a number
+              hint: write a number, such as your `min`
             stack: yes
         "#]],
     );

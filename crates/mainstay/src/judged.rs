@@ -49,7 +49,7 @@ fn with_what_is_unsupported(finding: Finding) -> Finding {
         Severity::Error => Severity::Unsupported,
         severity => severity,
     };
-    Finding { severity, message: format!("without what is not supported yet, {}", finding.message), ..finding }
+    Finding { severity, message: format!("with the unsupported lines deleted, {}", finding.message), ..finding }
 }
 
 fn finding(problem: &config::Problem) -> Finding {
@@ -147,14 +147,16 @@ backups:
         check(
             &DATA.replace("15m", "30s"),
             &expect![[r#"
-            Error objective mainstay.yaml:3:41: db can be copied off the machine every 1m at best, not every 30s (say `rpo: 1m`)
-        "#]],
+                Warning objective mainstay.yaml:3:32: with the unsupported lines deleted, no data of db leaves this machine, so nothing is restored within 1h if its disk is lost (copy the data off the machine by a scheduled service of yours: this version does not do it yet)
+                Error objective mainstay.yaml:3:41: db can be copied off the machine every 1m at best, not every 30s (say `rpo: 1m`)
+            "#]],
         );
         check(
             &DATA.replace("15m", "2m").replace(", evict: allkeys-lru", ""),
             &expect![[r#"
-            Error objective mainstay.yaml:3:41: cache can be copied off the machine every 5m at best, not every 2m (say `rpo: 5m`)
-        "#]],
+                Warning objective mainstay.yaml:3:32: with the unsupported lines deleted, no data of cache, db leaves this machine, so nothing is restored within 1h if its disk is lost (copy the data off the machine by a scheduled service of yours: this version does not do it yet)
+                Error objective mainstay.yaml:3:41: cache can be copied off the machine every 5m at best, not every 2m (say `rpo: 5m`)
+            "#]],
         );
     }
 
@@ -163,14 +165,16 @@ backups:
         check(
             DATA,
             &expect![[r#"
-            Unsupported objective mainstay.yaml:3:41: without what is not supported yet, no data of db leaves this machine, so an RPO of 15m cannot be met when it is lost (remove `rpo`: this version copies no data off the machine yet)
-        "#]],
+                Warning objective mainstay.yaml:3:32: with the unsupported lines deleted, no data of db leaves this machine, so nothing is restored within 1h if its disk is lost (copy the data off the machine by a scheduled service of yours: this version does not do it yet)
+                Unsupported objective mainstay.yaml:3:41: with the unsupported lines deleted, no data of db leaves this machine, so an RPO of 15m cannot be met if its disk is lost (remove `rpo`: this version copies no data off the machine yet, and does not count copies of your own)
+            "#]],
         );
         check(
             &DATA.replace("\nbackups:\n  to: [{ folder: /mnt/backup }]", ""),
             &expect![[r#"
-            Error objective mainstay.yaml:3:41: no data of db leaves this machine, so an RPO of 15m cannot be met when it is lost (remove `rpo`: this version copies no data off the machine yet)
-        "#]],
+                Warning objective mainstay.yaml:3:32: no data of db leaves this machine, so nothing is restored within 1h if its disk is lost (copy the data off the machine by a scheduled service of yours: this version does not do it yet)
+                Error objective mainstay.yaml:3:41: no data of db leaves this machine, so an RPO of 15m cannot be met if its disk is lost (remove `rpo`: this version copies no data off the machine yet, and does not count copies of your own)
+            "#]],
         );
         check(&DATA.replace("db, ", "").replace("  db: { type: postgres }\n", ""), &expect![""]);
     }
@@ -182,14 +186,14 @@ backups:
         check(
             &limited("{ cpu: 1 }"),
             &expect![[r#"
-            Error objective mainstay.yaml:5:50: 3 processor cores are reserved and the server has 2 (reserve 1 cores less; api takes most, with 3)
-        "#]],
+                Error objective mainstay.yaml:5:50: 3 cores of processor time is reserved and the server has 2 cores (reserve 1 core less; api takes most, with 3)
+            "#]],
         );
         check(
             &limited("{ memory: 2GiB }"),
             &expect![[r#"
-            Error objective mainstay.yaml:5:53: 6GiB of memory are reserved and the server has 4GiB (reserve 2GiB less; api takes most, with 6GiB)
-        "#]],
+                Error objective mainstay.yaml:5:53: 6GiB of memory is reserved and the server has 4GiB (reserve 2GiB less; api takes most, with 6GiB)
+            "#]],
         );
         let larger = format!(
             "{}environments: {{ development: {{ server: {{ cpu: 8, memory: 8GiB }} }} }}\n",
@@ -204,7 +208,8 @@ backups:
         check(
             &advisory,
             &expect![[r#"
-                Warning objective mainstay.yaml:3:41: without what is not supported yet, no data of db leaves this machine, so an RPO of 15m cannot be met when it is lost (remove `rpo`: this version copies no data off the machine yet)
+                Warning objective mainstay.yaml:3:32: with the unsupported lines deleted, no data of db leaves this machine, so nothing is restored within 1h if its disk is lost (copy the data off the machine by a scheduled service of yours: this version does not do it yet)
+                Warning objective mainstay.yaml:3:41: with the unsupported lines deleted, no data of db leaves this machine, so an RPO of 15m cannot be met if its disk is lost (remove `rpo`: this version copies no data off the machine yet, and does not count copies of your own)
             "#]],
         );
     }

@@ -77,6 +77,16 @@ pub enum FindError {
         /// The file.
         path: PathBuf,
     },
+    /// It runs from where it lies, and the user may not run it there.
+    #[error("user id {uid} may not {verb} {}: run `chmod o+{mode}` on it", path.display(), verb = if *read { "read and run" } else { "run" }, mode = if *read { "rx" } else { "x" })]
+    Forbidden {
+        /// The file.
+        path: PathBuf,
+        /// The user.
+        uid: u32,
+        /// Whether it has to be read too, as scripts have.
+        read: bool,
+    },
     /// It cannot be read.
     #[error("cannot read {}", path.display())]
     Read {
@@ -131,10 +141,30 @@ pub fn find_for(word: &str, search: &Search, user: Option<UserIds>) -> Result<Fo
     if about.mode() & 0o111 == 0 {
         return Err(FindError::NotExecutable { path: at });
     }
-    match is_inside(&at, &search.project) {
-        true => own_program(at),
-        false => Ok(installed(at)),
+    let found = match is_inside(&at, &search.project) {
+        true => own_program(at)?,
+        false => installed(at),
+    };
+    match user.and_then(|user| forbidden(&found, &about, user)) {
+        Some(error) => Err(error),
+        None => Ok(found),
     }
+}
+
+/// Why a user may not run a program from where it lies, judged by its mode bits.
+fn forbidden(found: &Found, about: &fs::Metadata, (uid, gid): (u32, u32)) -> Option<FindError> {
+    let read = match found.program {
+        Program::Frozen { .. } => return None,
+        Program::InPlace { why, .. } => why == InPlace::Script,
+    };
+    let wanted = if read { 0o5 } else { 0o1 };
+    let granted = match (about.uid() == uid, about.gid() == gid) {
+        (true, _) => about.mode() >> 6,
+        (false, true) => about.mode() >> 3,
+        (false, false) => about.mode(),
+    };
+    let allowed = uid == 0 || granted & wanted == wanted;
+    (!allowed).then(|| FindError::Forbidden { path: found.at.clone(), uid, read })
 }
 
 /// Copies a program that is to be frozen into `artefacts`, unless it is there already. Another program

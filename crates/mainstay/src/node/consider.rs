@@ -16,10 +16,11 @@ use plan::change::{
 };
 use plan::objectives::{Derived, derive};
 use plan::release::{Command, ConnectionIdentity, Content, Decision, Program, decide};
-use services::artefact::{self, Found, Search};
+use services::artefact::{self, FindError, Found, Search};
 use services::release::{Materials, content};
 use services::user::UserError;
 use supervise::launch::UserIds;
+use sys::process::child::{ChildError, blocked_at};
 use vault::Vault;
 
 use super::applied::Applied;
@@ -237,7 +238,7 @@ fn releases(
     let version = |name: &SecretName| versions.get(&SecretPath::Named(name.clone())).copied().unwrap_or(FIRST_VERSION);
     let secrets: BTreeMap<SecretName, u32> = stack.secrets.keys().map(|name| (name.clone(), version(name))).collect();
     let search = against.machine.search(project);
-    let mut sought = Sought { search, user: None, programs: Vec::new(), problems: Vec::new() };
+    let mut sought = Sought { search, user: None, programs: Vec::new(), problems: Vec::new(), some_missing: false };
     let mut found = BTreeMap::new();
     for (name, service) in &stack.services {
         let model::stack::Source::Run(line) = &service.source else { continue };
@@ -247,6 +248,7 @@ fn releases(
         };
         sought.user = programs_user(against.machine, against.applied, name, service.user.as_deref());
         if against.programs == Programs::Current {
+            sought.look_at_folder(name);
             sought.look_for_probes(name, service);
         }
         let program = sought.find(name, "run", line, released.map(|content| &content.command));
@@ -275,12 +277,14 @@ fn releases(
         true => Ok((found, sought.programs)),
         false => Err(ErrorBody {
             kind: ErrorKind::Invalid,
-            message: "some of what the file names is not there".to_owned(),
-            hint: Some("build the programs first, or mend the paths: they are meant from the file's folder".to_owned()),
+            message: "some of what the file names is not there or cannot be used".to_owned(),
+            hint: sought.some_missing.then(|| MISSING_HINT.to_owned()),
             problems: sought.problems,
         }),
     }
 }
+
+const MISSING_HINT: &str = "build the programs first, or mend the paths: they are meant from the file's folder";
 
 /// The programs of a file, as they are found.
 struct Sought {
@@ -289,6 +293,8 @@ struct Sought {
     user: Option<UserIds>,
     programs: Vec<Found>,
     problems: Vec<String>,
+    /// Whether one of them is that a program is not there.
+    some_missing: bool,
 }
 
 impl Sought {
@@ -310,9 +316,23 @@ impl Sought {
                 Some(found.program)
             }
             Err(error) => {
-                self.problems.push(format!("services.{service}.{key}: {}", chain(&error)));
+                self.tell(service, key, &error);
                 None
             }
+        }
+    }
+
+    fn tell(&mut self, service: &ServiceName, key: &str, error: &FindError) {
+        self.some_missing |= matches!(error, FindError::Missing { .. });
+        self.problems.push(format!("services.{service}.{key}: {}", chain(error)));
+    }
+
+    /// Looks whether the service's user can get to the file's folder, in which its programs run.
+    fn look_at_folder(&mut self, name: &ServiceName) {
+        let Some(UserIds { uid, gid }) = self.user else { return };
+        if let Some(blocked) = blocked_at(&self.search.project, uid, gid) {
+            let blocked = ChildError::Blocked { uid, wanted: self.search.project.clone(), blocked };
+            self.problems.push(format!("services.{name}: {blocked}"));
         }
     }
 
@@ -328,7 +348,7 @@ impl Sought {
         for (key, check) in [("health.ready.command", &health.ready), ("health.live.command", &health.live)] {
             let Some(Check::Command(line)) = check else { continue };
             if let Err(error) = artefact::find_for(line.program(), &search, self.user) {
-                self.problems.push(format!("services.{name}.{key}: {}", chain(&error)));
+                self.tell(name, key, &error);
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::{chown, symlink};
+use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -163,4 +163,33 @@ fn a_user_whom_the_machine_does_not_have_is_refused_by_plan_as_by_up() {
         assert!(ran.out.contains(why), "{words:?}: {ran:?}");
     }
     world.done(&["down"]);
+}
+
+/// Root's services run as users of their own.
+#[test]
+fn what_a_services_user_cannot_reach_is_refused_before_anything_starts() {
+    if !is_root() {
+        println!("only a node that runs as root gives services users of their own");
+        return;
+    }
+    let world = world("closed");
+    let refused = |what: &str| {
+        for command in [&["plan"][..], &["up", "--detach"]] {
+            let ran = world.run(command);
+            assert_eq!(ran.code, Some(1), "{ran:?}");
+            assert!(ran.err.contains("some of what the file names is not there or cannot be used"), "{ran:?}");
+            assert!(ran.err.contains("services.web"), "{ran:?}");
+            assert!(ran.err.contains(what), "{ran:?}");
+        }
+    };
+    let (folder, program) = (&world.folder, world.folder.join("bin/web"));
+    let allow = |path: &Path, mode: u32| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    allow(&program, 0o700);
+    refused(&format!("may not read and run {}: run `chmod o+rx` on it", program.display()));
+    allow(&program, 0o755);
+    allow(folder, 0o700);
+    refused(&format!("it may not enter {} (chmod o+x, or move it)", folder.display()));
+    allow(folder, 0o755);
+    world.done(&["up", "--detach", "--wait"]);
+    world.down();
 }

@@ -46,6 +46,13 @@ pub enum Note {
         /// Services.
         needs: Vec<ServiceName>,
     },
+    /// Each run of its schedule starts when these are ready.
+    EachRunWaits {
+        /// Resources.
+        uses: Vec<ResourceName>,
+        /// Services.
+        needs: Vec<ServiceName>,
+    },
     /// It receives a secret that is made now.
     Generates {
         /// Which.
@@ -198,7 +205,11 @@ pub(super) fn of_condition(action: Action, condition: Option<&Condition>) -> Opt
 /// What comes before a service's start.
 pub(super) fn of_start(service: &Service) -> Vec<Note> {
     let waits = !(service.uses.is_empty() && service.needs.is_empty());
-    let after = waits.then(|| Note::StartsAfter { uses: service.uses.clone(), needs: service.needs.clone() });
+    let (uses, needs) = (service.uses.clone(), service.needs.clone());
+    let after = waits.then(|| match service.schedule {
+        Some(_) => Note::EachRunWaits { uses, needs },
+        None => Note::StartsAfter { uses, needs },
+    });
     let first = service.release_run.as_ref().map(|line| Note::RunsFirst(line.words().join(" ")));
     after.into_iter().chain(first).collect()
 }
@@ -251,8 +262,9 @@ impl fmt::Display for Note {
             Note::Scheduled { cron, zone } => write!(f, "runs at {cron:?} ({zone})"),
             Note::OtherShape { from, to } => write!(f, "{from} → {to}"),
             Note::StartsAfter { uses, needs } => write!(f, "starts once {} ready", are(uses, needs)),
+            Note::EachRunWaits { uses, needs } => write!(f, "each run waits until {} ready", are(uses, needs)),
             Note::Generates { secret, bytes } => {
-                write!(f, "receives secret {secret}: {bytes} random bytes, made now and kept in the vault")
+                write!(f, "receives secret {secret}: {bytes} random bytes, made with this and kept in the vault")
             }
             Note::RunsFirst(command) => write!(f, "runs `{command}` once for this release, before its replicas start"),
             Note::Strategy { strategy, port_fixed } => f.write_str(strategy_text(strategy, *port_fixed)),

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use model::ServiceName;
+use model::stack::Capacity;
 
 use super::{Action, ChangePlan, Step, Subject, Warning};
 use crate::objectives::{Promise, Reserved, Standing};
@@ -86,7 +87,7 @@ fn promise_text(promise: &Promise, contradicted: bool) -> String {
 }
 
 fn write_reserved(f: &mut fmt::Formatter<'_>, reserved: &Reserved) -> fmt::Result {
-    let Reserved { memory, cpu, server, memory_unlimited, cpu_unlimited } = reserved;
+    let Reserved { memory, cpu, server, elsewhere, memory_unlimited, cpu_unlimited } = reserved;
     if memory.as_bytes() == 0 && cpu.as_millicores() == 0 {
         return Ok(());
     }
@@ -96,6 +97,10 @@ fn write_reserved(f: &mut fmt::Formatter<'_>, reserved: &Reserved) -> fmt::Resul
     }
     if cpu.as_millicores() > 0 {
         writeln!(f, "  {cpu} of {} processor cores{}", server.cpu, uncounted(cpu_unlimited))?;
+    }
+    if let Some(machine) = elsewhere {
+        let Capacity { cpu, memory } = machine;
+        writeln!(f, "  counted by what `server` states; this machine has {memory} memory and {cpu} processor cores")?;
     }
     Ok(())
 }

@@ -18,6 +18,8 @@ const POSTGRES_LANE: Span = Span::secs(60);
 /// A copy of a store that has no log to ship is made at most this often.
 const COPY_LANE: Span = Span::secs(300);
 
+const MEBIBYTE: u64 = 1 << 20;
+
 /// A promise and a line of the file that cannot both hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Contradiction {
@@ -57,6 +59,13 @@ pub enum Impossibility {
         resources: Vec<ResourceName>,
         /// What is promised.
         rpo: Span,
+    },
+    /// The same, beside a promise of how soon all is there again.
+    NothingToRestore {
+        /// Which resources.
+        resources: Vec<ResourceName>,
+        /// What is promised.
+        rto: Span,
     },
     /// No lane of some resources is quick enough.
     RpoBelowLane {
@@ -120,10 +129,16 @@ pub(super) fn find(stack: &Stack, replicas: &BTreeMap<ServiceName, u32>, reserve
     let found = single_replicas(stack)
         .into_iter()
         .chain(unreachable_rpo(stack))
+        .chain(unreachable_rto(stack))
         .chain(short_timeouts(stack))
         .chain(memory_beyond(stack, replicas, reserved))
         .chain(cpu_beyond(stack, replicas, reserved));
-    found.map(|(path, what)| Contradiction { path, what, severity }).collect()
+    let severity_of = |what: &Impossibility| match what {
+        // A loss that spares the data is promised an end too, and that one may be kept.
+        Impossibility::NothingToRestore { .. } => Severity::Warning,
+        _ => severity,
+    };
+    found.map(|(path, what)| Contradiction { path, severity: severity_of(&what), what }).collect()
 }
 
 type Found = (String, Impossibility);
@@ -157,6 +172,14 @@ fn unreachable_rpo(stack: &Stack) -> Option<Found> {
         return Some((path(), Impossibility::NothingLeaves { resources, rpo }));
     }
     (rpo < slowest.span).then(|| (path(), Impossibility::RpoBelowLane { floor: slowest, rpo }))
+}
+
+fn unreachable_rto(stack: &Stack) -> Option<Found> {
+    let rto = stack.objectives.rto.filter(|_| !is_copied_off(stack))?;
+    let kept = stack.resources.iter().filter(|(_, it)| keeps_its_data(it));
+    let resources: Vec<ResourceName> = kept.map(|(name, _)| name.clone()).collect();
+    let path = "objectives.recovery.rto".to_owned();
+    (!resources.is_empty()).then_some((path, Impossibility::NothingToRestore { resources, rto }))
 }
 
 /// `None` for a store that loses data on purpose: no RPO is meant for it.
@@ -226,17 +249,22 @@ impl Contradiction {
                 "say `port: auto`: each replica then listens on a port of its own".to_owned()
             }
             Impossibility::NothingLeaves { .. } => {
-                "remove `rpo`: this version copies no data off the machine yet".to_owned()
+                "remove `rpo`: this version copies no data off the machine yet, and does not count copies of your own"
+                    .to_owned()
+            }
+            Impossibility::NothingToRestore { .. } => {
+                "copy the data off the machine by a scheduled service of yours: this version does not do it yet"
+                    .to_owned()
             }
             Impossibility::RpoBelowLane { floor, .. } => format!("say `rpo: {}`", floor.span),
             Impossibility::TimeoutBelowLatency { within, .. } => format!("say `timeout: {within}` or longer"),
             Impossibility::MemoryBeyondServer { reserved, has, largest } => {
                 let excess = ByteSize::bytes(reserved.as_bytes().saturating_sub(has.as_bytes()));
-                format!("reserve {excess} less; {} takes most, with {}", largest.0, largest.1)
+                format!("reserve {} less; {} takes most, with {}", at_least(excess), largest.0, largest.1)
             }
             Impossibility::CpuBeyondServer { reserved, has, largest } => {
                 let excess = CpuShare::millicores(reserved.as_millicores().saturating_sub(has.as_millicores()));
-                format!("reserve {excess} cores less; {} takes most, with {}", largest.0, largest.1)
+                format!("reserve {} less; {} takes most, with {}", cores(excess), largest.0, largest.1)
             }
         }
     }
@@ -248,6 +276,7 @@ impl Impossibility {
         match self {
             Impossibility::SingleReplica { .. } => Some(Objective::Availability),
             Impossibility::NothingLeaves { .. } | Impossibility::RpoBelowLane { .. } => Some(Objective::Rpo),
+            Impossibility::NothingToRestore { .. } => Some(Objective::Rto),
             Impossibility::TimeoutBelowLatency { .. } => Some(Objective::Latency),
             Impossibility::MemoryBeyondServer { .. } | Impossibility::CpuBeyondServer { .. } => None,
         }
@@ -266,9 +295,18 @@ impl fmt::Display for Impossibility {
                 write!(f, "{service} {what}, and {availability} of requests cannot succeed while it restarts")
             }
             Impossibility::NothingLeaves { resources, rpo } => {
-                let names: Vec<&str> = resources.iter().map(ResourceName::as_str).collect();
-                let names = names.join(", ");
-                write!(f, "no data of {names} leaves this machine, so an RPO of {rpo} cannot be met when it is lost")
+                let names = names(resources);
+                write!(
+                    f,
+                    "no data of {names} leaves this machine, so an RPO of {rpo} cannot be met if its disk is lost"
+                )
+            }
+            Impossibility::NothingToRestore { resources, rto } => {
+                let names = names(resources);
+                write!(
+                    f,
+                    "no data of {names} leaves this machine, so nothing is restored within {rto} if its disk is lost"
+                )
             }
             Impossibility::RpoBelowLane { floor, rpo } => {
                 write!(
@@ -281,12 +319,46 @@ impl fmt::Display for Impossibility {
                 write!(f, "this route to {service} gives up after {timeout}, before the promised {within} are over")
             }
             Impossibility::MemoryBeyondServer { reserved, has, .. } => {
-                write!(f, "{reserved} of memory are reserved and the server has {has}")
+                let (reserved, has) = told_apart(*reserved, *has);
+                write!(f, "{reserved} of memory is reserved and the server has {has}")
             }
             Impossibility::CpuBeyondServer { reserved, has, .. } => {
-                write!(f, "{reserved} processor cores are reserved and the server has {has}")
+                write!(
+                    f,
+                    "{reserved} of processor time is reserved and the server has {}",
+                    cores(*has),
+                    reserved = cores(*reserved)
+                )
             }
         }
+    }
+}
+
+fn names(resources: &[ResourceName]) -> String {
+    resources.iter().map(ResourceName::as_str).collect::<Vec<_>>().join(", ")
+}
+
+/// `1 core`, `2.5 cores`.
+fn cores(share: CpuShare) -> String {
+    format!("{share} {}", if share.as_millicores() == 1000 { "core" } else { "cores" })
+}
+
+/// A text of no less than this size: the usual one says less where it rounds down.
+fn at_least(size: ByteSize) -> String {
+    let text = size.to_string();
+    match text.parse::<ByteSize>() {
+        Ok(told) if told >= size => text,
+        _ => format!("{}MiB", size.as_bytes().div_ceil(MEBIBYTE)),
+    }
+}
+
+/// Two sizes as texts that differ where the sizes do.
+fn told_apart(one: ByteSize, other: ByteSize) -> (String, String) {
+    match (one.to_string(), other.to_string()) {
+        (text, same) if text == same => {
+            (format!("{}MiB", one.as_bytes().div_ceil(MEBIBYTE)), format!("{}MiB", other.as_bytes() / MEBIBYTE))
+        }
+        texts => texts,
     }
 }
 

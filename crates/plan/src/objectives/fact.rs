@@ -7,7 +7,7 @@ use std::fmt;
 use model::stack::{Listen, Replicas, Resource};
 use model::{Percent, ResourceName, ServiceName, Span, Stack};
 
-use super::{Objective, REDUNDANT_FROM, is_copied_off, keeps_its_data, quantile_text, stays_up};
+use super::{Objective, REDUNDANT_FROM, keeps_its_data, quantile_text, stays_up};
 
 /// The window of an error budget.
 const BUDGET_DAYS: u64 = 30;
@@ -46,7 +46,7 @@ pub struct Fact {
 /// What follows from an objective, with its numbers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Value {
-    /// How many replicas a service has that does not say so itself.
+    /// How many replicas a service has.
     Replicas {
         /// Of which service.
         service: ServiceName,
@@ -110,11 +110,6 @@ pub enum Value {
         /// The time.
         limit: Span,
     },
-    /// Resources of which no copy is made, so that nothing of them can be restored.
-    NothingToRestore {
-        /// Which.
-        resources: Vec<ResourceName>,
-    },
     /// How often a PostgreSQL resource's log leaves the machine.
     WalArchiveEvery {
         /// Of which resource.
@@ -138,9 +133,11 @@ pub enum Value {
     },
 }
 
-/// Why a service that does not say has so many replicas.
+/// Why a service has so many replicas.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReplicasWhy {
+    /// The file says so.
+    Stated,
     /// One can restart while another answers.
     Listens,
     /// The availability asked for holds with one.
@@ -186,7 +183,7 @@ impl Fact {
     pub const fn consumer(&self) -> Consumer {
         match self.value {
             Value::Replicas { .. } => Consumer::ReplicaCount,
-            Value::SingleServers { .. } | Value::NothingToRestore { .. } => Consumer::Reader,
+            Value::SingleServers { .. } => Consumer::Reader,
             Value::ErrorBudget { .. } => Consumer::NotCarriedOutYet(Missing::RequestCounts),
             Value::FailureGuard { .. } | Value::LatencyGuard { .. } => {
                 Consumer::NotCarriedOutYet(Missing::CanaryReleases)
@@ -214,7 +211,6 @@ pub(super) fn facts(stack: &Stack, replicas: &BTreeMap<ServiceName, u32>) -> Vec
         add(Objective::Latency, latency_values(latency.quantile, latency.within));
     }
     if let Some(rto) = objectives.rto {
-        add(Objective::Rto, nothing_to_restore(stack).into_iter().collect());
         add(Objective::Rto, rto_values(rto));
     }
     if let Some(rpo) = objectives.rpo {
@@ -224,16 +220,17 @@ pub(super) fn facts(stack: &Stack, replicas: &BTreeMap<ServiceName, u32>) -> Vec
 }
 
 fn replica_values(stack: &Stack, replicas: &BTreeMap<ServiceName, u32>, share: Percent) -> Vec<Value> {
-    let derived = stack.services.iter().filter(|(_, it)| it.replicas == Replicas::Derived && stays_up(it));
-    derived
+    let processes = stack.services.iter().filter(|(_, it)| stays_up(it));
+    processes
         .map(|(name, service)| Value::Replicas {
             service: name.clone(),
             count: replicas.get(name).copied().unwrap_or(0),
-            why: match service.listen {
-                Listen::None => ReplicasWhy::DoesNotListen,
-                Listen::Fixed(_) => ReplicasWhy::FixedPort,
-                Listen::Chosen if share >= REDUNDANT_FROM => ReplicasWhy::Listens,
-                Listen::Chosen => ReplicasWhy::OneIsEnough,
+            why: match (service.replicas, service.listen) {
+                (Replicas::Fixed(_) | Replicas::Scaled { .. }, _) => ReplicasWhy::Stated,
+                (Replicas::Derived, Listen::None) => ReplicasWhy::DoesNotListen,
+                (Replicas::Derived, Listen::Fixed(_)) => ReplicasWhy::FixedPort,
+                (Replicas::Derived, Listen::Chosen) if share >= REDUNDANT_FROM => ReplicasWhy::Listens,
+                (Replicas::Derived, Listen::Chosen) => ReplicasWhy::OneIsEnough,
             },
         })
         .collect()
@@ -249,12 +246,6 @@ fn single_servers(stack: &Stack, share: Percent) -> Option<Value> {
     let alone = stack.resources.iter().filter(|(_, it)| !has_standby(it));
     let resources: Vec<ResourceName> = alone.map(|(name, _)| name.clone()).collect();
     (share >= REDUNDANT_FROM && !resources.is_empty()).then_some(Value::SingleServers { resources })
-}
-
-fn nothing_to_restore(stack: &Stack) -> Option<Value> {
-    let kept = stack.resources.iter().filter(|(_, it)| keeps_its_data(it));
-    let resources: Vec<ResourceName> = kept.map(|(name, _)| name.clone()).collect();
-    (!is_copied_off(stack) && !resources.is_empty()).then_some(Value::NothingToRestore { resources })
 }
 
 fn availability_values(share: Percent) -> Vec<Value> {
@@ -309,46 +300,54 @@ impl fmt::Display for Value {
             Value::ErrorBudget { share, time } => {
                 write!(
                     f,
-                    "failures will be counted against what may fail: {share} of the requests, or {time} without any \
-                     answer in 30 days"
+                    "failures would be counted against what may fail in 30 days: {share} of the requests, under even \
+                     traffic as much as {time} without any answer"
                 )
             }
             Value::FailureGuard { share } => {
-                write!(f, "a new release that fails more than {share} of its requests will be rolled back")
+                write!(f, "a new release that fails more than {share} of its requests would be rolled back")
             }
             Value::BurnAlert { share, long, short } => write!(
                 f,
-                "an alert will be raised when more than {share} of the requests failed in the last {long} and in the \
-                 last {short}"
+                "an alert would be raised when more than {share} of the requests failed in the last {long} and also in \
+                 the last {short}"
             ),
             Value::SingleServers { resources } => {
-                write!(f, "{}: one server each, so requests that need it fail while it restarts", listed(resources))
+                write!(
+                    f,
+                    "{}: one server each, so requests that need one of them fail while it restarts",
+                    listed(resources)
+                )
             }
             Value::LatencyGuard { quantile, within } => {
                 let quantile = quantile_text(*quantile);
-                write!(f, "a new release whose {quantile} is above {within} will be rolled back")
+                write!(f, "a new release whose {quantile} is above {within} would be rolled back")
             }
             Value::ScaleOutAt { quantile, latency } => {
-                write!(f, "replicas will be added when {} reaches {latency}", quantile_text(*quantile))
+                write!(
+                    f,
+                    "replicas would be added, up to the `max` of a service, when {} reaches {latency}",
+                    quantile_text(*quantile)
+                )
             }
             Value::RouteTimeout { timeout } => {
-                write!(f, "a route that states no timeout will give up after {timeout}")
+                write!(
+                    f,
+                    "a route that states no timeout would give up after {timeout}, {TIMEOUT_FACTOR} times the latency"
+                )
             }
-            Value::DrillEvery { interval } => write!(f, "a restore will be rehearsed every {interval}"),
+            Value::DrillEvery { interval } => write!(f, "a restore would be rehearsed every {interval}"),
             Value::DrillLimit { limit } => {
-                write!(f, "a rehearsed restore that takes more than {limit} will count as failed")
-            }
-            Value::NothingToRestore { resources } => {
-                write!(f, "no copy of {} leaves this machine: data lost with it cannot be restored", listed(resources))
+                write!(f, "a rehearsed restore that takes more than {limit} would count as failed")
             }
             Value::WalArchiveEvery { resource, interval } => {
-                write!(f, "{resource}'s write-ahead log will leave the machine at least every {interval}")
+                write!(f, "{resource}'s write-ahead log would leave the machine at least every {interval}")
             }
             Value::CopyEvery { resource, interval } => {
-                write!(f, "{resource}'s data will be copied off the machine every {interval}")
+                write!(f, "{resource}'s data would be copied off the machine every {interval}")
             }
             Value::LagAlarm { resource, age } => {
-                write!(f, "an alert will be raised when the newest copy of {resource} off the machine is {age} old")
+                write!(f, "an alert would be raised when the newest copy of {resource} off the machine is {age} old")
             }
         }
     }
@@ -361,6 +360,7 @@ fn listed(resources: &[ResourceName]) -> String {
 impl fmt::Display for ReplicasWhy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            ReplicasWhy::Stated => "the file says so",
             ReplicasWhy::Listens => "one answers while the other restarts",
             ReplicasWhy::OneIsEnough => "this availability allows for its restarts",
             ReplicasWhy::FixedPort => "its fixed port leaves room for no second",

@@ -87,6 +87,8 @@ pub struct Reserved {
     pub cpu: CpuShare,
     /// What the server has.
     pub server: Capacity,
+    /// What this machine has, where the file states another server.
+    pub elsewhere: Option<Capacity>,
     /// The services that state no limit of memory, and so are not in the sum.
     pub memory_unlimited: Vec<ServiceName>,
     /// The same of processor time.
@@ -101,7 +103,7 @@ pub fn derive(stack: &Stack, machine: Capacity) -> Derived {
         .iter()
         .map(|(name, service)| (name.clone(), replica_count(service, &stack.objectives)))
         .collect();
-    let reserved = reserve(stack, &replicas, stack.server.unwrap_or(machine));
+    let reserved = reserve(stack, &replicas, machine);
     Derived {
         facts: fact::facts(stack, &replicas),
         contradictions: contradiction::find(stack, &replicas, &reserved),
@@ -166,7 +168,7 @@ fn resource_memory(resource: &Resource) -> ByteSize {
     }
 }
 
-fn reserve(stack: &Stack, replicas: &BTreeMap<ServiceName, u32>, server: Capacity) -> Reserved {
+fn reserve(stack: &Stack, replicas: &BTreeMap<ServiceName, u32>, machine: Capacity) -> Reserved {
     let mut memory = ByteSize::bytes(0);
     let mut cpu = 0_u32;
     for (name, service) in &stack.services {
@@ -188,7 +190,8 @@ fn reserve(stack: &Stack, replicas: &BTreeMap<ServiceName, u32>, server: Capacit
     Reserved {
         memory,
         cpu: CpuShare::millicores(cpu),
-        server,
+        server: stack.server.unwrap_or(machine),
+        elsewhere: stack.server.filter(|server| *server != machine).map(|_| machine),
         memory_unlimited: unlimited(|limits| limits.memory.is_some()),
         cpu_unlimited: unlimited(|limits| limits.cpu.is_some()),
     }

@@ -30,7 +30,7 @@ fn the_first_plan_creates_everything() {
                        runs `./migrate` once for this release, before its replicas start
                        at most 256MiB of memory per replica
               nightly  release 1, runs at "0 2 * * *" (UTC)
-                       starts once db is ready
+                       each run waits until db is ready
               worker   release 1, 1 replica
                        starts once db, api are ready
 
@@ -38,12 +38,12 @@ fn the_first_plan_creates_everything() {
               availability 99.9%: unproven, nothing measures it yet
                 api runs 2 replicas: one answers while the other restarts
                 worker runs 1 replica: one is enough, since it has no port and no route leads to it
-                cache, db: one server each, so requests that need it fail while it restarts
-                not yet (needs request counts): failures will be counted against what may fail: 0.1% of the requests, or 43m12s without any answer in 30 days
-                not yet (needs canary releases): a new release that fails more than 0.1% of its requests will be rolled back
-                not yet (needs alerts): an alert will be raised when more than 1.44% of the requests failed in the last 1h and in the last 5m
-                not yet (needs alerts): an alert will be raised when more than 0.6% of the requests failed in the last 6h and in the last 30m
-                not yet (needs alerts): an alert will be raised when more than 0.1% of the requests failed in the last 3d and in the last 6h
+                cache, db: one server each, so requests that need one of them fail while it restarts
+                not yet (needs request counts): failures would be counted against what may fail in 30 days: 0.1% of the requests, under even traffic as much as 43m12s without any answer
+                not yet (needs canary releases): a new release that fails more than 0.1% of its requests would be rolled back
+                not yet (needs alerts): an alert would be raised when more than 1.44% of the requests failed in the last 1h and also in the last 5m
+                not yet (needs alerts): an alert would be raised when more than 0.6% of the requests failed in the last 6h and also in the last 30m
+                not yet (needs alerts): an alert would be raised when more than 0.1% of the requests failed in the last 3d and also in the last 6h
 
             reserved of the server (limits of services, memory of resources)
               1GiB of 8GiB memory; without a limit, so not counted: nightly, worker
@@ -206,12 +206,12 @@ fn a_secret_that_is_made_is_said_until_it_has_a_value() {
         "",
         after,
         &expect![[r#"
-        Plan for shop (production)
+            Plan for shop (production)
 
-        will create
-          api  release 1, 1 replica
-               receives secret KEY: 32 random bytes, made now and kept in the vault
-    "#]],
+            will create
+              api  release 1, 1 replica
+                   receives secret KEY: 32 random bytes, made with this and kept in the vault
+        "#]],
     );
     let shop = stack(after);
     let (derived, none, abilities) = (derive(&shop, machine()), [].into(), able());
@@ -234,25 +234,25 @@ fn a_promise_that_the_file_contradicts_is_not_called_unproven() {
         "",
         "advisory\nrto 1h\nrpo 15m\nresource db postgres",
         &expect![[r#"
-        Plan for shop (production)
+            Plan for shop (production)
 
-        will create
-          db  PostgreSQL, tuned for 256MiB of memory
+            will create
+              db  PostgreSQL, tuned for 256MiB of memory
 
-        what follows from the objectives
-          rto 1h: unproven, nothing measures it yet
-            no copy of db leaves this machine: data lost with it cannot be restored
-            not yet (needs drills): a restore will be rehearsed every 7d
-            not yet (needs drills): a rehearsed restore that takes more than 1h will count as failed
-          rpo 15m: cannot be kept, see below
-            not yet (needs backups): db's write-ahead log will leave the machine at least every 5m
-            not yet (needs alerts): an alert will be raised when the newest copy of db off the machine is 10m old
+            what follows from the objectives
+              rto 1h: cannot be kept, see below
+                not yet (needs drills): a restore would be rehearsed every 7d
+                not yet (needs drills): a rehearsed restore that takes more than 1h would count as failed
+              rpo 15m: cannot be kept, see below
+                not yet (needs backups): db's write-ahead log would leave the machine at least every 5m
+                not yet (needs alerts): an alert would be raised when the newest copy of db off the machine is 10m old
 
-        reserved of the server (limits of services, memory of resources)
-          256MiB of 8GiB memory
+            reserved of the server (limits of services, memory of resources)
+              256MiB of 8GiB memory
 
-        attention
-          - no data of db leaves this machine, so an RPO of 15m cannot be met when it is lost (objectives.recovery.rpo): remove `rpo`: this version copies no data off the machine yet
-    "#]],
+            attention
+              - no data of db leaves this machine, so an RPO of 15m cannot be met if its disk is lost (objectives.recovery.rpo): remove `rpo`: this version copies no data off the machine yet, and does not count copies of your own
+              - no data of db leaves this machine, so nothing is restored within 1h if its disk is lost (objectives.recovery.rto): copy the data off the machine by a scheduled service of yours: this version does not do it yet
+        "#]],
     );
 }
