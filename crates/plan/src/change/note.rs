@@ -206,7 +206,7 @@ pub(super) fn of_condition(action: Action, condition: Option<&Condition>) -> Opt
 pub(super) fn of_start(service: &Service) -> Vec<Note> {
     let waits = !(service.uses.is_empty() && service.needs.is_empty());
     let (uses, needs) = (service.uses.clone(), service.needs.clone());
-    let after = waits.then(|| match service.schedule {
+    let after = waits.then_some(match service.schedule {
         Some(_) => Note::EachRunWaits { uses, needs },
         None => Note::StartsAfter { uses, needs },
     });
