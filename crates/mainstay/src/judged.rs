@@ -22,7 +22,7 @@ pub(crate) fn judge(source: &SourceFile, environment: Option<&EnvironmentName>, 
     let derived = checked.stack.as_ref().map(|stack| derive(stack, machine));
     let written = derived.as_ref().map(|derived| &derived.contradictions[..]).unwrap_or_default();
     let of_remainder = checked.remainder.as_ref().map(|stack| derive(stack, machine).contradictions);
-    let fallen = of_remainder.iter().flatten().filter(|it| written.iter().all(|written| written.path != it.path));
+    let fallen = of_remainder.iter().flatten().filter(|it| !written.contains(it));
     let contradictions: Vec<Finding> = written
         .iter()
         .map(|it| contradiction(&checked, source, it))
@@ -149,6 +149,7 @@ backups:
             &expect![[r#"
                 Warning objective mainstay.yaml:3:32: with the unsupported lines deleted, no data of db leaves this machine, so nothing is restored within 1h if its disk is lost (copy the data off the machine by a scheduled service of yours: this version does not do it yet)
                 Error objective mainstay.yaml:3:41: db can be copied off the machine every 1m at best, not every 30s (say `rpo: 1m`)
+                Unsupported objective mainstay.yaml:3:41: with the unsupported lines deleted, no data of db leaves this machine, so an RPO of 30s cannot be met if its disk is lost (remove `rpo`: this version copies no data off the machine yet, and does not count copies of your own)
             "#]],
         );
         check(
@@ -156,6 +157,7 @@ backups:
             &expect![[r#"
                 Warning objective mainstay.yaml:3:32: with the unsupported lines deleted, no data of cache, db leaves this machine, so nothing is restored within 1h if its disk is lost (copy the data off the machine by a scheduled service of yours: this version does not do it yet)
                 Error objective mainstay.yaml:3:41: cache can be copied off the machine every 5m at best, not every 2m (say `rpo: 5m`)
+                Unsupported objective mainstay.yaml:3:41: with the unsupported lines deleted, no data of cache, db leaves this machine, so an RPO of 2m cannot be met if its disk is lost (remove `rpo`: this version copies no data off the machine yet, and does not count copies of your own)
             "#]],
         );
     }

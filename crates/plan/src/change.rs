@@ -15,7 +15,7 @@ use std::path::PathBuf;
 use model::stack::{Resource, Service};
 use model::{EnvironmentName, ReleaseNumber, ResourceName, SecretName, ServiceName, Stack, StackName};
 
-use crate::objectives::{Contradiction, Derived, Fact, Objective, Promise, Reserved, Severity};
+use crate::objectives::{Contradiction, Derived, Fact, Promise, Reserved, Severity};
 use crate::release::{Content, Decision};
 use crate::rollout;
 
@@ -204,19 +204,6 @@ impl ChangePlan {
         self.steps.iter().any(|step| step.notes.iter().any(|note| matches!(note, Note::StillUnderWay(_))))
     }
 
-    /// Whether the file's own lines make a promise impossible.
-    pub fn is_contradicted(&self, objective: Objective) -> bool {
-        let refused = self.refusals.iter().filter_map(|it| match it {
-            Refusal::Contradiction(it) => Some(it),
-            _ => None,
-        });
-        let warned = self.warnings.iter().filter_map(|it| match it {
-            Warning::Contradiction(it) => Some(it),
-            _ => None,
-        });
-        refused.chain(warned).any(|it| it.what.objective() == Some(objective))
-    }
-
     /// Whether the plan is refused.
     pub fn is_refused(&self) -> bool {
         !self.refusals.is_empty()
@@ -304,7 +291,7 @@ fn service_step(name: &ServiceName, wanted: &Service, desired: &Desired, running
     if matches!(planned, Action::Create | Action::Replace) {
         notes.extend(note::of_start(wanted));
     }
-    notes.extend(note::of_secrets(wanted, desired));
+    notes.extend(note::of_secrets(name, wanted, desired));
     if action == Action::Replace && count > 0 {
         notes.push(Note::Strategy {
             strategy: rollout::strategy(wanted),

@@ -20,6 +20,7 @@ use super::wait::{LOOK_EVERY, Missing, Waited, not_ready, until_settled};
 use crate::api::bodies::{DownCause, ErrorKind, FileBody, StatusBody};
 use crate::api::client::{Client, ClientError};
 use crate::node::down_request::Purpose;
+use crate::node::layout::Layout;
 use crate::node::{Ended, Wish};
 use crate::terminal::changes::Changes;
 use crate::terminal::table::{Align, Cell, Table};
@@ -50,21 +51,20 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit
     check::accepted(&file, session)?;
     let body = session.file_body(&file)?;
     // Which sockets are those of a directory is known once it is there.
-    session.layout()?.make_state().map_err(|error| Failure::of(&error))?;
+    let layout = session.layout()?;
+    layout.make_state().map_err(|error| Failure::of(&error))?;
     let client = session.client()?;
     let started = !client.is_served().await?;
     match (started, arguments.detach || arguments.wait.is_some()) {
         (false, _) => {}
         (true, true) => node::detach(session, &client, Purpose::Apply, START_TIME_MAX).await?,
-        (true, false) => return foreground(&body, session).await,
+        (true, false) => return foreground(&body, &layout, session).await,
     }
     let changed = match apply(&client, &body, &session.terminal).await {
         Err(failure) if started => {
-            let mut failure = end_idle_node(&client, &session.terminal, failure).await;
-            failure.hints.extend(node::room_to_make(session.layout()?.state()));
-            return Err(failure);
+            return Err(with_room(&layout, end_idle_node(&client, &session.terminal, failure).await));
         }
-        other => other?,
+        other => other.map_err(|failure| with_room(&layout, failure))?,
     };
     match arguments.wait {
         Some(limit) => wait(&client, limit, &session.terminal).await?,
@@ -148,7 +148,13 @@ fn summary(status: &StatusBody, took: Option<Duration>, terminal: &Terminal) -> 
     text
 }
 
-async fn foreground(file: &FileBody, session: &Session) -> Result<ExitCode, Failure> {
+/// A failure that a full disk may be the reason of, with what to do then.
+fn with_room(layout: &Layout, mut failure: Failure) -> Failure {
+    failure.hints.extend(node::room_to_make(layout.state()));
+    failure
+}
+
+async fn foreground(file: &FileBody, layout: &Layout, session: &Session) -> Result<ExitCode, Failure> {
     let client = session.client()?;
     let (wish, wished) = watch::channel(Wish::Run);
     let mut node = std::pin::pin!(node::serve(session, Purpose::Apply, wished));
@@ -162,7 +168,7 @@ async fn foreground(file: &FileBody, session: &Session) -> Result<ExitCode, Fail
             };
             wish.send_replace(Wish::Leave);
             node.await?;
-            return Err(failure);
+            return Err(with_room(layout, failure));
         }
         asked = asked_to_end() => asked?,
     };
@@ -184,12 +190,15 @@ async fn foreground(file: &FileBody, session: &Session) -> Result<ExitCode, Fail
 
 /// Says what a node that was asked to end has come to.
 fn tell_end(ended: Ended, terminal: &Terminal) -> ExitCode {
-    terminal.note(match ended {
-        Ended::BeforeItBegan => "no node has begun, and nothing is changed",
-        Ended::Down => "everything is stopped; data is kept",
-        Ended::LeftRunning => "the node has ended; what runs goes on, and the next `mainstay up` takes it over",
-    });
-    ExitCode::SUCCESS
+    let (said, code) = match ended {
+        Ended::BeforeItBegan => ("no node has begun; what runs goes on as it was", ExitCode::from(Exit::Failed.code())),
+        Ended::Down => ("everything is stopped; data is kept", ExitCode::SUCCESS),
+        Ended::LeftRunning => {
+            ("the node has ended; what runs goes on, and the next `mainstay up` takes it over", ExitCode::SUCCESS)
+        }
+    };
+    terminal.note(said);
+    code
 }
 
 /// Shows what still runs while the stack is stopped, and never ends.

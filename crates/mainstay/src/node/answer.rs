@@ -340,8 +340,7 @@ pub(crate) fn plan_body(found: &Considered) -> PlanBody {
         text: fact.to_string(),
         consumer: match fact.consumer() {
             plan::objectives::Consumer::ReplicaCount => Some("rollouts".to_owned()),
-            plan::objectives::Consumer::Reader => Some("whoever reads the plan".to_owned()),
-            plan::objectives::Consumer::NotCarriedOutYet(_) => None,
+            plan::objectives::Consumer::Nothing | plan::objectives::Consumer::NotCarriedOutYet(_) => None,
         },
     };
     PlanBody {

@@ -8,6 +8,7 @@ use model::{ReleaseNumber, ResourceName, SecretName, ServiceName, TimeZoneName, 
 
 use super::{Action, Condition, Desired, RunningService};
 use crate::release::{Change, Command, Content, Decision, InPlace, Program};
+use crate::text::listed;
 
 /// One thing to know about a step.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,7 +54,7 @@ pub enum Note {
         /// Services.
         needs: Vec<ServiceName>,
     },
-    /// It receives a secret that is made now.
+    /// It is the first to receive a secret that is made.
     Generates {
         /// Which.
         secret: SecretName,
@@ -214,11 +215,19 @@ pub(super) fn of_start(service: &Service) -> Vec<Note> {
     after.into_iter().chain(first).collect()
 }
 
-/// The secrets of a service that are made with this plan.
-pub(super) fn of_secrets(service: &Service, desired: &Desired) -> Vec<Note> {
-    let source = |name| Some((name, desired.stack.secrets.get(name)?));
-    let unmade = service.secrets.iter().filter(|name| desired.unmade_secrets.contains(*name)).filter_map(source);
+/// The secrets that are made with this plan and that no service before this one receives.
+pub(super) fn of_secrets(name: &ServiceName, service: &Service, desired: &Desired) -> Vec<Note> {
+    let is_first = |secret: &SecretName| {
+        desired
+            .stack
+            .services
+            .iter()
+            .find(|(_, it)| it.secrets.contains(secret))
+            .is_some_and(|(first, _)| first == name)
+    };
+    let unmade = service.secrets.iter().filter(|secret| desired.unmade_secrets.contains(*secret) && is_first(secret));
     unmade
+        .filter_map(|secret| Some((secret, desired.stack.secrets.get(secret)?)))
         .filter_map(|(secret, source)| match source {
             SecretSource::Generate { bytes } => Some(Note::Generates { secret: secret.clone(), bytes: *bytes }),
             SecretSource::Set => None,
@@ -264,7 +273,7 @@ impl fmt::Display for Note {
             Note::StartsAfter { uses, needs } => write!(f, "starts once {} ready", are(uses, needs)),
             Note::EachRunWaits { uses, needs } => write!(f, "each run waits until {} ready", are(uses, needs)),
             Note::Generates { secret, bytes } => {
-                write!(f, "receives secret {secret}: {bytes} random bytes, made with this and kept in the vault")
+                write!(f, "secret {secret} is made for it: {bytes} random bytes, kept in the vault")
             }
             Note::RunsFirst(command) => write!(f, "runs `{command}` once for this release, before its replicas start"),
             Note::Strategy { strategy, port_fixed } => f.write_str(strategy_text(strategy, *port_fixed)),
@@ -300,10 +309,6 @@ impl fmt::Display for Note {
             }
         }
     }
-}
-
-fn listed<T: ToString>(items: &[T]) -> String {
-    items.iter().map(T::to_string).collect::<Vec<_>>().join(", ")
 }
 
 /// `db is`, `db, api are`.

@@ -70,17 +70,17 @@ fn write_promises(f: &mut fmt::Formatter<'_>, plan: &ChangePlan) -> fmt::Result 
     }
     writeln!(f, "\nwhat follows from the objectives")?;
     for promise in &plan.promises {
-        writeln!(f, "  {}", promise_text(promise, plan.is_contradicted(promise.objective)))?;
+        writeln!(f, "  {}", promise_text(promise))?;
         let facts = plan.facts.iter().filter(|fact| fact.from == promise.objective);
         facts.into_iter().try_for_each(|fact| writeln!(f, "    {fact}"))?;
     }
     Ok(())
 }
 
-fn promise_text(promise: &Promise, contradicted: bool) -> String {
-    let Promise { objective, stated, standing } = promise;
+fn promise_text(promise: &Promise) -> String {
+    let Promise { objective, stated, standing, contradicted } = promise;
     match standing {
-        _ if contradicted => format!("{objective} {stated}: cannot be kept, see below"),
+        _ if *contradicted => format!("{objective} {stated}: cannot be kept, see below"),
         Standing::Kept | Standing::Broken => format!("{objective} {stated}: {standing}"),
         Standing::Unproven => format!("{objective} {stated}: unproven, nothing measures it yet"),
     }

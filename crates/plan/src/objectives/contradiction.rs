@@ -7,6 +7,8 @@ use std::fmt;
 use model::stack::{Listen, Replicas, Resource};
 use model::{ByteSize, CpuShare, Percent, ResourceName, ServiceName, Span, Stack};
 
+use crate::text::listed;
+
 use super::{
     Objective, REDUNDANT_FROM, Reserved, is_copied_off, is_routed, keeps_its_data, replicas_most, resource_memory,
     stays_up,
@@ -295,14 +297,14 @@ impl fmt::Display for Impossibility {
                 write!(f, "{service} {what}, and {availability} of requests cannot succeed while it restarts")
             }
             Impossibility::NothingLeaves { resources, rpo } => {
-                let names = names(resources);
+                let names = listed(resources);
                 write!(
                     f,
                     "no data of {names} leaves this machine, so an RPO of {rpo} cannot be met if its disk is lost"
                 )
             }
             Impossibility::NothingToRestore { resources, rto } => {
-                let names = names(resources);
+                let names = listed(resources);
                 write!(
                     f,
                     "no data of {names} leaves this machine, so nothing is restored within {rto} if its disk is lost"
@@ -332,10 +334,6 @@ impl fmt::Display for Impossibility {
             }
         }
     }
-}
-
-fn names(resources: &[ResourceName]) -> String {
-    resources.iter().map(ResourceName::as_str).collect::<Vec<_>>().join(", ")
 }
 
 /// `1 core`, `2.5 cores`.

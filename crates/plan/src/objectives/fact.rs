@@ -7,6 +7,8 @@ use std::fmt;
 use model::stack::{Listen, Replicas, Resource};
 use model::{Percent, ResourceName, ServiceName, Span, Stack};
 
+use crate::text::listed;
+
 use super::{Objective, REDUNDANT_FROM, keeps_its_data, quantile_text, stays_up};
 
 /// The window of an error budget.
@@ -153,8 +155,8 @@ pub enum ReplicasWhy {
 pub enum Consumer {
     /// [`super::Derived::replicas`], which rollouts bring about.
     ReplicaCount,
-    /// Whoever reads the plan, and decides whether the file is right.
-    Reader,
+    /// Nothing: it is there to be known.
+    Nothing,
     /// The part that would act on it does not exist yet.
     NotCarriedOutYet(Missing),
 }
@@ -183,7 +185,7 @@ impl Fact {
     pub const fn consumer(&self) -> Consumer {
         match self.value {
             Value::Replicas { .. } => Consumer::ReplicaCount,
-            Value::SingleServers { .. } => Consumer::Reader,
+            Value::SingleServers { .. } => Consumer::Nothing,
             Value::ErrorBudget { .. } => Consumer::NotCarriedOutYet(Missing::RequestCounts),
             Value::FailureGuard { .. } | Value::LatencyGuard { .. } => {
                 Consumer::NotCarriedOutYet(Missing::CanaryReleases)
@@ -353,10 +355,6 @@ impl fmt::Display for Value {
     }
 }
 
-fn listed(resources: &[ResourceName]) -> String {
-    resources.iter().map(ResourceName::as_str).collect::<Vec<_>>().join(", ")
-}
-
 impl fmt::Display for ReplicasWhy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -373,7 +371,7 @@ impl fmt::Display for Consumer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Consumer::ReplicaCount => f.write_str("replica count"),
-            Consumer::Reader => f.write_str("whoever reads the plan"),
+            Consumer::Nothing => f.write_str("nothing"),
             Consumer::NotCarriedOutYet(missing) => write!(f, "not carried out yet, needs {missing}"),
         }
     }
@@ -397,7 +395,7 @@ impl fmt::Display for Fact {
     /// The sentence, and whether anything acts on it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.consumer() {
-            Consumer::ReplicaCount | Consumer::Reader => write!(f, "{}", self.value),
+            Consumer::ReplicaCount | Consumer::Nothing => write!(f, "{}", self.value),
             Consumer::NotCarriedOutYet(missing) => write!(f, "not yet (needs {missing}): {}", self.value),
         }
     }

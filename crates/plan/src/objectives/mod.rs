@@ -64,6 +64,8 @@ pub struct Promise {
     pub stated: String,
     /// Whether it holds.
     pub standing: Standing,
+    /// Whether the file's own lines make it impossible.
+    pub contradicted: bool,
 }
 
 /// Where a promise stands. Only a measurement can say anything but unproven.
@@ -104,10 +106,11 @@ pub fn derive(stack: &Stack, machine: Capacity) -> Derived {
         .map(|(name, service)| (name.clone(), replica_count(service, &stack.objectives)))
         .collect();
     let reserved = reserve(stack, &replicas, machine);
+    let contradictions = contradiction::find(stack, &replicas, &reserved);
     Derived {
         facts: fact::facts(stack, &replicas),
-        contradictions: contradiction::find(stack, &replicas, &reserved),
-        promises: promises(&stack.objectives),
+        promises: promises(&stack.objectives, &contradictions),
+        contradictions,
         replicas,
         reserved,
     }
@@ -197,7 +200,8 @@ fn reserve(stack: &Stack, replicas: &BTreeMap<ServiceName, u32>, machine: Capaci
     }
 }
 
-fn promises(objectives: &Objectives) -> Vec<Promise> {
+fn promises(objectives: &Objectives, contradictions: &[Contradiction]) -> Vec<Promise> {
+    let contradicted = |objective| contradictions.iter().any(|it| it.what.objective() == Some(objective));
     let availability = objectives.availability.map(|share| (Objective::Availability, share.to_string()));
     let latency = objectives
         .latency
@@ -207,7 +211,12 @@ fn promises(objectives: &Objectives) -> Vec<Promise> {
     [availability, latency, rto, rpo]
         .into_iter()
         .flatten()
-        .map(|(objective, stated)| Promise { objective, stated, standing: Standing::Unproven })
+        .map(|(objective, stated)| Promise {
+            objective,
+            stated,
+            standing: Standing::Unproven,
+            contradicted: contradicted(objective),
+        })
         .collect()
 }
 

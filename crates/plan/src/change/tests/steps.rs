@@ -201,7 +201,7 @@ fn a_program_that_is_not_copied_is_said_where_it_is_news() {
 
 #[test]
 fn a_secret_that_is_made_is_said_until_it_has_a_value() {
-    let after = "service api secrets=KEY\nsecret KEY generate 32";
+    let after = "service api secrets=KEY\nservice web secrets=KEY\nsecret KEY generate 32";
     check(
         "",
         after,
@@ -210,7 +210,8 @@ fn a_secret_that_is_made_is_said_until_it_has_a_value() {
 
             will create
               api  release 1, 1 replica
-                   receives secret KEY: 32 random bytes, made with this and kept in the vault
+                   secret KEY is made for it: 32 random bytes, kept in the vault
+              web  release 1, 1 replica
         "#]],
     );
     let shop = stack(after);
