@@ -3,45 +3,24 @@
 //! Start reading at [`init`]. The folder comes in as a listing; what is guessed is said in the file's
 //! comments, so that its reader can put it right.
 
+mod cargo;
 mod compose;
 mod dependency;
 mod detect;
+mod listing;
 mod manifest;
 mod pages;
 mod procfile;
 mod write;
 
-use std::collections::BTreeMap;
+pub use listing::{
+    FOLDERS_OF_PAGES, Listed, Listing, PAGES_LISTED_MAX, PARTS_OF_PROGRAMS, READ_FOR_INIT, READ_FOR_INIT_MAX,
+};
 
-/// Names of the files whose text helps; of others the path is enough.
-pub const READ_FOR_INIT: &[&str] = &[
-    "Cargo.toml",
-    "Dockerfile",
-    "Gemfile",
-    "Procfile",
-    "compose.yaml",
-    "compose.yml",
-    "docker-compose.yaml",
-    "docker-compose.yml",
-    "go.mod",
-    "package.json",
-    "pyproject.toml",
-    "requirements.txt",
-];
-
-/// Folders whose files tell what the folder is that holds them.
-pub const PARTS_OF_PROGRAMS: &[&str] = &["prisma", "src"];
-
-/// What a folder holds, as far as its first file is concerned.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Listing {
-    /// The folder's own name.
-    pub folder: String,
-    /// Paths relative to the folder, with `/`, of its files, of those in the folders directly in it, and of those in the
-    /// [`PARTS_OF_PROGRAMS`] of these; each with its text where the file's name is one of [`READ_FOR_INIT`] and the
-    /// file can be read as text.
-    pub files: BTreeMap<String, Option<String>>,
-}
+/// What is left to do about a program that is not looked at.
+const WRITE_BY_HAND: &str = "write its service by hand";
+/// What to do about a folder that cannot be looked into.
+const OPEN_FOLDER: &str = "look at its owner and its mode";
 
 /// A first file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,7 +33,7 @@ pub struct FirstFile {
     pub passed_over: Vec<PassedOver>,
 }
 
-/// A file that tells of something to start which the first file does not start.
+/// A file or folder that may tell of something to start which the first file does not start.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PassedOver {
     /// Its path.
@@ -161,14 +140,4 @@ fn name(text: &str) -> Option<String> {
     let name: String = text.chars().map(fit).take(model::name::NAME_BYTES_MAX).collect();
     let name = name.trim_matches('-');
     (name.parse::<model::ServiceName>().is_ok() && !crate::agreement::is_reserved(name)).then(|| name.to_owned())
-}
-
-impl Listing {
-    fn text(&self, path: &str) -> Option<&str> {
-        self.files.get(path)?.as_deref()
-    }
-
-    fn has(&self, path: &str) -> bool {
-        self.files.contains_key(path)
-    }
 }

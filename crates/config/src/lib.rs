@@ -1,9 +1,10 @@
 //! From the text of `mainstay.yaml` to the checked [`model::Stack`] of one environment, with every
 //! problem of the file at once: rule, place, the text marked, a hint.
 //!
-//! Start reading at [`check`]. The way: text, tree (`tree`), environment merged over it (`overlay`), held
-//! against the shape of the file (`shape`, `conform`), read (`draft`), parts held against each other
-//! (`agreement`), what is not carried out yet (`support`), defaults filled in (`resolve`).
+//! Start reading at [`check`]. The way: text, tree (`tree`), and of each environment (`environment`): merged
+//! over the rest (`overlay`), held against the shape of the file (`shape`, `conform`), read (`draft`), parts
+//! held against each other (`agreement`), what is not carried out yet (`support`) and what stays without it
+//! (`remainder`). Last, defaults filled in (`resolve`).
 //! Invariant: pure. Texts and listings come in as arguments; nothing here reads a file, a clock or the
 //! environment.
 
@@ -13,6 +14,7 @@ mod concealed;
 mod conform;
 pub mod defaults;
 mod draft;
+mod environment;
 mod foreign;
 mod form;
 mod init;
@@ -20,6 +22,7 @@ mod overlay;
 mod places;
 mod problem;
 mod reference;
+mod remainder;
 mod resolve;
 mod rule;
 mod schema;
@@ -31,7 +34,10 @@ mod tree;
 use model::{EnvironmentName, Stack};
 
 pub use command::{CommandError, split as split_command};
-pub use init::{FirstFile, Listing, PARTS_OF_PROGRAMS, PassedOver, READ_FOR_INIT, init};
+pub use init::{
+    FOLDERS_OF_PAGES, FirstFile, Listed, Listing, PAGES_LISTED_MAX, PARTS_OF_PROGRAMS, PassedOver, READ_FOR_INIT,
+    READ_FOR_INIT_MAX, init,
+};
 pub use places::{Located, Places};
 pub use problem::{PROBLEMS_MAX, Problem};
 pub use reference::{ANNOTATED_EXAMPLE, reference_markdown, rules_markdown};
@@ -40,9 +46,10 @@ pub use schema::schema;
 pub use source::{Place, Position, SourceFile};
 pub use tree::{DEPTH_MAX, KEY_BYTES_MAX, NODES_MAX, TEXT_BYTES_MAX};
 
-use crate::conform::{Completeness, Trail};
+use crate::conform::Completeness;
+use crate::environment::Overlay;
 use crate::problem::{Problems, suggestion, suggestion_of};
-use crate::shape::file::{ENVIRONMENT, FILE, MERGED};
+use crate::shape::file::{ENVIRONMENT, FILE};
 use crate::tree::{Entry, Mapping, Node, Value};
 
 /// Most environments of a file: each is merged and checked by itself.
@@ -54,6 +61,9 @@ pub struct Checked {
     /// The stack of the environment, unless an error was found. It is there when all problems are
     /// warnings or things not supported yet; whether those stop the caller is the caller's to say.
     pub stack: Option<Stack>,
+    /// What of the stack stays without the lines that are not supported yet; `None` where there are no such lines,
+    /// where an error was found, and where what stays is no stack.
+    pub remainder: Option<Stack>,
     /// Every problem, in the order of the text.
     pub problems: Vec<Problem>,
     /// Where each value of the environment stands.
@@ -86,8 +96,13 @@ impl Checked {
 /// Checks a file and resolves one environment of it, `development` when none is asked for.
 pub fn check(source: &SourceFile, environment: Option<&EnvironmentName>) -> Checked {
     let mut problems = Problems::new(source);
-    let mut checked =
-        Checked { stack: None, problems: Vec::new(), places: Places::default(), environments: Vec::new() };
+    let mut checked = Checked {
+        stack: None,
+        remainder: None,
+        problems: Vec::new(),
+        places: Places::default(),
+        environments: Vec::new(),
+    };
     let mut concealed = Vec::new();
     if let Some(root) = tree::read(source, &mut problems) {
         concealed = concealed::places(&root);
@@ -95,7 +110,7 @@ pub fn check(source: &SourceFile, environment: Option<&EnvironmentName>) -> Chec
     }
     checked.problems = problems.finish(&concealed::blotted(&source.text, &concealed));
     if checked.has(Severity::Error) {
-        checked.stack = None;
+        (checked.stack, checked.remainder) = (None, None);
     }
     checked
 }
@@ -113,50 +128,18 @@ fn check_tree(root: &Node, wanted: Option<&EnvironmentName>, checked: &mut Check
         return;
     };
     let base = Mapping { entries: file.entries.iter().filter(|e| e.key != "environments").cloned().collect() };
-    let base = Node { place: root.place, value: Value::Map(base) };
-    conform::check(&base, &FILE, Completeness::Partial, problems);
+    conform::check(&environment::node(base.clone()), &FILE, Completeness::Partial, problems);
 
     let overlays = overlays(file, problems);
     checked.environments = overlays.iter().map(|overlay| overlay.name.clone()).collect();
     let Some(chosen) = choose(file, wanted, &checked.environments, problems) else {
         return;
     };
-    let Value::Map(base) = base.value else {
-        return;
-    };
-    let merged = match overlays.iter().find(|overlay| overlay.name == chosen) {
-        Some(overlay) => overlay::merge(&base, &overlay.content, &MERGED, Trail::TOP, problems),
-        None => base.clone(),
-    };
-    conform::check(&node(merged.clone()), &MERGED, Completeness::Whole, problems);
-    check_others(&base, &overlays, &chosen, problems);
-
-    checked.places = Places::of(&merged);
-    support::check(&merged, problems);
-    let draft = draft::read(&merged, chosen, problems);
-    agreement::check(&draft, problems);
-    checked.stack = resolve::stack(draft);
-}
-
-/// The structure of the environments that are not asked for is checked too: a slip in `production` is to
-/// be found on the developer's machine.
-fn check_others(base: &Mapping, overlays: &[Overlay], chosen: &EnvironmentName, problems: &mut Problems<'_>) {
-    for overlay in overlays.iter().filter(|overlay| overlay.name != *chosen) {
-        let mut apart = problems.apart();
-        let merged = overlay::merge(base, &overlay.content, &MERGED, Trail::TOP, &mut apart);
-        conform::check(&node(merged), &MERGED, Completeness::Whole, &mut apart);
-        problems.absorb(apart, &format!(" (in environment `{}`)", overlay.name));
-    }
-}
-
-fn node(mapping: Mapping) -> Node {
-    Node { place: Place::START, value: Value::Map(mapping) }
-}
-
-/// What one environment says, without keys that no environment takes.
-struct Overlay {
-    name: EnvironmentName,
-    content: Mapping,
+    let content = overlays.iter().find(|it| it.name == chosen).map(|it| it.content.clone()).unwrap_or_default();
+    let whole = environment::check(&base, &Overlay { name: chosen, content }, &overlays, problems);
+    checked.places = Places::of(&whole.merged);
+    checked.stack = resolve::stack(whole.draft);
+    checked.remainder = whole.remainder.and_then(resolve::stack);
 }
 
 fn overlays(file: &Mapping, problems: &mut Problems<'_>) -> Vec<Overlay> {
@@ -164,7 +147,7 @@ fn overlays(file: &Mapping, problems: &mut Problems<'_>) -> Vec<Overlay> {
         return Vec::new();
     };
     let Value::Map(environments) = &entry.value.value else {
-        let alone = node(Mapping { entries: vec![entry.clone()] });
+        let alone = environment::node(Mapping { entries: vec![entry.clone()] });
         conform::check(&alone, &FILE, Completeness::Partial, problems);
         return Vec::new();
     };

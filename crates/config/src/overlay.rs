@@ -2,26 +2,22 @@
 //!
 //! Mappings merge; a list, a single value or a value of another kind replaces; a mapping whose tag
 //! changes (`type`, `strategy`, or another of keys that exclude each other, such as `run` and `image`)
-//! is replaced whole; `null` deletes, and has to have something to delete.
+//! is replaced whole; `null` deletes, and has to have something to delete. A mapping that only deletes adds
+//! nothing.
 
 use std::collections::HashMap;
 
 use crate::conform::Trail;
 use crate::problem::{Problems, closest};
 use crate::rule::RuleId;
+use crate::shape::file::MERGED;
 use crate::shape::{Record, Shape};
 use crate::source::Place;
 use crate::tree::{Entry, Mapping, Node, Value};
 
 /// The tree that an environment sees.
-pub(crate) fn merge(
-    base: &Mapping,
-    overlay: &Mapping,
-    record: &'static Record,
-    trail: Trail<'_>,
-    problems: &mut Problems<'_>,
-) -> Mapping {
-    mapping(base, overlay, Known::Record(record), trail, problems)
+pub(crate) fn merge(base: &Mapping, overlay: &Mapping, problems: &mut Problems<'_>) -> Mapping {
+    mapping(base, overlay, Known::Record(&MERGED), Trail::TOP, problems)
 }
 
 /// What is known of the keys of a mapping.
@@ -101,7 +97,10 @@ fn mapping(base: &Mapping, overlay: &Mapping, known: Known, trail: Trail<'_>, pr
         }
         match over.value.value {
             Value::Null => nothing_to_delete(base, over, trail, problems),
-            _ => entries.push(over.clone()),
+            _ => {
+                let below = known.below(&over.key, base, overlay);
+                entries.extend(entry_alone(over, &Mapping::default(), below, trail.to(&over.key), problems));
+            }
         }
     }
     Mapping { entries }
@@ -112,15 +111,41 @@ fn by_key(mapping: &Mapping) -> HashMap<&str, &Entry> {
 }
 
 fn merged_entry(base: &Entry, over: &Entry, known: Known, trail: Trail<'_>, problems: &mut Problems<'_>) -> Entry {
-    let (Value::Map(before), Value::Map(after)) = (&base.value.value, &over.value.value) else {
-        return over.clone();
-    };
-    if known.changes_kind(before, after) {
-        return over.clone();
+    match (base.value.map(), over.value.map()) {
+        (Some(before), Some(after)) if !known.changes_kind(before, after) => {
+            let merged = mapping(before, after, known, trail, problems);
+            let value = Node { place: base.value.place, value: Value::Map(merged) };
+            Entry { key: base.key.clone(), key_place: base.key_place, value }
+        }
+        (before, _) => {
+            let before = before.cloned().unwrap_or_default();
+            entry_alone(over, &before, known, trail, problems).unwrap_or_else(|| base.clone())
+        }
     }
-    let merged = mapping(before, after, known, trail, problems);
-    let value = Node { place: base.value.place, value: Value::Map(merged) };
-    Entry { key: base.key.clone(), key_place: base.key_place, value }
+}
+
+/// An entry of the overlay that merges with nothing: it adds or replaces; `None` when all it does is delete. What
+/// it replaces, `before`, is there to be deleted from.
+fn entry_alone(
+    over: &Entry,
+    before: &Mapping,
+    known: Known,
+    trail: Trail<'_>,
+    problems: &mut Problems<'_>,
+) -> Option<Entry> {
+    let Value::Map(after) = &over.value.value else {
+        return Some(over.clone());
+    };
+    let said = by_key(after);
+    let is_deleted =
+        |entry: &&Entry| said.get(entry.key.as_str()).is_some_and(|over| matches!(over.value.value, Value::Null));
+    let deleted = Mapping { entries: before.entries.iter().filter(is_deleted).cloned().collect() };
+    let added = mapping(&deleted, after, known, trail, problems);
+    if added.entries.is_empty() && !after.entries.is_empty() {
+        return None;
+    }
+    let value = Node { place: over.value.place, value: Value::Map(added) };
+    Some(Entry { key: over.key.clone(), key_place: over.key_place, value })
 }
 
 fn nothing_to_delete(base: &Mapping, over: &Entry, trail: Trail<'_>, problems: &mut Problems<'_>) {

@@ -1,5 +1,6 @@
 //! What is wrong with a file, with the place, the text marked, and what to do about it.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use crate::rule::{RuleId, Severity};
@@ -65,8 +66,7 @@ impl<'s> Problems<'s> {
     }
 
     pub(crate) fn add(&mut self, rule: RuleId, place: Place, message: String, hint: Option<String>) {
-        let known = |p: &Problem| p.rule == rule && p.place == place && p.message == message;
-        if self.found.len() >= PROBLEMS_MAX || self.found.iter().any(known) {
+        if self.is_full() || self.knows(rule, place, &message) {
             return;
         }
         self.found.push(Problem {
@@ -85,14 +85,39 @@ impl<'s> Problems<'s> {
         self.found.len() >= PROBLEMS_MAX
     }
 
+    fn knows(&self, rule: RuleId, place: Place, message: &str) -> bool {
+        self.found.iter().any(|p| p.rule == rule && p.place == place && p.message == message)
+    }
+
     /// Adds those of another collection that are not here yet, each with a remark.
     pub(crate) fn absorb(&mut self, others: Problems<'_>, remark: &str) {
         for other in others.found {
-            let known = |p: &Problem| p.rule == other.rule && p.place == other.place && p.message == other.message;
-            if !self.found.iter().any(known) && self.found.len() < PROBLEMS_MAX {
+            if !self.is_full() && !self.knows(other.rule, other.place, &other.message) {
                 self.found.push(Problem { message: format!("{}{remark}", other.message), ..other });
             }
         }
+    }
+
+    /// The errors that were none before the lines went that are not supported yet: what they mark goes with those.
+    /// None can be told when more was wrong before than was kept.
+    pub(crate) fn fallen_since(mut self, before: &Problems<'_>) -> Self {
+        let is_new = |p: &Problem| !before.is_full() && !before.knows(p.rule, p.place, &p.message);
+        self.found.retain(|p| p.severity == Severity::Error && is_new(p));
+        for problem in &mut self.found {
+            // What disagrees with what stays can be put right; what asks for what is gone cannot.
+            if problem.rule != RuleId::Disagreement {
+                problem.hint = Some("delete it too".to_owned());
+            }
+            problem.rule = RuleId::NotSupportedYet;
+            problem.severity = problem.rule.severity();
+            problem.message = format!("with the unsupported lines deleted, {}", problem.message);
+        }
+        self
+    }
+
+    /// Where the problems are.
+    pub(crate) fn places(&self) -> HashSet<Place> {
+        self.found.iter().map(|problem| problem.place).collect()
     }
 
     /// Whether something already was found wrong within this place.

@@ -74,7 +74,7 @@ rules! {
     DuplicateKey = "duplicate-key", Error;
     /// A key is one the file's schema knows, or starts with `x-`.
     UnknownKey = "unknown-key", Error;
-    /// A key that is always needed is there.
+    /// A key that is always needed is there, unless what needs it is not supported yet.
     MissingKey = "missing-key", Error;
     /// Keys that exclude each other do not stand together.
     ConflictingKeys = "conflicting-keys", Error;
@@ -119,7 +119,7 @@ rules! {
     UnknownEnvironment = "unknown-environment", Error;
     /// A declared secret is used by something.
     UnusedSecret = "unused-secret", Warning;
-    /// What the file asks for is carried out by this version.
+    /// What the file asks for is carried out by this version. Lines that cannot stay without it are named too.
     NotSupportedYet = "not-supported-yet", Unsupported;
     /// The file can meet the objectives it states.
     Objective = "objective", Error;

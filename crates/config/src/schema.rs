@@ -81,8 +81,7 @@ fn key(key: &Key, path: &str, completeness: Completeness) -> Value {
 }
 
 fn description(key: &Key, path: &str) -> String {
-    let row = support::of_key(path);
-    match row {
+    match support::of_key(path).or_else(|| support::of_values(path)) {
         Some(row) => format!("{} ({}.)", key.doc, support::message(row)),
         None => key.doc.to_owned(),
     }

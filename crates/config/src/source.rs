@@ -19,7 +19,7 @@ impl SourceFile {
 }
 
 /// A line and column, each counted from 1; columns count characters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Position {
     /// The line.
     pub line: usize,
@@ -34,7 +34,7 @@ impl fmt::Display for Position {
 }
 
 /// A stretch of the text: its bytes from `from` up to, not including, `to`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Place {
     /// The first byte.
     pub from: usize,

@@ -1,5 +1,7 @@
 //! What the file may ask for and this version does not carry out. Carrying something out starts with
 //! deleting its row.
+//!
+//! Start reading at [`NOT_YET`], then [`find`].
 
 use crate::problem::Problems;
 use crate::rule::RuleId;
@@ -16,6 +18,7 @@ pub(crate) struct NotYet {
     pub(crate) what: &'static str,
     /// What can be done today.
     pub(crate) instead: &'static str,
+    pub(crate) mend: Mend,
 }
 
 /// When it is asked for.
@@ -27,36 +30,82 @@ pub(crate) enum When {
     Mapping,
     /// The value is this word.
     Is(&'static str),
+    /// The value is a mapping of this kind: it has the word at its tag.
+    Kind { tag: &'static str, word: &'static str },
     /// The value is a number other than 0.
     NotZero,
 }
 
+impl NotYet {
+    /// Whether it is about this word at this path, of a file or of its shape.
+    fn is_of_word(&self, path: &str, wanted: &str) -> bool {
+        match self.when {
+            When::Is(word) => word == wanted && leads_to(self.path, path),
+            When::Kind { tag, word } => path
+                .rsplit_once('.')
+                .is_some_and(|(around, key)| key == tag && word == wanted && leads_to(self.path, around)),
+            When::Present | When::Mapping | When::NotZero => false,
+        }
+    }
+}
+
+/// How a file does without it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mend {
+    /// The entry is deleted.
+    Delete,
+    /// Another entry takes its place: what it belongs to needs one.
+    Replace,
+}
+
 /// Every such thing, in the file's order.
 pub(crate) const NOT_YET: &[NotYet] = &[
-    row("services.*.image", When::Present, "containers", "start the program itself with `run`"),
-    row("services.*.build", When::Present, "building images", "start the program itself with `run`"),
-    row("services.*.replicas", When::Mapping, "scaling between bounds", "write a number"),
+    source("services.*.image", "containers", "start the program itself with `run`"),
+    source("services.*.build", "building images", "start the program itself with `run`"),
+    row("services.*.replicas", When::Mapping, "scaling between bounds", "write a number, such as your `min`"),
     row("services.*.release.schema", When::Present, "guarding database migrations", "delete the key"),
-    row("services.*.rollout.strategy", When::Is("blue-green"), "blue-green releases", "write `strategy: rolling`"),
-    row("services.*.rollout.strategy", When::Is("canary"), "canary releases", "write `strategy: rolling`"),
+    row("services.*.rollout", strategy("blue-green"), "blue-green releases", "write `rollout: { strategy: rolling }`"),
+    row("services.*.rollout", strategy("canary"), "canary releases", "write `rollout: { strategy: rolling }`"),
+    row("resources.*", kind("rabbitmq"), "RabbitMQ", "delete it, and use one from elsewhere with `env` and `secrets`"),
     row("resources.*.standbys", When::NotZero, "standby copies of a resource", "write 0, or delete the key"),
     row("resources.*.pool", When::Present, "pooling of connections", "delete the key"),
-    row("resources.*.type", When::Is("rabbitmq"), "RabbitMQ", "use one from elsewhere, with `env` and `secrets`"),
-    row("edge.tls.acme", When::Present, "certificates of a public authority", "write `tls: local`"),
-    row("edge.tls.challenge", When::Present, "certificates of a public authority", "write `tls: local`"),
+    row("edge.tls", When::Mapping, "certificates of a public authority", "write `tls: local`"),
     row("edge.routes.limit.per", When::Is("tenant"), "limits for each tenant", "write `per: ip`"),
     row("edge.routes.limit.per", When::Is("token"), "limits for each token", "write `per: ip`"),
     row("edge.routes.limit.per", When::Is("route"), "limits for a whole route", "write `per: ip`"),
     row("edge.protect.waf", When::Is("detect"), "the web application firewall", "write `waf: off`, or delete the key"),
     row("edge.protect.waf", When::Is("block"), "the web application firewall", "write `waf: off`, or delete the key"),
-    row("backups", When::Present, "backups", "copy the data by a scheduled service of yours"),
-    row("telemetry", When::Present, "keeping metrics, logs and traces", "`mainstay logs` shows recent output"),
-    row("alerts", When::Present, "alerts", "watch `mainstay status`"),
-    row("access", When::Present, "users and tokens", "the control socket belongs to the node's user and root"),
+    row("backups", When::Present, "backups", "delete it, and copy the data by a scheduled service of yours"),
+    row(
+        "telemetry",
+        When::Present,
+        "keeping metrics, logs and traces",
+        "delete it: `mainstay logs` shows recent output",
+    ),
+    row("alerts", When::Present, "alerts", "delete it, and watch `mainstay status`"),
+    row(
+        "access",
+        When::Present,
+        "users and tokens",
+        "delete it: the control socket belongs to the node's user and root",
+    ),
 ];
 
 const fn row(path: &'static str, when: When, what: &'static str, instead: &'static str) -> NotYet {
-    NotYet { path, when, what, instead }
+    NotYet { path, when, what, instead, mend: Mend::Delete }
+}
+
+/// A service needs a source: without this one, another.
+const fn source(path: &'static str, what: &'static str, instead: &'static str) -> NotYet {
+    NotYet { path, when: When::Present, what, instead, mend: Mend::Replace }
+}
+
+const fn strategy(word: &'static str) -> When {
+    When::Kind { tag: "strategy", word }
+}
+
+const fn kind(word: &'static str) -> When {
+    When::Kind { tag: "type", word }
 }
 
 /// What is said about it.
@@ -66,16 +115,32 @@ pub(crate) fn message(row: &NotYet) -> String {
 
 /// Whether the key at this path of a file is carried out, wholly or for some values.
 pub(crate) fn carries_out_key(path: &str) -> bool {
-    !NOT_YET.iter().any(|row| row.when == When::Present && leads_to(row, path))
+    of_key(path).is_none()
 }
 
 /// Whether this word at this path of a file is carried out.
 pub(crate) fn carries_out_word(path: &str, word: &str) -> bool {
-    !NOT_YET.iter().any(|row| matches!(row.when, When::Is(is) if is == word) && leads_to(row, path))
+    of_word(path, word).is_none()
 }
 
-fn leads_to(row: &NotYet, path: &str) -> bool {
-    let (mut wanted, mut found) = (row.path.split('.'), path.split('.'));
+/// The row of the whole of a key.
+pub(crate) fn of_key(path: &str) -> Option<&'static NotYet> {
+    NOT_YET.iter().find(|row| row.when == When::Present && leads_to(row.path, path))
+}
+
+/// The row of a word.
+pub(crate) fn of_word(path: &str, word: &str) -> Option<&'static NotYet> {
+    NOT_YET.iter().find(|row| row.is_of_word(path, word))
+}
+
+/// The row of some values of a key that are no words.
+pub(crate) fn of_values(path: &str) -> Option<&'static NotYet> {
+    NOT_YET.iter().find(|row| matches!(row.when, When::Mapping | When::NotZero) && leads_to(row.path, path))
+}
+
+/// Whether the path of a row is this path, of a file or of its shape.
+fn leads_to(wanted: &str, path: &str) -> bool {
+    let (mut wanted, mut found) = (wanted.split('.'), path.split('.'));
     loop {
         match (wanted.next(), found.next()) {
             (None, None) => return true,
@@ -86,27 +151,36 @@ fn leads_to(row: &NotYet, path: &str) -> bool {
     }
 }
 
-/// The row of the whole of a key, for the reference and the schema.
-pub(crate) fn of_key(path: &str) -> Option<&'static NotYet> {
-    NOT_YET.iter().find(|row| row.when == When::Present && row.path == path)
+/// An entry of a file that asks for what is not carried out yet.
+pub(crate) struct Found<'t> {
+    row: &'static NotYet,
+    entry: &'t Entry,
 }
 
-/// The row of a word, for the reference and the schema.
-pub(crate) fn of_word(path: &str, word: &str) -> Option<&'static NotYet> {
-    NOT_YET.iter().find(|row| matches!(row.when, When::Is(is) if is == word) && row.path == path)
+impl Found<'_> {
+    /// Names the entry by its key: it is to go with everything below it.
+    pub(crate) fn report(&self, problems: &mut Problems<'_>) {
+        problems.report_with(RuleId::NotSupportedYet, self.key_place(), message(self.row), self.row.instead);
+    }
+
+    /// Where its key stands.
+    pub(crate) fn key_place(&self) -> Place {
+        self.entry.key_place
+    }
+
+    pub(crate) fn mend(&self) -> Mend {
+        self.row.mend
+    }
 }
 
-/// The rows of other values of a key.
-pub(crate) fn of_values(path: &str) -> Option<&'static NotYet> {
-    NOT_YET.iter().find(|row| matches!(row.when, When::Mapping | When::NotZero) && row.path == path)
+/// Every entry that asks for what is not carried out yet. Below such an entry no others are looked for.
+pub(crate) fn find(root: &Mapping) -> Vec<Found<'_>> {
+    let mut found = Vec::new();
+    search(root, "", &mut found);
+    found
 }
 
-/// Reports everything in an environment that is not carried out yet.
-pub(crate) fn check(root: &Mapping, problems: &mut Problems<'_>) {
-    mapping(root, "", problems);
-}
-
-fn mapping(mapping: &Mapping, around: &str, problems: &mut Problems<'_>) {
+fn search<'t>(mapping: &'t Mapping, around: &str, found: &mut Vec<Found<'t>>) {
     for entry in &mapping.entries {
         let known =
             |path: &str| NOT_YET.iter().any(|row| row.path == path || row.path.starts_with(&format!("{path}.")));
@@ -118,38 +192,33 @@ fn mapping(mapping: &Mapping, around: &str, problems: &mut Problems<'_>) {
             continue;
         };
         match NOT_YET.iter().find(|row| row.path == path && applies(row.when, &entry.value)) {
-            Some(row) => {
-                problems.report_with(RuleId::NotSupportedYet, marked(row.when, entry), message(row), row.instead)
-            }
-            None => below(&entry.value, &path, problems),
+            Some(row) => found.push(Found { row, entry }),
+            None => search_below(&entry.value, &path, found),
         }
     }
 }
 
 /// What stands in a list has the list's own path.
-fn below(node: &Node, path: &str, problems: &mut Problems<'_>) {
+fn search_below<'t>(node: &'t Node, path: &str, found: &mut Vec<Found<'t>>) {
     match &node.value {
-        Value::Map(below) => mapping(below, path, problems),
-        Value::List(items) => items.iter().for_each(|item| below(item, path, problems)),
+        Value::Map(below) => search(below, path, found),
+        Value::List(items) => items.iter().for_each(|item| search_below(item, path, found)),
         Value::Null | Value::Scalar(_) | Value::Broken => {}
     }
 }
 
 fn applies(when: When, node: &Node) -> bool {
-    let text = node.scalar().map(|scalar| scalar.text.as_str());
     match when {
         When::Present => true,
         When::Mapping => node.map().is_some(),
-        When::Is(word) => text == Some(word),
-        When::NotZero => text.is_some_and(|text| text != "0"),
+        When::Is(word) => text(node) == Some(word),
+        When::Kind { tag, word } => node.map().and_then(|map| text(&map.get(tag)?.value)) == Some(word),
+        When::NotZero => text(node).is_some_and(|text| text != "0"),
     }
 }
 
-fn marked(when: When, entry: &Entry) -> Place {
-    match when {
-        When::Present | When::Mapping => entry.key_place,
-        When::Is(_) | When::NotZero => entry.value.place,
-    }
+fn text(node: &Node) -> Option<&str> {
+    node.scalar().map(|scalar| scalar.text.as_str())
 }
 
 #[cfg(test)]
@@ -200,7 +269,7 @@ mod tests {
     fn name_of(row: &NotYet) -> Option<&'static str> {
         match row.when {
             When::Present => row.path.rsplit('.').next(),
-            When::Is(word) => Some(word),
+            When::Kind { word, .. } | When::Is(word) => Some(word),
             When::Mapping | When::NotZero => None,
         }
     }

@@ -62,6 +62,13 @@ fn many_services_with_everything_wrong() {
 }
 
 #[test]
+fn many_services_with_what_is_not_supported() {
+    let unsupported = ", uses: [queue], replicas: { min: 2 }, rollout: { strategy: canary, approve: 1% }";
+    let text = format!("{}    resources: {{ queue: {{ type: rabbitmq }} }}\n", services(400, unsupported));
+    assert_eq!(check(text), (config::PROBLEMS_MAX, None));
+}
+
+#[test]
 fn a_long_chain_of_needs() {
     let chain: String = (0..4000).map(|n| format!("  s{n}: {{ run: x, needs: [s{}] }}\n", (n + 1) % 4000)).collect();
     let text = format!("stack: a\nservices:\n{chain}environments: {{ production: {{}} }}\n");

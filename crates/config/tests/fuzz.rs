@@ -3,7 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-use config::{Listing, SourceFile};
+use config::{Listed, Listing, SourceFile};
 use testkit::fuzz::Fuzzer;
 
 const FUZZER: Fuzzer = Fuzzer { command: "test -p config --test fuzz", cases: 20_000 };
@@ -156,8 +156,9 @@ fn try_one(seed: u64) {
 }
 
 fn first_file(text: &str) {
-    let files = config::READ_FOR_INIT.iter().map(|name| ((*name).to_owned(), Some(text.to_owned()))).collect();
-    let first = config::init(&Listing { folder: "fuzz".to_owned(), files });
+    let entries =
+        config::READ_FOR_INIT.iter().map(|name| ((*name).to_owned(), Listed::Text(text.to_owned()))).collect();
+    let first = config::init(&Listing { folder: "fuzz".to_owned(), entries, ..Listing::default() });
     let checked = config::check(&SourceFile::new("mainstay.yaml", first.text.clone()), None);
     assert!(!checked.has(config::Severity::Error), "{:?}\n{}", checked.problems, first.text);
 }

@@ -2,28 +2,49 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-use config::{Listing, Severity, SourceFile};
+use config::{FirstFile, Listed, Listing, Severity, SourceFile};
 use expect_test::{Expect, expect};
 
-fn listing(folder: &str, files: &[(&str, &str)]) -> Listing {
-    let files = files.iter().map(|(path, text)| {
-        let name = path.rsplit('/').next().unwrap();
-        ((*path).to_owned(), config::READ_FOR_INIT.contains(&name).then(|| (*text).to_owned()))
-    });
-    Listing { folder: folder.to_owned(), files: files.collect() }
+fn listing(folder: &str, entries: impl IntoIterator<Item = (String, Listed)>) -> Listing {
+    Listing { folder: folder.to_owned(), entries: entries.into_iter().collect(), ..Listing::default() }
 }
 
-/// What was found, and the lines of the file that say something.
+/// Files as they are listed: with their texts where these help.
+fn files(files: &[(&str, &str)]) -> Vec<(String, Listed)> {
+    let listed = |(path, text): &(&str, &str)| {
+        let is_read = config::READ_FOR_INIT.contains(&path.rsplit('/').next().unwrap());
+        ((*path).to_owned(), if is_read { Listed::Text((*text).to_owned()) } else { Listed::File })
+    };
+    files.iter().map(listed).collect()
+}
+
+/// The first file of a listing, which `check` accepts.
 #[track_caller]
-fn check(files: &[(&str, &str)], expected: &Expect) {
-    let first = config::init(&listing("My Product", files));
+fn accepted(listing: &Listing) -> FirstFile {
+    let first = config::init(listing);
     let checked = config::check(&SourceFile::new("mainstay.yaml", first.text.clone()), None);
-    let errors: Vec<String> = checked.problems.iter().map(ToString::to_string).collect();
-    assert_eq!(errors, Vec::<String>::new(), "{}", first.text);
+    let problems: Vec<String> = checked.problems.iter().map(ToString::to_string).collect();
+    assert_eq!(problems, Vec::<String>::new(), "{}", first.text);
     assert!(checked.stack.is_some());
+    first
+}
+
+/// What was found, and the lines of the file that say something, up to those that are in each.
+#[track_caller]
+fn check(found: &[(&str, &str)], expected: &Expect) {
+    let first = accepted(&listing("My Product", files(found)));
     let lines = first.text.lines().filter(|line| !line.trim_start().starts_with('#') && !line.trim().is_empty());
-    let lines: Vec<&str> = lines.collect();
+    let lines: Vec<&str> = lines.take_while(|line| *line != "environments:").collect();
     expected.assert_eq(&format!("{}\n--\n{}\n", first.found.join("\n"), lines.join("\n")));
+}
+
+/// What was found and not used, as the file's comments say it, and the example that stands where there is no service.
+#[track_caller]
+fn check_passed_over(listing: &Listing, expected: &Expect) {
+    let text = accepted(listing).text;
+    let from = text.find("# Found, and not used:\n").unwrap();
+    let to = text.find("\n# services:\n").unwrap();
+    expected.assert_eq(&text[from..=to]);
 }
 
 #[test]
@@ -34,9 +55,6 @@ fn an_empty_folder() {
 
         --
         stack: my-product
-        environments:
-          development:
-            advisory: true              # promises that cannot be kept on this machine are warnings
     "#]],
     );
 }
@@ -60,9 +78,6 @@ fn node_with_postgres_and_redis() {
         resources:
           database: { type: postgres, memory: 256MiB }
           redis: { type: redis, memory: 64MiB }
-        environments:
-          development:
-            advisory: true              # promises that cannot be kept on this machine are warnings
     "#]],
     );
 }
@@ -79,9 +94,6 @@ fn node_without_a_start_script() {
           web:
             run: npm run dev
             port: auto                  # the node chooses it; the program reads it from PORT
-        environments:
-          development:
-            advisory: true              # promises that cannot be kept on this machine are warnings
     "#]],
     );
 }
@@ -102,9 +114,6 @@ fn rust() {
             uses: [database]
         resources:
           database: { type: postgres, memory: 256MiB }
-        environments:
-          development:
-            advisory: true              # promises that cannot be kept on this machine are warnings
     "#]],
     );
 }
@@ -125,9 +134,6 @@ fn go() {
             uses: [database]
         resources:
           database: { type: postgres, memory: 256MiB }
-        environments:
-          development:
-            advisory: true              # promises that cannot be kept on this machine are warnings
     "#]],
     );
 }
@@ -154,9 +160,6 @@ fn django_with_celery() {
             resources:
               database: { type: postgres, memory: 256MiB }
               redis: { type: redis, memory: 64MiB }
-            environments:
-              development:
-                advisory: true              # promises that cannot be kept on this machine are warnings
         "#]],
     );
 }
@@ -179,9 +182,6 @@ fn fastapi() {
                   run: python3 -m alembic upgrade head  # once for each release, before it starts
             resources:
               database: { type: postgres, memory: 256MiB }
-            environments:
-              development:
-                advisory: true              # promises that cannot be kept on this machine are warnings
         "#]],
     );
 }
@@ -201,9 +201,6 @@ fn flask() {
                 uses: [redis]
             resources:
               redis: { type: redis, memory: 64MiB }
-            environments:
-              development:
-                advisory: true              # promises that cannot be kept on this machine are warnings
         "#]],
     );
 }
@@ -230,9 +227,6 @@ fn rails_with_sidekiq() {
             resources:
               database: { type: postgres, memory: 256MiB }
               redis: { type: redis, memory: 64MiB }
-            environments:
-              development:
-                advisory: true              # promises that cannot be kept on this machine are warnings
         "#]],
     );
 }
@@ -259,9 +253,6 @@ fn a_procfile_says_it_all() {
                 uses: [database]
             resources:
               database: { type: postgres, memory: 256MiB }
-            environments:
-              development:
-                advisory: true              # promises that cannot be kept on this machine are warnings
         "#]],
     );
 }
@@ -286,9 +277,6 @@ fn compose_beside_an_image() {
         resources:
           database: { type: postgres, memory: 256MiB, version: 16 }
           redis: { type: redis, memory: 64MiB }
-        environments:
-          development:
-            advisory: true              # promises that cannot be kept on this machine are warnings
     "#]],
     );
 }
@@ -299,9 +287,7 @@ fn what_compose_starts_and_the_file_does_not_is_named() {
                    api: { build: { context: ./api }, image: shop/api }\n  \"a\\nstack: b\": { build: . }\n  \
                    front: { build: front }\n  base: { extends: other }\n";
     let package = r#"{"scripts":{"start":"node ."}}"#;
-    let first = config::init(&listing("shop", &[("compose.yaml", compose), ("front/package.json", package)]));
-    let checked = config::check(&SourceFile::new("mainstay.yaml", first.text.clone()), None);
-    assert_eq!(checked.problems, Vec::new());
+    let first = accepted(&listing("shop", files(&[("compose.yaml", compose), ("front/package.json", package)])));
     let from = first.text.find("# Not taken over").unwrap();
     let to = first.text.find("\nresources:").unwrap();
     expect![[r##"
@@ -313,19 +299,6 @@ fn what_compose_starts_and_the_file_does_not_is_named() {
         #   base: neither an image nor built here
     "##]]
     .assert_eq(&first.text[from..to]);
-}
-
-/// What was found and not used, and the file's comments on it.
-#[track_caller]
-fn check_passed_over(files: &[(&str, Option<&str>)], expected: &Expect) {
-    let files = files.iter().map(|(path, text)| ((*path).to_owned(), text.map(str::to_owned)));
-    let first = config::init(&Listing { folder: "shop".to_owned(), files: files.collect() });
-    let checked = config::check(&SourceFile::new("mainstay.yaml", first.text.clone()), None);
-    assert_eq!(checked.problems, Vec::new(), "{}", first.text);
-    let from = first.text.find("\n\n").unwrap();
-    let to = first.text.find("\n# Secrets by name").unwrap();
-    expected.assert_eq(first.text[from..to].trim_start());
-    assert!(!first.passed_over.is_empty());
 }
 
 #[test]
@@ -354,9 +327,6 @@ fn a_folder_of_pages() {
               routes:
                 - { host: my-product.localhost, to: public }
                 - { host: site.my-product.localhost, to: site }
-            environments:
-              development:
-                advisory: true              # promises that cannot be kept on this machine are warnings
         "#]],
     );
 }
@@ -373,9 +343,6 @@ fn a_program_serves_its_pages_itself() {
               shop:
                 run: bin/shop
                 port: auto                  # the node chooses it; the program reads it from PORT
-            environments:
-              development:
-                advisory: true              # promises that cannot be kept on this machine are warnings
         "#]],
     );
 }
@@ -384,67 +351,178 @@ fn a_program_serves_its_pages_itself() {
 #[test]
 fn pages_among_what_is_secret_are_not_served() {
     check_passed_over(
-        &[("index.html", None), (".env", None)],
+        &listing("shop", files(&[("index.html", ""), (".env", "")])),
         &expect![[r#"
-            # Found, and not used:
-            #   index.html: visitors would be shown .env, mainstay.yaml and .mainstay as well
-            #     (move the pages into a folder of their own, such as public, and serve that)
+        # Found, and not used:
+        #   index.html: visitors would be shown .env, mainstay.yaml and .mainstay as well
+        #     (move the pages into a folder of their own, such as public, and serve that)
 
-            # Nothing was found here that can be started as it is. Pages in a folder of their own are served like this:
-            # services:
-            #   web:
-            #     static: public  # `mainstay up` copies it, and the edge sends the copy
-            # edge:
-            #   listen: { http: 8080 }  # this machine's browsers find every host below localhost here
-            #   routes:
-            #     - { host: shop.localhost, to: web }
-        "#]],
-    );
-    check_passed_over(
-        &[("public/index.html", None), ("public/.env.local", None)],
-        &expect![[r#"
-            # Found, and not used:
-            #   public/index.html: visitors would be shown public/.env.local as well
-            #     (move that file out of the folder, or serve another folder)
-
-            # Nothing was found here that can be started as it is. Pages in a folder of their own are served like this:
-            # services:
-            #   web:
-            #     static: public  # `mainstay up` copies it, and the edge sends the copy
-            # edge:
-            #   listen: { http: 8080 }  # this machine's browsers find every host below localhost here
-            #   routes:
-            #     - { host: shop.localhost, to: web }
-        "#]],
+        # Nothing was found here that can be started as it is. Pages in a folder of their own are served like this:
+    "#]],
     );
 }
 
 #[test]
-fn a_manifest_that_cannot_be_read_is_told_of() {
-    let files = [
-        ("package.json", Some("{\"scripts\": {")),
-        ("Cargo.toml", Some("name = \"shop\"\n[dependencies]\n")),
-        ("api/Cargo.toml", None),
-        ("dist/package.json", Some("")),
+fn pages_above_what_is_hidden_are_not_served_however_deep_that_is() {
+    for (beside, named) in [
+        ("public/.env.local", "public/.env.local"),
+        ("public/docs/v2/.env", "public/docs/v2/.env"),
+        ("public/docs/.git/config", "public/docs/.git"),
+        ("public/.well-known/.htpasswd", "public/.well-known/.htpasswd"),
+    ] {
+        let first = accepted(&listing("shop", files(&[("public/index.html", ""), (beside, "")])));
+        assert_eq!(first.found, Vec::<String>::new(), "{beside}");
+        let [passed_over] = first.passed_over.as_slice() else { panic!("{beside}: {:?}", first.passed_over) };
+        assert_eq!(passed_over.file, "public/index.html");
+        assert_eq!(passed_over.why, format!("visitors would be shown {named} as well"));
+        assert_eq!(passed_over.remedy, "move that out of the folder, or serve another folder");
+    }
+}
+
+#[test]
+fn pages_beside_what_cannot_be_vouched_for_are_not_served() {
+    let folders = [
+        ("build/.git", Listed::Folder),
+        ("dist/assets/photos", Listed::Link),
+        ("html/index.html", Listed::Link),
+        ("out/uploads", Listed::Closed("Permission denied".to_owned())),
+        ("public/socket", Listed::Other),
     ];
+    let pages = ["build", "dist", "out", "public", "site"].map(|folder| (format!("{folder}/index.html"), Listed::File));
+    let mut listing = listing("shop", folders.map(|(path, listed)| (path.to_owned(), listed)).into_iter().chain(pages));
+    listing.cut = ["_site", "site"].map(str::to_owned).into();
     check_passed_over(
-        &files,
+        &listing,
         &expect![[r#"
         # Found, and not used:
-        #   Cargo.toml: it names neither a package nor a workspace
+        #   build/index.html: visitors would be shown build/.git as well
+        #     (move that out of the folder, or serve another folder)
+        #   dist/index.html: dist/assets/photos is a link, and visitors would be shown what it leads to
+        #     (put a copy in its place, or serve another folder)
+        #   html/index.html: html/index.html is a link, and visitors would be shown what it leads to
+        #     (put a copy in its place, or serve another folder)
+        #   out/index.html: out/uploads cannot be looked into: Permission denied
+        #     (look at its owner and its mode)
+        #   public/index.html: public/socket is neither a file nor a folder
+        #     (remove it, or serve another folder)
+        #   site/index.html: site holds more than 10000 files and folders, too many to be looked at
+        #     (see that none of them is secret, and write the service by hand)
+
+        # Nothing was found here that can be started as it is. Pages in a folder of their own are served like this:
+    "#]],
+    );
+}
+
+#[test]
+fn pages_with_what_is_meant_for_visitors_are_served() {
+    let harmless = [".gitignore", ".nojekyll", "fonts/.gitkeep", ".well-known/security.txt", "deep/er/page.html"];
+    let mut entries = files(&[("public/index.html", "")]);
+    entries.extend(harmless.map(|path| (format!("public/{path}"), Listed::File)));
+    entries.push(("public/.well-known".to_owned(), Listed::Folder));
+    let first = accepted(&listing("shop", entries));
+    assert_eq!(first.found, ["`public/index.html`: a folder of pages"]);
+    assert_eq!(first.passed_over, []);
+}
+
+#[test]
+fn a_folder_that_was_not_listed_to_its_end_is_told_of() {
+    let mut listing = listing("shop", files(&[("go.mod", "module shop\n")]));
+    listing.cut.insert(String::new());
+    let first = accepted(&listing);
+    assert_eq!(first.found, ["`go.mod`: a Go program"]);
+    let [passed_over] = first.passed_over.as_slice() else { panic!("{:?}", first.passed_over) };
+    assert_eq!((passed_over.file.as_str(), passed_over.remedy), (".", "write by hand what is missing"));
+}
+
+#[test]
+fn a_manifest_that_cannot_be_read_is_told_of() {
+    let mut entries = files(&[
+        ("package.json", "{\"scripts\": {"),
+        ("Cargo.toml", "name = \"shop\"\n[dependencies]\n"),
+        ("dist/package.json", ""),
+    ]);
+    let unread = [
+        ("api/Cargo.toml", Listed::Unreadable),
+        ("api/src", Listed::Closed("Permission denied".to_owned())),
+        ("data", Listed::Closed("Permission denied".to_owned())),
+        ("web/package.json", Listed::TooLarge),
+    ];
+    entries.extend(unread.map(|(path, listed)| (path.to_owned(), listed)));
+    check_passed_over(
+        &listing("shop", entries),
+        &expect![[r#"
+        # Found, and not used:
+        #   Cargo.toml: no name of a package and no workspace was found in it
         #     (correct it, or write the service by hand)
         #   api/Cargo.toml: it cannot be read as text
         #     (look at its mode and its content)
+        #   api/src: it cannot be looked into: Permission denied
+        #     (look at its owner and its mode)
+        #   data: it cannot be looked into: Permission denied
+        #     (look at its owner and its mode)
         #   package.json: it is not JSON: EOF while parsing an object at line 1 column 13
         #     (correct it, or write the service by hand)
+        #   web/package.json: it is larger than 1MiB, too large to be looked at
+        #     (write its service by hand)
 
         # Nothing was found here that can be started. A service is a command, and what it needs:
-        # services:
-        #   web:
-        #     run: bin/server
-        #     port: auto                # each replica is told its port in PORT
-        #     health: { ready: / }      # answered with a status from 200 to 399
     "#]],
+    );
+}
+
+/// Each way in which TOML lets a package be named that is read here.
+#[test]
+fn a_package_is_found_however_its_name_is_written() {
+    for manifest in [
+        "[package]\nname = \"shop\"\n",
+        "[package]\r\nname = \"shop\"\r\n",
+        "\u{feff}[package]\nname = \"shop\"\n",
+        "[ package ] # ours\nname = 'shop' # the \"name\"\n",
+        "['package']\n\"name\" = \"shop\"\n",
+        "package.name = \"shop\"\npackage.version = \"1.0.0\"\n",
+        "[package]\ndescription = \"\"\"\n[lib]\nname = \"other\"\n\"\"\"\nname = \"shop\"\n",
+        "[package]\nkeywords = [\n  # one ] of many\n  \"[\",\n]\nname = \"shop\"\n",
+        "[package]\ndescription = \"a \\\" # [\"\nname = \"shop\"\n",
+        "[lib]\nname = \"other\"\n[package]\nname = \"shop\"\n[[bin]]\nname = \"third\"\n",
+    ] {
+        let first = accepted(&listing("folder", files(&[("Cargo.toml", manifest), ("src/main.rs", "")])));
+        assert!(first.text.contains("run: target/release/shop\n"), "{manifest}\n{}", first.text);
+        assert_eq!(first.passed_over, [], "{manifest}");
+    }
+}
+
+/// Such a manifest may be good: it is said that the name was not found, and no other text is taken for the name.
+#[test]
+fn a_package_whose_name_is_not_read_is_told_of() {
+    for manifest in [
+        "package = { name = \"shop\" }\n",
+        "[package]\nname = \"\"\"shop\"\"\"\n",
+        "[package]\nname = \"sh\\u006fp\"\n",
+        "[package]\nauthors = [\n  {\n    name = \"other\"\n  }\n]\n",
+        "[lib]\nname = \"other\"\n# [package]\n# name = \"other\"\n",
+        "[package]\nname = \"unclosed\n",
+        "[package]\nkeywords = [\nname = \"unclosed\"\n",
+    ] {
+        let first = accepted(&listing("folder", files(&[("Cargo.toml", manifest), ("src/main.rs", "")])));
+        assert_eq!(first.found, Vec::<String>::new(), "{manifest}");
+        let [passed_over] = first.passed_over.as_slice() else { panic!("{manifest}: {:?}", first.passed_over) };
+        assert_eq!(passed_over.why, "no name of a package and no workspace was found in it");
+    }
+}
+
+#[test]
+fn a_byte_order_mark_is_no_part_of_a_manifest() {
+    check(
+        &[("package.json", "\u{feff}{\"scripts\": {\"start\": \"node .\"}}")],
+        &expect![[r#"
+            `package.json`: a Node.js program
+            --
+            stack: my-product
+            services:
+              web:
+                run: npm start
+                port: auto                  # the node chooses it; the program reads it from PORT
+        "#]],
     );
 }
 
@@ -461,12 +539,9 @@ fn rust_one_folder_down() {
           shop-api:
             run: sh -c 'cd api && exec target/release/shop_api'
             port: auto                  # the node chooses it; the program reads it from PORT
-        environments:
-          development:
-            advisory: true              # promises that cannot be kept on this machine are warnings
     "#]],
     );
-    let workspace = [files.as_slice(), &[("Cargo.toml", "[workspace]\nmembers = [\"api\"]\n")]].concat();
+    let workspace = [files.as_slice(), &[("Cargo.toml", "[ workspace ]\nmembers = [\"api\"]\n")]].concat();
     check(
         &workspace,
         &expect![[r#"
@@ -477,9 +552,6 @@ fn rust_one_folder_down() {
           shop-api:
             run: sh -c 'cd api && exec ../target/release/shop_api'
             port: auto                  # the node chooses it; the program reads it from PORT
-        environments:
-          development:
-            advisory: true              # promises that cannot be kept on this machine are warnings
     "#]],
     );
 }
@@ -513,9 +585,6 @@ fn a_folder_for_each_part() {
                 port: auto                  # the node chooses it; the program reads it from PORT
             resources:
               database: { type: postgres, memory: 256MiB }
-            environments:
-              development:
-                advisory: true              # promises that cannot be kept on this machine are warnings
         "#]],
     );
 }
@@ -523,7 +592,8 @@ fn a_folder_for_each_part() {
 /// The text as a newcomer sees it.
 #[test]
 fn comments_say_what_was_guessed() {
-    let first = config::init(&listing("shop", &[("Cargo.toml", "[package]\nname = \"shop\"\n"), ("src/main.rs", "")]));
+    let first =
+        accepted(&listing("shop", files(&[("Cargo.toml", "[package]\nname = \"shop\"\n"), ("src/main.rs", "")])));
     expect![[r#"
         # The whole stack in one file. `mainstay check` reads it, `mainstay plan` shows what would be done,
         # `mainstay up` does it. Every key: docs/reference/mainstay-yaml.md of Mainstay.
@@ -566,10 +636,8 @@ fn odd_names_and_texts_still_give_a_good_file() {
     ] {
         for file in config::READ_FOR_INIT {
             let folders = [("", odd), ("edge/", odd), ("x y'z/", odd), ("database/", odd)];
-            let files: Vec<(String, &str)> =
-                folders.iter().map(|(folder, text)| (format!("{folder}{file}"), *text)).collect();
-            let files: Vec<(&str, &str)> = files.iter().map(|(path, text)| (path.as_str(), *text)).collect();
-            let first = config::init(&listing(odd, &files));
+            let texts = folders.map(|(folder, text)| (format!("{folder}{file}"), Listed::Text(text.to_owned())));
+            let first = config::init(&listing(odd, texts));
             let checked = config::check(&SourceFile::new("mainstay.yaml", first.text.clone()), None);
             assert!(!checked.has(Severity::Error), "{file} {odd:?}\n{}\n{:?}", first.text, checked.problems);
         }

@@ -96,6 +96,27 @@ edge:
     );
 }
 
+/// Else an objective could count on them.
+#[test]
+fn backups_that_nobody_makes_are_not_in_the_remainder() {
+    let checked = |keys: &str| config::check(&SourceFile::new("mainstay.yaml", format!("{}{keys}", service(""))), None);
+    let with_backups = checked("backups: { to: [{ folder: /mnt }] }\n");
+    assert_eq!(with_backups.stack.unwrap().backups.unwrap().destinations, 1);
+    assert_eq!(with_backups.remainder.unwrap().backups, None);
+    assert_eq!(checked("").remainder, None);
+}
+
+#[test]
+fn a_route_keeps_what_is_supported_of_it_in_the_remainder() {
+    let edge = "edge:\n  listen: { http: 80 }\n  protect: { headers: strict, waf: block }\n  routes:\n    \
+                - { host: a.example, to: api, limit: { rate: 9/s, per: tenant } }\n";
+    let text = format!("{}{edge}", service(", port: auto"));
+    let remainder = config::check(&SourceFile::new("mainstay.yaml", text), None).remainder;
+    let edge = remainder.unwrap().edge.unwrap();
+    let limits: Vec<_> = edge.routes.iter().map(|route| route.limit).collect();
+    assert_eq!((limits, edge.strict_headers), (vec![Some("9/s".parse().unwrap())], true));
+}
+
 #[test]
 fn a_fixed_port_makes_a_release_stop_the_old_one_first() {
     check(&service(", port: 80"), "development", "services.api.rollout", &expect![[r#""recreate""#]]);

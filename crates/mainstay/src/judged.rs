@@ -4,7 +4,7 @@
 use config::{Checked, SourceFile};
 use model::EnvironmentName;
 use model::stack::{Capacity, Stack};
-use plan::objectives::{Derived, derive};
+use plan::objectives::{Contradiction, Derived, derive};
 
 use crate::terminal::problem::{Finding, Severity};
 
@@ -20,23 +20,36 @@ pub(crate) struct Judged {
 pub(crate) fn judge(source: &SourceFile, environment: Option<&EnvironmentName>, machine: Capacity) -> Judged {
     let mut checked = config::check(source, environment);
     let derived = checked.stack.as_ref().map(|stack| derive(stack, machine));
-    let contradictions = derived.as_ref().map(|derived| contradictions(&checked, source, derived)).unwrap_or_default();
+    let written = derived.as_ref().map(|derived| &derived.contradictions[..]).unwrap_or_default();
+    let of_remainder = checked.remainder.as_ref().map(|stack| derive(stack, machine).contradictions);
+    let fallen = of_remainder.iter().flatten().filter(|it| !written.contains(it));
+    let contradictions: Vec<Finding> = written
+        .iter()
+        .map(|it| contradiction(&checked, source, it))
+        .chain(fallen.map(|it| with_what_is_unsupported(contradiction(&checked, source, it))))
+        .collect();
     let mut findings: Vec<Finding> = checked.problems.iter().map(finding).chain(contradictions).collect();
     findings.sort_by_key(|finding| finding.bytes.start);
     let refused = findings.iter().any(|finding| finding.severity.refuses());
     Judged { accepted: checked.stack.take().zip(derived).filter(|_| !refused), findings }
 }
 
-fn contradictions(checked: &Checked, source: &SourceFile, derived: &Derived) -> Vec<Finding> {
-    let placed = derived.contradictions.iter().map(|contradiction| {
-        let severity = match contradiction.severity {
-            plan::objectives::Severity::Error => config::Severity::Error,
-            plan::objectives::Severity::Warning => config::Severity::Warning,
-        };
-        let (message, hint) = (contradiction.what.to_string(), Some(contradiction.hint()));
-        finding(&checked.problem_at(source, &contradiction.path, severity, message, hint))
-    });
-    placed.collect()
+fn contradiction(checked: &Checked, source: &SourceFile, contradiction: &Contradiction) -> Finding {
+    let severity = match contradiction.severity {
+        plan::objectives::Severity::Error => config::Severity::Error,
+        plan::objectives::Severity::Warning => config::Severity::Warning,
+    };
+    let (message, hint) = (contradiction.what.to_string(), Some(contradiction.hint()));
+    finding(&checked.problem_at(source, &contradiction.path, severity, message, hint))
+}
+
+/// A contradiction that stands only once the lines are gone that are not supported yet: it is told with them.
+fn with_what_is_unsupported(finding: Finding) -> Finding {
+    let severity = match finding.severity {
+        Severity::Error => Severity::Unsupported,
+        severity => severity,
+    };
+    Finding { severity, message: format!("with the unsupported lines deleted, {}", finding.message), ..finding }
 }
 
 fn finding(problem: &config::Problem) -> Finding {
@@ -64,12 +77,11 @@ mod tests {
 
     use super::*;
 
-    /// What the rule `objective` finds on a server with 2 cores and 4 GiB; lines about what is not supported
-    /// yet are left out.
+    /// What the rule `objective` finds on a server with 2 cores and 4 GiB.
     fn check(text: &str, want: &Expect) {
         let machine = Capacity { cpu: CpuShare::millicores(2000), memory: ByteSize::mebibytes(4096) };
         let judged = judge(&SourceFile::new("mainstay.yaml", text), None, machine);
-        let found = judged.findings.iter().filter(|finding| finding.severity != Severity::Unsupported);
+        let found = judged.findings.iter().filter(|finding| finding.rule == "objective");
         let lines: Vec<String> = found.map(|it| format!("{:?} {} {}\n", it.severity, it.rule, it.line())).collect();
         want.assert_eq(&lines.concat());
     }
@@ -133,25 +145,41 @@ backups:
 
     #[test]
     fn a_recovery_point_that_no_lane_reaches() {
-        check(DATA, &expect![""]);
         check(
             &DATA.replace("15m", "30s"),
             &expect![[r#"
-            Error objective mainstay.yaml:3:41: db can be copied off the machine every 1m at best, not every 30s (say `rpo: 1m`)
-        "#]],
+                Warning objective mainstay.yaml:3:32: with the unsupported lines deleted, no data of db leaves this machine, so nothing is restored within 1h if its disk is lost (copy the data off the machine by a scheduled service of yours: this version does not do it yet)
+                Error objective mainstay.yaml:3:41: db can be copied off the machine every 1m at best, not every 30s (say `rpo: 1m`)
+                Unsupported objective mainstay.yaml:3:41: with the unsupported lines deleted, no data of db leaves this machine, so an RPO of 30s cannot be met if its disk is lost (remove `rpo`: this version copies no data off the machine yet, and does not count copies of your own)
+            "#]],
         );
         check(
             &DATA.replace("15m", "2m").replace(", evict: allkeys-lru", ""),
             &expect![[r#"
-            Error objective mainstay.yaml:3:41: cache can be copied off the machine every 5m at best, not every 2m (say `rpo: 5m`)
-        "#]],
+                Warning objective mainstay.yaml:3:32: with the unsupported lines deleted, no data of cache, db leaves this machine, so nothing is restored within 1h if its disk is lost (copy the data off the machine by a scheduled service of yours: this version does not do it yet)
+                Error objective mainstay.yaml:3:41: cache can be copied off the machine every 5m at best, not every 2m (say `rpo: 5m`)
+                Unsupported objective mainstay.yaml:3:41: with the unsupported lines deleted, no data of cache, db leaves this machine, so an RPO of 2m cannot be met if its disk is lost (remove `rpo`: this version copies no data off the machine yet, and does not count copies of your own)
+            "#]],
+        );
+    }
+
+    #[test]
+    fn a_recovery_point_that_counts_on_backups_that_nobody_makes() {
+        check(
+            DATA,
+            &expect![[r#"
+                Warning objective mainstay.yaml:3:32: with the unsupported lines deleted, no data of db leaves this machine, so nothing is restored within 1h if its disk is lost (copy the data off the machine by a scheduled service of yours: this version does not do it yet)
+                Unsupported objective mainstay.yaml:3:41: with the unsupported lines deleted, no data of db leaves this machine, so an RPO of 15m cannot be met if its disk is lost (remove `rpo`: this version copies no data off the machine yet, and does not count copies of your own)
+            "#]],
         );
         check(
             &DATA.replace("\nbackups:\n  to: [{ folder: /mnt/backup }]", ""),
             &expect![[r#"
-            Error objective mainstay.yaml:3:41: no data of db leaves this machine, so an RPO of 15m cannot be met when it is lost (remove `rpo`: this version copies no data off the machine yet)
-        "#]],
+                Warning objective mainstay.yaml:3:32: no data of db leaves this machine, so nothing is restored within 1h if its disk is lost (copy the data off the machine by a scheduled service of yours: this version does not do it yet)
+                Error objective mainstay.yaml:3:41: no data of db leaves this machine, so an RPO of 15m cannot be met if its disk is lost (remove `rpo`: this version copies no data off the machine yet, and does not count copies of your own)
+            "#]],
         );
+        check(&DATA.replace("db, ", "").replace("  db: { type: postgres }\n", ""), &expect![""]);
     }
 
     #[test]
@@ -161,14 +189,14 @@ backups:
         check(
             &limited("{ cpu: 1 }"),
             &expect![[r#"
-            Error objective mainstay.yaml:5:50: 3 processor cores are reserved and the server has 2 (reserve 1 cores less; api takes most, with 3)
-        "#]],
+                Error objective mainstay.yaml:5:50: 3 cores of processor time is reserved and the server has 2 cores (reserve 1 core less; api takes most, with 3)
+            "#]],
         );
         check(
             &limited("{ memory: 2GiB }"),
             &expect![[r#"
-            Error objective mainstay.yaml:5:53: 6GiB of memory are reserved and the server has 4GiB (reserve 2GiB less; api takes most, with 6GiB)
-        "#]],
+                Error objective mainstay.yaml:5:53: 6GiB of memory is reserved and the server has 4GiB (reserve 2GiB less; api takes most, with 6GiB)
+            "#]],
         );
         let larger = format!(
             "{}environments: {{ development: {{ server: {{ cpu: 8, memory: 8GiB }} }} }}\n",
@@ -181,10 +209,11 @@ backups:
     fn advice_only_warns() {
         let advisory = format!("{DATA}environments: {{ development: {{ advisory: true }} }}\n");
         check(
-            &advisory.replace("15m", "30s"),
+            &advisory,
             &expect![[r#"
-            Warning objective mainstay.yaml:3:41: db can be copied off the machine every 1m at best, not every 30s (say `rpo: 1m`)
-        "#]],
+                Warning objective mainstay.yaml:3:32: with the unsupported lines deleted, no data of db leaves this machine, so nothing is restored within 1h if its disk is lost (copy the data off the machine by a scheduled service of yours: this version does not do it yet)
+                Warning objective mainstay.yaml:3:41: with the unsupported lines deleted, no data of db leaves this machine, so an RPO of 15m cannot be met if its disk is lost (remove `rpo`: this version copies no data off the machine yet, and does not count copies of your own)
+            "#]],
         );
     }
 }

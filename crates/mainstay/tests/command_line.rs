@@ -35,6 +35,11 @@ impl World {
         self
     }
 
+    fn with_link(self, name: &str, target: &str) -> Self {
+        std::os::unix::fs::symlink(target, self.folder.join(name)).unwrap();
+        self
+    }
+
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_mainstay"));
         command.args(arguments).current_dir(&self.folder).env_clear().stdin(Stdio::null());
@@ -244,6 +249,111 @@ fn init_writes_a_file_that_check_accepts_and_replaces_none() {
         expect![[r#"
         error: there is a mainstay.yaml in FOLDER already
         hint: change it and look at it with `mainstay check`; `mainstay init` replaces nothing
+    "#]],
+    );
+}
+
+#[test]
+fn init_serves_pages_with_what_is_meant_for_visitors() {
+    let world = World::new("init-pages")
+        .with("public/index.html", "")
+        .with("public/.well-known/security.txt", "")
+        .with("public/docs/.gitkeep", "");
+    check(
+        &world.run(&["init"]),
+        0,
+        expect![[r#""#]],
+        expect![[r#"
+            wrote mainstay.yaml: found `public/index.html`: a folder of pages
+            next: read it, then `mainstay check` and `mainstay up`
+        "#]],
+    );
+}
+
+/// Whoever serves a folder shows all of it, and what its links lead to.
+#[test]
+fn init_serves_no_pages_that_hold_something_else() {
+    let world = World::new("init-hidden")
+        .with(".env", "KEY=secret")
+        .with("build/index.html", "")
+        .with("build/.git/config", "")
+        .with("dist/index.html", "")
+        .with("dist/docs/v2/.env", "KEY=secret")
+        .with("html/index.html", "")
+        .with("html/deep/er/page.html", "")
+        .with_link("html/deep/er/project", "../../..")
+        .with("out/page.html", "")
+        .with_link("out/index.html", "page.html");
+    check(
+        &world.run(&["init"]),
+        0,
+        expect![[r#""#]],
+        expect![[r#"
+            wrote mainstay.yaml: nothing was found that can be started as it is, so it holds an example
+            not used: `build/index.html`: visitors would be shown build/.git as well (move that out of the folder, or serve another folder)
+            not used: `dist/index.html`: visitors would be shown dist/docs/v2/.env as well (move that out of the folder, or serve another folder)
+            not used: `html/index.html`: html/deep/er/project is a link, and visitors would be shown what it leads to (put a copy in its place, or serve another folder)
+            not used: `out/index.html`: out/index.html is a link, and visitors would be shown what it leads to (put a copy in its place, or serve another folder)
+            next: read it, then `mainstay check` and `mainstay up`
+        "#]],
+    );
+}
+
+#[test]
+fn init_serves_no_pages_that_it_could_not_look_through() {
+    let mut world = World::new("init-cut").with("public/index.html", "");
+    for page in 0..config::PAGES_LISTED_MAX {
+        world = world.with(&format!("public/pages/{page}"), "");
+    }
+    check(
+        &world.run(&["init"]),
+        0,
+        expect![[r#""#]],
+        expect![[r#"
+        wrote mainstay.yaml: nothing was found that can be started as it is, so it holds an example
+        not used: `public/index.html`: public holds more than 10000 files and folders, too many to be looked at (see that none of them is secret, and write the service by hand)
+        next: read it, then `mainstay check` and `mainstay up`
+    "#]],
+    );
+}
+
+/// 5000 is as much as is listed outside the folders of pages.
+#[test]
+fn init_says_that_it_did_not_look_at_everything() {
+    let mut world = World::new("init-much");
+    for row in 0..5000 {
+        world = world.with(&format!("{row}"), "");
+    }
+    assert!(!world.run(&["init"]).err.contains("not used"));
+    std::fs::remove_file(world.folder.join("mainstay.yaml")).unwrap();
+    check(
+        &world.with("5000", "").run(&["init"]),
+        0,
+        expect![[r#""#]],
+        expect![[r#"
+        wrote mainstay.yaml: nothing was found that can be started as it is, so it holds an example
+        not used: `.`: it holds too much for all of it to be looked at (write by hand what is missing)
+        next: read it, then `mainstay check` and `mainstay up`
+    "#]],
+    );
+}
+
+#[test]
+fn init_says_which_manifest_is_too_large_to_be_read() {
+    let largest = usize::try_from(config::READ_FOR_INIT_MAX.as_bytes()).unwrap();
+    let package = r#"{"scripts":{"start":"node ."}}"#;
+    let of_length = |bytes: usize| format!("{package}{}", " ".repeat(bytes - package.len()));
+    let world = World::new("init-large")
+        .with("api/package.json", &of_length(largest))
+        .with("web/package.json", &of_length(largest + 1));
+    check(
+        &world.run(&["init"]),
+        0,
+        expect![[r#""#]],
+        expect![[r#"
+        wrote mainstay.yaml: found `api/package.json`: a Node.js program
+        not used: `web/package.json`: it is larger than 1MiB, too large to be looked at (write its service by hand)
+        next: read it, then `mainstay check` and `mainstay up`
     "#]],
     );
 }

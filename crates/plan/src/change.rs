@@ -45,6 +45,8 @@ pub struct Desired<'a> {
     pub sites: &'a BTreeMap<ServiceName, (Decision, Site)>,
     /// The secrets of the stack that have no value and are not generated.
     pub unset_secrets: &'a BTreeSet<SecretName>,
+    /// The secrets of the stack that are generated and have no value yet.
+    pub unmade_secrets: &'a BTreeSet<SecretName>,
     /// What can be done here.
     pub abilities: &'a Abilities,
 }
@@ -249,7 +251,7 @@ pub fn decide(desired: &Desired, running: &Running) -> ChangePlan {
         differs: desired.applied.is_some_and(|applied| applied != stack),
         facts: desired.derived.facts.clone(),
         promises: desired.derived.promises.clone(),
-        reserved: desired.derived.reserved,
+        reserved: desired.derived.reserved.clone(),
         warnings,
         refusals,
     }
@@ -311,6 +313,7 @@ fn service_step(name: &ServiceName, wanted: &Service, desired: &Desired, running
     if matches!(planned, Action::Create | Action::Replace) {
         notes.extend(note::of_start(wanted));
     }
+    notes.extend(note::of_secrets(name, wanted, desired));
     if action == Action::Replace && count > 0 {
         notes.push(Note::Strategy {
             strategy: rollout::strategy(wanted),

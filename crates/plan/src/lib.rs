@@ -15,6 +15,7 @@ pub mod objectives;
 pub mod release;
 pub mod rollout;
 pub mod schedule;
+mod text;
 pub mod traffic;
 
 #[cfg(test)]

@@ -298,9 +298,9 @@ impl fmt::Display for Change {
 impl fmt::Display for InPlace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            InPlace::Installed => "it is installed on this machine",
-            InPlace::Script => "it is a script that finds its other files by where it lies",
-            InPlace::PythonEnvironment => "it belongs to a Python environment",
+            InPlace::Installed => "installed on this machine",
+            InPlace::Script => "a script, which may need files beside it",
+            InPlace::PythonEnvironment => "part of a Python environment",
         })
     }
 }

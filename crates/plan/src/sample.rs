@@ -75,6 +75,10 @@ fn read_line(stack: &mut Stack, words: &[&str]) {
             stack.backups =
                 Some(Backups { schedule: "0 2 * * *".to_owned(), destinations: destinations.parse().unwrap() });
         }
+        ["secret", name, "generate", bytes] => {
+            let source = SecretSource::Generate { bytes: bytes.parse().unwrap() };
+            stack.secrets.insert(name.parse().unwrap(), source);
+        }
         ["secret", name] => drop(stack.secrets.insert(name.parse().unwrap(), SecretSource::Set)),
         ["service", name, ref keys @ ..] => drop(stack.services.insert(name.parse().unwrap(), service(keys))),
         ["resource", name, kind, ref keys @ ..] => {

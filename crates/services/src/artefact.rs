@@ -10,12 +10,13 @@ use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use model::Digest;
 use plan::release::{InPlace, Program};
 use sha2::{Digest as _, Sha256};
 use supervise::launch::UserIds;
+use sys::process::program::{self, NotInPath};
 
 pub mod site;
 
@@ -59,38 +60,14 @@ pub enum FindError {
         path: PathBuf,
     },
     /// PATH does not lead to it, and the project has a file of that name.
-    #[error("{word} is in none of the folders of PATH ({searched}); write ./{word} to run the file of the project")]
-    MissingFromPathButHere {
-        /// The word.
-        word: String,
-        /// The folders.
-        searched: String,
-    },
+    #[error("{0}; write ./{word} to run the file of the project", word = .0.word())]
+    NotInPathButHere(NotInPath),
     /// PATH does not lead to it.
-    #[error("{word} is in none of the folders of PATH ({searched}): install it, or write a path with a / in it")]
-    MissingFromPath {
-        /// The word.
-        word: String,
-        /// The folders.
-        searched: String,
-    },
+    #[error("{0}: install it, or write a path with a / in it")]
+    NotInPath(NotInPath),
     /// PATH leads only to where the user may not go.
-    #[error(
-        "user id {uid} cannot run {}: it may not enter {}, and no other folder of PATH has a {word} that it can reach; \
-         install it for all users, or open the folder (chmod o+x)",
-        at.display(),
-        blocked.display()
-    )]
-    Unreachable {
-        /// The word.
-        word: String,
-        /// The first that was found.
-        at: PathBuf,
-        /// The user.
-        uid: u32,
-        /// The folder that it cannot enter.
-        blocked: PathBuf,
-    },
+    #[error("{0}; install it for all users, or open the folder (chmod o+x)")]
+    Unreachable(NotInPath),
     /// It is a folder or a device.
     #[error("{} is not a file", path.display())]
     NotAFile {
@@ -102,6 +79,16 @@ pub enum FindError {
     NotExecutable {
         /// The file.
         path: PathBuf,
+    },
+    /// It runs from where it lies, and the user may not run it there.
+    #[error("user id {uid} may not {verb} {}: run `chmod o+{mode}` on it", path.display(), verb = if *read { "read and run" } else { "run" }, mode = if *read { "rx" } else { "x" })]
+    Forbidden {
+        /// The file.
+        path: PathBuf,
+        /// The user.
+        uid: u32,
+        /// Whether it has to be read too, as scripts have.
+        read: bool,
     },
     /// It cannot be read.
     #[error("cannot read {}", path.display())]
@@ -142,10 +129,11 @@ pub fn find(word: &str, search: &Search) -> Result<Found, FindError> {
 /// Finds what the first word of a command stands for, for the user that is to run it. In PATH what this user
 /// cannot reach is passed over: root's PATH may begin with folders of its own home.
 pub fn find_for(word: &str, search: &Search, user: Option<UserIds>) -> Result<Found, FindError> {
+    let (folder, user) = (&search.project, user.map(|user| (user.uid, user.gid)));
+    let at = program::find(word, folder, &search.path, user).map_err(|error| not_in_path(error, word, folder))?;
     if !word.contains('/') {
-        return find_in_path(word, search, user);
+        return Ok(installed(at));
     }
-    let at = without_dots(&search.project.join(word));
     let about = fs::metadata(&at).map_err(|source| match source.kind() {
         io::ErrorKind::NotFound => FindError::Missing { path: at.clone() },
         _ => FindError::Read { path: at.clone(), source },
@@ -156,10 +144,30 @@ pub fn find_for(word: &str, search: &Search, user: Option<UserIds>) -> Result<Fo
     if about.mode() & 0o111 == 0 {
         return Err(FindError::NotExecutable { path: at });
     }
-    match is_inside(&at, &search.project) {
-        true => own_program(at),
-        false => Ok(installed(at)),
+    let found = match is_inside(&at, &search.project) {
+        true => own_program(at)?,
+        false => installed(at),
+    };
+    match user.and_then(|user| forbidden(&found, &about, user)) {
+        Some(error) => Err(error),
+        None => Ok(found),
     }
+}
+
+/// Why a user may not run a program from where it lies, judged by its mode bits.
+fn forbidden(found: &Found, about: &fs::Metadata, (uid, gid): (u32, u32)) -> Option<FindError> {
+    let read = match found.program {
+        Program::Frozen { .. } => return None,
+        Program::InPlace { why, .. } => why == InPlace::Script,
+    };
+    let wanted = if read { 0o5 } else { 0o1 };
+    let granted = match (about.uid() == uid, about.gid() == gid) {
+        (true, _) => about.mode() >> 6,
+        (false, true) => about.mode() >> 3,
+        (false, false) => about.mode(),
+    };
+    let allowed = uid == 0 || granted & wanted == wanted;
+    (!allowed).then(|| FindError::Forbidden { path: found.at.clone(), uid, read })
 }
 
 /// Copies a program that is to be frozen into `artefacts`, unless it is there already. Another program
@@ -214,34 +222,12 @@ pub fn prune(artefacts: &Path, needed: &BTreeSet<Digest>) -> Result<usize, KeepE
     Ok(removed)
 }
 
-fn find_in_path(word: &str, search: &Search, user: Option<UserIds>) -> Result<Found, FindError> {
-    let folders: Vec<&PathBuf> = search.path.iter().filter(|folder| folder.is_absolute()).collect();
-    let executable = |path: &PathBuf| fs::metadata(path).is_ok_and(|it| it.is_file() && it.mode() & 0o111 != 0);
-    let mut unreachable = None;
-    for at in folders.iter().map(|folder| folder.join(word)).filter(executable) {
-        match user.and_then(|user| Some((user.uid, blocked_at(&at, user)?))) {
-            None => return Ok(installed(at)),
-            Some((uid, blocked)) => {
-                unreachable.get_or_insert(FindError::Unreachable { word: word.to_owned(), at, uid, blocked });
-            }
-        }
+fn not_in_path(error: NotInPath, word: &str, project: &Path) -> FindError {
+    match error {
+        NotInPath::Unreachable { .. } => FindError::Unreachable(error),
+        NotInPath::Missing { .. } if project.join(word).is_file() => FindError::NotInPathButHere(error),
+        NotInPath::Missing { .. } => FindError::NotInPath(error),
     }
-    if let Some(error) = unreachable {
-        return Err(error);
-    }
-    let searched = folders.iter().map(|it| it.display().to_string()).collect::<Vec<_>>().join(":");
-    let word = word.to_owned();
-    match search.project.join(&word).is_file() {
-        true => Err(FindError::MissingFromPathButHere { word, searched }),
-        false => Err(FindError::MissingFromPath { word, searched }),
-    }
-}
-
-/// The folder that keeps a user from a program, be it on the way to a link or to what the link leads to.
-fn blocked_at(program: &Path, user: UserIds) -> Option<PathBuf> {
-    // A link that leads nowhere blocks by its being broken, which is told when it is run.
-    let on_the_way = |path: &Path| sys::process::child::blocked_at(path, user.uid, user.gid);
-    on_the_way(program).or_else(|| on_the_way(&program.canonicalize().ok()?))
 }
 
 fn installed(at: PathBuf) -> Found {
@@ -275,11 +261,6 @@ fn is_inside(path: &Path, folder: &Path) -> bool {
         (Ok(path), Ok(folder)) => path.starts_with(folder),
         _ => false,
     }
-}
-
-/// The path without its `.` parts, for people to read. `..` stays: links may be before it.
-fn without_dots(path: &Path) -> PathBuf {
-    path.components().filter(|part| *part != Component::CurDir).collect()
 }
 
 fn digest_of(file: &mut impl Read) -> io::Result<(Digest, [u8; 4])> {

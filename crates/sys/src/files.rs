@@ -8,6 +8,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::OFlags;
 use rustix::io::Errno;
 
 use crate::system::{FileError, FileTrouble};
@@ -67,6 +68,21 @@ pub(crate) fn if_there<T>(doing: &'static str, path: &Path, found: io::Result<T>
             Some(Errno::NOENT | Errno::NOTDIR | Errno::SRCH | Errno::ACCESS | Errno::PERM) => Ok(None),
             _ => Err(failed(doing, path)(error)),
         },
+    }
+}
+
+/// Opens a file where it must be itself, not a link to one: what a link leads to is another's to name. Never waits, as for
+/// the other end of a pipe.
+pub(crate) fn open_itself(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
+    let opened = options.custom_flags(flags.bits().cast_signed()).open(path);
+    let file = opened.map_err(|error| match Errno::from_io_error(&error) {
+        Some(Errno::LOOP) => io::Error::other("a link has its name and is not followed: put the file itself there"),
+        _ => error,
+    })?;
+    match file.metadata()?.is_file() {
+        true => Ok(file),
+        false => Err(io::Error::other("something has its name that is no file")),
     }
 }
 

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use model::Pid;
 use rustix::fs::{FlockOperation, flock};
 
-use crate::files::{failed, if_there, is_full};
+use crate::files::{failed, if_there, is_full, open_itself};
 use crate::system::FileError;
 
 /// A lock held.
@@ -48,9 +48,10 @@ impl Lock {
         let path = folder.join(name);
         let unusable = |source| LockError::Unusable { path: path.clone(), source };
         // The lock sits on a read-only descriptor, since children inherit it.
-        let mut number =
-            OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path).map_err(unusable)?;
-        let file = File::open(&path).map_err(unusable)?;
+        let mut writing = OpenOptions::new();
+        writing.write(true).create(true).truncate(false).mode(0o600);
+        let mut number = open_itself(&mut writing, &path).map_err(unusable)?;
+        let file = open_to_look(&path).map_err(unusable)?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {}
             Err(rustix::io::Errno::WOULDBLOCK) => {
@@ -82,7 +83,7 @@ impl Lock {
 /// nothing: whoever wants the lock meanwhile gets it.
 pub fn holder(folder: &Path, name: &str) -> Result<Option<Pid>, FileError> {
     let path = folder.join(name);
-    let Some(file) = if_there("open", &path, File::open(&path))? else { return Ok(None) };
+    let Some(file) = if_there("open", &path, open_to_look(&path))? else { return Ok(None) };
     let inode = file.metadata().map_err(failed("look at", &path))?.ino();
     // Files of other file systems have the same number: it is the holder if it also says so itself.
     let written = written_holder(&file);
@@ -90,6 +91,10 @@ pub fn holder(folder: &Path, name: &str) -> Result<Option<Pid>, FileError> {
     let locks = if_there("read", kept, std::fs::read_to_string(kept))?.unwrap_or_default();
     let mut holders = locks.lines().filter_map(|line| held_by(line, inode));
     Ok(holders.find(|holder| holder.to_string() == written))
+}
+
+fn open_to_look(path: &Path) -> io::Result<File> {
+    open_itself(OpenOptions::new().read(true), path)
 }
 
 /// The process of one line of `/proc/locks`, if that line can be read and is a flock(2) which is held on the file of this number. The
@@ -146,6 +151,20 @@ mod tests {
         drop(held);
         assert_eq!(holder(&folder, "lock"), Ok(None));
         drop(Lock::take(&folder, "lock").unwrap());
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn a_link_in_the_place_of_a_lock_is_not_followed() {
+        let folder = std::env::temp_dir().join(format!("mainstay-lock-link-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join("victim"), "untouched").unwrap();
+        std::os::unix::fs::symlink("victim", folder.join("lock")).unwrap();
+        let refused = Lock::take(&folder, "lock").unwrap_err();
+        let LockError::Unusable { source, .. } = refused else { panic!("{refused}") };
+        assert_eq!(source.to_string(), "a link has its name and is not followed: put the file itself there");
+        assert!(holder(&folder, "lock").is_err());
+        assert_eq!(std::fs::read_to_string(folder.join("victim")).unwrap(), "untouched");
         std::fs::remove_dir_all(&folder).unwrap();
     }
 

@@ -3,13 +3,28 @@
 //! Start reading at [`Records`]. A record is stored under its kind and key as a JSON envelope with the
 //! version of its form: `{"version":1,"record":…}`. Every write is one transaction that is on disk when the
 //! call returns; [`Records::change`] writes several, all or none. An older version is handed to the
-//! record's own [`Stored::migrate`]; a newer one is refused.
+//! record's own [`Stored::migrate`]; a newer one is refused. [`look`] reads one record and leaves the file as it is,
+//! whoever has it.
 
+use std::fs::{File, OpenOptions, Permissions};
+use std::io::{self, Read, Seek};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
-use redb::{Database, ReadableDatabase, TableDefinition};
+use redb::backends::InMemoryBackend;
+use redb::{Builder, Database, ReadOnlyTable, ReadableDatabase, StorageBackend, TableDefinition};
+
+use crate::files::open_itself;
+
+/// The largest file that is looked into: it is held in memory, twice. One of a stack with thousands of releases is far
+/// smaller.
+const LOOKED_INTO_BYTES_MAX: u64 = 128 << 20;
+/// Readings of a file that goes on being written.
+const READINGS_MAX: u32 = 100;
 
 const TABLE: TableDefinition<(&str, &str), &[u8]> = TableDefinition::new("records");
+type Table = ReadOnlyTable<(&'static str, &'static str), &'static [u8]>;
 
 /// Something that is kept as a record.
 pub trait Stored: serde::Serialize + serde::de::DeserializeOwned {
@@ -30,7 +45,9 @@ pub trait Stored: serde::Serialize + serde::de::DeserializeOwned {
 #[derive(Debug)]
 pub struct Records {
     path: PathBuf,
-    database: Database,
+    file: File,
+    /// Absent after an error of the disk, until it is opened anew: redb takes nothing more after one.
+    database: Mutex<Option<Database>>,
 }
 
 /// The records cannot be used.
@@ -106,44 +123,36 @@ impl Change {
 impl Records {
     /// Opens the records in this file, or makes it, readable for the owner only.
     pub fn open(path: &Path) -> Result<Self, RecordsError> {
-        // redb asserts what a damaged file breaks; all of it is read once in here.
-        let opening = std::panic::AssertUnwindSafe(|| Self::open_and_check(path));
-        std::panic::catch_unwind(opening).unwrap_or_else(|_| Err(RecordsError::Broken { path: path.to_owned() }))
-    }
-
-    fn open_and_check(path: &Path) -> Result<Self, RecordsError> {
-        let failed = |doing| move |error: redb::Error| database_error(doing, path, error);
-        let mut database = Database::create(path).map_err(|error| failed("open")(error.into()))?;
-        database.check_integrity().map_err(|error| failed("open")(error.into()))?;
-        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
-        std::fs::set_permissions(path, mode).map_err(|error| failed("protect")(redb::Error::Io(error)))?;
-        let write = database.begin_write().map_err(|error| failed("open")(error.into()))?;
-        write.open_table(TABLE).map_err(|error| failed("open")(error.into()))?;
-        write.commit().map_err(|error| failed("open")(error.into()))?;
-        Ok(Self { path: path.to_owned(), database })
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false).mode(0o600);
+        let file = open_itself(&mut options, path).map_err(|error| io_error("open", path, error))?;
+        file.set_permissions(Permissions::from_mode(0o600)).map_err(|error| io_error("protect", path, error))?;
+        let records = Self { path: path.to_owned(), file, database: Mutex::default() };
+        records.with(|_| Ok(()))?;
+        Ok(records)
     }
 
     /// A record by its key.
     pub fn get<T: Stored>(&self, key: &str) -> Result<Option<T>, RecordsError> {
-        let table = self.table()?;
-        let found = table.get((T::KIND, key)).map_err(|error| self.failed("read", error))?;
-        found.map(|bytes| self.decode(key, bytes.value())).transpose()
+        self.with(|database| record(&self.path, database, key))
     }
 
     /// All records of a kind, by key.
     pub fn list<T: Stored>(&self) -> Result<Vec<(String, T)>, RecordsError> {
-        let table = self.table()?;
-        let range = table.range((T::KIND, "")..).map_err(|error| self.failed("read", error))?;
-        let mut found = Vec::new();
-        for row in range {
-            let (key, bytes) = row.map_err(|error| self.failed("read", error))?;
-            let (kind, key) = key.value();
-            if kind != T::KIND {
-                break;
+        self.with(|database| {
+            let table = table(&self.path, database)?;
+            let range = table.range((T::KIND, "")..).map_err(|error| self.failed("read", error))?;
+            let mut found = Vec::new();
+            for row in range {
+                let (key, bytes) = row.map_err(|error| self.failed("read", error))?;
+                let (kind, key) = key.value();
+                if kind != T::KIND {
+                    break;
+                }
+                found.push((key.to_owned(), decode(&self.path, key, bytes.value())?));
             }
-            found.push((key.to_owned(), self.decode(key, bytes.value())?));
-        }
-        Ok(found)
+            Ok(found)
+        })
     }
 
     /// Puts one record.
@@ -155,45 +164,135 @@ impl Records {
 
     /// Carries out several writes, all or none.
     pub fn change(&self, change: Change) -> Result<(), RecordsError> {
-        let write = self.database.begin_write().map_err(|error| self.failed("write", error))?;
-        {
-            let mut table = write.open_table(TABLE).map_err(|error| self.failed("write", error))?;
-            for (kind, key, bytes) in change.writes {
-                match bytes {
-                    Some(bytes) => table.insert((kind, key.as_str()), bytes.as_slice()).map(drop),
-                    None => table.remove((kind, key.as_str())).map(drop),
+        self.with(|database| {
+            let write = database.begin_write().map_err(|error| self.failed("write", error))?;
+            {
+                let mut table = write.open_table(TABLE).map_err(|error| self.failed("write", error))?;
+                for (kind, key, bytes) in change.writes {
+                    match bytes {
+                        Some(bytes) => table.insert((kind, key.as_str()), bytes.as_slice()).map(drop),
+                        None => table.remove((kind, key.as_str())).map(drop),
+                    }
+                    .map_err(|error| self.failed("write", error))?;
                 }
-                .map_err(|error| self.failed("write", error))?;
             }
-        }
-        write.commit().map_err(|error| self.failed("write", error))
+            write.commit().map_err(|error| self.failed("write", error))
+        })
     }
 
-    fn table(&self) -> Result<redb::ReadOnlyTable<(&'static str, &'static str), &'static [u8]>, RecordsError> {
-        let read = self.database.begin_read().map_err(|error| self.failed("read", error))?;
-        read.open_table(TABLE).map_err(|error| self.failed("read", error))
+    /// Works with the database, which stays open for the next unless it failed.
+    fn with<T>(&self, work: impl FnOnce(&Database) -> Result<T, RecordsError>) -> Result<T, RecordsError> {
+        let mut open = self.database.lock().unwrap_or_else(PoisonError::into_inner);
+        let database = open.take().map_or_else(|| self.open_database(), Ok)?;
+        let done = work(&database);
+        if !matches!(done, Err(RecordsError::Database { .. })) {
+            *open = Some(database);
+        }
+        done
     }
 
-    fn decode<T: Stored>(&self, key: &str, bytes: &[u8]) -> Result<T, RecordsError> {
-        let damaged = || RecordsError::Damaged { path: self.path.clone(), kind: T::KIND, key: key.to_owned() };
-        let envelope: Envelope<serde_json::Value> = serde_json::from_slice(bytes).map_err(|_| damaged())?;
-        if envelope.version > T::VERSION {
-            let (found, known) = (envelope.version, T::VERSION);
-            return Err(RecordsError::Newer { kind: T::KIND, key: key.to_owned(), found, known });
-        }
-        let migrated = (envelope.version..T::VERSION)
-            .try_fold(envelope.record, |record, version| T::migrate(version, record))
-            .ok_or_else(damaged)?;
-        serde_json::from_value(migrated).map_err(|_| damaged())
+    fn open_database(&self) -> Result<Database, RecordsError> {
+        unless_broken(&self.path, || {
+            let file = self.file.try_clone().map_err(|error| io_error("open", &self.path, error))?;
+            checked(&self.path, Builder::new().create_file(file))
+        })
     }
 
     fn failed(&self, doing: &'static str, error: impl Into<redb::Error>) -> RecordsError {
-        database_error(doing, &self.path, error.into())
+        database_error(doing, &self.path, error)
     }
 }
 
-fn database_error(doing: &'static str, path: &Path, source: redb::Error) -> RecordsError {
-    RecordsError::Database { doing, path: path.to_owned(), source: Box::new(source) }
+/// The record under this key as the file has it now; `None` also where there is no such file. Makes and writes nothing and
+/// takes no lock: what a killed program left unfinished is mended in memory alone.
+pub fn look<T: Stored>(path: &Path, key: &str) -> Result<Option<T>, RecordsError> {
+    let Some(bytes) = content(path).map_err(|error| io_error("read", path, error))? else { return Ok(None) };
+    unless_broken(path, || {
+        let memory = in_memory(&bytes).map_err(|error| io_error("read", path, error))?;
+        record(path, &checked(path, Builder::new().create_with_backend(memory))?, key)
+    })
+}
+
+/// The bytes that a file had at one moment, also while it is written: two readings that agree are what it was between them.
+/// As after a kill at that moment, it can be opened. `None` when there is no such file.
+fn content(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    let mut file = match open_itself(OpenOptions::new().read(true), path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        opened => opened?,
+    };
+    let mut last = reading(&mut file)?;
+    for _again in 1..READINGS_MAX {
+        let next = reading(&mut file)?;
+        if next == last {
+            return Ok(Some(next));
+        }
+        last = next;
+    }
+    Err(io::Error::other("it is being written all the time: try again"))
+}
+
+fn reading(file: &mut File) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    file.rewind()?;
+    file.take(LOOKED_INTO_BYTES_MAX + 1).read_to_end(&mut bytes)?;
+    match u64::try_from(bytes.len()).is_ok_and(|length| length <= LOOKED_INTO_BYTES_MAX) {
+        true => Ok(bytes),
+        false => Err(io::Error::other(format!("it is larger than {LOOKED_INTO_BYTES_MAX} bytes"))),
+    }
+}
+
+fn in_memory(bytes: &[u8]) -> io::Result<InMemoryBackend> {
+    let memory = InMemoryBackend::new();
+    memory.set_len(u64::try_from(bytes.len()).map_err(io::Error::other)?)?;
+    memory.write(0, bytes)?;
+    Ok(memory)
+}
+
+/// A database all of which was read, with its table.
+fn checked(path: &Path, opened: Result<Database, redb::DatabaseError>) -> Result<Database, RecordsError> {
+    let mut database = opened.map_err(|error| database_error("open", path, error))?;
+    database.check_integrity().map_err(|error| database_error("open", path, error))?;
+    let write = database.begin_write().map_err(|error| database_error("open", path, error))?;
+    write.open_table(TABLE).map_err(|error| database_error("open", path, error))?;
+    write.commit().map_err(|error| database_error("open", path, error))?;
+    Ok(database)
+}
+
+fn table(path: &Path, database: &Database) -> Result<Table, RecordsError> {
+    let read = database.begin_read().map_err(|error| database_error("read", path, error))?;
+    read.open_table(TABLE).map_err(|error| database_error("read", path, error))
+}
+
+fn record<T: Stored>(path: &Path, database: &Database, key: &str) -> Result<Option<T>, RecordsError> {
+    let found = table(path, database)?.get((T::KIND, key)).map_err(|error| database_error("read", path, error))?;
+    found.map(|bytes| decode(path, key, bytes.value())).transpose()
+}
+
+fn decode<T: Stored>(path: &Path, key: &str, bytes: &[u8]) -> Result<T, RecordsError> {
+    let damaged = || RecordsError::Damaged { path: path.to_owned(), kind: T::KIND, key: key.to_owned() };
+    let envelope: Envelope<serde_json::Value> = serde_json::from_slice(bytes).map_err(|_| damaged())?;
+    if envelope.version > T::VERSION {
+        let (found, known) = (envelope.version, T::VERSION);
+        return Err(RecordsError::Newer { kind: T::KIND, key: key.to_owned(), found, known });
+    }
+    let migrated = (envelope.version..T::VERSION)
+        .try_fold(envelope.record, |record, version| T::migrate(version, record))
+        .ok_or_else(damaged)?;
+    serde_json::from_value(migrated).map_err(|_| damaged())
+}
+
+/// Opens a database: redb asserts what a damaged one breaks. All of it is read once while it is opened.
+fn unless_broken<T>(path: &Path, open: impl FnOnce() -> Result<T, RecordsError>) -> Result<T, RecordsError> {
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(open))
+        .unwrap_or_else(|_| Err(RecordsError::Broken { path: path.to_owned() }))
+}
+
+fn io_error(doing: &'static str, path: &Path, error: io::Error) -> RecordsError {
+    database_error(doing, path, redb::Error::Io(error))
+}
+
+fn database_error(doing: &'static str, path: &Path, source: impl Into<redb::Error>) -> RecordsError {
+    RecordsError::Database { doing, path: path.to_owned(), source: Box::new(source.into()) }
 }
 
 #[cfg(test)]
@@ -266,6 +365,63 @@ mod tests {
     }
 
     #[test]
+    fn a_look_finds_what_is_there_while_it_is_held_and_after_a_kill_and_leaves_the_file_as_it_was() {
+        check("look", |path| {
+            assert_eq!(look::<Note>(path, "a").unwrap(), None);
+            assert!(!path.exists());
+            let records = Records::open(path).unwrap();
+            assert_eq!(look::<Note>(path, "a").unwrap(), None);
+            records.put("a", &note("one")).unwrap();
+            assert_eq!(look(path, "a").unwrap(), Some(note("one")));
+            // What a kill leaves: redb has not closed it.
+            let left = std::fs::read(path).unwrap();
+            drop(records);
+            for bytes in [std::fs::read(path).unwrap(), left] {
+                std::fs::write(path, &bytes).unwrap();
+                std::fs::set_permissions(path, Permissions::from_mode(0o400)).unwrap();
+                let modified = || path.metadata().unwrap().modified().unwrap();
+                let before = modified();
+                assert_eq!(look(path, "a").unwrap(), Some(note("one")));
+                assert_eq!((std::fs::read(path).unwrap() == bytes, modified()), (true, before));
+                std::fs::set_permissions(path, Permissions::from_mode(0o600)).unwrap();
+            }
+        });
+    }
+
+    #[test]
+    fn looks_beside_a_writer_find_one_of_its_writes_each() {
+        check("beside", |path| {
+            let records = Records::open(path).unwrap();
+            let text = |number: u32| note(&format!("{number} ").repeat(3000));
+            records.put("a", &text(0)).unwrap();
+            std::thread::scope(|scope| {
+                let writer = scope.spawn(|| (1..=200).for_each(|number| records.put("a", &text(number)).unwrap()));
+                while !writer.is_finished() {
+                    let found: Note = look(path, "a").unwrap().unwrap();
+                    let number = found.text.split(' ').next().unwrap().parse().unwrap();
+                    assert_eq!(found, text(number));
+                }
+            });
+        });
+    }
+
+    #[test]
+    fn a_link_in_the_place_of_the_file_is_not_followed() {
+        check("link", |path| {
+            let victim = path.with_extension("victim");
+            std::fs::write(&victim, "").unwrap();
+            std::os::unix::fs::symlink(&victim, path).unwrap();
+            let told = format!("{}: I/O error: a link has its name", path.display());
+            let opened = Records::open(path).unwrap_err().to_string();
+            assert!(opened.starts_with(&format!("cannot open {told}")), "{opened}");
+            let looked = look::<Note>(path, "a").unwrap_err().to_string();
+            assert!(looked.starts_with(&format!("cannot read {told}")), "{looked}");
+            assert_eq!(std::fs::read(&victim).unwrap(), b"");
+            std::fs::remove_file(&victim).unwrap();
+        });
+    }
+
+    #[test]
     fn a_damaged_file_is_an_error_and_never_a_panic() {
         check("damaged", |path| {
             Records::open(path).unwrap().put("a", &note("one")).unwrap();
@@ -275,7 +431,10 @@ mod tests {
                 let mut bytes = whole.clone();
                 bytes[at] ^= 0xff;
                 std::fs::write(path, &bytes).unwrap();
-                refused += u32::from(Records::open(path).and_then(|records| records.get::<Note>("a")).is_err());
+                let looked = look::<Note>(path, "a").ok();
+                let opened = Records::open(path).and_then(|records| records.get("a")).ok();
+                assert_eq!(looked, opened, "at {at}");
+                refused += u32::from(opened.is_none());
             }
             assert!(refused > 0);
         });

@@ -46,6 +46,7 @@ fn steps(service: &ServiceDraft, problems: &mut Problems<'_>) {
         }
     }
     if let Some(approve) = &rollout.value.approve
+        && !steps.is_empty()
         && !steps.iter().any(|step| step.value == approve.value)
     {
         let message = format!("{} is not one of the steps", approve.value);

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use super::{Listing, Pages, Program, dependency, manifest, name, pages, procfile};
+use super::{Listed, Listing, Pages, Program, cargo, dependency, name, pages, procfile};
 
 /// Everything that can be started: what the folder itself says, and what its folders say.
 pub(super) fn programs(listing: &Listing) -> Vec<Program> {
     if let Some(text) = listing.text("Procfile") {
-        let manifests: Vec<&str> = listing.files.values().filter_map(Option::as_deref).collect();
+        let manifests: Vec<&str> = listing.entries.values().filter_map(Listed::text).collect();
         let programs = procfile::programs(text, &manifests.join("\n"));
         if !programs.is_empty() {
             return programs;
@@ -40,7 +40,7 @@ pub(super) fn is_program(listing: &Listing) -> bool {
 
 /// The folders directly in the listing's own.
 fn folders(listing: &Listing) -> BTreeSet<&str> {
-    listing.files.keys().filter_map(|path| Some(path.split_once('/')?.0)).collect()
+    listing.entries.keys().filter_map(|path| Some(path.split_once('/')?.0)).collect()
 }
 
 /// The programs of a folder directly in the listing's own.
@@ -224,8 +224,8 @@ impl<'l> Place<'l> {
 
     fn rust(self) -> Option<Vec<Program>> {
         let text = self.text("Cargo.toml")?;
-        let package = manifest::package(text).filter(|_| self.has("src/main.rs"))?;
-        let is_member = !self.folder.is_empty() && self.listing.text("Cargo.toml").is_some_and(manifest::is_workspace);
+        let package = cargo::package(text).filter(|_| self.has("src/main.rs"))?;
+        let is_member = !self.folder.is_empty() && self.listing.text("Cargo.toml").is_some_and(cargo::is_workspace);
         let command = format!("{}target/release/{package}", if is_member { "../" } else { "" });
         let usual = name(package).unwrap_or_else(|| "web".to_owned());
         let program = self.program(&usual, "Cargo.toml", "a Rust program", &command, text);

@@ -1,44 +1,51 @@
 //! Manifests that tell of a program and cannot be read: their author is told, since the program is missing from the
 //! first file.
 
-use super::{Listing, PassedOver, READ_FOR_INIT, pages};
+use super::listing::{FOLDERS_OF_PAGES, Listed, Listing, READ_FOR_INIT_MAX};
+use super::{OPEN_FOLDER, PassedOver, WRITE_BY_HAND, cargo, pages};
 
-/// The files that are to be read and cannot be.
+const CORRECT: &str = "correct it, or write the service by hand";
+
+/// The files and folders that are to be read and cannot be, or not to their end.
 pub(super) fn unread(listing: &Listing) -> Vec<PassedOver> {
-    listing.files.iter().filter_map(|(path, text)| broken(path, text.as_deref())).collect()
+    let not_listed = listing.cut.contains("").then(|| PassedOver {
+        file: ".".to_owned(),
+        why: "it holds too much for all of it to be looked at".to_owned(),
+        remedy: "write by hand what is missing",
+    });
+    let broken = listing.entries.iter().filter_map(|(path, listed)| broken(path, listed));
+    not_listed.into_iter().chain(broken).collect()
 }
 
-fn broken(path: &str, text: Option<&str>) -> Option<PassedOver> {
-    let name = path.rsplit('/').next().unwrap_or(path);
-    let folder = path.strip_suffix(name)?.trim_end_matches('/');
-    if !READ_FOR_INIT.contains(&name) || folder.contains('/') || pages::are_written_by_tools_in(folder) {
+fn broken(path: &str, listed: &Listed) -> Option<PassedOver> {
+    let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
+    if folder.contains('/') || pages::are_written_by_tools_in(folder) {
         return None;
     }
-    let (why, remedy) = match (name, text) {
-        (_, None) => ("it cannot be read as text".to_owned(), "look at its mode and its content"),
-        ("package.json", Some(text)) => {
-            let error = serde_json::from_str::<serde_json::Value>(text).err()?;
-            (format!("it is not JSON: {error}"), "correct it, or write the service by hand")
+    let (why, remedy) = match listed {
+        Listed::TooLarge => {
+            (format!("it is larger than {READ_FOR_INIT_MAX}, too large to be looked at"), WRITE_BY_HAND)
         }
-        ("Cargo.toml", Some(text)) if !is_workspace(text) && package(text).is_none() => {
-            ("it names neither a package nor a workspace".to_owned(), "correct it, or write the service by hand")
+        Listed::Unreadable => ("it cannot be read as text".to_owned(), "look at its mode and its content"),
+        // What is closed in a folder of pages is told of with these.
+        Listed::Closed(error) if !FOLDERS_OF_PAGES.contains(&folder) => {
+            (format!("it cannot be looked into: {error}"), OPEN_FOLDER)
         }
-        _ => return None,
+        _ => (fault(name, listed.text()?)?, CORRECT),
     };
     Some(PassedOver { file: path.to_owned(), why, remedy })
 }
 
-/// The name of a `Cargo.toml`'s package.
-pub(super) fn package(text: &str) -> Option<&str> {
-    let mut lines = text.lines().map(str::trim).skip_while(|line| !line.starts_with("[package]")).skip(1);
-    let entry = lines.by_ref().take_while(|line| !line.starts_with('[')).find_map(|line| {
-        let (key, value) = line.split_once('=')?;
-        (key.trim() == "name").then_some(value)
-    });
-    entry?.split('"').nth(1)
-}
-
-/// Whether a `Cargo.toml` is that of a workspace, whose members are built into its own `target`.
-pub(super) fn is_workspace(text: &str) -> bool {
-    text.lines().any(|line| line.trim_start().starts_with("[workspace"))
+/// What is wrong with a text, as far as that is certain.
+fn fault(name: &str, text: &str) -> Option<String> {
+    match name {
+        "package.json" => {
+            let error = serde_json::from_str::<serde_json::Value>(text).err()?;
+            Some(format!("it is not JSON: {error}"))
+        }
+        "Cargo.toml" if !cargo::is_workspace(text) && cargo::package(text).is_none() => {
+            Some("no name of a package and no workspace was found in it".to_owned())
+        }
+        _ => None,
+    }
 }

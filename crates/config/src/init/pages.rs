@@ -1,14 +1,13 @@
 //! Pages: a folder of them is served where it holds what is for visitors and nothing else. The project's own folder
 //! never is: whoever asks would be shown its `.env`, `mainstay.yaml` and `.mainstay`.
 
-use super::{Listing, PassedOver};
+use super::listing::{FOLDERS_OF_PAGES, Listed, Listing, PAGES_LISTED_MAX};
+use super::{OPEN_FOLDER, PassedOver};
 
-/// Folders that are there for pages.
-const FOLDERS: [&str; 9] = ["_site", "build", "dist", "htdocs", "html", "out", "public", "site", "www"];
-/// Those of them that tools write, where nothing but pages is looked for.
+/// Those of the folders of pages that tools write, where nothing but pages is looked for.
 const WRITTEN_BY_TOOLS: [&str; 4] = ["_site", "build", "dist", "out"];
-/// Hidden files that hold no secret.
-const HARMLESS: [&str; 3] = [".gitignore", ".gitkeep", ".nojekyll"];
+/// Hidden names of what holds no secret, or is there for visitors.
+const HARMLESS: [&str; 4] = [".gitignore", ".gitkeep", ".nojekyll", ".well-known"];
 const PAGE: &str = "index.html";
 
 /// Whether a folder holds what a tool wrote, so that no program of the project's is in it.
@@ -18,36 +17,73 @@ pub(super) fn are_written_by_tools_in(folder: &str) -> bool {
 
 /// Whether the pages of a folder may be shown to visitors with all else that is in it.
 pub(super) fn may_be_served(listing: &Listing, folder: &str) -> bool {
-    FOLDERS.contains(&folder) && has_page(listing, folder) && hidden_file(listing, folder).is_none()
+    FOLDERS_OF_PAGES.contains(&folder) && has_page(listing, folder) && objection(listing, folder).is_none()
 }
 
 /// The pages that may not be.
 pub(super) fn kept_back(listing: &Listing) -> Vec<PassedOver> {
-    let beside_hidden = FOLDERS.into_iter().filter(|folder| has_page(listing, folder)).filter_map(|folder| {
-        Some(PassedOver {
-            file: format!("{folder}/{PAGE}"),
-            why: format!("visitors would be shown {} as well", hidden_file(listing, folder)?),
-            remedy: "move that file out of the folder, or serve another folder",
-        })
-    });
-    let is_apart = FOLDERS.into_iter().any(|folder| has_page(listing, folder));
-    let among_the_project = (listing.has(PAGE) && !is_apart).then(|| PassedOver {
+    let with_pages: Vec<&str> = FOLDERS_OF_PAGES.iter().copied().filter(|folder| has_page(listing, folder)).collect();
+    let among_the_project = (with_pages.is_empty() && is_page(listing, PAGE)).then(|| PassedOver {
         file: PAGE.to_owned(),
         why: "visitors would be shown .env, mainstay.yaml and .mainstay as well".to_owned(),
         remedy: "move the pages into a folder of their own, such as public, and serve that",
     });
-    beside_hidden.chain(among_the_project).collect()
+    let objected_to = with_pages.into_iter().filter_map(|folder| {
+        let Objection { why, remedy } = objection(listing, folder)?;
+        Some(PassedOver { file: format!("{folder}/{PAGE}"), why, remedy })
+    });
+    objected_to.chain(among_the_project).collect()
 }
 
 fn has_page(listing: &Listing, folder: &str) -> bool {
-    listing.has(&format!("{folder}/{PAGE}"))
+    is_page(listing, &format!("{folder}/{PAGE}"))
 }
 
-/// A file directly in a folder that its author meant nobody to see.
-fn hidden_file<'l>(listing: &'l Listing, folder: &str) -> Option<&'l str> {
-    listing.files.keys().map(String::as_str).find(|path| {
-        path.split_once('/').is_some_and(|(within, file)| {
-            within == folder && file.starts_with('.') && !file.contains('/') && !HARMLESS.contains(&file)
+/// Also where it is a link, which is then objected to by its name.
+fn is_page(listing: &Listing, path: &str) -> bool {
+    listing.has(path) || listing.entries.get(path) == Some(&Listed::Link)
+}
+
+/// Why a folder is not to be shown to visitors.
+struct Objection {
+    /// With the path that is objected to.
+    why: String,
+    remedy: &'static str,
+}
+
+/// The first objection to a folder. One that was not listed to its end is objected to in any case.
+fn objection(listing: &Listing, folder: &str) -> Option<Objection> {
+    let to_what_is_there = listing.below(folder).find_map(|(path, listed)| objection_to(path, listed));
+    to_what_is_there.or_else(|| {
+        listing.cut.contains(folder).then(|| Objection {
+            why: format!("{folder} holds more than {PAGES_LISTED_MAX} files and folders, too many to be looked at"),
+            remedy: "see that none of them is secret, and write the service by hand",
         })
+    })
+}
+
+fn objection_to(path: &str, listed: &Listed) -> Option<Objection> {
+    if let Some(hidden) = hidden(path) {
+        let why = format!("visitors would be shown {hidden} as well");
+        return Some(Objection { why, remedy: "move that out of the folder, or serve another folder" });
+    }
+    let (why, remedy) = match listed {
+        Listed::Link => (
+            format!("{path} is a link, and visitors would be shown what it leads to"),
+            "put a copy in its place, or serve another folder",
+        ),
+        Listed::Closed(error) => (format!("{path} cannot be looked into: {error}"), OPEN_FOLDER),
+        Listed::Other => (format!("{path} is neither a file nor a folder"), "remove it, or serve another folder"),
+        Listed::File | Listed::Text(_) | Listed::TooLarge | Listed::Unreadable | Listed::Folder => return None,
+    };
+    Some(Objection { why, remedy })
+}
+
+/// The part of a path down to what its author meant nobody to see: `public/.git` of `public/.git/config`.
+fn hidden(path: &str) -> Option<&str> {
+    path.match_indices("/.").find_map(|(slash, _)| {
+        let from = slash + 1;
+        let name = path[from..].split('/').next()?;
+        (!HARMLESS.contains(&name)).then(|| &path[..from + name.len()])
     })
 }

@@ -170,6 +170,7 @@ impl<C: Client> Client for Compressing<'_, C> {
         let coding = coding.filter(|_| self.compression.is_some() || head.body() == Body::None);
         let tag = weakened(head);
         let (mut set, mut add) = (edits.set.to_vec(), edits.add.to_vec());
+        // Fails for bytes that no field may have, which neither these names nor these values have.
         let field = |name: &'static [u8], value| Field::new(name, value).ok();
         add.extend(field(b"Vary", b"Accept-Encoding").filter(|_| !says_vary(head)));
         let Some(coding) = coding else { return self.client.start(head, &Edits { add: &add, ..*edits }) };

@@ -59,7 +59,7 @@ pub(crate) struct FactBody {
     pub(crate) objective: String,
     /// The fact as a sentence.
     pub(crate) text: String,
-    /// Who acts on it; absent when nothing carries it out yet.
+    /// What acts on it; absent when nothing does, be it not yet or because there is nothing to do about it.
     pub(crate) consumer: Option<String>,
 }
 

@@ -3,8 +3,8 @@
 use model::{EnvironmentName, StackName};
 
 use super::failure::Failure;
-use super::secret_access::unopened;
 use super::session::Session;
+use crate::api::bodies::ErrorKind;
 use crate::api::client::ClientError;
 use crate::node::consider::holds_another;
 use crate::node::store;
@@ -20,16 +20,24 @@ pub(crate) async fn refuse_another(session: &Session) -> Result<(), Failure> {
     }
 }
 
-/// What is applied, by the node or, where none runs, by the records; `None` before anything was.
+/// What is applied, as the node says, or the records where none runs or it has no time to say; `None` before anything was.
 async fn applied(session: &Session) -> Result<Option<(StackName, EnvironmentName)>, Failure> {
     match session.client()?.status().await {
         Ok(status) => Ok(Some((status.stack, status.environment))),
-        Err(ClientError::NoNode { .. }) => {
-            let current = store::current(&session.layout()?).map_err(|error| unopened(&error))?;
+        Err(ClientError::Refused(said)) if said.kind == ErrorKind::NotFound => Ok(None),
+        Err(error) if leaves_it_to_the_records(&error) => {
+            let current = store::current(&session.layout()?).map_err(|error| Failure::of(&error))?;
             Ok(current.map(|current| (current.stack.name, current.stack.environment)))
         }
-        // A node that was given nothing yet, or does not come to an answer: the command itself says so.
-        Err(ClientError::Refused(_)) => Ok(None),
         Err(error) => Err(error.into()),
+    }
+}
+
+/// Whether there is no node, also because it has just ended, or one that is about to end or has too much to do.
+fn leaves_it_to_the_records(error: &ClientError) -> bool {
+    match error {
+        ClientError::NoNode { .. } | ClientError::BrokenOff(_) => true,
+        ClientError::Refused(said) => said.kind == ErrorKind::Busy,
+        _ => false,
     }
 }

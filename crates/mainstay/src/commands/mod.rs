@@ -10,6 +10,7 @@ mod events;
 mod explain;
 mod init;
 mod instance;
+mod listing;
 mod logs;
 mod man;
 mod node;

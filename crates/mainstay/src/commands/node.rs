@@ -111,8 +111,7 @@ pub(crate) async fn serve(
     let layout = session.layout()?;
     let node = tokio::select! {
         node = take_over(&layout, session, purpose) => node?,
-        // No node has begun, and what runs goes on.
-        _ = wish.wait_for(|wish| *wish == Wish::Leave) => return Ok(Ended::LeftRunning),
+        _ = wish.wait_for(|wish| *wish != Wish::Run) => return Ok(Ended::BeforeItBegan),
     };
     let socket = layout.control_socket();
     let listener = server::bind(&socket)
@@ -296,7 +295,7 @@ fn end_of(file: &mut File) -> std::io::Result<Vec<String>> {
 }
 
 /// What to do where the disk of a state directory is full.
-fn room_to_make(state: &Path) -> Option<String> {
+pub(crate) fn room_to_make(state: &Path) -> Option<String> {
     let disk = rustix::fs::statvfs(state).ok()?;
     let full = disk.f_bavail.saturating_mul(disk.f_frsize) < SPACE_MIN;
     full.then(|| format!("the disk of {} is full: make room there and say it again", state.display()))

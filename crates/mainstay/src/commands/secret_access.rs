@@ -118,7 +118,7 @@ impl Files {
 }
 
 /// Why a state directory cannot be used by a command now.
-pub(crate) fn unopened(error: &StoreError) -> Failure {
+fn unopened(error: &StoreError) -> Failure {
     let failure = Failure::of(error);
     match error {
         StoreError::Lock(_) => failure.with_hint("another command or a node that is starting has it: try again"),

@@ -20,6 +20,7 @@ use super::wait::{LOOK_EVERY, Missing, Waited, not_ready, until_settled};
 use crate::api::bodies::{DownCause, ErrorKind, FileBody, StatusBody};
 use crate::api::client::{Client, ClientError};
 use crate::node::down_request::Purpose;
+use crate::node::layout::Layout;
 use crate::node::{Ended, Wish};
 use crate::terminal::changes::Changes;
 use crate::terminal::table::{Align, Cell, Table};
@@ -53,17 +54,20 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit
     check::accepted(&file, session)?;
     let body = session.file_body(&file)?;
     // Which sockets are those of a directory is known once it is there.
-    session.layout()?.make_state().map_err(|error| Failure::of(&error))?;
+    let layout = session.layout()?;
+    layout.make_state().map_err(|error| Failure::of(&error))?;
     let client = session.client()?;
     let started = !client.is_served().await?;
     match (started, arguments.detach || arguments.wait.is_some()) {
         (false, _) => {}
         (true, true) => node::detach(session, &client, Purpose::Apply, START_TIME_MAX).await?,
-        (true, false) => return foreground(&body, session).await,
+        (true, false) => return foreground(&body, &layout, session).await,
     }
     let changed = match apply(&client, &body, &session.terminal).await {
-        Err(failure) if started => return Err(end_idle_node(&client, &session.terminal, failure).await),
-        other => other?,
+        Err(failure) if started => {
+            return Err(with_room(&layout, end_idle_node(&client, &session.terminal, failure).await));
+        }
+        other => other.map_err(|failure| with_room(&layout, failure))?,
     };
     match arguments.wait {
         Some(limit) => wait(&client, limit, &session.terminal).await?,
@@ -150,7 +154,13 @@ fn summary(status: &StatusBody, took: Option<Duration>, terminal: &Terminal) -> 
     text
 }
 
-async fn foreground(file: &FileBody, session: &Session) -> Result<ExitCode, Failure> {
+/// A failure that a full disk may be the reason of, with what to do then.
+fn with_room(layout: &Layout, mut failure: Failure) -> Failure {
+    failure.hints.extend(node::room_to_make(layout.state()));
+    failure
+}
+
+async fn foreground(file: &FileBody, layout: &Layout, session: &Session) -> Result<ExitCode, Failure> {
     let client = session.client()?;
     let (wish, wished) = watch::channel(Wish::Run);
     let mut node = std::pin::pin!(node::serve(session, Purpose::Apply, wished));
@@ -164,36 +174,42 @@ async fn foreground(file: &FileBody, session: &Session) -> Result<ExitCode, Fail
             };
             wish.send_replace(Wish::Leave);
             node.await?;
-            return Err(failure);
+            return Err(with_room(layout, failure));
         }
         asked = asked_to_end() => asked?,
     };
     let terminal = &session.terminal;
     if asked == Asked::Interrupt {
-        terminal.note("stopping the stack; Ctrl-C again ends only the node");
         wish.send_replace(Wish::Down);
         tokio::select! {
-            ended = &mut node => {
-                ended?;
-                terminal.note("everything is stopped; data is kept");
-                return Ok(ExitCode::SUCCESS);
-            }
+            // The node first: one that has not begun stops nothing, and ends at once.
+            biased;
+            ended = &mut node => return ended.map(|ended| tell_end(ended, terminal)),
             // Shows what still runs; the end of the node is what is waited for.
-            () = watch_on(&client, terminal) => {}
+            () = watch_stop(&client, terminal) => {}
             asked = asked_to_end() => drop(asked?),
         }
     }
     wish.send_replace(Wish::Leave);
-    let ended = node.await?;
-    terminal.note(match ended {
-        Ended::Down => "everything is stopped; data is kept",
-        Ended::LeftRunning => "the node has ended; what runs goes on, and the next `mainstay up` takes it over",
-    });
-    Ok(ExitCode::SUCCESS)
+    node.await.map(|ended| tell_end(ended, terminal))
 }
 
-/// Shows what still runs, and never ends.
-async fn watch_on(client: &Client, terminal: &Terminal) {
+/// Says what a node that was asked to end has come to.
+fn tell_end(ended: Ended, terminal: &Terminal) -> ExitCode {
+    let (said, code) = match ended {
+        Ended::BeforeItBegan => ("no node has begun; what runs goes on as it was", ExitCode::from(Exit::Failed.code())),
+        Ended::Down => ("everything is stopped; data is kept", ExitCode::SUCCESS),
+        Ended::LeftRunning => {
+            ("the node has ended; what runs goes on, and the next `mainstay up` takes it over", ExitCode::SUCCESS)
+        }
+    };
+    terminal.note(said);
+    code
+}
+
+/// Shows what still runs while the stack is stopped, and never ends.
+async fn watch_stop(client: &Client, terminal: &Terminal) {
+    terminal.note("stopping the stack; Ctrl-C again ends only the node");
     if let Err(late) = down::watch(client, terminal).await {
         late.tell(terminal);
     }

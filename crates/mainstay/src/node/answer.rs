@@ -358,7 +358,7 @@ pub(crate) fn plan_body(found: &Considered) -> PlanBody {
         consumer: match fact.consumer() {
             plan::objectives::Consumer::ReplicaCount => Some("rollouts".to_owned()),
             plan::objectives::Consumer::Edge => Some("the edge".to_owned()),
-            plan::objectives::Consumer::NotCarriedOutYet(_) => None,
+            plan::objectives::Consumer::Nothing | plan::objectives::Consumer::NotCarriedOutYet(_) => None,
         },
     };
     PlanBody {

@@ -5,7 +5,7 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use model::stack::Resource;
 use model::{
@@ -66,6 +66,13 @@ pub(crate) struct Current {
     pub(crate) sites: BTreeMap<ServiceName, ReleaseNumber>,
     /// When it was applied.
     pub(crate) at: Timestamp,
+}
+
+impl Current {
+    /// What was applied last, by the records in this file, which is left as it is.
+    pub(crate) fn look(records: &Path) -> Result<Option<Self>, RecordsError> {
+        sys::records::look(records, ONLY)
+    }
 }
 
 /// A resource that runs or that ran and whose data is kept.

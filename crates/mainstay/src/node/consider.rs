@@ -16,10 +16,11 @@ use plan::change::{
 };
 use plan::objectives::{Derived, derive};
 use plan::release::{Command, ConnectionIdentity, Content, Decision, Program, Site, decide, decide_site};
-use services::artefact::{self, Found, Search, site};
+use services::artefact::{self, FindError, Found, Search, site};
 use services::release::{Materials, content};
 use services::user::UserError;
 use supervise::launch::UserIds;
+use sys::process::child::{ChildError, blocked_at};
 use vault::Vault;
 
 use super::applied::Applied;
@@ -108,7 +109,7 @@ pub(crate) fn consider(file: &FileBody, against: &mut Against<'_>) -> Result<Con
         }
     }
     abilities.barred_ports = barred_ports(&stack, against);
-    let unset_secrets = unset_secrets(&stack, &versions);
+    let (unset_secrets, unmade_secrets) = secrets_without_value(&stack, &versions);
     let (releases, programs) = match unset_secrets.is_empty() {
         true => releases(&stack, &project, against, &versions, &servers)?,
         // Without their values there is nothing to release; the plan says which are missing.
@@ -122,6 +123,7 @@ pub(crate) fn consider(file: &FileBody, against: &mut Against<'_>) -> Result<Con
         releases: &releases,
         sites: &sites,
         unset_secrets: &unset_secrets,
+        unmade_secrets: &unmade_secrets,
         abilities: &abilities,
     };
     let running = running(against);
@@ -230,10 +232,14 @@ fn barred_ports(stack: &Stack, against: &Against<'_>) -> BTreeMap<Port, String> 
     others.filter_map(|port| Some((port, sys::listeners::barred(port)?.to_string()))).collect()
 }
 
-fn unset_secrets(stack: &Stack, versions: &BTreeMap<SecretPath, u32>) -> BTreeSet<SecretName> {
-    let by_hand = stack.secrets.iter().filter(|(_, source)| matches!(source, SecretSource::Set));
-    let unset = by_hand.filter(|(name, _)| !versions.contains_key(&SecretPath::Named((*name).clone())));
-    unset.map(|(name, _)| name.clone()).collect()
+/// The secrets that have no value: those that a person has to set, and those that are made.
+fn secrets_without_value(
+    stack: &Stack,
+    versions: &BTreeMap<SecretPath, u32>,
+) -> (BTreeSet<SecretName>, BTreeSet<SecretName>) {
+    let names = stack.secrets.keys().cloned();
+    let without = names.filter(|name| !versions.contains_key(&SecretPath::Named(name.clone())));
+    without.partition(|name| matches!(stack.secrets[name], SecretSource::Set))
 }
 
 type Releases = (BTreeMap<ServiceName, (Decision, Content)>, Vec<Found>);
@@ -248,7 +254,7 @@ fn releases(
     let version = |name: &SecretName| versions.get(&SecretPath::Named(name.clone())).copied().unwrap_or(FIRST_VERSION);
     let secrets: BTreeMap<SecretName, u32> = stack.secrets.keys().map(|name| (name.clone(), version(name))).collect();
     let search = against.machine.search(project);
-    let mut sought = Sought { search, user: None, programs: Vec::new(), problems: Vec::new() };
+    let mut sought = Sought { search, user: None, programs: Vec::new(), problems: Vec::new(), some_missing: false };
     let mut found = BTreeMap::new();
     for (name, service) in &stack.services {
         let Source::Run(line) = &service.source else { continue };
@@ -258,6 +264,7 @@ fn releases(
         };
         sought.user = programs_user(against.machine, against.applied, name, service.user.as_deref());
         if against.programs == Programs::Current {
+            sought.look_at_folder(name);
             sought.look_for_probes(name, service);
         }
         let program = sought.find(name, "run", line, released.map(|content| &content.command));
@@ -284,15 +291,18 @@ fn releases(
     }
     match sought.problems.is_empty() {
         true => Ok((found, sought.programs)),
-        false => Err(not_there(sought.problems)),
+        false => Err(unusable(sought.problems, sought.some_missing)),
     }
 }
 
-fn not_there(problems: Vec<String>) -> ErrorBody {
+const MISSING_HINT: &str = "build it first, or mend the paths: they are meant from the file's folder";
+
+/// What is said of programs or folders with these problems.
+fn unusable(problems: Vec<String>, some_missing: bool) -> ErrorBody {
     ErrorBody {
         kind: ErrorKind::Invalid,
-        message: "some of what the file names is not there".to_owned(),
-        hint: Some("build it first, or mend the paths: they are meant from the file's folder".to_owned()),
+        message: "some of what the file names is not there or cannot be used".to_owned(),
+        hint: some_missing.then(|| MISSING_HINT.to_owned()),
         problems,
     }
 }
@@ -301,7 +311,8 @@ type Sites = (BTreeMap<ServiceName, (Decision, Site)>, Vec<site::Found>);
 
 /// The folders that the edge is to send, and those of them that are to be kept.
 fn sites(stack: &Stack, project: &Path, against: &Against<'_>) -> Result<Sites, ErrorBody> {
-    let (mut found, mut folders, mut problems) = (BTreeMap::new(), Vec::new(), Vec::new());
+    let (mut found, mut folders) = (BTreeMap::new(), Vec::new());
+    let (mut problems, mut some_missing) = (Vec::new(), false);
     for (name, service) in &stack.services {
         let Source::Static { folder, spa } = &service.source else { continue };
         let last = against.applied.newest_site(name).map(|site| (site.number, &site.site));
@@ -318,10 +329,16 @@ fn sites(stack: &Stack, project: &Path, against: &Against<'_>) -> Result<Sites, 
                 decide(folder.digest, folder.files);
                 folders.push(folder);
             }
-            Err(error) => problems.push(format!("services.{name}.static: {}", chain(&error))),
+            Err(error) => {
+                some_missing |= matches!(error, site::FindError::Missing { .. });
+                problems.push(format!("services.{name}.static: {}", chain(&error)));
+            }
         }
     }
-    if problems.is_empty() { Ok((found, folders)) } else { Err(not_there(problems)) }
+    match problems.is_empty() {
+        true => Ok((found, folders)),
+        false => Err(unusable(problems, some_missing)),
+    }
 }
 
 /// The files that the edge sends already, where those are to stay while the file's words for them do.
@@ -342,6 +359,8 @@ struct Sought {
     user: Option<UserIds>,
     programs: Vec<Found>,
     problems: Vec<String>,
+    /// Whether one of them is that a program is not there.
+    some_missing: bool,
 }
 
 impl Sought {
@@ -363,9 +382,23 @@ impl Sought {
                 Some(found.program)
             }
             Err(error) => {
-                self.problems.push(format!("services.{service}.{key}: {}", chain(&error)));
+                self.tell(service, key, &error);
                 None
             }
+        }
+    }
+
+    fn tell(&mut self, service: &ServiceName, key: &str, error: &FindError) {
+        self.some_missing |= matches!(error, FindError::Missing { .. });
+        self.problems.push(format!("services.{service}.{key}: {}", chain(error)));
+    }
+
+    /// Looks whether the service's user can get to the file's folder, in which its programs run.
+    fn look_at_folder(&mut self, name: &ServiceName) {
+        let Some(UserIds { uid, gid }) = self.user else { return };
+        if let Some(blocked) = blocked_at(&self.search.project, uid, gid) {
+            let blocked = ChildError::Blocked { uid, wanted: self.search.project.clone(), blocked };
+            self.problems.push(format!("services.{name}: {blocked}"));
         }
     }
 
@@ -381,7 +414,7 @@ impl Sought {
         for (key, check) in [("health.ready.command", &health.ready), ("health.live.command", &health.live)] {
             let Some(Check::Command(line)) = check else { continue };
             if let Err(error) = artefact::find_for(line.program(), &search, self.user) {
-                self.problems.push(format!("services.{name}.{key}: {}", chain(&error)));
+                self.tell(name, key, &error);
             }
         }
     }

@@ -168,10 +168,12 @@ impl Node {
         });
         let ended = run.end(exit, output);
         let dropped = self.applied.runs_to_drop(unit, &ended);
+        let about = About::Runs(service.clone());
         if let Err(error) = applied::save_ended(&self.store.records, unit, &ended, &dropped) {
-            self.troubles.note(About::Runs(service.clone()), chain(&error));
+            self.troubles.note(about, chain(&error));
             return false;
         }
+        self.troubles.clear(&about);
         self.applied.runs.insert(unit.clone(), ended);
         for unit in dropped {
             self.applied.runs.remove(&unit);

@@ -57,6 +57,14 @@ pub(crate) enum LayoutError {
         /// Why.
         source: std::io::Error,
     },
+    /// Whose a folder is cannot be seen.
+    #[error("cannot see whose {} is", path.display())]
+    Unseen {
+        /// The folder.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
     /// A file of the layout could not be written.
     #[error(transparent)]
     File(#[from] sys::FileError),
@@ -209,6 +217,14 @@ impl Layout {
     pub(crate) fn make_state(&self) -> Result<(), LayoutError> {
         self.refuse_somebody_elses()?;
         make_folder(&self.state, PASSABLE, FolderOf::State)
+    }
+
+    /// Whether there is a state directory, which is then this user's. Makes nothing.
+    pub(crate) fn has_state(&self) -> Result<bool, LayoutError> {
+        match refuse_anothers(&self.state, FolderOf::State) {
+            Err(LayoutError::Unseen { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => Ok(false),
+            seen => seen.map(|()| true),
+        }
     }
 
     /// Whether anything was ever kept in the state directory.
@@ -432,11 +448,20 @@ fn is_anothers(runtime: &Path, state: &Path) -> bool {
 fn make_folder(path: &Path, mode: u32, of: FolderOf) -> Result<(), LayoutError> {
     let source = |source| LayoutError::Make { path: path.to_owned(), source };
     std::fs::DirBuilder::new().recursive(true).mode(0o755).create(path).map_err(source)?;
-    let (owner, uid) = (std::fs::symlink_metadata(path).map_err(source)?.uid(), rustix::process::getuid().as_raw());
-    if owner != uid {
-        return Err(LayoutError::Foreign { path: path.to_owned(), owner, uid, of });
-    }
+    refuse_anothers(path, of)?;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).map_err(source)
+}
+
+/// Refuses a folder that is another user's, and a link of another's to one.
+fn refuse_anothers(path: &Path, of: FolderOf) -> Result<(), LayoutError> {
+    let uid = rustix::process::getuid().as_raw();
+    for about in [std::fs::symlink_metadata(path), std::fs::metadata(path)] {
+        let owner = about.map_err(|source| LayoutError::Unseen { path: path.to_owned(), source })?.uid();
+        if owner != uid {
+            return Err(LayoutError::Foreign { path: path.to_owned(), owner, uid, of });
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -94,9 +94,11 @@ pub(crate) enum StartError {
     Memory(#[source] std::io::Error),
 }
 
-/// Why a node's loop ended.
+/// Why a node ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ended {
+    /// It was asked to end while it waited for its state directory.
+    BeforeItBegan,
     /// Everything was stopped, as was asked.
     Down,
     /// The node alone was asked to end; what runs goes on.

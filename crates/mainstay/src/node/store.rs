@@ -12,7 +12,7 @@ use sys::lock::{Lock, LockError};
 use sys::records::{Records, RecordsError, Stored};
 use vault::{Generation, KeyFile, KeyFileError, OpenError, ReadError, Vault};
 
-use super::applied::{Applied, Current};
+use super::applied::Current;
 use super::causes::Causes;
 use super::layout::{Layout, LayoutError};
 use super::place::StatePlace;
@@ -121,15 +121,13 @@ impl Store {
     }
 }
 
-/// What was applied last in a state directory that no node has; `None` where nothing was. Makes nothing.
+/// What was applied last, by the records of a state directory; `None` where nothing was. Only looks: whoever has the
+/// directory keeps it, and nothing in it is made or changed.
 pub(crate) fn current(layout: &Layout) -> Result<Option<Current>, StoreError> {
-    if !layout.records().exists() {
-        return Ok(None);
+    match layout.has_state()? {
+        true => Ok(Current::look(&layout.records())?),
+        false => Ok(None),
     }
-    let held = Lock::take(layout.state(), LOCK)?;
-    let applied = Applied::load(&Records::open(&layout.records())?)?;
-    drop(held);
-    Ok(applied.current)
 }
 
 fn open_vault(layout: &Layout, seen: Option<Generation>) -> Result<Vault, StoreError> {

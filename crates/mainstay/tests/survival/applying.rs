@@ -9,9 +9,9 @@ use std::path::PathBuf;
 use std::process::Child;
 use std::time::Duration;
 
-use rustix::process::Signal;
+use rustix::process::{Resource, Rlimit, Signal};
 
-use crate::processes;
+use crate::processes::{self, Process};
 use crate::site::ask_node;
 use crate::world::{World, ended, pid_of, steady, unit};
 
@@ -528,6 +528,42 @@ fn a_run_that_the_machine_refuses_says_why_once_and_begins_when_it_is_mended() {
     let ran = ended(run);
     assert_eq!((ran.code, marks.starts("once")), (Some(3), 1), "{ran:?}");
     assert_eq!(ran.err.matches("web.1.run.1 has not begun: cannot write ").count(), 1, "{ran:?}");
+    world.down();
+}
+
+/// Lets a process write so far into files and no farther, or as far as it likes.
+fn writes_at_most(process: &Process, bytes: Option<u64>) {
+    let pid = rustix::process::Pid::from_raw(process.pid.cast_signed()).unwrap();
+    let limit = Rlimit { current: bytes, maximum: None };
+    rustix::process::prlimit(Some(pid), Resource::Fsize, limit).unwrap();
+}
+
+#[test]
+fn a_run_whose_end_cannot_be_written_down_ends_once_it_can() {
+    let mut world = World::new("unwritten-end", "stack: runs\nservices:\n  web: { run: bin/web }\n");
+    // A write beyond the limit is then an error and no signal, as on a full disk.
+    world.run_through(["sh", "-c", "trap '' XFSZ; exec \"$@\"", "sh"]);
+    let marks = Marks::of(&world);
+    marks.program(&world, "web", FOREVER);
+    marks.program(&world, "once", "until [ -e $MARKS/go ]; do sleep 0.02; done; exit 3");
+    world.up();
+    let mut run = world.begin(&["run", "web", "--", "bin/once"]);
+    world.wait_for("the run to begin", || (marks.starts("once") == 1).then_some(()));
+    let node = world.node().unwrap();
+    writes_at_most(&node, Some(0));
+    marks.leave("go");
+    let unwritten = format!("{}: I/O error: File too large", world.state.join("state.redb").display());
+    world.wait_for("the unwritten end to be told", || {
+        world.status()?["problems"].to_string().contains(&unwritten).then_some(())
+    });
+    assert_eq!(run.try_wait().unwrap(), None, "what is not written down does not count");
+    writes_at_most(&node, None);
+    let ran = ended(run);
+    assert_eq!((ran.code, marks.starts("once")), (Some(3), 1), "{ran:?}");
+    world.wait_for("nothing to be wrong any more", || {
+        (world.status()?["problems"] == serde_json::json!([])).then_some(())
+    });
+    assert_eq!(world.node().unwrap(), node);
     world.down();
 }
 

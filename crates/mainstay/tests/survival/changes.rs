@@ -8,7 +8,7 @@ use rustix::process::{Pid, Signal};
 
 use crate::processes;
 use crate::site::{FILE, addresses, note, page, request, writing};
-use crate::world::{POLL, Ran, World, ended, pid_of, unit, units};
+use crate::world::{Ran, World, ended, pid_of, unit, units};
 
 /// Looks all the time, while something happens, whether a replica of `web` is ready and answers; says how often it
 /// looked and how often none did.
@@ -262,6 +262,35 @@ fn ctrl_c_stops_the_stack() {
     world.is_down();
 }
 
+/// Whether a process handles Ctrl-C by itself, by the mask of caught signals that proc(5) describes.
+fn catches_ctrl_c(child: &Child) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap();
+    u64::from_str_radix(mask.trim(), 16).unwrap() & (1 << (Signal::INT.as_raw() - 1)) != 0
+}
+
+#[test]
+fn ctrl_c_ends_an_up_that_waits_for_the_state_directory_and_stops_nothing() {
+    let world = World::new("ctrl-c-held", JOBS);
+    world.up();
+    let (node, service) = (world.node().unwrap(), world.child("steady.1.1"));
+    processes::kill(&node);
+    world.wait_for("the node to be gone", || processes::look(node.pid).is_none().then_some(()));
+    let lock = std::fs::File::open(world.state.join("lock")).unwrap();
+    rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive).unwrap();
+    let up = world.begin(&["up"]);
+    world.wait_for("the command to listen for Ctrl-C", || catches_ctrl_c(&up).then_some(()));
+    signal(&up, Signal::INT);
+    // Had it gone on waiting, it would have ended with 5: the directory is in use all the time.
+    let ran = ended(up);
+    assert_eq!((ran.code, &*ran.err), (Some(1), "no node has begun; what runs goes on as it was\n"), "{ran:?}");
+    drop(lock);
+    assert_eq!(world.child("steady.1.1"), service);
+    world.up();
+    assert_eq!(world.child("steady.1.1"), service);
+    world.down();
+}
+
 #[test]
 fn a_closed_terminal_ends_the_node_alone() {
     for ending in [Signal::HUP, Signal::TERM, Signal::KILL] {
@@ -317,6 +346,4 @@ fn notes_survive_down_and_up() {
     assert_eq!(after.written, before.written);
     assert!(after.visits > before.visits);
     world.down();
-    std::thread::sleep(POLL);
-    world.is_down();
 }

@@ -2,10 +2,7 @@
 
 use crate::processes;
 use crate::site::{FILE, page, writing};
-use crate::world::{World, is_root, tell};
-
-/// `nobody`, which every machine knows.
-const NOBODY: u32 = 65_534;
+use crate::world::{NOBODY, World, is_root, tell};
 
 #[test]
 fn a_plain_user_runs_a_stack_through_the_node_s_death() {

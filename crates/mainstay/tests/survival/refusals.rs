@@ -1,9 +1,15 @@
 //! What is refused because of what is applied, or of what the machine has: by every command alike.
 
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, chown, symlink};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
 use rustix::process::Signal;
 
 use crate::processes;
-use crate::world::{World, is_root};
+use crate::world::{NOBODY, Ran, World, is_root};
 
 const FILE: &str = "stack: hello\nservices:\n  web: { run: bin/web }\n";
 
@@ -41,21 +47,105 @@ fn production_is_refused(world: &World) {
     }
 }
 
+/// Each file of a folder with its bytes and when it was changed; a link with where it leads.
+fn content(folder: &Path) -> BTreeMap<PathBuf, (Vec<u8>, SystemTime)> {
+    let mut found = BTreeMap::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let about = path.symlink_metadata().unwrap();
+        let bytes = match about.file_type() {
+            kind if kind.is_dir() => {
+                found.extend(content(&path));
+                Vec::new()
+            }
+            kind if kind.is_symlink() => fs::read_link(&path).unwrap().into_os_string().into_encoded_bytes(),
+            kind if kind.is_file() => fs::read(&path).unwrap(),
+            _ => Vec::new(),
+        };
+        found.insert(path, (bytes, about.modified().unwrap()));
+    }
+    found
+}
+
 #[test]
 fn another_environment_than_the_applied_one_is_refused_with_a_node_and_without() {
     let world = world("other-environment");
     world.done(&["--env", "production", "events"]);
-    world.up();
-    production_is_refused(&world);
-    world.done(&["--env", "development", "status"]);
-    let node = world.node().unwrap();
-    processes::send(&node, Signal::TERM);
-    world.wait_for("the node to end", || processes::look(node.pid).is_none().then_some(()));
-    production_is_refused(&world);
-    assert!(world.node().is_none(), "a refused command started a node");
+    assert!(!world.state.exists());
+    for ending in [Signal::TERM, Signal::KILL] {
+        world.up();
+        production_is_refused(&world);
+        world.done(&["--env", "development", "status"]);
+        let node = world.node().unwrap();
+        processes::send(&node, ending);
+        world.wait_for("the node to end", || processes::look(node.pid).is_none().then_some(()));
+        // What runs goes on, and writes only what it prints, which is nothing.
+        let before = content(&world.state);
+        production_is_refused(&world);
+        assert!(world.node().is_none(), "a refused command started a node");
+        assert!(content(&world.state) == before, "a refused command changed the state directory");
+    }
     let down = world.done(&["--env", "development", "down"]);
     assert!(down.err.starts_with("no node runs: one is started to stop what is left\n"), "{down:?}");
     world.is_down();
+}
+
+#[test]
+fn a_node_that_begins_or_ends_keeps_nobody_from_asking_what_is_applied() {
+    let world = world("begins");
+    world.up();
+    world.down();
+    let lock = fs::File::open(world.state.join("lock")).unwrap();
+    rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive).unwrap();
+    production_is_refused(&world);
+    assert_eq!(world.run(&["--env", "development", "status"]).code, Some(4));
+}
+
+/// A state directory whose lock and records are links to a file that is not its own, and that file.
+fn linked(world: &World) -> PathBuf {
+    let victim = world.folder.join("victim");
+    fs::write(&victim, "untouched").unwrap();
+    fs::create_dir(&world.state).unwrap();
+    for name in ["lock", "state.redb"] {
+        symlink(&victim, world.state.join(name)).unwrap();
+    }
+    victim
+}
+
+#[track_caller]
+fn is_refused(ran: &Ran, told: &str) {
+    assert_eq!((ran.code, ran.err.contains(told)), (Some(1), true), "{ran:?}");
+}
+
+#[test]
+fn a_link_in_the_place_of_the_lock_or_the_records_is_not_followed() {
+    let world = world("linked");
+    let victim = linked(&world);
+    let told = "a link has its name and is not followed: put the file itself there";
+    is_refused(&world.run(&["--env", "production", "status"]), told);
+    is_refused(&world.run(&["secret", "list"]), told);
+    let lock = world.state.join("lock");
+    fs::remove_file(&lock).unwrap();
+    fs::write(&lock, "").unwrap();
+    is_refused(&world.run(&["secret", "list"]), told);
+    assert_eq!(fs::read_to_string(victim).unwrap(), "untouched");
+}
+
+#[test]
+fn another_users_state_directory_is_refused_and_left_as_it_is() {
+    if !is_root() {
+        return;
+    }
+    let world = world("foreign");
+    let victim = linked(&world);
+    chown(&world.state, Some(NOBODY), Some(NOBODY)).unwrap();
+    let told =
+        format!("{} belongs to uid {NOBODY}, not to this user (uid 0): run this as that user", world.state.display());
+    for words in ABOUT_WHAT_IS_APPLIED {
+        is_refused(&world.run(&[&["--env", "production"], words].concat()), &told);
+    }
+    assert_eq!(fs::read_to_string(victim).unwrap(), "untouched");
+    chown(&world.state, Some(0), Some(0)).unwrap();
 }
 
 #[test]
@@ -73,4 +163,33 @@ fn a_user_whom_the_machine_does_not_have_is_refused_by_plan_as_by_up() {
         assert!(ran.out.contains(why), "{words:?}: {ran:?}");
     }
     world.done(&["down"]);
+}
+
+/// Root's services run as users of their own.
+#[test]
+fn what_a_services_user_cannot_reach_is_refused_before_anything_starts() {
+    if !is_root() {
+        println!("only a node that runs as root gives services users of their own");
+        return;
+    }
+    let world = world("closed");
+    let refused = |what: &str| {
+        for command in [&["plan"][..], &["up", "--detach"]] {
+            let ran = world.run(command);
+            assert_eq!(ran.code, Some(1), "{ran:?}");
+            assert!(ran.err.contains("some of what the file names is not there or cannot be used"), "{ran:?}");
+            assert!(ran.err.contains("services.web"), "{ran:?}");
+            assert!(ran.err.contains(what), "{ran:?}");
+        }
+    };
+    let (folder, program) = (&world.folder, world.folder.join("bin/web"));
+    let allow = |path: &Path, mode: u32| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    allow(&program, 0o700);
+    refused(&format!("may not read and run {}: run `chmod o+rx` on it", program.display()));
+    allow(&program, 0o755);
+    allow(folder, 0o700);
+    refused(&format!("it may not enter {} (chmod o+x, or move it)", folder.display()));
+    allow(folder, 0o755);
+    world.done(&["up", "--detach", "--wait"]);
+    world.down();
 }

@@ -356,6 +356,9 @@ pub(crate) fn steady() -> Duration {
     sys::clock::now().steady
 }
 
+/// `nobody`, which every machine knows.
+pub(crate) const NOBODY: u32 = 65_534;
+
 /// Whether this process may do what only root may.
 pub(crate) fn is_root() -> bool {
     rustix::process::geteuid().is_root()

@@ -6,6 +6,7 @@ use model::Network;
 use model::edge::{Edge, Ports, Route};
 
 use super::{Action, Note, Running, Step, Subject, note};
+use crate::text::listed;
 
 /// One thing to know about what happens to the edge.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -124,7 +125,7 @@ impl fmt::Display for EdgeNote {
             EdgeNote::Trusts(networks) if networks.is_empty() => {
                 f.write_str("no forwarding headers are believed any more")
             }
-            EdgeNote::Trusts(networks) => write!(f, "believes forwarding headers of {}", note::listed(networks)),
+            EdgeNote::Trusts(networks) => write!(f, "believes forwarding headers of {}", listed(networks)),
             EdgeNote::StrictHeaders(true) => f.write_str("answers carry the strict security headers"),
             EdgeNote::StrictHeaders(false) => f.write_str("answers carry no security headers of the edge any more"),
             EdgeNote::EdgeStops(ports) => write!(f, "it stops: nothing listens on {} any more", ports_text(*ports)),
@@ -146,7 +147,7 @@ fn route_text(route: &Route) -> String {
         route.limit.map(|rate| format!("at most {rate} from one address")),
         route.timeout.map(|timeout| format!("answers begin within {timeout}")),
         route.body_max.map(|size| format!("bodies up to {size}")),
-        route.cors.as_ref().map(|cors| format!("open to {}", note::listed(&cors.origins.iter().collect::<Vec<_>>()))),
+        route.cors.as_ref().map(|cors| format!("open to {}", listed(&cors.origins.iter().collect::<Vec<_>>()))),
     ];
     let policies: Vec<String> = policies.into_iter().flatten().collect();
     let policies = if policies.is_empty() { String::new() } else { format!(" ({})", policies.join(", ")) };

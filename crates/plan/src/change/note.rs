@@ -2,13 +2,14 @@
 
 use std::fmt;
 
-use model::stack::{Limits, Rollout, Service};
-use model::{ReleaseNumber, ResourceName, ServiceName, TimeZoneName, UnitId};
+use model::stack::{Limits, Rollout, SecretSource, Service};
+use model::{ReleaseNumber, ResourceName, SecretName, ServiceName, TimeZoneName, UnitId};
 
 use super::edge::EdgeNote;
 use super::resource::ResourceNote;
-use super::{Action, Condition, RunningService};
+use super::{Action, Condition, Desired, RunningService};
 use crate::release::{Change, Command, Content, Decision, InPlace, Program};
+use crate::text::listed;
 
 /// One thing to know about a step.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,6 +54,20 @@ pub enum Note {
         uses: Vec<ResourceName>,
         /// Services.
         needs: Vec<ServiceName>,
+    },
+    /// Each run of its schedule starts when these are ready.
+    EachRunWaits {
+        /// Resources.
+        uses: Vec<ResourceName>,
+        /// Services.
+        needs: Vec<ServiceName>,
+    },
+    /// It is the first to receive a secret that is made.
+    Generates {
+        /// Which.
+        secret: SecretName,
+        /// So many random bytes.
+        bytes: u32,
     },
     /// What runs once for this release, before its replicas start.
     RunsFirst(String),
@@ -119,9 +134,33 @@ pub(super) fn of_condition(action: Action, condition: Option<&Condition>) -> Opt
 /// What comes before a service's start.
 pub(super) fn of_start(service: &Service) -> Vec<Note> {
     let waits = !(service.uses.is_empty() && service.needs.is_empty());
-    let after = waits.then(|| Note::StartsAfter { uses: service.uses.clone(), needs: service.needs.clone() });
+    let (uses, needs) = (service.uses.clone(), service.needs.clone());
+    let after = waits.then_some(match service.schedule {
+        Some(_) => Note::EachRunWaits { uses, needs },
+        None => Note::StartsAfter { uses, needs },
+    });
     let first = service.release_run.as_ref().map(|line| Note::RunsFirst(line.words().join(" ")));
     after.into_iter().chain(first).collect()
+}
+
+/// The secrets that are made with this plan and that no service before this one receives.
+pub(super) fn of_secrets(name: &ServiceName, service: &Service, desired: &Desired) -> Vec<Note> {
+    let is_first = |secret: &SecretName| {
+        desired
+            .stack
+            .services
+            .iter()
+            .find(|(_, it)| it.secrets.contains(secret))
+            .is_some_and(|(first, _)| first == name)
+    };
+    let unmade = service.secrets.iter().filter(|secret| desired.unmade_secrets.contains(*secret) && is_first(secret));
+    unmade
+        .filter_map(|secret| Some((secret, desired.stack.secrets.get(secret)?)))
+        .filter_map(|(secret, source)| match source {
+            SecretSource::Generate { bytes } => Some(Note::Generates { secret: secret.clone(), bytes: *bytes }),
+            SecretSource::Set => None,
+        })
+        .collect()
 }
 
 /// What of a release's content a person should see before it runs.
@@ -163,26 +202,19 @@ impl fmt::Display for Note {
             }
             Note::Scheduled { cron, zone } => write!(f, "runs at {cron:?} ({zone})"),
             Note::OtherShape { from, to } => write!(f, "{from} → {to}"),
-            Note::StartsAfter { uses, needs } => {
-                let names = uses.iter().map(ResourceName::as_str).chain(needs.iter().map(ServiceName::as_str));
-                write!(f, "starts when {} can be used", listed(&names.collect::<Vec<_>>()))
+            Note::StartsAfter { uses, needs } => write!(f, "starts once {} ready", are(uses, needs)),
+            Note::EachRunWaits { uses, needs } => write!(f, "each run waits until {} ready", are(uses, needs)),
+            Note::Generates { secret, bytes } => {
+                write!(f, "secret {secret} is made for it: {bytes} random bytes, kept in the vault")
             }
             Note::RunsFirst(command) => write!(f, "runs `{command}` once for this release, before its replicas start"),
-            Note::Strategy { strategy: Rollout::Rolling, .. } => {
-                f.write_str("one replica at a time: a new one is ready before an old one stops")
-            }
-            Note::Strategy { strategy: Rollout::Recreate, port_fixed: false } => {
-                f.write_str("all old replicas stop before the new ones start: it does not answer in between")
-            }
-            Note::Strategy { strategy: Rollout::Recreate, port_fixed: true } => f.write_str(
-                "its port is fixed, so the old replica stops before the new one starts: it does not answer in between",
-            ),
+            Note::Strategy { strategy, port_fixed } => f.write_str(strategy_text(strategy, *port_fixed)),
             Note::AsRoot => f.write_str("runs as root: it can read and change everything on this machine"),
             Note::Limited(limits) => write!(f, "at most {} per replica", limits_text(limits)),
             Note::InPlace(programs) => {
                 let programs: Vec<String> = programs.iter().map(|(name, why)| format!("{name} ({why})")).collect();
                 let programs = listed(&programs);
-                write!(f, "not copied, so each restart uses it as it is then: {programs}")
+                write!(f, "runs from where it lies, so a restart takes what lies there by then: {programs}")
             }
             Note::Resource(note) => note.fmt(f),
             Note::ServiceStops { release, replicas: 0 } => {
@@ -204,8 +236,20 @@ impl fmt::Display for Note {
     }
 }
 
-pub(super) fn listed<T: ToString>(items: &[T]) -> String {
-    items.iter().map(T::to_string).collect::<Vec<_>>().join(", ")
+/// `db is`, `db, api are`.
+fn are(uses: &[ResourceName], needs: &[ServiceName]) -> String {
+    let names: Vec<&str> = uses.iter().map(ResourceName::as_str).chain(needs.iter().map(ServiceName::as_str)).collect();
+    format!("{} {}", listed(&names), if names.len() == 1 { "is" } else { "are" })
+}
+
+const fn strategy_text(strategy: &Rollout, port_fixed: bool) -> &'static str {
+    match (strategy, port_fixed) {
+        (Rollout::Rolling, _) => "one replica at a time: a new one is ready before an old one stops",
+        (Rollout::Recreate, false) => "all old replicas stop before the new ones start: it does not answer in between",
+        (Rollout::Recreate, true) => {
+            "its port is fixed, so the old replica stops before the new one starts: it does not answer in between"
+        }
+    }
 }
 
 fn limits_text(limits: &Limits) -> String {

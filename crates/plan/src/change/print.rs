@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+use model::ServiceName;
+use model::stack::Capacity;
+
 use super::{Action, ChangePlan, Step, Subject, Warning};
 use crate::objectives::{Promise, Reserved, Standing};
 
@@ -75,26 +78,40 @@ fn write_promises(f: &mut fmt::Formatter<'_>, plan: &ChangePlan) -> fmt::Result 
 }
 
 fn promise_text(promise: &Promise) -> String {
-    let Promise { objective, stated, standing } = promise;
+    let Promise { objective, stated, standing, contradicted } = promise;
     match standing {
+        _ if *contradicted => format!("{objective} {stated}: cannot be kept, see below"),
         Standing::Kept | Standing::Broken => format!("{objective} {stated}: {standing}"),
         Standing::Unproven => format!("{objective} {stated}: unproven, nothing measures it yet"),
     }
 }
 
 fn write_reserved(f: &mut fmt::Formatter<'_>, reserved: &Reserved) -> fmt::Result {
-    let Reserved { memory, cpu, server } = reserved;
+    let Reserved { memory, cpu, server, elsewhere, memory_unlimited, cpu_unlimited } = reserved;
     if memory.as_bytes() == 0 && cpu.as_millicores() == 0 {
         return Ok(());
     }
     writeln!(f, "\nreserved of the server (limits of services, memory of resources)")?;
     if memory.as_bytes() > 0 {
-        writeln!(f, "  {memory} of {} memory", server.memory)?;
+        writeln!(f, "  {memory} of {} memory{}", server.memory, uncounted(memory_unlimited))?;
     }
     if cpu.as_millicores() > 0 {
-        writeln!(f, "  {cpu} of {} processor cores", server.cpu)?;
+        writeln!(f, "  {cpu} of {} processor cores{}", server.cpu, uncounted(cpu_unlimited))?;
+    }
+    if let Some(machine) = elsewhere {
+        let Capacity { cpu, memory } = machine;
+        writeln!(f, "  counted by what `server` states; this machine has {memory} memory and {cpu} processor cores")?;
     }
     Ok(())
+}
+
+/// What is said of services that may take what they can get.
+fn uncounted(services: &[ServiceName]) -> String {
+    let names: Vec<&str> = services.iter().map(ServiceName::as_str).collect();
+    match names.is_empty() {
+        true => String::new(),
+        false => format!("; without a limit, so not counted: {}", names.join(", ")),
+    }
 }
 
 fn write_list<T: fmt::Display>(f: &mut fmt::Formatter<'_>, title: &str, items: &[T]) -> fmt::Result {

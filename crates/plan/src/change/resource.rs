@@ -7,6 +7,7 @@ use model::BucketName;
 use model::stack::Resource;
 
 use super::note::Note;
+use crate::text::listed;
 
 /// What a resource is, and what happens to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,14 +55,13 @@ pub enum ResourceNote {
 /// What a resource is and how it is sized.
 pub(super) fn describe(resource: &Resource, version: Option<u32>) -> Vec<Note> {
     let (name, version, sized) = match resource {
-        Resource::Postgres(it) => ("PostgreSQL", version.or(it.version), format!("sized to {} of memory", it.memory)),
+        Resource::Postgres(it) => ("PostgreSQL", version.or(it.version), format!("tuned for {} of memory", it.memory)),
         Resource::Redis(it) => ("Redis", version, format!("at most {} of data, then {}", it.memory, full(it.evict))),
-        Resource::RabbitMq(it) => ("RabbitMQ", version, format!("sized to {} of memory", it.memory)),
+        Resource::RabbitMq(it) => ("RabbitMQ", version, format!("tuned for {} of memory", it.memory)),
         Resource::Objects(it) => {
-            let buckets: Vec<&str> = it.buckets.iter().map(BucketName::as_str).collect();
             let versions = if it.versions { ", earlier versions of objects are kept" } else { "" };
-            let count = if buckets.len() == 1 { "bucket" } else { "buckets" };
-            ("object store", version, format!("{count} {}{versions}", buckets.join(", ")))
+            let count = if it.buckets.len() == 1 { "bucket" } else { "buckets" };
+            ("object store", version, format!("{count} {}{versions}", listed(&it.buckets)))
         }
     };
     noted([ResourceNote::Kind { name, version }, ResourceNote::SizedTo(sized)])
@@ -91,8 +91,7 @@ pub(super) fn of_change(old: &Resource, new: &Resource) -> Vec<Note> {
             ],
             Resource::RabbitMq(it) => vec![("memory", it.memory.to_string()), ("port", port)],
             Resource::Objects(it) => {
-                let buckets: Vec<&str> = it.buckets.iter().map(BucketName::as_str).collect();
-                vec![("buckets", buckets.join(", ")), ("versions", it.versions.to_string())]
+                vec![("buckets", listed(&it.buckets)), ("versions", it.versions.to_string())]
             }
         }
     };
@@ -126,8 +125,7 @@ impl fmt::Display for ResourceNote {
             ResourceNote::Restarts => f.write_str("it restarts: what uses it reconnects"),
             ResourceNote::GoesOn => f.write_str("it goes on meanwhile"),
             ResourceNote::BucketsClosed(buckets) => {
-                let buckets: Vec<&str> = buckets.iter().map(BucketName::as_str).collect();
-                write!(f, "objects in {} stay, out of reach until the file names it again", buckets.join(", "))
+                write!(f, "objects in {} stay, out of reach until the file names it again", listed(buckets))
             }
             ResourceNote::TakesDataBack { folder } => write!(f, "with the data that is still in {}", folder.display()),
             ResourceNote::DataStays { folder, stops: true } => {

@@ -8,6 +8,7 @@ mod steps;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use model::stack::SecretSource;
 use model::{ReleaseNumber, Stack};
 
 use super::{Abilities, ChangePlan, Desired, Running, RunningResource, RunningService, decide};
@@ -17,8 +18,7 @@ use crate::release;
 use crate::sample::{content, machine};
 
 const SHOP: &str = "
-    availability 99.9%
-    service api port=auto uses=db,cache release=./migrate memory=256MiB
+    service api port=auto replicas=2 uses=db,cache release=./migrate memory=256MiB
     service worker uses=db needs=api
     service nightly uses=db schedule=0_2_*_*_*
     resource db postgres version=15 memory=512MiB
@@ -74,7 +74,11 @@ fn plan_with(
             (name.clone(), (release::decide(last.as_ref().map(|it| (ReleaseNumber(3), it)), &wanted), wanted))
         })
         .collect();
-    let unset_secrets: BTreeSet<_> = after.secrets.keys().cloned().collect();
+    let secrets = |is_set_by_hand: bool| -> BTreeSet<_> {
+        let of_kind = after.secrets.iter().filter(|(_, it)| (**it == SecretSource::Set) == is_set_by_hand);
+        of_kind.map(|(name, _)| name.clone()).collect()
+    };
+    let (unset_secrets, unmade_secrets) = (secrets(true), secrets(false));
     let desired = Desired {
         stack: after,
         applied: Some(before),
@@ -82,6 +86,7 @@ fn plan_with(
         releases: &releases,
         sites: &BTreeMap::new(),
         unset_secrets: &unset_secrets,
+        unmade_secrets: &unmade_secrets,
         abilities,
     };
     let plan = decide(&desired, running);

@@ -27,6 +27,7 @@ fn check(spoil: impl FnOnce(&mut Vec<Step>), expected: &Expect) {
         releases: &releases,
         sites: &std::collections::BTreeMap::new(),
         unset_secrets: &BTreeSet::new(),
+        unmade_secrets: &BTreeSet::new(),
         abilities: &Abilities::default(),
     };
     let mut plan = decide(&desired, &running);
@@ -147,6 +148,7 @@ fn starts_are_of_what_is_down() {
         releases: &std::collections::BTreeMap::new(),
         sites: &std::collections::BTreeMap::new(),
         unset_secrets: &BTreeSet::new(),
+        unmade_secrets: &BTreeSet::new(),
         abilities: &Abilities::default(),
     };
     let mut plan = decide(&desired, &running);

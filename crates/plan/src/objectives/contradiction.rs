@@ -7,13 +7,20 @@ use std::fmt;
 use model::stack::{Listen, Replicas, Resource};
 use model::{ByteSize, CpuShare, Percent, ResourceName, ServiceName, Span, Stack};
 
-use super::{REDUNDANT_FROM, Reserved, is_routed, replicas_most, resource_memory, stays_up};
+use crate::text::listed;
+
+use super::{
+    Objective, REDUNDANT_FROM, Reserved, is_copied_off, is_routed, keeps_its_data, replicas_most, resource_memory,
+    stays_up,
+};
 
 /// PostgreSQL's log is shipped at least this often by the quickest lane.
 const POSTGRES_LANE: Span = Span::secs(60);
 
 /// A copy of a store that has no log to ship is made at most this often.
 const COPY_LANE: Span = Span::secs(300);
+
+const MEBIBYTE: u64 = 1 << 20;
 
 /// A promise and a line of the file that cannot both hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,6 +61,13 @@ pub enum Impossibility {
         resources: Vec<ResourceName>,
         /// What is promised.
         rpo: Span,
+    },
+    /// The same, beside a promise of how soon all is there again.
+    NothingToRestore {
+        /// Which resources.
+        resources: Vec<ResourceName>,
+        /// What is promised.
+        rto: Span,
     },
     /// No lane of some resources is quick enough.
     RpoBelowLane {
@@ -117,10 +131,16 @@ pub(super) fn find(stack: &Stack, replicas: &BTreeMap<ServiceName, u32>, reserve
     let found = single_replicas(stack)
         .into_iter()
         .chain(unreachable_rpo(stack))
+        .chain(unreachable_rto(stack))
         .chain(short_timeouts(stack))
         .chain(memory_beyond(stack, replicas, reserved))
         .chain(cpu_beyond(stack, replicas, reserved));
-    found.map(|(path, what)| Contradiction { path, what, severity }).collect()
+    let severity_of = |what: &Impossibility| match what {
+        // A loss that spares the data is promised an end too, and that one may be kept.
+        Impossibility::NothingToRestore { .. } => Severity::Warning,
+        _ => severity,
+    };
+    found.map(|(path, what)| Contradiction { path, severity: severity_of(&what), what }).collect()
 }
 
 type Found = (String, Impossibility);
@@ -149,21 +169,28 @@ fn unreachable_rpo(stack: &Stack) -> Option<Found> {
     let floors: Vec<RpoFloor> = stack.resources.iter().filter_map(|(name, it)| rpo_floor(name, it)).collect();
     let slowest = floors.iter().max_by_key(|floor| floor.span)?.clone();
     let path = || "objectives.recovery.rpo".to_owned();
-    if stack.backups.as_ref().is_none_or(|backups| backups.destinations == 0) {
+    if !is_copied_off(stack) {
         let resources = floors.into_iter().map(|floor| floor.resource).collect();
         return Some((path(), Impossibility::NothingLeaves { resources, rpo }));
     }
     (rpo < slowest.span).then(|| (path(), Impossibility::RpoBelowLane { floor: slowest, rpo }))
 }
 
+fn unreachable_rto(stack: &Stack) -> Option<Found> {
+    let rto = stack.objectives.rto.filter(|_| !is_copied_off(stack))?;
+    let kept = stack.resources.iter().filter(|(_, it)| keeps_its_data(it));
+    let resources: Vec<ResourceName> = kept.map(|(name, _)| name.clone()).collect();
+    let path = "objectives.recovery.rto".to_owned();
+    (!resources.is_empty()).then_some((path, Impossibility::NothingToRestore { resources, rto }))
+}
+
 /// `None` for a store that loses data on purpose: no RPO is meant for it.
 fn rpo_floor(name: &ResourceName, resource: &Resource) -> Option<RpoFloor> {
     let span = match resource {
         Resource::Postgres(_) => POSTGRES_LANE,
-        Resource::Redis(redis) if redis.evict.evicts() => return None,
         Resource::Redis(_) | Resource::Objects(_) | Resource::RabbitMq(_) => COPY_LANE,
     };
-    Some(RpoFloor { resource: name.clone(), span })
+    keeps_its_data(resource).then(|| RpoFloor { resource: name.clone(), span })
 }
 
 fn short_timeouts(stack: &Stack) -> Vec<Found> {
@@ -224,18 +251,36 @@ impl Contradiction {
                 "say `port: auto`: each replica then listens on a port of its own".to_owned()
             }
             Impossibility::NothingLeaves { .. } => {
-                "remove `rpo`: this version copies no data off the machine yet".to_owned()
+                "remove `rpo`: this version copies no data off the machine yet, and does not count copies of your own"
+                    .to_owned()
+            }
+            Impossibility::NothingToRestore { .. } => {
+                "copy the data off the machine by a scheduled service of yours: this version does not do it yet"
+                    .to_owned()
             }
             Impossibility::RpoBelowLane { floor, .. } => format!("say `rpo: {}`", floor.span),
             Impossibility::TimeoutBelowLatency { within, .. } => format!("say `timeout: {within}` or longer"),
             Impossibility::MemoryBeyondServer { reserved, has, largest } => {
                 let excess = ByteSize::bytes(reserved.as_bytes().saturating_sub(has.as_bytes()));
-                format!("reserve {excess} less; {} takes most, with {}", largest.0, largest.1)
+                format!("reserve {} less; {} takes most, with {}", at_least(excess), largest.0, largest.1)
             }
             Impossibility::CpuBeyondServer { reserved, has, largest } => {
                 let excess = CpuShare::millicores(reserved.as_millicores().saturating_sub(has.as_millicores()));
-                format!("reserve {excess} cores less; {} takes most, with {}", largest.0, largest.1)
+                format!("reserve {} less; {} takes most, with {}", cores(excess), largest.0, largest.1)
             }
+        }
+    }
+}
+
+impl Impossibility {
+    /// The promise that cannot be kept; `None` where it is the machine that is too small.
+    pub const fn objective(&self) -> Option<Objective> {
+        match self {
+            Impossibility::SingleReplica { .. } => Some(Objective::Availability),
+            Impossibility::NothingLeaves { .. } | Impossibility::RpoBelowLane { .. } => Some(Objective::Rpo),
+            Impossibility::NothingToRestore { .. } => Some(Objective::Rto),
+            Impossibility::TimeoutBelowLatency { .. } => Some(Objective::Latency),
+            Impossibility::MemoryBeyondServer { .. } | Impossibility::CpuBeyondServer { .. } => None,
         }
     }
 }
@@ -252,9 +297,18 @@ impl fmt::Display for Impossibility {
                 write!(f, "{service} {what}, and {availability} of requests cannot succeed while it restarts")
             }
             Impossibility::NothingLeaves { resources, rpo } => {
-                let names: Vec<&str> = resources.iter().map(ResourceName::as_str).collect();
-                let names = names.join(", ");
-                write!(f, "no data of {names} leaves this machine, so an RPO of {rpo} cannot be met when it is lost")
+                let names = listed(resources);
+                write!(
+                    f,
+                    "no data of {names} leaves this machine, so an RPO of {rpo} cannot be met if its disk is lost"
+                )
+            }
+            Impossibility::NothingToRestore { resources, rto } => {
+                let names = listed(resources);
+                write!(
+                    f,
+                    "no data of {names} leaves this machine, so nothing is restored within {rto} if its disk is lost"
+                )
             }
             Impossibility::RpoBelowLane { floor, rpo } => {
                 write!(
@@ -267,12 +321,42 @@ impl fmt::Display for Impossibility {
                 write!(f, "this route to {service} gives up after {timeout}, before the promised {within} are over")
             }
             Impossibility::MemoryBeyondServer { reserved, has, .. } => {
-                write!(f, "{reserved} of memory are reserved and the server has {has}")
+                let (reserved, has) = told_apart(*reserved, *has);
+                write!(f, "{reserved} of memory is reserved and the server has {has}")
             }
             Impossibility::CpuBeyondServer { reserved, has, .. } => {
-                write!(f, "{reserved} processor cores are reserved and the server has {has}")
+                write!(
+                    f,
+                    "{reserved} of processor time is reserved and the server has {}",
+                    cores(*has),
+                    reserved = cores(*reserved)
+                )
             }
         }
+    }
+}
+
+/// `1 core`, `2.5 cores`.
+fn cores(share: CpuShare) -> String {
+    format!("{share} {}", if share.as_millicores() == 1000 { "core" } else { "cores" })
+}
+
+/// A text of no less than this size: the usual one says less where it rounds down.
+fn at_least(size: ByteSize) -> String {
+    let text = size.to_string();
+    match text.parse::<ByteSize>() {
+        Ok(told) if told >= size => text,
+        _ => format!("{}MiB", size.as_bytes().div_ceil(MEBIBYTE)),
+    }
+}
+
+/// Two sizes as texts that differ where the sizes do.
+fn told_apart(one: ByteSize, other: ByteSize) -> (String, String) {
+    match (one.to_string(), other.to_string()) {
+        (text, same) if text == same => {
+            (format!("{}MiB", one.as_bytes().div_ceil(MEBIBYTE)), format!("{}MiB", other.as_bytes() / MEBIBYTE))
+        }
+        texts => texts,
     }
 }
 

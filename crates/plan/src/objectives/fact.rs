@@ -7,7 +7,9 @@ use std::fmt;
 use model::stack::{Listen, Replicas, Resource};
 use model::{Percent, ResourceName, ServiceName, Span, Stack};
 
-use super::{Objective, REDUNDANT_FROM, quantile_text, stays_up};
+use crate::text::listed;
+
+use super::{Objective, REDUNDANT_FROM, keeps_its_data, quantile_text, stays_up};
 
 /// The window of an error budget.
 const BUDGET_DAYS: u64 = 30;
@@ -49,7 +51,7 @@ pub struct Fact {
 /// What follows from an objective, with its numbers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Value {
-    /// How many replicas a service has that does not say so itself.
+    /// How many replicas a service has.
     Replicas {
         /// Of which service.
         service: ServiceName,
@@ -86,8 +88,15 @@ pub enum Value {
         /// The time.
         within: Span,
     },
+    /// Resources that each run as one server, so that the promise has to hold through their restarts.
+    SingleServers {
+        /// Which.
+        resources: Vec<ResourceName>,
+    },
     /// Replicas are added when answers take this long.
     ScaleOutAt {
+        /// The share of requests that must be answered in time.
+        quantile: Percent,
         /// The time.
         latency: Span,
     },
@@ -129,9 +138,11 @@ pub enum Value {
     },
 }
 
-/// Why a service that does not say has so many replicas.
+/// Why a service has so many replicas.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReplicasWhy {
+    /// The file says so.
+    Stated,
     /// One can restart while another answers.
     Listens,
     /// The availability asked for holds with one.
@@ -149,6 +160,8 @@ pub enum Consumer {
     ReplicaCount,
     /// [`super::Derived::route_timeout`], which the edge keeps to.
     Edge,
+    /// Nothing: it is there to be known.
+    Nothing,
     /// The part that would act on it does not exist yet.
     NotCarriedOutYet(Missing),
 }
@@ -175,6 +188,7 @@ impl Fact {
     pub const fn consumer(&self) -> Consumer {
         match self.value {
             Value::Replicas { .. } => Consumer::ReplicaCount,
+            Value::SingleServers { .. } => Consumer::Nothing,
             Value::ErrorBudget { .. } => Consumer::NotCarriedOutYet(Missing::RequestCounts),
             Value::FailureGuard { .. } | Value::LatencyGuard { .. } => {
                 Consumer::NotCarriedOutYet(Missing::CanaryReleases)
@@ -195,6 +209,7 @@ pub(super) fn facts(stack: &Stack, replicas: &BTreeMap<ServiceName, u32>) -> Vec
     let objectives = &stack.objectives;
     if let Some(share) = objectives.availability {
         add(Objective::Availability, replica_values(stack, replicas, share));
+        add(Objective::Availability, single_servers(stack, share).into_iter().collect());
         add(Objective::Availability, availability_values(share));
     }
     if let Some(latency) = objectives.latency {
@@ -213,19 +228,32 @@ pub(super) fn facts(stack: &Stack, replicas: &BTreeMap<ServiceName, u32>) -> Vec
 }
 
 fn replica_values(stack: &Stack, replicas: &BTreeMap<ServiceName, u32>, share: Percent) -> Vec<Value> {
-    let derived = stack.services.iter().filter(|(_, it)| it.replicas == Replicas::Derived && stays_up(it));
-    derived
+    let processes = stack.services.iter().filter(|(_, it)| stays_up(it));
+    processes
         .map(|(name, service)| Value::Replicas {
             service: name.clone(),
             count: replicas.get(name).copied().unwrap_or(0),
-            why: match service.listen {
-                Listen::None => ReplicasWhy::DoesNotListen,
-                Listen::Fixed(_) => ReplicasWhy::FixedPort,
-                Listen::Chosen if share >= REDUNDANT_FROM => ReplicasWhy::Listens,
-                Listen::Chosen => ReplicasWhy::OneIsEnough,
+            why: match (service.replicas, service.listen) {
+                (Replicas::Fixed(_) | Replicas::Scaled { .. }, _) => ReplicasWhy::Stated,
+                (Replicas::Derived, Listen::None) => ReplicasWhy::DoesNotListen,
+                (Replicas::Derived, Listen::Fixed(_)) => ReplicasWhy::FixedPort,
+                (Replicas::Derived, Listen::Chosen) if share >= REDUNDANT_FROM => ReplicasWhy::Listens,
+                (Replicas::Derived, Listen::Chosen) => ReplicasWhy::OneIsEnough,
             },
         })
         .collect()
+}
+
+/// The resources whose restarts every request waits for that needs them, where so much is promised that it matters.
+fn single_servers(stack: &Stack, share: Percent) -> Option<Value> {
+    let has_standby = |resource: &Resource| match resource {
+        Resource::Postgres(it) => it.standbys > 0,
+        Resource::Redis(it) => it.standbys > 0,
+        Resource::RabbitMq(_) | Resource::Objects(_) => false,
+    };
+    let alone = stack.resources.iter().filter(|(_, it)| !has_standby(it));
+    let resources: Vec<ResourceName> = alone.map(|(name, _)| name.clone()).collect();
+    (share >= REDUNDANT_FROM && !resources.is_empty()).then_some(Value::SingleServers { resources })
 }
 
 fn availability_values(share: Percent) -> Vec<Value> {
@@ -250,7 +278,10 @@ pub(super) fn route_timeout(stack: &Stack) -> Span {
 }
 
 fn latency_values(quantile: Percent, within: Span) -> Vec<Value> {
-    vec![Value::LatencyGuard { quantile, within }, Value::ScaleOutAt { latency: part(within, SCALE_OUT_PERCENT, 100) }]
+    vec![
+        Value::LatencyGuard { quantile, within },
+        Value::ScaleOutAt { quantile, latency: part(within, SCALE_OUT_PERCENT, 100) },
+    ]
 }
 
 fn rto_values(rto: Span) -> Vec<Value> {
@@ -262,7 +293,7 @@ fn rpo_values(name: &ResourceName, resource: &Resource, rpo: Span) -> Vec<Value>
     let (resource_name, interval) = (name.clone(), part(rpo, 1, COPIES_PER_RPO));
     let lane = match resource {
         Resource::Postgres(_) => Value::WalArchiveEvery { resource: resource_name, interval },
-        Resource::Redis(redis) if !redis.evict.evicts() => Value::CopyEvery { resource: resource_name, interval },
+        Resource::Redis(_) if keeps_its_data(resource) => Value::CopyEvery { resource: resource_name, interval },
         Resource::Redis(_) | Resource::Objects(_) | Resource::RabbitMq(_) => return Vec::new(),
     };
     vec![lane, Value::LagAlarm { resource: name.clone(), age: part(rpo, 2, 3) }]
@@ -280,28 +311,53 @@ impl fmt::Display for Value {
                 write!(f, "{service} runs {count} {plural}: {why}")
             }
             Value::ErrorBudget { share, time } => {
-                write!(f, "{share} of the requests may fail, as much as {time} of silence in 30 days")
+                write!(
+                    f,
+                    "failures would be counted against what may fail in 30 days: {share} of the requests, under even \
+                     traffic as much as {time} without any answer"
+                )
             }
-            Value::FailureGuard { share } => write!(f, "a new release that fails more than {share} is rolled back"),
-            Value::BurnAlert { share, long, short } => {
-                write!(f, "an alert when more than {share} failed in the last {long}, and in the last {short} too")
+            Value::FailureGuard { share } => {
+                write!(f, "a new release that fails more than {share} of its requests would be rolled back")
+            }
+            Value::BurnAlert { share, long, short } => write!(
+                f,
+                "an alert would be raised when more than {share} of the requests failed in the last {long} and also in \
+                 the last {short}"
+            ),
+            Value::SingleServers { resources } => {
+                write!(
+                    f,
+                    "{}: one server each, so requests that need one of them fail while it restarts",
+                    listed(resources)
+                )
             }
             Value::LatencyGuard { quantile, within } => {
                 let quantile = quantile_text(*quantile);
-                write!(f, "a new release whose {quantile} is above {within} is rolled back")
+                write!(f, "a new release whose {quantile} is above {within} would be rolled back")
             }
-            Value::ScaleOutAt { latency } => write!(f, "replicas are added when this quantile reaches {latency}"),
-            Value::RouteTimeout { timeout } => write!(f, "a route without a timeout gives a request {timeout}"),
-            Value::DrillEvery { interval } => write!(f, "a restore is rehearsed every {interval}"),
-            Value::DrillLimit { limit } => write!(f, "a rehearsed restore that takes more than {limit} has failed"),
+            Value::ScaleOutAt { quantile, latency } => {
+                write!(
+                    f,
+                    "replicas would be added, up to the `max` of a service, when {} reaches {latency}",
+                    quantile_text(*quantile)
+                )
+            }
+            Value::RouteTimeout { timeout } => {
+                write!(f, "a route that states no timeout gives up after {timeout}, {TIMEOUT_FACTOR} times the latency")
+            }
+            Value::DrillEvery { interval } => write!(f, "a restore would be rehearsed every {interval}"),
+            Value::DrillLimit { limit } => {
+                write!(f, "a rehearsed restore that takes more than {limit} would count as failed")
+            }
             Value::WalArchiveEvery { resource, interval } => {
-                write!(f, "{resource}'s write-ahead log leaves the machine at least every {interval}")
+                write!(f, "{resource}'s write-ahead log would leave the machine at least every {interval}")
             }
             Value::CopyEvery { resource, interval } => {
-                write!(f, "{resource}'s data is copied off the machine every {interval}")
+                write!(f, "{resource}'s data would be copied off the machine every {interval}")
             }
             Value::LagAlarm { resource, age } => {
-                write!(f, "an alarm when what has left the machine of {resource} is {age} old")
+                write!(f, "an alert would be raised when the newest copy of {resource} off the machine is {age} old")
             }
         }
     }
@@ -310,10 +366,11 @@ impl fmt::Display for Value {
 impl fmt::Display for ReplicasWhy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            ReplicasWhy::Stated => "the file says so",
             ReplicasWhy::Listens => "one answers while the other restarts",
             ReplicasWhy::OneIsEnough => "this availability allows for its restarts",
             ReplicasWhy::FixedPort => "its fixed port leaves room for no second",
-            ReplicasWhy::DoesNotListen => "one is enough, since it serves no requests",
+            ReplicasWhy::DoesNotListen => "one is enough, since it has no port and no route leads to it",
         })
     }
 }
@@ -323,6 +380,7 @@ impl fmt::Display for Consumer {
         match self {
             Consumer::ReplicaCount => f.write_str("replica count"),
             Consumer::Edge => f.write_str("the edge"),
+            Consumer::Nothing => f.write_str("nothing"),
             Consumer::NotCarriedOutYet(missing) => write!(f, "not carried out yet, needs {missing}"),
         }
     }
@@ -345,8 +403,8 @@ impl fmt::Display for Fact {
     /// The sentence, and whether anything acts on it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.consumer() {
-            Consumer::ReplicaCount | Consumer::Edge => write!(f, "{}", self.value),
-            Consumer::NotCarriedOutYet(missing) => write!(f, "not done yet, for want of {missing}: {}", self.value),
+            Consumer::ReplicaCount | Consumer::Edge | Consumer::Nothing => write!(f, "{}", self.value),
+            Consumer::NotCarriedOutYet(missing) => write!(f, "not yet (needs {missing}): {}", self.value),
         }
     }
 }

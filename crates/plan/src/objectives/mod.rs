@@ -10,7 +10,7 @@ mod fact;
 use std::collections::BTreeMap;
 use std::fmt;
 
-use model::stack::{Capacity, Listen, Objectives, Replicas, Resource, Service, Source};
+use model::stack::{Capacity, Limits, Listen, Objectives, Replicas, Resource, Service, Source};
 use model::{ByteSize, CpuShare, Percent, ServiceName, Span, Stack};
 
 pub use contradiction::{Contradiction, Impossibility, RpoFloor, Severity, Why};
@@ -66,6 +66,8 @@ pub struct Promise {
     pub stated: String,
     /// Whether it holds.
     pub standing: Standing,
+    /// Whether the file's own lines make it impossible.
+    pub contradicted: bool,
 }
 
 /// Where a promise stands. Only a measurement can say anything but unproven.
@@ -81,7 +83,7 @@ pub enum Standing {
 }
 
 /// What the services' limits and the resources' memory add up to, beside what there is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reserved {
     /// Memory of every replica with a limit and of every resource.
     pub memory: ByteSize,
@@ -89,6 +91,12 @@ pub struct Reserved {
     pub cpu: CpuShare,
     /// What the server has.
     pub server: Capacity,
+    /// What this machine has, where the file states another server.
+    pub elsewhere: Option<Capacity>,
+    /// The services that state no limit of memory, and so are not in the sum.
+    pub memory_unlimited: Vec<ServiceName>,
+    /// The same of processor time.
+    pub cpu_unlimited: Vec<ServiceName>,
 }
 
 /// Derives what follows from the objectives of `stack`, on a server that has what the file says it has,
@@ -99,11 +107,12 @@ pub fn derive(stack: &Stack, machine: Capacity) -> Derived {
         .iter()
         .map(|(name, service)| (name.clone(), replica_count(service, &stack.objectives)))
         .collect();
-    let reserved = reserve(stack, &replicas, stack.server.unwrap_or(machine));
+    let reserved = reserve(stack, &replicas, machine);
+    let contradictions = contradiction::find(stack, &replicas, &reserved);
     Derived {
         facts: fact::facts(stack, &replicas),
-        contradictions: contradiction::find(stack, &replicas, &reserved),
-        promises: promises(&stack.objectives),
+        promises: promises(&stack.objectives, &contradictions),
+        contradictions,
         route_timeout: fact::route_timeout(stack),
         replicas,
         reserved,
@@ -113,6 +122,16 @@ pub fn derive(stack: &Stack, machine: Capacity) -> Derived {
 /// Whether a route of the edge leads to the service.
 pub(crate) fn is_routed(stack: &Stack, service: &ServiceName) -> bool {
     stack.routes().iter().any(|route| route.to == *service)
+}
+
+/// Whether a resource is to keep what it was given: one that evicts loses data on purpose.
+fn keeps_its_data(resource: &Resource) -> bool {
+    !matches!(resource, Resource::Redis(redis) if redis.evict.evicts())
+}
+
+/// Whether copies of the data leave the machine.
+fn is_copied_off(stack: &Stack) -> bool {
+    stack.backups.as_ref().is_some_and(|backups| backups.destinations > 0)
 }
 
 /// Whether replicas of the service run at all, rather than runs of a schedule or nothing.
@@ -158,7 +177,7 @@ fn resource_memory(resource: &Resource) -> ByteSize {
     }
 }
 
-fn reserve(stack: &Stack, replicas: &BTreeMap<ServiceName, u32>, server: Capacity) -> Reserved {
+fn reserve(stack: &Stack, replicas: &BTreeMap<ServiceName, u32>, machine: Capacity) -> Reserved {
     let mut memory = ByteSize::bytes(0);
     let mut cpu = 0_u32;
     for (name, service) in &stack.services {
@@ -173,10 +192,22 @@ fn reserve(stack: &Stack, replicas: &BTreeMap<ServiceName, u32>, server: Capacit
     for resource in stack.resources.values() {
         memory = memory.saturating_add(resource_memory(resource));
     }
-    Reserved { memory, cpu: CpuShare::millicores(cpu), server }
+    let unlimited = |is_limited: fn(&Limits) -> bool| {
+        let processes = stack.services.iter().filter(|(_, it)| !matches!(it.source, Source::Static { .. }));
+        processes.filter(|(_, it)| !is_limited(&it.limits)).map(|(name, _)| name.clone()).collect()
+    };
+    Reserved {
+        memory,
+        cpu: CpuShare::millicores(cpu),
+        server: stack.server.unwrap_or(machine),
+        elsewhere: stack.server.filter(|server| *server != machine).map(|_| machine),
+        memory_unlimited: unlimited(|limits| limits.memory.is_some()),
+        cpu_unlimited: unlimited(|limits| limits.cpu.is_some()),
+    }
 }
 
-fn promises(objectives: &Objectives) -> Vec<Promise> {
+fn promises(objectives: &Objectives, contradictions: &[Contradiction]) -> Vec<Promise> {
+    let contradicted = |objective| contradictions.iter().any(|it| it.what.objective() == Some(objective));
     let availability = objectives.availability.map(|share| (Objective::Availability, share.to_string()));
     let latency = objectives
         .latency
@@ -186,7 +217,12 @@ fn promises(objectives: &Objectives) -> Vec<Promise> {
     [availability, latency, rto, rpo]
         .into_iter()
         .flatten()
-        .map(|(objective, stated)| Promise { objective, stated, standing: Standing::Unproven })
+        .map(|(objective, stated)| Promise {
+            objective,
+            stated,
+            standing: Standing::Unproven,
+            contradicted: contradicted(objective),
+        })
         .collect()
 }
 

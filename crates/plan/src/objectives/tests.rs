@@ -36,12 +36,13 @@ fn availability_derives_replicas_guards_and_alerts() {
         &expect![[r#"
             availability: admin runs 1 replica: its fixed port leaves room for no second
             availability: api runs 2 replicas: one answers while the other restarts
-            availability: worker runs 1 replica: one is enough, since it serves no requests
-            availability: not done yet, for want of request counts: 0.1% of the requests may fail, as much as 43m12s of silence in 30 days
-            availability: not done yet, for want of canary releases: a new release that fails more than 0.1% is rolled back
-            availability: not done yet, for want of alerts: an alert when more than 1.44% failed in the last 1h, and in the last 5m too
-            availability: not done yet, for want of alerts: an alert when more than 0.6% failed in the last 6h, and in the last 30m too
-            availability: not done yet, for want of alerts: an alert when more than 0.1% failed in the last 3d, and in the last 6h too
+            availability: worker runs 1 replica: one is enough, since it has no port and no route leads to it
+            availability: cache, db, store: one server each, so requests that need one of them fail while it restarts
+            availability: not yet (needs request counts): failures would be counted against what may fail in 30 days: 0.1% of the requests, under even traffic as much as 43m12s without any answer
+            availability: not yet (needs canary releases): a new release that fails more than 0.1% of its requests would be rolled back
+            availability: not yet (needs alerts): an alert would be raised when more than 1.44% of the requests failed in the last 1h and also in the last 5m
+            availability: not yet (needs alerts): an alert would be raised when more than 0.6% of the requests failed in the last 6h and also in the last 30m
+            availability: not yet (needs alerts): an alert would be raised when more than 0.1% of the requests failed in the last 3d and also in the last 6h
         "#]],
     );
 }
@@ -52,13 +53,25 @@ fn a_lower_availability_needs_no_second_replica() {
         "availability 99.5%\nservice api port=auto",
         &expect![[r#"
             availability: api runs 1 replica: this availability allows for its restarts
-            availability: not done yet, for want of request counts: 0.5% of the requests may fail, as much as 3h36m of silence in 30 days
-            availability: not done yet, for want of canary releases: a new release that fails more than 0.5% is rolled back
-            availability: not done yet, for want of alerts: an alert when more than 7.2% failed in the last 1h, and in the last 5m too
-            availability: not done yet, for want of alerts: an alert when more than 3% failed in the last 6h, and in the last 30m too
-            availability: not done yet, for want of alerts: an alert when more than 0.5% failed in the last 3d, and in the last 6h too
+            availability: not yet (needs request counts): failures would be counted against what may fail in 30 days: 0.5% of the requests, under even traffic as much as 3h36m without any answer
+            availability: not yet (needs canary releases): a new release that fails more than 0.5% of its requests would be rolled back
+            availability: not yet (needs alerts): an alert would be raised when more than 7.2% of the requests failed in the last 1h and also in the last 5m
+            availability: not yet (needs alerts): an alert would be raised when more than 3% of the requests failed in the last 6h and also in the last 30m
+            availability: not yet (needs alerts): an alert would be raised when more than 0.5% of the requests failed in the last 3d and also in the last 6h
         "#]],
     );
+}
+
+#[test]
+fn servers_that_run_once_are_told_where_that_matters() {
+    let resources = "resource db postgres\nresource replicated postgres standbys=1\nresource cache redis";
+    let told = |availability: &str| {
+        let facts = derived(&format!("availability {availability}\n{resources}")).facts;
+        let alone = facts.into_iter().filter(|fact| matches!(fact.value, super::Value::SingleServers { .. }));
+        alone.map(|fact| fact.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(told("99.9%"), ["cache, db: one server each, so requests that need one of them fail while it restarts"]);
+    assert_eq!(told("99.89%"), Vec::<String>::new());
 }
 
 #[test]
@@ -66,8 +79,16 @@ fn latency_derives_guard_scaling_and_timeout() {
     check_facts(
         "latency p95 200ms\nservice api port=auto",
         &expect![[r#"
-            latency: not done yet, for want of canary releases: a new release whose p95 is above 200ms is rolled back
-            latency: not done yet, for want of autoscaling: replicas are added when this quantile reaches 160ms
+            latency: not yet (needs canary releases): a new release whose p95 is above 200ms would be rolled back
+            latency: not yet (needs autoscaling): replicas would be added, up to the `max` of a service, when p95 reaches 160ms
+        "#]],
+    );
+    check_facts(
+        "latency p95 200ms\nservice api port=auto\nroute api",
+        &expect![[r#"
+            latency: not yet (needs canary releases): a new release whose p95 is above 200ms would be rolled back
+            latency: not yet (needs autoscaling): replicas would be added, up to the `max` of a service, when p95 reaches 160ms
+            latency: a route that states no timeout gives up after 10s, 50 times the latency
         "#]],
     );
 }
@@ -77,15 +98,26 @@ fn rto_derives_drills() {
     check_facts(
         "rto 1h\nservice api",
         &expect![[r#"
-            rto: not done yet, for want of drills: a restore is rehearsed every 7d
-            rto: not done yet, for want of drills: a rehearsed restore that takes more than 1h has failed
+            rto: not yet (needs drills): a restore would be rehearsed every 7d
+            rto: not yet (needs drills): a rehearsed restore that takes more than 1h would count as failed
         "#]],
     );
     check_facts(
-        "rto 1d\nservice api",
+        "rto 1d\nresource db postgres\nresource cache redis evict=allkeys-lru\nresource store redis",
         &expect![[r#"
-            rto: not done yet, for want of drills: a restore is rehearsed every 30d
-            rto: not done yet, for want of drills: a rehearsed restore that takes more than 1d has failed
+            rto: not yet (needs drills): a restore would be rehearsed every 30d
+            rto: not yet (needs drills): a rehearsed restore that takes more than 1d would count as failed
+        "#]],
+    );
+}
+
+#[test]
+fn a_restore_has_something_to_restore_where_copies_leave() {
+    check_facts(
+        "rto 1h\nbackups 1\nresource db postgres",
+        &expect![[r#"
+            rto: not yet (needs drills): a restore would be rehearsed every 7d
+            rto: not yet (needs drills): a rehearsed restore that takes more than 1h would count as failed
         "#]],
     );
 }
@@ -95,10 +127,10 @@ fn rpo_derives_the_lanes_of_what_is_kept() {
     check_facts(
         &format!("rpo 15m\n{SERVICES}"),
         &expect![[r#"
-            rpo: not done yet, for want of backups: db's write-ahead log leaves the machine at least every 5m
-            rpo: not done yet, for want of alerts: an alarm when what has left the machine of db is 10m old
-            rpo: not done yet, for want of backups: store's data is copied off the machine every 5m
-            rpo: not done yet, for want of alerts: an alarm when what has left the machine of store is 10m old
+            rpo: not yet (needs backups): db's write-ahead log would leave the machine at least every 5m
+            rpo: not yet (needs alerts): an alert would be raised when the newest copy of db off the machine is 10m old
+            rpo: not yet (needs backups): store's data would be copied off the machine every 5m
+            rpo: not yet (needs alerts): an alert would be raised when the newest copy of store off the machine is 10m old
         "#]],
     );
 }
@@ -165,17 +197,17 @@ fn an_rpo_needs_a_lane() {
     check_contradictions(
         "rpo 15m\nresource db postgres\nresource store redis",
         &expect![[r#"
-        error: objectives.recovery.rpo: no data of db, store leaves this machine, so an RPO of 15m cannot be met when it is lost
-          remove `rpo`: this version copies no data off the machine yet
-    "#]],
+            error: objectives.recovery.rpo: no data of db, store leaves this machine, so an RPO of 15m cannot be met if its disk is lost
+              remove `rpo`: this version copies no data off the machine yet, and does not count copies of your own
+        "#]],
     );
     check_contradictions("rpo 15m\nresource cache redis evict=allkeys-lru\nservice api", &expect![""]);
     check_contradictions(
         "rpo 15m\nbackups 0\nresource db postgres",
         &expect![[r#"
-        error: objectives.recovery.rpo: no data of db leaves this machine, so an RPO of 15m cannot be met when it is lost
-          remove `rpo`: this version copies no data off the machine yet
-    "#]],
+            error: objectives.recovery.rpo: no data of db leaves this machine, so an RPO of 15m cannot be met if its disk is lost
+              remove `rpo`: this version copies no data off the machine yet, and does not count copies of your own
+        "#]],
     );
     check_contradictions(
         "rpo 59s\nbackups 1\nresource db postgres",
@@ -209,6 +241,14 @@ fn a_timeout_outlasts_the_latency() {
 }
 
 #[test]
+fn what_states_no_limit_is_not_counted_and_named() {
+    let reserved = derived("service api memory=1GiB\nservice job schedule=0_2_*_*_* cpu=1\nservice worker").reserved;
+    let names = |names: &[model::ServiceName]| names.iter().map(|it| it.to_string()).collect::<Vec<_>>().join(" ");
+    assert_eq!(names(&reserved.memory_unlimited), "job worker");
+    assert_eq!(names(&reserved.cpu_unlimited), "api worker");
+}
+
+#[test]
 fn reservations_fit_the_server() {
     let services = "service api port=auto replicas=2 memory=512MiB cpu=1.5\nservice job schedule=0_2_*_*_* memory=1GiB";
     let resources = "resource db postgres memory=512MiB standbys=1";
@@ -216,24 +256,24 @@ fn reservations_fit_the_server() {
     check_contradictions(
         &format!("server 2.999 2.9GiB\n{services}\n{resources}"),
         &expect![[r#"
-        error: resources.db.memory: 3GiB of memory are reserved and the server has 2.8GiB
-          reserve 102.4MiB less; db takes most, with 1GiB
-        error: services.api.limits.cpu: 3 processor cores are reserved and the server has 2.999
-          reserve 0.001 cores less; api takes most, with 3
-    "#]],
+            error: resources.db.memory: 3GiB of memory is reserved and the server has 2.8GiB
+              reserve 103MiB less; db takes most, with 1GiB
+            error: services.api.limits.cpu: 3 cores of processor time is reserved and the server has 2.999 cores
+              reserve 0.001 cores less; api takes most, with 3
+        "#]],
     );
     check_contradictions(
         &format!("advisory\nserver 3 1GiB\n{services}\n{resources}"),
         &expect![[r#"
-        warning: resources.db.memory: 3GiB of memory are reserved and the server has 1GiB
-          reserve 2GiB less; db takes most, with 1GiB
-    "#]],
+            warning: resources.db.memory: 3GiB of memory is reserved and the server has 1GiB
+              reserve 2GiB less; db takes most, with 1GiB
+        "#]],
     );
     check_contradictions(
         "service api replicas=1..20 memory=1GiB",
         &expect![[r#"
-        error: services.api.limits.memory: 20GiB of memory are reserved and the server has 8GiB
-          reserve 12GiB less; api takes most, with 20GiB
-    "#]],
+            error: services.api.limits.memory: 20GiB of memory is reserved and the server has 8GiB
+              reserve 12GiB less; api takes most, with 20GiB
+        "#]],
     );
 }

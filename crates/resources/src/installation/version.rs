@@ -20,6 +20,7 @@ impl fmt::Display for Version {
 impl Version {
     /// The version in what `--version` prints: the first word that starts like one.
     pub(super) fn read(text: &str) -> Option<Version> {
+        // A word without a number, or with one that is too large for any, is not the version.
         let number = |text: &str| text.chars().take_while(char::is_ascii_digit).collect::<String>().parse().ok();
         text.split_whitespace().find_map(|word| {
             let word = word.strip_prefix("v=").unwrap_or(word);

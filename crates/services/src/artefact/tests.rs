@@ -35,7 +35,11 @@ impl World {
 
     /// The error's text with this world's folder left out.
     fn error(&self, word: &str) -> String {
-        self.find(word).unwrap_err().to_string().replace(&self.0.display().to_string(), "")
+        self.shown(&self.find(word).unwrap_err())
+    }
+
+    fn shown(&self, error: &FindError) -> String {
+        error.to_string().replace(&self.0.display().to_string(), "")
     }
 
     fn artefacts(&self) -> PathBuf {
@@ -107,6 +111,26 @@ fn scripts_and_installed_programs_run_from_where_they_are() {
     let kept = keep(&world.find("node").unwrap(), &world.artefacts());
     assert!(matches!(kept, Ok(())), "{kept:?}");
     assert_eq!(world.copies(), [""; 0]);
+}
+
+#[test]
+fn who_may_not_run_what_is_not_copied_is_told() {
+    let world = World::new();
+    world.write("project/start.sh", b"#!/bin/sh\n", 0o751);
+    world.write("project/target/api", NATIVE_BYTES, 0o700);
+    let found = |word: &str, uid: u32| {
+        let search = world.search();
+        find_for(word, &search, Some(UserIds { uid, gid: uid })).map(drop).map_err(|error| world.shown(&error))
+    };
+    let refused = "user id 54321 may not read and run /project/start.sh: run `chmod o+rx` on it".to_owned();
+    assert_eq!(found("./start.sh", 54321), Err(refused));
+    assert_eq!(
+        (found("./start.sh", 0), found("target/api", 54321)),
+        (Ok(()), Ok(())),
+        "root may, and a copy may be run"
+    );
+    world.write("project/start.sh", b"#!/bin/sh\n", 0o755);
+    assert_eq!(found("./start.sh", 54321), Ok(()));
 }
 
 #[test]
@@ -191,7 +215,7 @@ fn what_its_user_cannot_reach_is_passed_over() {
     let search = Search { project: world.0.join("project"), path };
     let found = |user| find_for("python3", &search, user).map(|found| in_place(found).0);
 
-    let error = found(STRANGER).unwrap_err().to_string().replace(&world.0.display().to_string(), "");
+    let error = world.shown(&found(STRANGER).unwrap_err());
     assert_eq!(
         error,
         "user id 54321 cannot run /home/bin/python3: it may not enter /home, and no other folder of PATH has a python3 \

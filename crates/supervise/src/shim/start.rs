@@ -15,6 +15,7 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use sys::FolderIdentity;
 use sys::lock::Lock;
 use sys::process::child::{ChildError, ChildStart};
+use sys::process::program::{self, NotInPath};
 use sys::process::unit::{HOME_VARIABLE, UNIT_VARIABLE};
 
 use crate::control_group::{Group, GroupError};
@@ -26,6 +27,8 @@ use crate::launch::Launch;
 pub(super) enum StartError {
     #[error(transparent)]
     Child(#[from] ChildError),
+    #[error(transparent)]
+    Program(#[from] NotInPath),
     #[error(transparent)]
     Group(#[from] GroupError),
     #[error(transparent)]
@@ -63,13 +66,16 @@ pub(super) fn child(launch: &Launch, place: &Place<'_>) -> Result<Running, Start
     Ok(Running { pid, output, errors: Some(errors) })
 }
 
-/// Starts a command as the launch's program would be started. A name without a slash is looked for in
-/// the PATH of the launch's environment.
+/// Starts a command as the launch's program would be started: found from the launch's folder or in the PATH of its
+/// environment.
 pub(super) fn command(launch: &Launch, place: &Place<'_>, words: &[String]) -> Result<Running, StartError> {
     let (output, theirs) = pipe()?;
     let their_errors = fcntl_dupfd_cloexec(&theirs, 0).map_err(|error| StartError::Pipe(error.into()))?;
-    let (program, arguments) = words.split_first().map_or(("", &[][..]), |(first, rest)| (first.as_str(), rest));
-    let pid = process(launch, place, &find_program(launch, program), arguments, theirs, their_errors)?;
+    let (word, arguments) = words.split_first().map_or(("", &[][..]), |(first, rest)| (first.as_str(), rest));
+    let path: Vec<PathBuf> =
+        launch.environment.get("PATH").into_iter().flat_map(|path| std::env::split_paths(&path.0)).collect();
+    let program = program::find(word, &launch.folder, &path, launch.user.map(|user| (user.uid, user.gid)))?;
+    let pid = process(launch, place, &program, arguments, theirs, their_errors)?;
     Ok(Running { pid, output, errors: None })
 }
 
@@ -115,16 +121,4 @@ fn pipe() -> Result<(File, OwnedFd), StartError> {
     let (ours, theirs) = pipe_with(PipeFlags::CLOEXEC).map_err(failed)?;
     rustix::io::ioctl_fionbio(&ours, true).map_err(failed)?;
     Ok((File::from(ours), theirs))
-}
-
-fn find_program(launch: &Launch, name: &str) -> PathBuf {
-    let path = launch.environment.get("PATH").map_or("", |value| value.0.as_str());
-    match name.contains('/') {
-        true => PathBuf::from(name),
-        false => path
-            .split(':')
-            .map(|folder| Path::new(folder).join(name))
-            .find(|candidate| candidate.is_file())
-            .unwrap_or_else(|| PathBuf::from(name)),
-    }
 }

@@ -214,13 +214,21 @@ fn ten_megabytes_are_kept_while_nobody_is_connected() {
 
 fn commands_run_in_the_childs_environment() {
     let mut unit = Unit::new("exec sleep 600");
+    let (text, path) = (unit.base.join("text"), format!("{}/text:/usr/bin:/bin", unit.base.display()));
+    std::fs::create_dir(&text).unwrap();
+    std::fs::write(text.join("sh"), "nothing that can be run").unwrap();
+    unit.launch.environment.insert("PATH".into(), EnvironmentValue::from(path.clone()));
     unit.launch.environment.insert("TOKEN".into(), EnvironmentValue::from("t0ken".to_owned()));
     let (mut node, _) = unit.up();
     assert_eq!(node.command(&["sh", "-c", "echo $TOKEN; pwd; exit 4"], 20_000).0, Some(4));
     let (code, output) = node.command(&["sh", "-c", "echo $TOKEN; pwd"], 20_000);
     assert_eq!((code, output), (Some(0), format!("t0ken\n{}\n", unit.base.display())));
     let (code, output) = node.command(&["no-such-command"], 20_000);
-    assert_eq!((code, output.as_str()), (None, "cannot run no-such-command: there is no such file"));
+    let missing = format!("no-such-command is in none of the folders of PATH ({path})");
+    assert_eq!((code, output), (None, missing));
+    let (code, output) = node.command(&["text/sh"], 20_000);
+    let unstartable = format!("cannot run {}/text/sh: it is not executable (chmod +x)", unit.base.display());
+    assert_eq!((code, output), (None, unstartable));
     let (code, output) = node.command(&["sh", "-c", "yes | head -c 1000000"], 20_000);
     assert_eq!((code, output.len()), (Some(0), 512));
     node.stop(PATIENCE);

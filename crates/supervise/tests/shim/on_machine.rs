@@ -105,7 +105,9 @@ pub(crate) fn a_unit_lives_and_ends_through_the_machine() {
         assert_eq!(failure.what, "exit code 1: [31mno table");
         assert_eq!(failure.snippet.len(), 512, "{}", failure.snippet);
         let failure = bench.probe(&["./no/such/program"], PATIENCE).await.unwrap_err();
-        assert_eq!(failure.what, "not run to its end: cannot run ./no/such/program: there is no such file");
+        let absent = bench.unit.base.join("no/such/program");
+        let told = format!("not run to its end: cannot run {}: there is no such file", absent.display());
+        assert_eq!(failure.what, told);
         let failure = bench.probe(&["sleep", "600"], Duration::from_millis(50)).await.unwrap_err();
         assert_eq!(failure.what, "killed after 50ms");
 

@@ -9,7 +9,7 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -17,6 +17,7 @@ use std::process::{Command, Stdio};
 use model::{BootId, Pid, ProcessIdentity};
 use rustix::io::{FdFlags, fcntl_setfd};
 
+use super::program::is_executable;
 use super::unit::home;
 use crate::listeners;
 use crate::system::{ShimStart, SpawnError};
@@ -191,14 +192,10 @@ fn diagnose(program: PathBuf, folder: PathBuf, user: Option<(u32, u32)>, error: 
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory if !folder.is_dir() => ChildError::NoFolder(folder),
         io::ErrorKind::NotFound if program.exists() => ChildError::NoInterpreter(program),
         io::ErrorKind::NotFound => ChildError::NoProgram(program),
-        io::ErrorKind::PermissionDenied if !executable(&program) => ChildError::NotExecutable(program),
+        io::ErrorKind::PermissionDenied if !is_executable(&program) => ChildError::NotExecutable(program),
         _ if error.raw_os_error() == Some(NO_EXEC) => ChildError::NotAProgram(program),
         _ => ChildError::Other { program, source: error },
     }
-}
-
-fn executable(program: &Path) -> bool {
-    program.metadata().is_ok_and(|about| about.is_file() && about.permissions().mode() & 0o111 != 0)
 }
 
 /// The first folder on the way to `path` that a user without further groups may not enter, judged by
@@ -286,6 +283,8 @@ fn given_up(mut child: std::process::Child, error: SpawnError) -> SpawnError {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     #[test]

@@ -1,7 +1,7 @@
 //! Processes of the operating system: who they are, starting, signalling, collecting and finding them.
 //!
 //! Start reading at [`look`] (what `/proc` says about one process), then [`child`] (how a shim starts its
-//! child), [`namespace`] (what a child cannot see), [`reap`] (how it learns of ends), [`mod@unit`] (how everything that
+//! child), [`program`] (which file a command's word stands for), [`namespace`] (what a child cannot see), [`reap`] (how it learns of ends), [`mod@unit`] (how everything that
 //! belongs to a unit is found) and [`peer`] (who may give orders).
 //! Invariants: a signal goes through a pidfd whose process was checked after the pidfd was opened, so that
 //! a process that merely has the same pid is never hit; what could not be looked at is an error and never "there is
@@ -10,6 +10,7 @@
 pub mod child;
 pub mod namespace;
 pub mod peer;
+pub mod program;
 pub mod reap;
 pub mod unit;
 
@@ -99,7 +100,7 @@ fn parse_process(text: &str) -> Option<Seen> {
     let (pid, rest) = text.split_once(" (")?;
     let (name, rest) = rest.rsplit_once(") ")?;
     let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
-    // Counted from field 3, the state.
+    // Counted from field 3, the state. What is no number makes the line one that is not understood.
     let number = |field: usize| fields.get(field - 3)?.parse::<u64>().ok();
     let id = |field: usize| Some(Pid(u32::try_from(number(field)?).ok()?));
     Some(Seen {

@@ -128,6 +128,7 @@ fn of_folder(last: Option<&release::Site>, wanted: &release::Site, running: &Run
         releases: &BTreeMap::new(),
         sites: &[("web".parse().unwrap(), (decision, wanted.clone()))].into(),
         unset_secrets: &BTreeSet::new(),
+        unmade_secrets: &BTreeSet::new(),
         abilities: &able(),
     };
     let plan = decide(&desired, running);

@@ -149,34 +149,34 @@ fn a_contradiction_refuses_unless_advisory() {
         promise,
         &able(),
         &expect![[r#"
-        refused: no data of db leaves this machine, so an RPO of 15m cannot be met when it is lost (objectives.recovery.rpo): remove `rpo`: this version copies no data off the machine yet
-    "#]],
+            refused: no data of db leaves this machine, so an RPO of 15m cannot be met if its disk is lost (objectives.recovery.rpo): remove `rpo`: this version copies no data off the machine yet, and does not count copies of your own
+        "#]],
     );
     check_refusals(
         "",
         &format!("advisory\n{promise}"),
         &able(),
         &expect![[r#"
-        warning: no data of db leaves this machine, so an RPO of 15m cannot be met when it is lost (objectives.recovery.rpo): remove `rpo`: this version copies no data off the machine yet
-    "#]],
+            warning: no data of db leaves this machine, so an RPO of 15m cannot be met if its disk is lost (objectives.recovery.rpo): remove `rpo`: this version copies no data off the machine yet, and does not count copies of your own
+        "#]],
     );
     let after = stack(promise);
     expect![[r#"
         Plan for shop (production)
 
         will create
-          db  PostgreSQL, sized to 256MiB of memory
+          db  PostgreSQL, tuned for 256MiB of memory
 
         what follows from the objectives
-          rpo 15m: unproven, nothing measures it yet
-            not done yet, for want of backups: db's write-ahead log leaves the machine at least every 5m
-            not done yet, for want of alerts: an alarm when what has left the machine of db is 10m old
+          rpo 15m: cannot be kept, see below
+            not yet (needs backups): db's write-ahead log would leave the machine at least every 5m
+            not yet (needs alerts): an alert would be raised when the newest copy of db off the machine is 10m old
 
         reserved of the server (limits of services, memory of resources)
           256MiB of 8GiB memory
 
         this cannot be carried out
-          - no data of db leaves this machine, so an RPO of 15m cannot be met when it is lost (objectives.recovery.rpo): remove `rpo`: this version copies no data off the machine yet
+          - no data of db leaves this machine, so an RPO of 15m cannot be met if its disk is lost (objectives.recovery.rpo): remove `rpo`: this version copies no data off the machine yet, and does not count copies of your own
 
         Nothing is changed until that is mended.
     "#]].assert_eq(&plan(&stack(""), &Running::default(), &after, &able()).to_string());
@@ -196,6 +196,7 @@ fn a_service_whose_change_a_refusal_hides_is_not_called_unchanged() {
         releases: &BTreeMap::new(),
         sites: &BTreeMap::new(),
         unset_secrets: &unset,
+        unmade_secrets: &[].into(),
         abilities: &abilities,
     };
     expect![[r#"

@@ -4,9 +4,10 @@ use expect_test::{Expect, expect};
 use model::ReleaseNumber;
 
 use super::{SHOP, able, plan, plan_with, running};
-use crate::change::{Running, note};
+use crate::change::{Desired, Running, decide, note};
+use crate::objectives::derive;
 use crate::release::{self, Change, InPlace, Program};
-use crate::sample::{content, stack};
+use crate::sample::{content, machine, stack};
 
 pub(super) fn check(before: &str, after: &str, expected: &Expect) {
     let (before, after) = (stack(before), stack(after));
@@ -17,34 +18,35 @@ pub(super) fn check(before: &str, after: &str, expected: &Expect) {
 fn the_first_plan_creates_everything() {
     check(
         "",
-        SHOP,
+        &format!("availability 99.9%\n{}", SHOP.replace(" replicas=2", "")),
         &expect![[r#"
             Plan for shop (production)
 
             will create
               cache    Redis, at most 64MiB of data, then keys are evicted (allkeys-lru)
-              db       PostgreSQL 15, sized to 512MiB of memory
+              db       PostgreSQL 15, tuned for 512MiB of memory
               api      release 1, 2 replicas
-                       starts when db, cache can be used
+                       starts once db, cache are ready
                        runs `./migrate` once for this release, before its replicas start
                        at most 256MiB of memory per replica
               nightly  release 1, runs at "0 2 * * *" (UTC)
-                       starts when db can be used
+                       each run waits until db is ready
               worker   release 1, 1 replica
-                       starts when db, api can be used
+                       starts once db, api are ready
 
             what follows from the objectives
               availability 99.9%: unproven, nothing measures it yet
                 api runs 2 replicas: one answers while the other restarts
-                worker runs 1 replica: one is enough, since it serves no requests
-                not done yet, for want of request counts: 0.1% of the requests may fail, as much as 43m12s of silence in 30 days
-                not done yet, for want of canary releases: a new release that fails more than 0.1% is rolled back
-                not done yet, for want of alerts: an alert when more than 1.44% failed in the last 1h, and in the last 5m too
-                not done yet, for want of alerts: an alert when more than 0.6% failed in the last 6h, and in the last 30m too
-                not done yet, for want of alerts: an alert when more than 0.1% failed in the last 3d, and in the last 6h too
+                worker runs 1 replica: one is enough, since it has no port and no route leads to it
+                cache, db: one server each, so requests that need one of them fail while it restarts
+                not yet (needs request counts): failures would be counted against what may fail in 30 days: 0.1% of the requests, under even traffic as much as 43m12s without any answer
+                not yet (needs canary releases): a new release that fails more than 0.1% of its requests would be rolled back
+                not yet (needs alerts): an alert would be raised when more than 1.44% of the requests failed in the last 1h and also in the last 5m
+                not yet (needs alerts): an alert would be raised when more than 0.6% of the requests failed in the last 6h and also in the last 30m
+                not yet (needs alerts): an alert would be raised when more than 0.1% of the requests failed in the last 3d and also in the last 6h
 
             reserved of the server (limits of services, memory of resources)
-              1GiB of 8GiB memory
+              1GiB of 8GiB memory; without a limit, so not counted: nightly, worker
         "#]],
     );
 }
@@ -71,23 +73,13 @@ fn the_same_file_changes_nothing() {
 
             will keep
               cache    Redis, at most 64MiB of data, then keys are evicted (allkeys-lru)
-              db       PostgreSQL 15, sized to 512MiB of memory
+              db       PostgreSQL 15, tuned for 512MiB of memory
               api      release 3, 2 replicas
               nightly  release 3, runs at "0 2 * * *" (UTC)
               worker   release 3, 1 replica
 
-            what follows from the objectives
-              availability 99.9%: unproven, nothing measures it yet
-                api runs 2 replicas: one answers while the other restarts
-                worker runs 1 replica: one is enough, since it serves no requests
-                not done yet, for want of request counts: 0.1% of the requests may fail, as much as 43m12s of silence in 30 days
-                not done yet, for want of canary releases: a new release that fails more than 0.1% is rolled back
-                not done yet, for want of alerts: an alert when more than 1.44% failed in the last 1h, and in the last 5m too
-                not done yet, for want of alerts: an alert when more than 0.6% failed in the last 6h, and in the last 30m too
-                not done yet, for want of alerts: an alert when more than 0.1% failed in the last 3d, and in the last 6h too
-
             reserved of the server (limits of services, memory of resources)
-              1GiB of 8GiB memory
+              1GiB of 8GiB memory; without a limit, so not counted: nightly, worker
 
             Nothing to do: everything is as the file says.
         "#]],
@@ -113,7 +105,7 @@ fn a_new_release_replaces_and_says_why() {
                    its port is fixed, so the old replica stops before the new one starts: it does not answer in between
 
             reserved of the server (limits of services, memory of resources)
-              1.5GiB of 8GiB memory
+              1.5GiB of 8GiB memory; without a limit, so not counted: old, web
         "#]],
     );
 }
@@ -136,7 +128,7 @@ fn other_numbers_change_without_a_release() {
               job    runs at "0 2 * * *" (UTC) → runs at "0 3 * * *" (UTC)
 
             reserved of the server (limits of services, memory of resources)
-              128MiB of 8GiB memory
+              128MiB of 8GiB memory; without a limit, so not counted: api, job
         "#]],
     );
 }
@@ -169,7 +161,7 @@ fn a_resource_that_comes_back_finds_its_data() {
         Plan for shop (production)
 
         will create
-          db  PostgreSQL 15, sized to 256MiB of memory
+          db  PostgreSQL 15, tuned for 256MiB of memory
               with the data that is still in /var/lib/mainstay/resources/db
 
         reserved of the server (limits of services, memory of resources)
@@ -195,7 +187,7 @@ fn a_program_that_is_not_copied_is_said_where_it_is_news() {
         will create
           api  release 1, 1 replica
                runs `./migrate` once for this release, before its replicas start
-               not copied, so each restart uses it as it is then: ./server (it is installed on this machine), ./migrate (it is a script that finds its other files by where it lies)
+               runs from where it lies, so a restart takes what lies there by then: ./server (installed on this machine), ./migrate (a script, which may need files beside it)
     "#]].assert_eq(&first.to_string());
     let decision = |changes| release::Decision::Make { number: ReleaseNumber(4), changes };
     let mut wanted = content(after.services.values().next().unwrap());
@@ -224,6 +216,66 @@ fn an_object_store_takes_over_other_buckets_while_it_runs() {
 
             reserved of the server (limits of services, memory of resources)
               64MiB of 8GiB memory
+        "#]],
+    );
+}
+
+#[test]
+fn a_secret_that_is_made_is_said_until_it_has_a_value() {
+    let after = "service api secrets=KEY\nservice web secrets=KEY\nsecret KEY generate 32";
+    check(
+        "",
+        after,
+        &expect![[r#"
+            Plan for shop (production)
+
+            will create
+              api  release 1, 1 replica
+                   secret KEY is made for it: 32 random bytes, kept in the vault
+              web  release 1, 1 replica
+        "#]],
+    );
+    let shop = stack(after);
+    let (derived, none, abilities) = (derive(&shop, machine()), [].into(), able());
+    let desired = Desired {
+        stack: &shop,
+        applied: None,
+        derived: &derived,
+        releases: &[].into(),
+        sites: &[].into(),
+        unset_secrets: &none,
+        unmade_secrets: &none,
+        abilities: &abilities,
+    };
+    let with_value = decide(&desired, &Running::default());
+    assert!(!with_value.to_string().contains("KEY"), "{with_value}");
+}
+
+#[test]
+fn a_promise_that_the_file_contradicts_is_not_called_unproven() {
+    check(
+        "",
+        "advisory\nrto 1h\nrpo 15m\nresource db postgres",
+        &expect![[r#"
+            Plan for shop (production)
+
+            will create
+              db  PostgreSQL, tuned for 256MiB of memory
+
+            what follows from the objectives
+              rto 1h: cannot be kept, see below
+                not yet (needs drills): a restore would be rehearsed every 7d
+                not yet (needs drills): a rehearsed restore that takes more than 1h would count as failed
+              rpo 15m: cannot be kept, see below
+                not yet (needs backups): db's write-ahead log would leave the machine at least every 5m
+                not yet (needs alerts): an alert would be raised when the newest copy of db off the machine is 10m old
+
+            reserved of the server (limits of services, memory of resources)
+              256MiB of 8GiB memory
+
+            attention
+              - no data of db leaves this machine, so an RPO of 15m cannot be met if its disk is lost (objectives.recovery.rpo): remove `rpo`: this version copies no data off the machine yet, and does not count copies of your own
+              - no data of db leaves this machine, so nothing is restored within 1h if its disk is lost (objectives.recovery.rto): copy the data off the machine by a scheduled service of yours: this version does not do it yet
         "#]],
     );
 }
