@@ -401,30 +401,18 @@ fn the_design_sketch_has_unsupported_lines_only() {
     check(
         "development",
         &expect![[r#"
-            sketch.yaml:13:5: unsupported[not-supported-yet]: not supported yet: static files
-              hint: serve the folder by a program of yours: `run` with `port: auto`
-            sketch.yaml:14:5: unsupported[not-supported-yet]: not supported yet: static files
-              hint: delete the line
-            sketch.yaml:17:23: unsupported[not-supported-yet]: with the unsupported lines deleted, there is no resource `photos`
-              hint: delete it too
             sketch.yaml:22:59: unsupported[not-supported-yet]: not supported yet: guarding database migrations
               hint: delete the key
-            sketch.yaml:26:23: unsupported[not-supported-yet]: with the unsupported lines deleted, there is no resource `photos`
-              hint: delete it too
             sketch.yaml:34:38: unsupported[not-supported-yet]: not supported yet: pooling of connections
               hint: delete the key
-            sketch.yaml:36:3: unsupported[not-supported-yet]: not supported yet: object stores
-              hint: delete it, and use one from elsewhere with `env` and `secrets`
-            sketch.yaml:41:1: unsupported[not-supported-yet]: not supported yet: the edge
-              hint: delete it, and reach services on their own ports
+            sketch.yaml:49:31: unsupported[not-supported-yet]: not supported yet: the web application firewall
+              hint: write `waf: off`, or delete the key
             sketch.yaml:51:1: unsupported[not-supported-yet]: not supported yet: backups
               hint: delete it, and copy the data by a scheduled service of yours
             sketch.yaml:58:1: unsupported[not-supported-yet]: not supported yet: keeping metrics, logs and traces
               hint: delete it: `mainstay logs` shows recent output
             sketch.yaml:59:1: unsupported[not-supported-yet]: not supported yet: alerts
               hint: delete it, and watch `mainstay status`
-            sketch.yaml:65:5: unsupported[not-supported-yet]: not supported yet: the edge
-              hint: delete it, and reach services on their own ports
             sketch.yaml:74:5: unsupported[not-supported-yet]: not supported yet: backups
               hint: delete it, and copy the data by a scheduled service of yours
             stack: yes
@@ -433,28 +421,22 @@ fn the_design_sketch_has_unsupported_lines_only() {
     check(
         "staging",
         &expect![[r#"
-            sketch.yaml:13:5: unsupported[not-supported-yet]: not supported yet: static files
-              hint: serve the folder by a program of yours: `run` with `port: auto`
-            sketch.yaml:14:5: unsupported[not-supported-yet]: not supported yet: static files
-              hint: delete the line
-            sketch.yaml:17:23: unsupported[not-supported-yet]: with the unsupported lines deleted, there is no resource `photos`
-              hint: delete it too
             sketch.yaml:19:5: unsupported[not-supported-yet]: not supported yet: scaling between bounds
               hint: write a number, such as your `min`
             sketch.yaml:22:59: unsupported[not-supported-yet]: not supported yet: guarding database migrations
               hint: delete the key
             sketch.yaml:23:5: unsupported[not-supported-yet]: not supported yet: canary releases
               hint: write `rollout: { strategy: rolling }`
-            sketch.yaml:26:23: unsupported[not-supported-yet]: with the unsupported lines deleted, there is no resource `photos`
-              hint: delete it too
             sketch.yaml:34:25: unsupported[not-supported-yet]: not supported yet: standby copies of a resource
               hint: write 0, or delete the key
             sketch.yaml:34:38: unsupported[not-supported-yet]: not supported yet: pooling of connections
               hint: delete the key
-            sketch.yaml:36:3: unsupported[not-supported-yet]: not supported yet: object stores
-              hint: delete it, and use one from elsewhere with `env` and `secrets`
-            sketch.yaml:41:1: unsupported[not-supported-yet]: not supported yet: the edge
-              hint: delete it, and reach services on their own ports
+            sketch.yaml:44:3: unsupported[not-supported-yet]: not supported yet: certificates of a public authority
+              hint: write `tls: local`
+            sketch.yaml:46:7: unsupported[not-supported-yet]: with the unsupported lines deleted, the local authority certifies no {tenant}.directory.example: somebody may own it
+              hint: use a name under localhost, test, internal, local, home.arpa, or listen on `http` alone
+            sketch.yaml:49:31: unsupported[not-supported-yet]: not supported yet: the web application firewall
+              hint: write `waf: off`, or delete the key
             sketch.yaml:51:1: unsupported[not-supported-yet]: not supported yet: backups
               hint: delete it, and copy the data by a scheduled service of yours
             sketch.yaml:58:1: unsupported[not-supported-yet]: not supported yet: keeping metrics, logs and traces
@@ -469,28 +451,22 @@ fn the_design_sketch_has_unsupported_lines_only() {
     check(
         "production",
         &expect![[r#"
-            sketch.yaml:13:5: unsupported[not-supported-yet]: not supported yet: static files
-              hint: serve the folder by a program of yours: `run` with `port: auto`
-            sketch.yaml:14:5: unsupported[not-supported-yet]: not supported yet: static files
-              hint: delete the line
-            sketch.yaml:17:23: unsupported[not-supported-yet]: with the unsupported lines deleted, there is no resource `photos`
-              hint: delete it too
             sketch.yaml:19:5: unsupported[not-supported-yet]: not supported yet: scaling between bounds
               hint: write a number, such as your `min`
             sketch.yaml:22:59: unsupported[not-supported-yet]: not supported yet: guarding database migrations
               hint: delete the key
             sketch.yaml:23:5: unsupported[not-supported-yet]: not supported yet: canary releases
               hint: write `rollout: { strategy: rolling }`
-            sketch.yaml:26:23: unsupported[not-supported-yet]: with the unsupported lines deleted, there is no resource `photos`
-              hint: delete it too
             sketch.yaml:34:25: unsupported[not-supported-yet]: not supported yet: standby copies of a resource
               hint: write 0, or delete the key
             sketch.yaml:34:38: unsupported[not-supported-yet]: not supported yet: pooling of connections
               hint: delete the key
-            sketch.yaml:36:3: unsupported[not-supported-yet]: not supported yet: object stores
-              hint: delete it, and use one from elsewhere with `env` and `secrets`
-            sketch.yaml:41:1: unsupported[not-supported-yet]: not supported yet: the edge
-              hint: delete it, and reach services on their own ports
+            sketch.yaml:44:3: unsupported[not-supported-yet]: not supported yet: certificates of a public authority
+              hint: write `tls: local`
+            sketch.yaml:46:7: unsupported[not-supported-yet]: with the unsupported lines deleted, the local authority certifies no {tenant}.directory.example: somebody may own it
+              hint: use a name under localhost, test, internal, local, home.arpa, or listen on `http` alone
+            sketch.yaml:49:31: unsupported[not-supported-yet]: not supported yet: the web application firewall
+              hint: write `waf: off`, or delete the key
             sketch.yaml:51:1: unsupported[not-supported-yet]: not supported yet: backups
               hint: delete it, and copy the data by a scheduled service of yours
             sketch.yaml:58:1: unsupported[not-supported-yet]: not supported yet: keeping metrics, logs and traces

@@ -363,6 +363,25 @@ fn pages_among_what_is_secret_are_not_served() {
 }
 
 #[test]
+fn what_pages_of_their_own_would_be_served_by_is_shown_and_accepted() {
+    let text = accepted(&listing("shop", files(&[("index.html", "")]))).text;
+    let shown = text.lines().skip_while(|line| *line != "# services:").take_while(|line| !line.is_empty());
+    let shown: String = shown.map(|line| format!("{}\n", line.strip_prefix("# ").unwrap())).collect();
+    expect![[r#"
+        services:
+          web:
+            static: public  # `mainstay up` copies it, and the edge sends the copy
+        edge:
+          listen: { http: 8080 }  # this machine's browsers find every host below localhost here
+          routes:
+            - { host: shop.localhost, to: web }
+    "#]]
+    .assert_eq(&shown);
+    let checked = config::check(&SourceFile::new("mainstay.yaml", format!("stack: shop\n{shown}")), None);
+    assert_eq!(checked.problems, []);
+}
+
+#[test]
 fn pages_above_what_is_hidden_are_not_served_however_deep_that_is() {
     for (beside, named) in [
         ("public/.env.local", "public/.env.local"),
