@@ -36,6 +36,15 @@ pub(crate) enum When {
     NotZero,
 }
 
+/// How a file does without it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mend {
+    /// The entry is deleted.
+    Delete,
+    /// Another entry takes its place: what it belongs to needs one.
+    Replace,
+}
+
 impl NotYet {
     /// Whether it is about this word at this path, of a file or of its shape.
     fn is_of_word(&self, path: &str, wanted: &str) -> bool {
@@ -47,15 +56,6 @@ impl NotYet {
             When::Present | When::Mapping | When::NotZero => false,
         }
     }
-}
-
-/// How a file does without it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Mend {
-    /// The entry is deleted.
-    Delete,
-    /// Another entry takes its place: what it belongs to needs one.
-    Replace,
 }
 
 /// Every such thing, in the file's order.
@@ -232,6 +232,8 @@ mod tests {
         assert!(carries_out_key("services.api.run"));
         assert!(carries_out_key("services.edge"), "a name is no key");
         assert!(!carries_out_word("services.api.rollout.strategy", "canary"));
+        assert!(!carries_out_word("edge.protect.waf", "block"));
+        assert!(carries_out_word("edge.protect.waf", "off"));
         assert!(carries_out_word("services.api.rollout.strategy", "rolling"));
     }
 
