@@ -21,6 +21,8 @@ pub const EVENTS_MAX: u32 = 1 << 20;
 const WAYS: usize = 8;
 /// About so many ticks make a period, so that a request of a usual limit costs many.
 const TICKS: u32 = 1 << 24;
+/// What is further ahead than this lies behind.
+const AHEAD_TICKS_MAX: u32 = 1 << 31;
 
 /// A limit, and what it knows of its clients.
 pub struct Limiter {
@@ -95,7 +97,7 @@ impl Limiter {
     }
 
     /// Forgets the clients whose allowance is whole. To be called at least once in 100 periods: the ticks of an
-    /// entry mean something for 2^32 of them.
+    /// entry mean something for 2^31 of them.
     pub fn forget_idle(&self, now: Duration) {
         let now = self.tick(now);
         for entry in self.sets.iter().flat_map(|set| &set.0) {
@@ -110,8 +112,9 @@ impl Limiter {
     /// Ticks until the allowance of an entry is whole: 0 when that time has passed.
     fn missing(&self, entry: u64, now: u32) -> u32 {
         let ahead = low(entry).wrapping_sub(now);
-        // Nothing is ever more than a whole allowance ahead: what seems so lies behind.
-        if ahead <= self.whole { ahead } else { 0 }
+        // What seems half of all ticks ahead lies behind. More than a whole allowance is ahead where another thread
+        // looked at the clock a little later than this one.
+        if ahead < AHEAD_TICKS_MAX { ahead.min(self.whole) } else { 0 }
     }
 
     fn verdict(&self, admitted: bool, missing: u32) -> Verdict {
@@ -244,6 +247,15 @@ mod tests {
             }
         });
         assert_eq!(admitted.into_inner(), 1000);
+    }
+
+    /// Fails when a thread whose clock was read a moment earlier takes a used allowance for a whole one.
+    #[test]
+    fn a_thread_that_is_late_admits_nothing_beyond_the_limit() {
+        let limiter = limiter("5/s");
+        assert_eq!(admitted(&limiter, 1, seconds(3.0), 9), 5);
+        assert_eq!(admitted(&limiter, 1, seconds(2.999), 9), 0);
+        assert_eq!(admitted(&limiter, 1, seconds(3.0), 9), 0);
     }
 
     #[test]
