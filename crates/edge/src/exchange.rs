@@ -73,13 +73,8 @@ pub(crate) enum ClientError {
 pub(crate) enum Failure {
     /// The client is at fault, or gone.
     Client(ClientError),
-    /// The service is. `nothing_said`: not a byte of its answer has arrived.
-    Upstream {
-        /// What to answer when nothing was sent to the client yet.
-        reason: Reason,
-        /// Whether the request can be sent to another replica, if that is safe at all.
-        nothing_said: bool,
-    },
+    /// The service is: what to answer when nothing was sent to the client yet.
+    Upstream(Reason),
     /// This was waited for too long.
     Late(Awaited),
 }
@@ -109,7 +104,9 @@ pub(crate) struct Exchange<'u> {
     /// Bytes at the beginning of the service's buffer that are a piece of the body on its way to the client.
     unsent: usize,
     /// Whether anything of the answer has arrived.
-    heard: bool,
+    pub(crate) heard: bool,
+    /// Whether the client has anything of it: another replica's answer can only take the place of nothing.
+    pub(crate) handed: bool,
     /// What the answer that went to the client begins with, once it does.
     pub(crate) status: Option<u16>,
 }
@@ -141,8 +138,18 @@ impl<'u> Exchange<'u> {
         patience: &'u mut Patience,
         deadline: &'u Deadline,
     ) -> Self {
-        let (phase, unsent, heard, status) = (Phase::Head, 0, false, None);
-        Self { upstream, asked, outgoing, patience, deadline, phase, unsent, heard, status }
+        Self {
+            upstream,
+            asked,
+            outgoing,
+            patience,
+            deadline,
+            phase: Phase::Head,
+            unsent: 0,
+            heard: false,
+            handed: false,
+            status: None,
+        }
     }
 
     /// Carries both directions until the response is through, or somebody is too slow.
@@ -170,12 +177,13 @@ impl<'u> Exchange<'u> {
     /// What nothing can go on without.
     fn awaited(&self) -> Awaited {
         match &self.phase {
-            Phase::Head if self.outgoing.is_waiting() => Awaited::RequestTaken,
-            Phase::Head if self.outgoing.goes_on() && self.outgoing.rest() == Rest::Coming => Awaited::Request,
-            Phase::Head => Awaited::Head,
-            Phase::Body { .. } if self.unsent > 0 => Awaited::AnswerTaken,
-            Phase::Body { .. } => Awaited::Answer,
             Phase::Flush(_) => Awaited::AnswerTaken,
+            Phase::Body { .. } if self.unsent > 0 => Awaited::AnswerTaken,
+            // A service may begin to answer and still want the rest of the request.
+            Phase::Head | Phase::Body { .. } if self.outgoing.is_waiting() => Awaited::RequestTaken,
+            Phase::Head | Phase::Body { .. } if self.outgoing.is_to_come() => Awaited::Request,
+            Phase::Head => Awaited::Head,
+            Phase::Body { .. } => Awaited::Answer,
         }
     }
 
@@ -257,7 +265,7 @@ impl<'u> Exchange<'u> {
             }
             let read = match ready!(self.upstream.poll_fill(context)) {
                 Ok(read) => read,
-                Err(_) => return Poll::Ready(Err(self.closed())),
+                Err(_) => return Poll::Ready(Err(Failure::Upstream(Reason::UpstreamClosed))),
             };
             self.note(Awaited::Answer, read);
             self.heard |= read > 0;
@@ -280,11 +288,12 @@ impl<'u> Exchange<'u> {
     /// Reads the heads that have arrived and hands them to the client.
     fn read_head<C: Client>(&mut self, client: &mut C) -> Result<Head, Failure> {
         loop {
-            let malformed = |_| Failure::Upstream { reason: Reason::UpstreamMalformed, nothing_said: false };
+            let malformed = |_| Failure::Upstream(Reason::UpstreamMalformed);
             let (parser, input) = (&mut self.upstream.parser, &self.upstream.input);
             let Some(head) = parser.parse(input.bytes(), self.asked).map_err(malformed)? else {
                 return Ok(Head::Partial);
             };
+            self.handed = true;
             client.start(&head, &Edits::default()).map_err(Failure::Client)?;
             let (len, kind, status) = (head.len(), head.kind(), head.status());
             let (body, reusable) = (head.body(), head.reusable());
@@ -314,7 +323,7 @@ impl<'u> Exchange<'u> {
     fn poll_body<C: Client>(&mut self, client: &mut C, context: &mut Context<'_>) -> Poll<Result<bool, Failure>> {
         loop {
             let Phase::Body { decoder, reusable } = &mut self.phase else { return Poll::Ready(Ok(true)) };
-            let malformed = |_| Failure::Upstream { reason: Reason::UpstreamMalformed, nothing_said: false };
+            let malformed = |_| Failure::Upstream(Reason::UpstreamMalformed);
             // What is left of a piece that the client did not take whole.
             if self.unsent > 0 {
                 let data = &self.upstream.input.bytes()[..self.unsent];
@@ -365,17 +374,13 @@ impl<'u> Exchange<'u> {
 
     /// The service sends no more.
     fn at_end<C: Client>(&mut self, client: &mut C) -> Result<(), Failure> {
-        let closed = self.closed();
-        let Phase::Body { decoder, .. } = &mut self.phase else { return Err(closed) };
+        const CLOSED: Failure = Failure::Upstream(Reason::UpstreamClosed);
+        let Phase::Body { decoder, .. } = &mut self.phase else { return Err(CLOSED) };
         if decoder.end().is_err() {
-            return Err(closed);
+            return Err(CLOSED);
         }
         self.phase = self.finished(client, false)?;
         Ok(())
-    }
-
-    fn closed(&self) -> Failure {
-        Failure::Upstream { reason: Reason::UpstreamClosed, nothing_said: !self.heard }
     }
 }
 

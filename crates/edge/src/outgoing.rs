@@ -93,6 +93,11 @@ impl Outgoing {
         !self.broken && self.rest != Rest::Nothing
     }
 
+    /// Whether the client owes the replica more than is here.
+    pub(crate) fn is_to_come(&self) -> bool {
+        !self.broken && self.rest == Rest::Coming
+    }
+
     /// Where more of it may be appended; nowhere while too much waits.
     pub(crate) fn room(&mut self) -> Option<&mut Vec<u8>> {
         (self.bytes.len() - self.taken < UNSENT_BYTES_MAX).then_some(&mut self.bytes)

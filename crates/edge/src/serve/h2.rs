@@ -214,7 +214,7 @@ impl Front {
         let now = sys::clock::now();
         let live = self.worker.live();
         let mut entry = Entry::new(&self.worker, now.steady, Record::new(now.wall, self.origin.peer.ip()));
-        let stream = Stream { front: &self, live: &live, deadline: &deadline, began: now.steady, respond };
+        let stream = Stream { front: &self, live: &live, deadline: &deadline, respond };
         stream.serve(request, &mut entry.record).await;
         entry.count(&live);
         if entry.record.gone {
@@ -228,7 +228,6 @@ struct Stream<'s> {
     front: &'s Front,
     live: &'s Settled,
     deadline: &'s Deadline,
-    began: Duration,
     respond: SendResponse<Bytes>,
 }
 
@@ -242,8 +241,7 @@ impl Stream<'_> {
             .and_then(|head| head.ok_or(http1::Refusal::BadRequestLine));
         let prepared = read.map_err(Reason::Refused).and_then(|head| {
             let front = self.front;
-            From { worker: &front.worker, live: self.live, origin: &front.origin, began: self.began }
-                .prepare(&head, onward, record)
+            From { worker: &front.worker, live: self.live, origin: &front.origin }.prepare(&head, onward, record)
         });
         let mut prepared = match prepared {
             Ok(prepared) => prepared,

@@ -2,8 +2,6 @@
 //!
 //! The same for every version of HTTP that clients speak.
 
-use std::time::Duration;
-
 use http1::{Asked, Body, BodyDecoder, BodyEncoder, Edits, Field, Limits, Refusal, RequestHead, Target};
 
 use super::BODY_BYTES_MAX;
@@ -60,7 +58,6 @@ pub(super) struct From<'f> {
     pub(super) worker: &'f Worker,
     pub(super) live: &'f Live,
     pub(super) origin: &'f Origin,
-    pub(super) began: Duration,
 }
 
 impl From<'_> {
@@ -77,7 +74,7 @@ impl From<'_> {
         let (method, path) = (text(head.method()), text(head.target().path()));
         let request =
             Request { method, host: host.name(), path, field: &first, certified: self.origin.certified.as_deref() };
-        let mut decision = decide::decide(self.live, client, request, self.began);
+        let mut decision = decide::decide(self.live, client, request, sys::clock::now().steady);
         let trace = Trace::of(first(b"traceparent"), &|| self.worker.draw());
         record.client = client.address;
         record.method = method.to_owned();
@@ -175,7 +172,7 @@ impl Prepared {
             worker,
             live,
             deadline,
-            pool: live.pool(&route.to),
+            service: &route.to,
             asked: self.asked,
             timeout: route.timeout.duration(),
             idempotent: self.idempotent,

@@ -68,21 +68,23 @@ impl Bench {
         // The name has served its purpose.
         std::fs::remove_file(&control).unwrap();
         node.set_read_timeout(Some(PATIENCE)).unwrap();
+        let settings = Settings { routes: vec![route("{tenant}.test", "/")], ..Settings::default() };
+        let certificates = Certificates::default();
+        let mut bench = Self { address, secure, node, settings, certificates, log, running };
+        assert!(matches!(bench.hear(), ToNode::Hello { .. }));
+        bench.lead_to(endpoints);
+        bench
+    }
+
+    /// Puts these endpoints in the place of those of before, and waits until they are worked by.
+    pub(crate) fn lead_to(&mut self, endpoints: &[SocketAddr]) {
         let endpoint = |(number, address): (usize, &SocketAddr)| Endpoint {
             release: model::ReleaseNumber(1),
             replica: model::ReplicaNumber(u32::try_from(number).unwrap()),
             address: *address,
         };
-        let settings = Settings {
-            routes: vec![route("{tenant}.test", "/")],
-            endpoints: [("web".parse().unwrap(), endpoints.iter().enumerate().map(endpoint).collect())].into(),
-            ..Settings::default()
-        };
-        let certificates = Certificates::default();
-        let mut bench = Self { address, secure, node, settings, certificates, log, running };
-        assert!(matches!(bench.hear(), ToNode::Hello { .. }));
-        bench.apply(|_| {});
-        bench
+        let endpoints = endpoints.iter().enumerate().map(endpoint).collect();
+        self.apply(|settings| settings.endpoints = [("web".parse().unwrap(), endpoints)].into());
     }
 
     /// Changes the settings, and waits until they are worked by.

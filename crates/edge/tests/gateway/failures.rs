@@ -4,8 +4,9 @@ use std::io::Read;
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Sender, channel};
 
-use crate::bench::{Bench, echo, service};
+use crate::bench::{Bench, PATIENCE, echo, service};
 
 /// An address where nothing listens.
 fn nowhere() -> std::net::SocketAddr {
@@ -29,6 +30,64 @@ fn a_replica_that_dies_with_a_request_costs_no_idempotent_one() {
     for round in 0..50 {
         assert_eq!(client.get("/").status, 200, "round {round}");
     }
+}
+
+/// Fails when a request is given up because its replica began to answer, although its client has none of that.
+#[test]
+fn a_replica_that_dies_in_the_head_of_its_answer_costs_no_idempotent_request() {
+    let dying = service(|mut peer| {
+        peer.request();
+        peer.send("HTTP/1.1 200 OK\r\nContent-");
+    });
+    let mut bench = Bench::new(&[dying, echo()]);
+    let mut client = bench.connect();
+    for round in 0..50 {
+        assert_eq!(client.get("/").status, 200, "round {round}");
+    }
+    assert!(bench.counted(50).retried > 0);
+}
+
+/// A replica that is killed while it has its first request, and says so.
+fn killed(told: Sender<()>) -> std::net::SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        drop(listener);
+        let _head = stream.read(&mut [0; 1024]).unwrap();
+        drop(stream);
+        told.send(()).unwrap();
+    });
+    address
+}
+
+/// Fails when a request does not wait for the replica that takes the place of the only one.
+#[test]
+fn the_restart_of_the_only_replica_costs_no_idempotent_request() {
+    let (told, dead) = channel();
+    let mut bench = Bench::new(&[killed(told)]);
+    let (mut first, mut second) = (bench.connect(), bench.connect());
+    first.send("GET / HTTP/1.1\r\nHost: acme.test\r\n\r\n");
+    dead.recv_timeout(PATIENCE).unwrap();
+    bench.lead_to(&[]);
+    // Nobody has got this one, so it may wait whatever it is.
+    second.send("POST / HTTP/1.1\r\nHost: acme.test\r\nContent-Length: 0\r\n\r\n");
+    bench.lead_to(&[echo()]);
+    assert_eq!((first.answer().status, second.answer().status), (200, 200));
+}
+
+/// Fails when the replicas of the settings are asked that were worked by when the head began to arrive.
+#[test]
+fn a_head_that_arrives_in_pieces_goes_to_the_replicas_of_its_end() {
+    let mut bench = Bench::new(&[nowhere()]);
+    let mut client = bench.connect();
+    client.send("GET / HTTP/1.1\r\nHost: nobody.example\r\n\r\nGET / HTTP/1.1\r\nHost: acme");
+    // With this answer the edge has the beginning of the next request too.
+    assert_eq!(client.answer().status, 404);
+    bench.lead_to(&[echo()]);
+    client.send(".test\r\n\r\n");
+    assert_eq!(client.answer().status, 200);
+    assert_eq!(bench.counted(1).retried, 0, "it was asked at once");
 }
 
 #[test]

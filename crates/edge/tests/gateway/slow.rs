@@ -135,6 +135,38 @@ fn a_service_that_does_not_ask_for_a_body_in_time_is_late() {
     assert_eq!(verdict(&mut bench), (0, 1, 0));
 }
 
+/// A service that answers as soon as it has a head, and wants the rest all the same.
+fn hasty(mut peer: Peer) {
+    peer.request();
+    peer.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nsoon\r\n");
+    std::thread::park();
+}
+
+/// Fails when a service is blamed for a client that keeps it waiting once its answer has begun.
+#[test]
+fn a_client_that_owes_its_body_to_an_answer_under_way_is_at_fault() {
+    let mut bench = Bench::new(&[service(hasty)]);
+    bench.apply(|settings| (settings.times.slow_grace, settings.times.answer_pause) = (SHORT, SHORT));
+    let mut client = bench.connect();
+    client.send(format!("{POST}5\r\n\r\nhel"));
+    client.head();
+    assert_eq!(client.chunk(), b"soon");
+    assert!(client.is_ended());
+    assert_eq!(verdict(&mut bench), (0, 0, 0));
+    assert_eq!(bench.log.line("body_timeout")["status"], 200);
+}
+
+/// Fails when a client is blamed for a service that takes no body once it has begun to answer.
+#[test]
+fn a_service_that_does_not_take_a_body_it_answers_to_is_at_fault() {
+    let mut bench = Bench::new(&[service(hasty)]);
+    bench.apply(|settings| (settings.times.slow_grace, settings.times.stall) = (SHORT, SHORT));
+    let mut client = bench.connect();
+    client.send(format!("{POST}{BODY_BYTES}\r\n\r\n"));
+    send_large(&client);
+    assert_eq!(verdict(&mut bench), (0, 1, 0));
+}
+
 /// A service that sends a head at once and, after each pause, a chunk.
 fn streaming(pauses: &'static [Duration]) -> std::net::SocketAddr {
     service(move |mut peer| {
