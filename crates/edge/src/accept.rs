@@ -80,14 +80,15 @@ fn turn_away(stream: &TcpStream, full: Full, speech: Speech, worker: &Worker) {
 }
 
 async fn plain(open: Open, stream: TcpStream, peer: SocketAddr) {
-    serve::h1::connection(&open.worker, stream, Origin::plain(peer)).await;
+    let origin = Origin { peer, admitted: Rc::clone(&open.admitted), certified: None };
+    serve::h1::connection(&open.worker, stream, origin).await;
 }
 
 async fn secure(open: Open, stream: TcpStream, peer: SocketAddr) {
     let worker = &open.worker;
     // What a handshake needs is given back with its end, and the version that is not spoken takes no room.
     let Some(secured) = Box::pin(handshake(&open, stream)).await else { return };
-    let origin = Origin { peer, certified: Some(secured.certified) };
+    let origin = Origin { peer, admitted: Rc::clone(&open.admitted), certified: Some(secured.certified) };
     match secured.h2 {
         true => Box::pin(serve::h2::connection(worker, secured.stream, origin)).await,
         false => Box::pin(serve::h1::connection(worker, secured.stream, origin)).await,
@@ -111,13 +112,13 @@ async fn handshake(Open { worker, admitted }: &Open, stream: TcpStream) -> Optio
 /// Counts a connection of this thread while it is open.
 struct Open {
     worker: Rc<Worker>,
-    admitted: Admitted,
+    admitted: Rc<Admitted>,
 }
 
 impl Open {
     fn new(worker: &Rc<Worker>, admitted: Admitted) -> Self {
         worker.open.set(worker.open.get() + 1);
-        Self { worker: Rc::clone(worker), admitted }
+        Self { worker: Rc::clone(worker), admitted: Rc::new(admitted) }
     }
 }
 

@@ -327,7 +327,11 @@ impl<'u> Exchange<'u> {
             // What is left of a piece that the client did not take whole.
             if self.unsent > 0 {
                 let data = &self.upstream.input.bytes()[..self.unsent];
-                let sent = ready!(client.poll_send(context, data)).map_err(Failure::Client)?;
+                let polled = client.poll_send(context, data);
+                if polled.is_pending() {
+                    self.upstream.input.shrink();
+                }
+                let sent = ready!(polled).map_err(Failure::Client)?;
                 self.unsent -= sent;
                 self.upstream.input.consume(sent);
                 self.note(Awaited::AnswerTaken, sent);

@@ -86,7 +86,7 @@ impl Worker {
             under_way: Cell::new(0),
             threads,
             upstreams: Connections::default(),
-            shelves: Shelves::default(),
+            shelves: Shelves::of_share(threads),
             deadlines: Deadlines::default(),
             random: Cell::new(seed | 1),
             looks: Cell::new(0),
@@ -143,6 +143,11 @@ impl Worker {
             self.under_way.set(under_way + 1);
             Place(self)
         })
+    }
+
+    /// This thread's share of what the process has.
+    pub(crate) fn share_of(&self, total: usize) -> usize {
+        total.div_ceil(usize::try_from(self.threads.get()).unwrap_or(usize::MAX))
     }
 
     /// Hands a record to the access log.

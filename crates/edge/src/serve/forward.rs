@@ -1,6 +1,7 @@
 //! A request's way to a replica, and to another one when the first fails it. Start reading at [`forward`].
 
 use std::future::pending;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use http1::{Asked, Limits};
 use model::{ReleaseNumber, ReplicaNumber, ServiceName};
 
 use super::record::Record;
+use crate::admission::Admitted;
 use crate::answer::Reason;
 use crate::balance::{Ticket, Tracked};
 use crate::deadline::{Deadline, Late};
@@ -33,6 +35,8 @@ pub(crate) struct Forwarding<'f> {
     pub(crate) worker: &'f Worker,
     pub(crate) live: &'f Settled,
     pub(crate) deadline: &'f Deadline,
+    /// Whose memory it takes.
+    pub(crate) payer: &'f Rc<Admitted>,
     pub(crate) service: &'f ServiceName,
     pub(crate) asked: Asked,
     /// How long the service may take for the head of its answer.
@@ -154,7 +158,8 @@ impl Tries {
         record.replica = Some(replica);
         record.tries = record.tries.saturating_add(1);
         match connection(forwarding, ticket.tracked(), self.anew).await {
-            Ok(upstream) => {
+            Ok(mut upstream) => {
+                upstream.input.charge(forwarding.payer);
                 self.sent += 1;
                 Ok(Some((ticket, upstream)))
             }

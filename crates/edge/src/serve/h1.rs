@@ -75,9 +75,9 @@ where
     let mut connection = Connection {
         worker,
         stream,
-        origin,
         deadline: worker.deadlines.register(),
-        input: Buffer::default(),
+        input: Buffer::of(&origin.admitted),
+        origin,
         onward: Vec::new(),
         out: Vec::new(),
     };
@@ -127,7 +127,9 @@ impl<'w, S: AsyncRead + AsyncWrite + Unpin> Connection<'w, S> {
         let received = record.received.insert(0);
         let client = Side { stream: &mut self.stream, said: &mut self.input, passed: received };
         let service = Side { stream: &mut upstream.stream, said: &mut upstream.input, passed: &mut record.sent };
-        let silence = Silence { deadline: &self.deadline, most: self.worker.times().tunnel_pause.duration() };
+        let times = self.worker.times();
+        let silence =
+            Silence { deadline: &self.deadline, most: times.tunnel_pause.duration(), untaken: times.stall.duration() };
         if let Err(Late) = tunnel::carry(client, service, silence).await {
             record.reason = Some(Reason::TunnelSilent);
         }
@@ -208,8 +210,9 @@ impl<'w, S: AsyncRead + AsyncWrite + Unpin> Connection<'w, S> {
         let Some(place) = self.worker.enter(live.settings.requests.total) else {
             return Passed::Failed(Reason::Overloaded);
         };
-        let outgoing = prepared.outgoing();
-        let carrying = match prepared.carrying(live, self.worker, &self.deadline) {
+        let payer = &self.origin.admitted;
+        let outgoing = prepared.outgoing(payer);
+        let carrying = match prepared.carrying(live, self.worker, &self.deadline, payer) {
             Ok(carrying) => carrying,
             Err(reason) => return Passed::Failed(reason),
         };

@@ -2,6 +2,8 @@
 //!
 //! The same for every version of HTTP that clients speak.
 
+use std::rc::Rc;
+
 use http1::{Asked, Body, BodyDecoder, BodyEncoder, Edits, Field, Limits, Refusal, RequestHead, Target};
 
 use super::BODY_BYTES_MAX;
@@ -10,6 +12,7 @@ use super::forward::Forwarding;
 use super::origin::Origin;
 use super::record::Record;
 use super::respond::{Additions, Own};
+use crate::admission::{Account, Admitted};
 use crate::answer::Reason;
 use crate::client::h1::Incoming;
 use crate::deadline::Deadline;
@@ -150,14 +153,14 @@ impl Prepared {
         }
     }
 
-    /// The request on its way to a replica. To be asked once.
-    pub(super) fn outgoing(&mut self) -> Outgoing {
+    /// The request on its way to a replica, in memory of this connection's. To be asked once.
+    pub(super) fn outgoing(&mut self, payer: &Rc<Admitted>) -> Outgoing {
         let rest = match self.incoming.encoder {
             None => Rest::Nothing,
             Some(_) if self.held_back => Rest::HeldBack,
             Some(_) => Rest::Coming,
         };
-        Outgoing::new(std::mem::take(&mut self.onward), rest)
+        Outgoing::new(std::mem::take(&mut self.onward), rest, Account::new(payer))
     }
 
     /// How it gets to its answer; the reason why there is no way. To be asked once.
@@ -166,12 +169,14 @@ impl Prepared {
         live: &'f Settled,
         worker: &'f Worker,
         deadline: &'f Deadline,
+        payer: &'f Rc<Admitted>,
     ) -> Result<Carrying<'f>, Reason> {
         let route = self.route.and_then(|route| live.route(route)).ok_or(Reason::NoRoute)?;
         let forwarding = Forwarding {
             worker,
             live,
             deadline,
+            payer,
             service: &route.to,
             asked: self.asked,
             timeout: route.timeout.duration(),
