@@ -1,5 +1,6 @@
 //! A client's way in: accepted, counted, and its handshake carried out. Start reading at [`accept`].
 
+use std::convert::Infallible;
 use std::io;
 use std::net::{self, SocketAddr};
 use std::rc::Rc;
@@ -10,6 +11,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::admission::{Admission, Admitted, Full};
 use crate::answer::Reason;
+use crate::policy::network;
 use crate::serve::{self, Additions, Origin, Own};
 use crate::tls::{self, Secured};
 use crate::worker::Worker;
@@ -30,21 +32,28 @@ pub(crate) enum Speech {
     Secure,
 }
 
-/// Takes connections as they come. To be dropped when no more are wanted.
+/// Takes connections as they come; ends only with why it cannot. To be dropped when no more are wanted.
 pub(crate) async fn accept(
     listener: net::TcpListener,
     speech: Speech,
     worker: Rc<Worker>,
     admission: Arc<Admission>,
-) -> io::Result<()> {
+) -> io::Result<Infallible> {
     listener.set_nonblocking(true)?;
     let listener = TcpListener::from_std(listener)?;
     loop {
-        let Ok((stream, peer)) = listener.accept().await else {
-            // Out of descriptors or memory: those that are open go on.
-            tokio::time::sleep(ACCEPT_PAUSE).await;
-            continue;
+        let (stream, peer) = match listener.accept().await {
+            Ok(accepted) => accepted,
+            // It listens no more, and never will again.
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => return Err(error),
+            Err(_) => {
+                // Out of descriptors or memory, or the client is gone: those that are open go on.
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
         };
+        // A socket of both families shows IPv4 addresses as IPv6.
+        let peer = SocketAddr::new(network::canonical(peer.ip()), peer.port());
         let admitted = match admission.admit(peer.ip(), &worker.live().settings) {
             Ok(admitted) => admitted,
             Err(full) => {

@@ -22,11 +22,17 @@ pub(crate) const HANDSHAKES_PER_CLIENT_MAX: u32 = 200;
 pub(crate) const GROWN_BYTES_MAX: u64 = 96 << 20;
 /// Of one client.
 pub(crate) const GROWN_BYTES_PER_CLIENT_MAX: u64 = GROWN_BYTES_MAX / 8;
+/// Descriptors that are not for connections of clients: listeners, the node, files, idle connections to replicas.
+const DESCRIPTORS_RESERVED: u64 = 512;
+/// One of its own, and one for the connection of its request to a replica.
+const DESCRIPTORS_PER_CONNECTION: u64 = 2;
 /// Parts that the counts per client are divided into, so that threads rarely wait for each other.
 const SHARDS: usize = 64;
 
 /// The connections that are open, and those that were not let in.
 pub(crate) struct Admission {
+    /// For how many connections there are descriptors.
+    room: u64,
     open: AtomicU64,
     clients: [Mutex<HashMap<u128, Held>>; SHARDS],
     handshakes: AtomicU64,
@@ -62,9 +68,11 @@ pub(crate) enum Full {
     Client,
 }
 
-impl Default for Admission {
-    fn default() -> Self {
+impl Admission {
+    /// Of a process that may have so many descriptors.
+    pub(crate) fn within(descriptors: u64) -> Self {
         Self {
+            room: (descriptors.saturating_sub(DESCRIPTORS_RESERVED) / DESCRIPTORS_PER_CONNECTION).max(1),
             open: AtomicU64::new(0),
             clients: std::array::from_fn(|_| Mutex::default()),
             handshakes: AtomicU64::new(0),
@@ -73,9 +81,7 @@ impl Default for Admission {
             handshakes_failed: AtomicU64::new(0),
         }
     }
-}
 
-impl Admission {
     /// Lets a connection of this peer in, and counts it until what is returned is dropped. A trusted peer speaks for many
     /// clients and is not limited as one.
     pub(crate) fn admit(self: &Arc<Self>, peer: IpAddr, settings: &Settings) -> Result<Admitted, Full> {
@@ -85,7 +91,7 @@ impl Admission {
         let mut admitted = Admitted { admission: Arc::clone(self), client: None };
         let limited = !settings.trust.iter().any(|network| network.holds(peer));
         let client = Some(network::counted(peer)).filter(|_| limited);
-        let full = if open >= total {
+        let full = if open >= total.min(self.room) {
             Some(Full::Edge)
         } else if client.is_some_and(|client| !self.enter(client, per_client)) {
             Some(Full::Client)
@@ -276,7 +282,7 @@ impl Drop for Account {
 #[cfg(test)]
 pub(crate) fn anybody() -> Rc<Admitted> {
     let settings = Settings::default();
-    let admitted = Arc::new(Admission::default()).admit([192, 0, 2, 1].into(), &settings);
+    let admitted = Arc::new(Admission::within(u64::MAX)).admit([192, 0, 2, 1].into(), &settings);
     Rc::new(admitted.unwrap_or_else(|full| panic!("{full:?}")))
 }
 
@@ -304,7 +310,7 @@ mod tests {
 
     #[test]
     fn neither_the_edge_nor_a_client_has_more_than_its_share() {
-        let admission = Arc::new(Admission::default());
+        let admission = Arc::new(Admission::within(u64::MAX));
         let settings = settings(4, 2);
         let admit = |peer: &str| admission.admit(peer.parse().unwrap(), &settings);
         let mut open = Vec::new();
@@ -327,8 +333,17 @@ mod tests {
     }
 
     #[test]
+    fn no_more_are_let_in_than_there_are_descriptors_for() {
+        let admission = Arc::new(Admission::within(DESCRIPTORS_RESERVED + 5));
+        let admit = || admission.admit("192.0.2.1".parse().unwrap(), &settings(9, 9));
+        let open = [admit(), admit(), admit()];
+        let full: Vec<_> = open.iter().map(|it| it.as_ref().err().copied()).collect();
+        assert_eq!(full, [None, None, Some(Full::Edge)]);
+    }
+
+    #[test]
     fn a_trusted_peer_is_many_clients() {
-        let admission = Arc::new(Admission::default());
+        let admission = Arc::new(Admission::within(u64::MAX));
         let open: Vec<_> = (0..9).map(|_| admission.admit("10.0.0.1".parse().unwrap(), &settings(9, 1))).collect();
         assert!(open.iter().all(Result::is_ok));
     }
@@ -341,7 +356,7 @@ mod tests {
 
     #[test]
     fn no_client_has_all_handshakes_and_they_are_counted_while_they_last() {
-        let admission = Arc::new(Admission::default());
+        let admission = Arc::new(Admission::within(u64::MAX));
         let limits = settings(HANDSHAKES_MAX * 2, u32::MAX);
         let admit = |peer: &str| admission.admit(peer.parse().unwrap(), &limits).ok();
         let most = usize::try_from(HANDSHAKES_PER_CLIENT_MAX).unwrap();
@@ -357,7 +372,7 @@ mod tests {
 
     #[test]
     fn requests_of_a_client_are_counted_while_they_last() {
-        let admission = Arc::new(Admission::default());
+        let admission = Arc::new(Admission::within(u64::MAX));
         let admit = |peer: &str| admission.admit(peer.parse().unwrap(), &settings(9, 9)).ok().unwrap();
         let (one, again, other, trusted) =
             (admit("192.0.2.1"), admit("192.0.2.1"), admit("192.0.2.2"), admit("10.0.0.1"));
@@ -371,7 +386,7 @@ mod tests {
 
     #[test]
     fn no_client_has_all_memory_and_it_is_given_back() {
-        let admission = Arc::new(Admission::default());
+        let admission = Arc::new(Admission::within(u64::MAX));
         let admit = |peer: &str| Rc::new(admission.admit(peer.parse().unwrap(), &settings(99, 9)).ok().unwrap());
         let most = usize::try_from(GROWN_BYTES_PER_CLIENT_MAX).unwrap();
         let one = admit("192.0.2.1");
@@ -394,7 +409,7 @@ mod tests {
 
     #[test]
     fn there_is_a_bound_on_all_handshakes() {
-        let admission = Arc::new(Admission::default());
+        let admission = Arc::new(Admission::within(u64::MAX));
         let limits = settings(HANDSHAKES_MAX * 2, 1);
         let trusted = || admission.admit("10.0.0.1".parse().unwrap(), &limits).ok();
         let open: Vec<_> = (0..=HANDSHAKES_MAX).filter_map(|_| trusted()).collect();

@@ -197,3 +197,14 @@ fn a_request_that_cannot_be_read_ends_its_connection() {
         assert!(client.is_ended());
     }
 }
+
+/// Fails when an edge lives on with a socket that it takes no connections from.
+#[test]
+fn an_edge_that_cannot_accept_ends_and_says_why() {
+    let bench = Bench::of_threads(2, &[echo()]);
+    // What the kernel does to a socket that listens no more; a stream's way to say so works for it too.
+    let socket = std::net::TcpStream::from(std::os::fd::OwnedFd::from(bench.listeners[1].try_clone().unwrap()));
+    drop(socket.shutdown(std::net::Shutdown::Both));
+    let ended = bench.running.join().unwrap().unwrap_err();
+    assert!(matches!(ended, edge::process::EdgeError::Accept(_)), "{ended}");
+}

@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use edge::control::{ToEdge, ToNode};
+use edge::control::ToEdge;
 use h2::client::{ResponseFuture, SendRequest};
 use h2::{Reason, RecvStream, SendStream};
 use http::{HeaderMap, Method, Request, StatusCode};
@@ -491,12 +491,7 @@ fn an_edge_that_drains_waits_until_a_slow_client_has_its_answers() {
             ended = &mut connection => panic!("{ended:?}"),
         };
         // Once the requests are counted, the edge has all of the answers; its client takes nothing from here on.
-        let mut counted = 0_usize;
-        while counted < REQUESTS {
-            if let ToNode::Evidence { arms, .. } = bench.hear() {
-                counted += arms.iter().map(|(_, counts)| usize::try_from(counts.well).unwrap()).sum::<usize>();
-            }
-        }
+        bench.counted(u64::try_from(REQUESTS).unwrap());
         bench.tell(&ToEdge::Drain { within: model::Span::secs(60) });
         let paused = std::time::Instant::now();
         until(|| (paused.elapsed() > PAUSE).then_some(()));
