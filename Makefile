@@ -1,5 +1,5 @@
 # Everything there is to do here. Each target first installs what is missing (tools/prepare).
-.PHONY: demo build test lint bench bench-edge docs clean
+.PHONY: demo build test lint screenshots bench bench-edge docs clean
 
 # rustup's programs, also in a shell that has not heard of them yet.
 export PATH := $(or $(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH)
@@ -7,18 +7,18 @@ export PATH := $(or $(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH)
 # Where cargo builds, also for those who build everything in one place.
 export CARGO_TARGET_DIR := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
 
-DEMO := examples/minimal
+DEMO := examples/directory
 
-demo: build ## build, and run the example in the foreground until Ctrl-C
+demo: build ## build, and run the Company Directory in the foreground until Ctrl-C
 	tools/demo
 
-build: ## the release build of the program and of the example
+build: ## the release build of the program and of the Company Directory
 	tools/prepare
-	cargo build --locked --release -p mainstay -p minimal
-	install -D $(CARGO_TARGET_DIR)/release/minimal $(DEMO)/bin/minimal
+	cargo build --locked --release -p mainstay -p directory
+	install -D $(CARGO_TARGET_DIR)/release/directory $(DEMO)/bin/directory
 
 test: ## every test
-	tools/prepare
+	tools/prepare test
 	cargo test --locked --workspace --no-fail-fast
 
 lint: ## format, lints, licences, sources
@@ -26,6 +26,10 @@ lint: ## format, lints, licences, sources
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	cargo deny --locked check licenses bans sources
+
+screenshots: ## the pictures of docs/, taken by the test that looks at the page
+	tools/prepare test
+	SCREENSHOTS=$(CURDIR)/docs/screenshots cargo test --locked -p mainstay --test directory in_a_browser
 
 bench: build ## measures, and writes docs/benchmarks.md
 	cargo xtask bench
@@ -37,6 +41,6 @@ bench-edge: build ## measures the edge beside nginx and HAProxy, and writes docs
 docs: ## writes the generated documentation again
 	cargo xtask docs
 
-clean: ## what was built, and the state of the example
+clean: ## what was built, and the state of the Company Directory
 	cargo clean
 	rm -rf $(DEMO)/bin $(DEMO)/.mainstay

@@ -1,4 +1,4 @@
-//! Measures the release build with `examples/minimal` and beside other supervisors, and writes `docs/benchmarks.md`.
+//! Measures the release build with `examples/directory` and beside other supervisors, and writes `docs/benchmarks.md`.
 //!
 //! Start reading at [`run`]; [`mod@edge`] has a page of its own. What is printed is decided in [`report`], from values alone. A peer that is not installed
 //! is listed as not measured, never left out.
@@ -40,6 +40,8 @@ pub(crate) enum Error {
     Command { command: String, status: std::process::ExitStatus, output: String },
     #[error("{} could not be used", path.display())]
     File { path: PathBuf, source: io::Error },
+    #[error("no port is free")]
+    Port(#[source] io::Error),
     #[error("{what} did not happen within {} s", within.as_secs())]
     Late { what: String, within: Duration },
     #[error("what {program} printed cannot be read:\n{text}")]
@@ -69,8 +71,10 @@ pub(crate) fn run(cold_build: ColdBuild) -> Result<(), Error> {
     fs::write(&page, text).map_err(|source| Error::File { path: page, source })
 }
 
+/// A program as `make build` left it, wherever cargo builds.
 fn release_binary(root: &Path, name: &str) -> Result<PathBuf, Error> {
-    let path = root.join("target/release").join(name);
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
+    let path = target.join("release").join(name);
     path.canonicalize().map_err(|_| Error::NotBuilt(path))
 }
 

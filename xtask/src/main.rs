@@ -22,7 +22,7 @@ const USAGE: &str = "usage: cargo xtask COMMAND
 
   tidy    checks what the compiler does not: edges between crates, purity, names, lengths, words, links
   docs    writes generated documentation and expected outputs again
-  bench   measures the release build with examples/minimal and writes docs/benchmarks.md
+  bench   measures the release build with examples/directory and writes docs/benchmarks.md
           (--cold-build also measures a build from nothing, in a target folder of its own)
   bench-edge
           measures the edge beside nginx and HAProxy and writes docs/benchmarks-edge.md

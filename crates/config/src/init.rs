@@ -81,6 +81,13 @@ struct Program {
     redis: bool,
 }
 
+/// A folder of pages, which the edge sends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Pages {
+    name: String,
+    folder: String,
+}
+
 /// Data services that something mentions.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Mentioned {
@@ -119,16 +126,22 @@ pub fn init(listing: &Listing) -> FirstFile {
         program.redis |= mentioned.redis;
     }
     mentioned.left_out.retain(|service| !programs.iter().any(|program| program.name == service.name));
+    let mut pages = detect::pages(listing);
+    pages.retain(|pages| !programs.iter().any(|program| program.name == pages.name));
     let mut found: Vec<String> = programs.iter().map(|program| program.found.clone()).collect();
     found.dedup();
+    found.extend(pages.iter().map(|pages| format!("`{}/index.html`: a folder of pages", pages.folder)));
     found.extend(mentioned.found.iter().cloned());
     let mut passed_over = manifest::unread(listing);
     // A program of the whole folder's serves its pages itself.
     let kept_back = if detect::is_program(listing) { Vec::new() } else { pages::kept_back(listing) };
-    let has_only_pages = programs.is_empty() && !kept_back.is_empty();
+    let services = match (programs.is_empty() && pages.is_empty(), kept_back.is_empty()) {
+        (false, _) => write::Services::Found { programs: &programs, pages: &pages },
+        (true, true) => write::Services::NoProgram,
+        (true, false) => write::Services::NoPages,
+    };
     passed_over.extend(kept_back);
-    let example = if has_only_pages { write::Example::Pages } else { write::Example::Program };
-    let text = write::file(&stack_name(&listing.folder), &programs, example, &passed_over, &mentioned);
+    let text = write::file(&stack_name(&listing.folder), services, &passed_over, &mentioned);
     FirstFile { text, found, passed_over }
 }
 

@@ -336,16 +336,24 @@ fn a_folder_of_pages() {
             (".env", ""),
             ("public/index.html", ""),
             ("public/.nojekyll", ""),
+            ("site/index.html", ""),
             ("src/index.html", ""),
         ],
         &expect![[r#"
             `public/index.html`: a folder of pages
+            `site/index.html`: a folder of pages
             --
             stack: my-product
             services:
               public:
-                run: sh -c 'cd public && exec python3 -m http.server --bind 127.0.0.1 "$PORT"'
-                port: auto                  # the node chooses it; the program reads it from PORT
+                static: public  # `mainstay up` copies it, and the edge sends the copy
+              site:
+                static: site  # `mainstay up` copies it, and the edge sends the copy
+            edge:
+              listen: { http: 8080 }  # this machine's browsers find every host below localhost here
+              routes:
+                - { host: my-product.localhost, to: public }
+                - { host: site.my-product.localhost, to: site }
             environments:
               development:
                 advisory: true              # promises that cannot be kept on this machine are warnings
@@ -377,33 +385,37 @@ fn a_program_serves_its_pages_itself() {
 fn pages_among_what_is_secret_are_not_served() {
     check_passed_over(
         &[("index.html", None), (".env", None)],
-        &expect![[r##"
-        # Found, and not used:
-        #   index.html: visitors would be shown .env, mainstay.yaml and .mainstay as well
-        #     (move the pages into a folder of their own, such as public, and serve that)
+        &expect![[r#"
+            # Found, and not used:
+            #   index.html: visitors would be shown .env, mainstay.yaml and .mainstay as well
+            #     (move the pages into a folder of their own, such as public, and serve that)
 
-        # Nothing was found here that can be started as it is. Pages in a folder of their own are served like this:
-        # services:
-        #   web:
-        #     run: sh -c 'exec python3 -m http.server --bind 127.0.0.1 --directory public "$PORT"'
-        #     port: auto                # each replica is told its port in PORT
-        #     health: { ready: / }      # answered with a status from 200 to 399
-    "##]],
+            # Nothing was found here that can be started as it is. Pages in a folder of their own are served like this:
+            # services:
+            #   web:
+            #     static: public  # `mainstay up` copies it, and the edge sends the copy
+            # edge:
+            #   listen: { http: 8080 }  # this machine's browsers find every host below localhost here
+            #   routes:
+            #     - { host: shop.localhost, to: web }
+        "#]],
     );
     check_passed_over(
         &[("public/index.html", None), ("public/.env.local", None)],
-        &expect![[r##"
-        # Found, and not used:
-        #   public/index.html: visitors would be shown public/.env.local as well
-        #     (move that file out of the folder, or serve another folder)
+        &expect![[r#"
+            # Found, and not used:
+            #   public/index.html: visitors would be shown public/.env.local as well
+            #     (move that file out of the folder, or serve another folder)
 
-        # Nothing was found here that can be started as it is. Pages in a folder of their own are served like this:
-        # services:
-        #   web:
-        #     run: sh -c 'exec python3 -m http.server --bind 127.0.0.1 --directory public "$PORT"'
-        #     port: auto                # each replica is told its port in PORT
-        #     health: { ready: / }      # answered with a status from 200 to 399
-    "##]],
+            # Nothing was found here that can be started as it is. Pages in a folder of their own are served like this:
+            # services:
+            #   web:
+            #     static: public  # `mainstay up` copies it, and the edge sends the copy
+            # edge:
+            #   listen: { http: 8080 }  # this machine's browsers find every host below localhost here
+            #   routes:
+            #     - { host: shop.localhost, to: web }
+        "#]],
     );
 }
 

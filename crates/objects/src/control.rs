@@ -4,7 +4,6 @@
 //! A node must understand the server of an older release and the other way round: a field once written keeps its name
 //! and meaning, and a new one is optional.
 
-use crate::reports::Counts;
 use crate::settings::Settings;
 
 /// The version of this protocol.
@@ -16,8 +15,6 @@ pub const VERSION: u32 = 1;
 pub enum ToServer {
     /// Work by these settings from now on.
     Settings(Box<Settings>),
-    /// Say how it goes.
-    Count,
 }
 
 /// What the server tells the node.
@@ -43,6 +40,4 @@ pub enum ToNode {
         /// Why not, for people.
         why: String,
     },
-    /// How it has gone since the process began.
-    Counted(Counts),
 }

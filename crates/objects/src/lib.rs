@@ -11,5 +11,5 @@ pub mod store;
 
 mod front;
 mod live;
-mod reports;
 mod server;
+mod trouble;

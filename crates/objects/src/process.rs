@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use model::cause::chain;
 use sys::messages::{self, Incoming, MessageError};
 use sys::tasks::{self, Tasks};
 use tokio::net::{UnixListener, UnixStream};
@@ -15,10 +16,10 @@ use tokio::sync::watch;
 
 use crate::control::{self, ToNode, ToServer};
 use crate::live::Live;
-use crate::reports::{Reports, add, tell};
 use crate::server::{ACCEPT_PAUSE, Server};
 use crate::settings::Settings;
 use crate::store::{OpenError, Store, StoreError};
+use crate::trouble::tell;
 
 /// Threads that speak HTTP.
 const SPEAKING_THREADS: usize = 2;
@@ -103,12 +104,11 @@ pub fn run(start: Start) -> Result<(), ServerError> {
 
 async fn serve(store: Arc<Store>, listener: tokio::net::TcpListener, control: UnixListener) -> Infallible {
     let tasks = Tasks::default();
-    let reports = Arc::new(Reports::default());
     let (live, seen) = watch::channel(Arc::new(Live::default()));
-    let server = Server::new(Arc::clone(&store), seen, Arc::clone(&reports), tasks.clone());
-    tasks.spawn("objects", "sweep", sweep(Arc::clone(&store), Arc::clone(&reports)));
+    let server = Server::new(Arc::clone(&store), seen, tasks.clone());
+    tasks.spawn("objects", "sweep", sweep(Arc::clone(&store)));
     tasks.spawn("objects", "stale uploads", abort_stale_uploads(Arc::clone(&store)));
-    let node = Node { store, live, reports };
+    let node = Node { store, live };
     tokio::select! {
         never = server.accept(listener) => never,
         never = node.listen(control) => never,
@@ -116,12 +116,11 @@ async fn serve(store: Arc<Store>, listener: tokio::net::TcpListener, control: Un
 }
 
 /// Removes what killed processes left over, folder by folder, beside everything else.
-async fn sweep(store: Arc<Store>, reports: Arc<Reports>) -> Result<(), Infallible> {
+async fn sweep(store: Arc<Store>) -> Result<(), Infallible> {
     for folder in 0..=u8::MAX {
         let store = Arc::clone(&store);
-        match told("cannot sweep the store", tasks::blocking(move || store.sweep(folder)).await) {
-            Some(swept) => add(&reports.swept, swept as u64),
-            None => break,
+        if told("cannot sweep the store", tasks::blocking(move || store.sweep(folder)).await).is_none() {
+            break;
         }
     }
     Ok(())
@@ -152,7 +151,6 @@ fn told<T>(what: &str, done: Result<Result<T, StoreError>, tasks::Broken>) -> Op
 struct Node {
     store: Arc<Store>,
     live: watch::Sender<Arc<Live>>,
-    reports: Arc<Reports>,
 }
 
 impl Node {
@@ -188,10 +186,8 @@ impl Node {
 
     /// Whether the node heard the answer.
     async fn answer(&self, said: ToServer, present: &mut Option<(UnixStream, Incoming)>) -> bool {
-        let answer = match said {
-            ToServer::Settings(settings) => self.take_over(*settings).await,
-            ToServer::Count => ToNode::Counted(self.reports.counts()),
-        };
+        let ToServer::Settings(settings) = said;
+        let answer = self.take_over(*settings).await;
         match present {
             Some((stream, _)) => messages::write(stream, &answer).await.is_ok(),
             None => false,
@@ -207,8 +203,8 @@ impl Node {
                 self.live.send_replace(Arc::new(live));
                 return ToNode::Applied { settings: number };
             }
-            Ok(Err(error)) => error.to_string(),
-            Err(broken) => broken.to_string(),
+            Ok(Err(error)) => chain(&error),
+            Err(broken) => chain(&broken),
         };
         ToNode::Refused { settings: number, why }
     }

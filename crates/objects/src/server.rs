@@ -21,8 +21,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use crate::front::{self, Access, Front};
 use crate::live::Live;
-use crate::reports::{Reports, add, tell};
 use crate::store::Store;
+use crate::trouble::tell;
 
 /// Connections that are open at once; further ones wait in the listener's queue.
 const CONNECTIONS_MAX: usize = 1024;
@@ -44,25 +44,19 @@ pub(crate) struct Server {
     service: S3Service,
     store: Arc<Store>,
     live: watch::Receiver<Arc<Live>>,
-    reports: Arc<Reports>,
     tasks: Tasks,
 }
 
 impl Server {
-    pub(crate) fn new(
-        store: Arc<Store>,
-        live: watch::Receiver<Arc<Live>>,
-        reports: Arc<Reports>,
-        tasks: Tasks,
-    ) -> Self {
-        let front = Front::new(Arc::clone(&store), live.clone(), Arc::clone(&reports));
+    pub(crate) fn new(store: Arc<Store>, live: watch::Receiver<Arc<Live>>, tasks: Tasks) -> Self {
+        let front = Front::new(Arc::clone(&store), live.clone());
         let mut config = S3Config::default();
         config.xml_max_body_size = XML_BYTES_MAX;
         let mut builder = S3ServiceBuilder::new(front);
         builder.set_config(Arc::new(StaticConfigProvider::new(Arc::new(config))));
         builder.set_auth(Access::new(live.clone()));
         builder.set_access(Access::new(live.clone()));
-        Self { service: builder.build(), store, live, reports, tasks }
+        Self { service: builder.build(), store, live, tasks }
     }
 
     /// Accepts connections for as long as it is polled.
@@ -82,7 +76,6 @@ impl Server {
     }
 
     fn begin(&self, stream: TcpStream, place: OwnedSemaphorePermit) {
-        add(&self.reports.connections, 1);
         let server = self.clone();
         self.tasks.spawn("objects", "connection", async move {
             let _place = place;
@@ -110,19 +103,14 @@ impl Server {
             LIVE_PATH => return Ok(answer_if(self.is_live())),
             _ => {}
         }
-        add(&self.reports.requests, 1);
-        let answer = match front::admit(request) {
+        match front::admit(request) {
             Ok((request, notes)) => {
                 let answer = self.service.call(request).await?;
                 // The protocol layer knows that the body ended early, and not why.
-                notes.take_refusal().map_or(Ok(answer), refused)?
+                notes.take_refusal().map_or(Ok(answer), refused)
             }
-            Err(error) => refused(error)?,
-        };
-        if answer.status().is_server_error() && answer.status() != StatusCode::NOT_IMPLEMENTED {
-            add(&self.reports.failed, 1);
+            Err(error) => refused(error),
         }
-        Ok(answer)
     }
 
     fn is_live(&self) -> bool {

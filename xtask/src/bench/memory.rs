@@ -1,5 +1,6 @@
 //! Which processes there are, and what memory each takes.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
@@ -44,15 +45,21 @@ fn process(pid: u32) -> Option<Process> {
     Some(Process { pid, arguments: arguments.collect() })
 }
 
-/// The processes that run this program for something in this folder: others on the machine are not ours.
+/// The processes that run this program for something in this folder, and what they started that runs it too: others on
+/// the machine are not ours.
 pub(super) fn running(program: &Path, folder: &Path) -> Vec<Process> {
-    let ours = |process: &Process| {
-        let exe = fs::read_link(format!("/proc/{}/exe", process.pid));
-        let named = Path::new(&process.arguments[0]);
-        let runs_it = exe.is_ok_and(|exe| exe == program) || named == program || named == Path::new("/proc/self/exe");
-        runs_it && process.arguments.iter().any(|argument| Path::new(argument).starts_with(folder))
-    };
-    processes().into_iter().filter(ours).collect()
+    let (named, others): (Vec<Process>, Vec<Process>) = processes()
+        .into_iter()
+        .filter(|process| runs(process, program))
+        .partition(|process| process.arguments.iter().any(|argument| Path::new(argument).starts_with(folder)));
+    let started: BTreeSet<u32> = named.iter().flat_map(|process| children(process.pid)).collect();
+    named.into_iter().chain(others.into_iter().filter(|process| started.contains(&process.pid))).collect()
+}
+
+fn runs(process: &Process, program: &Path) -> bool {
+    let exe = fs::read_link(format!("/proc/{}/exe", process.pid));
+    let named = Path::new(&process.arguments[0]);
+    exe.is_ok_and(|exe| exe == program) || named == program || named == Path::new("/proc/self/exe")
 }
 
 /// What one process takes; nothing when it is gone or not ours to look into.

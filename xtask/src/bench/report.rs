@@ -38,10 +38,13 @@ impl fmt::Display for Report {
 impl Report {
     fn write_stack(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "## The example\n")?;
-        writeln!(f, "`examples/minimal`: two web replicas, a worker, PostgreSQL and Redis. Each time is until every")?;
-        writeln!(f, "unit answers its readiness probe.\n")?;
+        writeln!(
+            f,
+            "`examples/directory`: a frontend, two replicas of an API, a worker, PostgreSQL, Redis, an object store and"
+        )?;
+        writeln!(f, "the edge. Each time is from `up` to the first good page, over TLS.\n")?;
         writeln!(f, "| | |\n| --- | --- |")?;
-        writeln!(f, "| First `up`: databases created, migrations run | {:.2} s |", self.stack.cold_up_seconds)?;
+        writeln!(f, "| First `up`: 20 companies of 500 people are created | {:.2} s |", self.stack.cold_up_seconds)?;
         writeln!(f, "| `up` again, with the data there | {:.2} s |", self.stack.warm_up_seconds)?;
         writeln!(f, "| `down` | {:.2} s |", self.stack.down_seconds)?;
         writeln!(f, "| The program's size | {:.1} MiB |", mib(self.binary_bytes))?;
@@ -161,12 +164,12 @@ mod tests {
 
             ## The example
 
-            `examples/minimal`: two web replicas, a worker, PostgreSQL and Redis. Each time is until every
-            unit answers its readiness probe.
+            `examples/directory`: a frontend, two replicas of an API, a worker, PostgreSQL, Redis, an object store and
+            the edge. Each time is from `up` to the first good page, over TLS.
 
             | | |
             | --- | --- |
-            | First `up`: databases created, migrations run | 3.46 s |
+            | First `up`: 20 companies of 500 people are created | 3.46 s |
             | `up` again, with the data there | 1.00 s |
             | `down` | 0.50 s |
             | The program's size | 20.0 MiB |

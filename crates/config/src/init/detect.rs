@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Listing, Program, dependency, manifest, name, pages, procfile};
+use super::{Listing, Pages, Program, dependency, manifest, name, pages, procfile};
 
 /// Everything that can be started: what the folder itself says, and what its folders say.
 pub(super) fn programs(listing: &Listing) -> Vec<Program> {
@@ -14,21 +14,23 @@ pub(super) fn programs(listing: &Listing) -> Vec<Program> {
         }
     }
     let mut programs = in_folder(listing, "");
-    let serves_itself = !programs.is_empty();
     for folder in folders(listing) {
-        let found = match pages::are_written_by_tools_in(folder) {
-            true => Vec::new(),
-            false => in_folder(listing, folder),
-        };
-        let served = pages::may_be_served(listing, folder) && found.is_empty() && !serves_itself;
-        let found = if served { vec![Place { listing, folder }.pages()] } else { found };
-        for program in found {
+        for program in within(listing, folder) {
             if !programs.iter().any(|known: &Program| known.name == program.name) {
                 programs.push(program);
             }
         }
     }
     programs
+}
+
+/// The folders of pages that are served. A program of the whole folder's, or of a folder with pages, serves them itself.
+pub(super) fn pages(listing: &Listing) -> Vec<Pages> {
+    if is_program(listing) {
+        return Vec::new();
+    }
+    let is_served = |folder: &&str| pages::may_be_served(listing, folder) && within(listing, folder).is_empty();
+    folders(listing).into_iter().filter(is_served).map(|folder| Place { listing, folder }.pages()).collect()
 }
 
 /// Whether the listing's own folder is a program's.
@@ -39,6 +41,14 @@ pub(super) fn is_program(listing: &Listing) -> bool {
 /// The folders directly in the listing's own.
 fn folders(listing: &Listing) -> BTreeSet<&str> {
     listing.files.keys().filter_map(|path| Some(path.split_once('/')?.0)).collect()
+}
+
+/// The programs of a folder directly in the listing's own.
+fn within(listing: &Listing, folder: &str) -> Vec<Program> {
+    match pages::are_written_by_tools_in(folder) {
+        true => Vec::new(),
+        false => in_folder(listing, folder),
+    }
 }
 
 /// The programs of one of the kinds for each folder; the first that fits.
@@ -255,13 +265,8 @@ impl<'l> Place<'l> {
         Some(vec![program])
     }
 
-    fn pages(self) -> Program {
-        let command = "python3 -m http.server --bind 127.0.0.1 \"$PORT\"";
-        let mut program = self.program("web", "index.html", "a folder of pages", command, "");
-        program
-            .remarks
-            .push("Serving a folder by `static` is not supported yet: this is Python's own server.".to_owned());
-        program
+    fn pages(self) -> Pages {
+        Pages { name: self.name("web"), folder: self.folder.to_owned() }
     }
 }
 

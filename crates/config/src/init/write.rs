@@ -1,51 +1,67 @@
 //! The text of a first file.
 
-use super::{LeftOut, Mentioned, PassedOver, Program};
+use super::{LeftOut, Mentioned, Pages, PassedOver, Program};
 
 /// The name that gives a program the variable it probably reads already: `DATABASE_URL`.
 pub(super) const DATABASE: &str = "database";
 /// Likewise: `REDIS_URL`.
 pub(super) const REDIS: &str = "redis";
 
-/// What is shown, as a comment, where there is no service.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Example {
-    /// A program.
-    Program,
-    /// The server of a folder of pages.
-    Pages,
+/// What the file says of services.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Services<'a> {
+    /// These.
+    Found { programs: &'a [Program], pages: &'a [Pages] },
+    /// None; a program is shown as a comment.
+    NoProgram,
+    /// None, since the pages that were found may not be served; others are shown as a comment.
+    NoPages,
 }
 
-pub(super) fn file(
-    stack: &str,
-    programs: &[Program],
-    example: Example,
-    passed_over: &[PassedOver],
-    mentioned: &Mentioned,
-) -> String {
+impl Services<'_> {
+    fn programs(&self) -> &[Program] {
+        match self {
+            Self::Found { programs, .. } => programs,
+            Self::NoProgram | Self::NoPages => &[],
+        }
+    }
+}
+
+pub(super) fn file(stack: &str, services: Services<'_>, passed_over: &[PassedOver], mentioned: &Mentioned) -> String {
     let mut text = format!(
         "# The whole stack in one file. `mainstay check` reads it, `mainstay plan` shows what would be done,\n\
          # `mainstay up` does it. Every key: docs/reference/mainstay-yaml.md of Mainstay.\nstack: {}\n",
         scalar(stack)
     );
     not_used(passed_over, &mut text);
-    text.push_str(match (programs.is_empty(), example) {
-        (false, _) => "\nservices:\n",
-        (true, Example::Program) => NO_SERVICES,
-        (true, Example::Pages) => NO_SERVICES_BUT_PAGES,
-    });
-    for program in programs {
-        service(program, &mut text);
+    match services {
+        Services::NoProgram => text.push_str(NO_PROGRAM),
+        Services::NoPages => {
+            text.push_str(&commented(NO_PAGES, &pages_service("web", "public"), &edge(stack, &["web"])))
+        }
+        Services::Found { programs, pages } => {
+            text.push_str("\nservices:\n");
+            programs.iter().for_each(|program| service(program, &mut text));
+            pages.iter().for_each(|pages| text.push_str(&pages_service(&pages.name, &pages.folder)));
+        }
     }
     left_out(&mentioned.left_out, &mut text);
+    let programs = services.programs();
     let database = mentioned.postgres.is_some() || programs.iter().any(|program| program.database);
     let redis = mentioned.redis || programs.iter().any(|program| program.redis);
     resources(database, redis, mentioned, &mut text);
+    if let Services::Found { pages, .. } = services
+        && !pages.is_empty()
+    {
+        let names: Vec<&str> = pages.iter().map(|pages| pages.name.as_str()).collect();
+        text.push('\n');
+        text.push_str(&edge(stack, &names));
+    }
     text.push_str(REST);
     text
 }
 
-const NO_SERVICES: &str = "
+const NO_PROGRAM: &str = "
 # Nothing was found here that can be started. A service is a command, and what it needs:
 # services:
 #   web:
@@ -54,14 +70,36 @@ const NO_SERVICES: &str = "
 #     health: { ready: / }      # answered with a status from 200 to 399
 ";
 
-const NO_SERVICES_BUT_PAGES: &str = "
+const NO_PAGES: &str = "
 # Nothing was found here that can be started as it is. Pages in a folder of their own are served like this:
 # services:
-#   web:
-#     run: sh -c 'exec python3 -m http.server --bind 127.0.0.1 --directory public \"$PORT\"'
-#     port: auto                # each replica is told its port in PORT
-#     health: { ready: / }      # answered with a status from 200 to 399
 ";
+
+/// Text that is a comment already, and more that becomes one.
+fn commented(begin: &str, service: &str, edge: &str) -> String {
+    let lines = service.lines().chain(edge.lines()).map(|line| format!("# {line}\n"));
+    std::iter::once(begin.to_owned()).chain(lines).collect()
+}
+
+fn pages_service(name: &str, folder: &str) -> String {
+    format!(
+        "  {}:\n    static: {}  # `mainstay up` copies it, and the edge sends the copy\n",
+        scalar(name),
+        scalar(folder)
+    )
+}
+
+/// The first of these services has the stack's host, the others have hosts below it.
+fn edge(stack: &str, names: &[&str]) -> String {
+    let route = |(at, name): (usize, &&str)| {
+        let host = if at == 0 { format!("{stack}.localhost") } else { format!("{name}.{stack}.localhost") };
+        format!("    - {{ host: {host}, to: {} }}\n", scalar(name))
+    };
+    let routes: String = names.iter().enumerate().map(route).collect();
+    format!(
+        "edge:\n  listen: {{ http: 8080 }}  # this machine's browsers find every host below localhost here\n  routes:\n{routes}"
+    )
+}
 
 const REST: &str = "
 # Secrets by name; a service lists those it receives under `secrets`. Values are never written here:

@@ -141,8 +141,12 @@ pub(crate) struct ProcessBody {
 /// The edge.
 #[derive(Debug, Clone, Default, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 pub(crate) struct EdgeBody {
-    /// What it listens on, as URLs with the port always shown. Empty while there is no edge.
-    pub(crate) listeners: Vec<String>,
+    /// Where clients reach each of its hosts, as URLs with the port always shown, by HTTPS where that is served; `{tenant}`
+    /// stands for any one label. Empty while there is no edge.
+    pub(crate) addresses: Vec<String>,
+    /// Whether its certificates are made by the stack's own authority, which clients trust once they are told to.
+    #[serde(default)]
+    pub(crate) own_authority: bool,
     /// Its process; absent where there is no edge.
     #[serde(default)]
     pub(crate) unit: Option<UnitBody>,

@@ -54,8 +54,8 @@ fn headline(status: &StatusBody, terminal: &Terminal) -> String {
     };
     let name = terminal.paint(Tone::Strong, status.stack.as_str());
     let mut text = format!("{name} ({}): {}\n", status.environment, terminal.paint(tone, state));
-    for listener in &status.edge.listeners {
-        text.push_str(&format!("  {listener}\n"));
+    for address in &status.edge.addresses {
+        text.push_str(&format!("  {address}\n"));
     }
     text
 }
@@ -292,7 +292,7 @@ mod tests {
             include_str!("samples/status-trouble.json"),
             expect![[r#"
                 guestbook (production): not everything is up
-                  https://localhost:8443/
+                  https://{tenant}.guestbook.localhost:8443/
 
                 SERVICE  STATE        RESTARTS  SINCE
                 web      failing 0/2

@@ -160,7 +160,7 @@ fn instructions(certificate: &Path, installed: Option<&Path>) -> String {
          \n  {path}\n\n\
          this system  {system}\n\
          Firefox      Settings, Certificates, View Certificates, Authorities, Import\n\
-         Chromium     certutil -d sql:$HOME/.pki/nssdb -A -t C,, -n mainstay -i {path}\n\
+         Chromium     mkdir -p $HOME/.pki/nssdb && certutil -d sql:$HOME/.pki/nssdb -A -t C,, -n mainstay -i {path}\n\
          macOS        sudo security add-trusted-cert -d -r trustRoot -k /Library/Keychains/System.keychain {path}\n\
          Windows      certutil -addstore -f Root {path}\n\
          curl         curl --cacert {path} URL\n\
@@ -186,7 +186,7 @@ mod tests {
 
             this system  sudo mainstay trust --install
             Firefox      Settings, Certificates, View Certificates, Authorities, Import
-            Chromium     certutil -d sql:$HOME/.pki/nssdb -A -t C,, -n mainstay -i /srv/shop/.mainstay/authority.pem
+            Chromium     mkdir -p $HOME/.pki/nssdb && certutil -d sql:$HOME/.pki/nssdb -A -t C,, -n mainstay -i /srv/shop/.mainstay/authority.pem
             macOS        sudo security add-trusted-cert -d -r trustRoot -k /Library/Keychains/System.keychain /srv/shop/.mainstay/authority.pem
             Windows      certutil -addstore -f Root /srv/shop/.mainstay/authority.pem
             curl         curl --cacert /srv/shop/.mainstay/authority.pem URL

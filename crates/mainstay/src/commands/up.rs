@@ -28,6 +28,9 @@ use crate::terminal::{Terminal, Tone, human};
 const STOP_GOES_ON: &str = "everything is being stopped, as a `mainstay down` asked, and only a file that is applied takes \
                             that back; `mainstay down` waits until it is done";
 
+const OWN_AUTHORITY: &str =
+    "browsers warn of this stack's own certificates until they trust them: `mainstay trust` says how";
+
 /// Brings the stack up, or changes what runs to what the file says
 ///
 /// Where no node runs, one is started: in this process, or with --detach beside it. Ctrl-C then stops the
@@ -135,8 +138,11 @@ fn summary(status: &StatusBody, took: Option<Duration>, terminal: &Terminal) -> 
     }
     let good = terminal.paint_note(Tone::Good, &format!("{} ({}) is up{took}", status.stack, status.environment));
     let mut text = good;
-    for listener in &status.edge.listeners {
-        text.push_str(&format!("\n  {listener}"));
+    for address in &status.edge.addresses {
+        text.push_str(&format!("\n  {address}"));
+    }
+    if status.edge.own_authority {
+        text.push_str(&format!("\n  {}", terminal.paint_note(Tone::Quiet, OWN_AUTHORITY)));
     }
     if !table.is_empty() {
         text.push_str(&format!("\n{}", table.render(terminal).trim_end()));

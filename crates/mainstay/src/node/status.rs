@@ -2,9 +2,10 @@
 //!
 //! Reads and sums up; decides nothing and changes nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use model::edge::Edge as Gateway;
 use model::stack::Stack;
 use model::{ByteSize, Pid, Port, ReleaseNumber, ResourceName, ServiceName, Span, Timestamp, UnitId};
 use plan::backoff::STABLE;
@@ -209,13 +210,26 @@ fn resource(from: &Sources<'_>, name: &ResourceName) -> ResourceBody {
 fn edge(from: &Sources<'_>) -> EdgeBody {
     let Some(edge) = &from.stack.edge else { return EdgeBody::default() };
     let unit = from.units.iter().find(|unit| unit.unit == UnitId::Edge);
-    let url = |scheme: &str, port: Option<Port>| Some(format!("{scheme}://localhost:{}/", port?));
     EdgeBody {
-        listeners: [url("https", edge.listen.https), url("http", edge.listen.http)].into_iter().flatten().collect(),
+        addresses: addresses(edge),
+        own_authority: edge.listen.https.is_some(),
         unit: Some(unit.map_or_else(|| absent_unit(from.stopping), |unit| unit_body(from, unit))),
         applied: from.edge.standing() == EdgeState::Applied,
         connections: from.edge.window().connections(),
     }
+}
+
+/// Where clients reach each host of the routes: over HTTPS where that is served, since plain HTTP only leads there.
+fn addresses(edge: &Gateway) -> Vec<String> {
+    let of_port = |scheme: &'static str, port: Option<Port>| port.map(|port| (scheme, port));
+    let Some((scheme, port)) = of_port("https", edge.listen.https).or(of_port("http", edge.listen.http)) else {
+        return Vec::new();
+    };
+    let mut addresses: Vec<String> =
+        edge.routes.iter().map(|route| format!("{scheme}://{}:{port}/", route.host)).collect();
+    let mut seen = BTreeSet::new();
+    addresses.retain(|address| seen.insert(address.clone()));
+    addresses
 }
 
 /// An edge that runs and does not follow.
@@ -424,6 +438,7 @@ fn objective(promise: &plan::objectives::Promise) -> ObjectiveBody {
 #[cfg(test)]
 mod tests {
     use model::Timestamp;
+    use serde_json::{Value, json};
     use supervise::record::{FailureKind, LastFailure};
     use sys::ProbeFailure;
 
@@ -433,6 +448,20 @@ mod tests {
 
     fn at(steady: u64) -> Now {
         Now { steady: Duration::from_secs(steady), wall: Timestamp::from_millis(0).after(Duration::from_secs(steady)) }
+    }
+
+    #[test]
+    fn each_host_is_reached_at_one_address() {
+        let route = |host: &str, path: &str| json!({ "host": host, "path": path, "methods": [], "to": "web" });
+        let routes = [route("{tenant}.shop.test", "/"), route("shop.test", "/"), route("{tenant}.shop.test", "/api/")];
+        let at = |listen: Value| {
+            let edge = json!({ "listen": listen, "trust": [], "routes": routes, "strict_headers": false });
+            addresses(&serde_json::from_value(edge).unwrap())
+        };
+        let plain = at(json!({ "http": 8080 }));
+        assert_eq!(plain, ["http://{tenant}.shop.test:8080/", "http://shop.test:8080/"]);
+        let both = at(json!({ "https": 443, "http": 80 }));
+        assert_eq!(both, ["https://{tenant}.shop.test:443/", "https://shop.test:443/"], "plain HTTP only leads there");
     }
 
     /// A run whose next step the machine refuses until 500 seconds.

@@ -79,7 +79,7 @@ impl Edged {
         let world = World::new(name, &file(port));
         world.script("echo.py", ECHO);
         let status = world.up();
-        assert_eq!(status["edge"]["listeners"], json!([format!("http://localhost:{port}/")]));
+        assert_eq!(status["edge"]["addresses"], json!([format!("http://shop.example:{port}/")]));
         Self { world, port }
     }
 
@@ -466,6 +466,8 @@ edge: {{ listen: {{ http: {port} }}, routes: [{{ host: shop.example, to: web }}]
     let index = |text: &str| std::fs::write(world.folder.join("dist/index.html"), text).unwrap();
     std::fs::create_dir(world.folder.join("dist")).unwrap();
     index("one");
+    let planned = world.done(&["plan"]).out;
+    assert!(planned.contains("release 1, 1 file; index.html answers where there is none"), "{planned}");
     let status = world.up();
     assert_eq!((&status["services"][0]["state"], &status["services"][0]["release"]), (&json!("ready"), &json!(1)));
     let address: SocketAddr = ([127, 0, 0, 1], port).into();

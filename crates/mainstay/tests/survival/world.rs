@@ -72,7 +72,7 @@ impl World {
         chown(&world.folder, uid, uid).unwrap();
         // Copies, so that a build meanwhile changes nothing, and that every user can get at them.
         place(Path::new(env!("CARGO_BIN_EXE_mainstay")), &world.program());
-        place(example(), &world.folder.join("bin/minimal"));
+        place(minimal(), &world.folder.join("bin/minimal"));
         world.write(file);
         world.socket = world.told_socket();
         world
@@ -270,25 +270,28 @@ impl Drop for World {
 /// Where PostgreSQL and Redis are looked for.
 const SEARCH_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// The program of examples/minimal, built the way this test was.
-fn example() -> &'static Path {
+/// The program of examples/minimal.
+fn minimal() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    BUILT.get_or_init(|| {
-        let beside = Path::new(env!("CARGO_BIN_EXE_mainstay")).parent().unwrap();
-        let mut command = Command::new(env!("CARGO"));
-        command.args(["build", "--quiet", "--locked", "--package", "minimal"]);
-        command.arg("--target-dir").arg(beside.parent().unwrap());
-        if beside.file_name().is_some_and(|name| name == "release") {
-            command.arg("--release");
-        }
-        let ran = command.current_dir(env!("CARGO_MANIFEST_DIR")).output().unwrap();
-        assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
-        beside.join("minimal")
-    })
+    BUILT.get_or_init(|| built("minimal"))
+}
+
+/// The program of an example, built the way this test was.
+pub(crate) fn built(example: &str) -> PathBuf {
+    let beside = Path::new(env!("CARGO_BIN_EXE_mainstay")).parent().unwrap();
+    let mut command = Command::new(env!("CARGO"));
+    command.args(["build", "--quiet", "--locked", "--package", example]);
+    command.arg("--target-dir").arg(beside.parent().unwrap());
+    if beside.file_name().is_some_and(|name| name == "release") {
+        command.arg("--release");
+    }
+    let ran = command.current_dir(env!("CARGO_MANIFEST_DIR")).output().unwrap();
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+    beside.join(example)
 }
 
 /// The same file under another name where that can be, else a copy of it.
-fn place(from: &Path, to: &Path) {
+pub(crate) fn place(from: &Path, to: &Path) {
     if fs::hard_link(from, to).is_err() {
         fs::copy(from, to).unwrap();
     }

@@ -8,13 +8,13 @@ use model::Timestamp;
 use s3s::dto::{self, ETag};
 use s3s::{S3Error, S3ErrorCode, S3Result, s3_error};
 
-use crate::reports::{Reports, add, tell};
 use crate::store::blob::BlobError;
 use crate::store::record::VersionId;
 use crate::store::{IndexError, StoreError, Unmet, Which};
+use crate::trouble::tell;
 
 /// The answer to a request that was not carried out.
-pub(super) fn refusal(error: &StoreError, reports: &Reports) -> S3Error {
+pub(super) fn refusal(error: &StoreError) -> S3Error {
     let code = match error {
         StoreError::NoBucket => S3ErrorCode::NoSuchBucket,
         StoreError::NoObject | StoreError::Unmet(Unmet::NoObject) => S3ErrorCode::NoSuchKey,
@@ -30,7 +30,7 @@ pub(super) fn refusal(error: &StoreError, reports: &Reports) -> S3Error {
         StoreError::Index(IndexError::Sync(_)) | StoreError::Blob(BlobError::Sync(_)) => {
             S3ErrorCode::ServiceUnavailable
         }
-        StoreError::Index(_) | StoreError::Blob(_) => return trouble(error, reports),
+        StoreError::Index(_) | StoreError::Blob(_) => return trouble(error),
     };
     S3Error::with_message(code, error.to_string())
 }
@@ -52,11 +52,8 @@ fn disk_full(error: &StoreError) -> S3Error {
 }
 
 /// What nobody but the operator can mend.
-fn trouble(error: &StoreError, reports: &Reports) -> S3Error {
+fn trouble(error: &StoreError) -> S3Error {
     tell("a request failed", error);
-    if matches!(error, StoreError::Blob(BlobError::Damaged { .. })) {
-        add(&reports.damaged, 1);
-    }
     s3_error!(InternalError, "the object store failed: its log says why")
 }
 

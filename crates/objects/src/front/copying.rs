@@ -78,7 +78,7 @@ impl Front {
             let read = tasks::blocking(move || (content.read(4 * BLOCK_BYTES), content));
             let (chunk, rest) = read.await.map_err(S3Error::internal_error)?;
             content = rest;
-            match chunk.map_err(|error| answers::refusal(&StoreError::Blob(error), &self.reports))? {
+            match chunk.map_err(|error| answers::refusal(&StoreError::Blob(error)))? {
                 Some(chunk) => intake = self.feed(intake, &chunk).await?,
                 None => return self.end_intake(intake).await,
             }

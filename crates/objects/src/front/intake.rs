@@ -11,7 +11,6 @@ use super::access::Caller;
 use super::digests::{Digested, Digests};
 use super::turns::Turn;
 use super::{Front, answers};
-use crate::reports::add;
 use crate::store::blob::{BLOCK_BYTES, BlobError, Growing};
 use crate::store::record::Sum;
 use crate::store::{Store, StoreError};
@@ -53,7 +52,6 @@ impl Front {
         let mut intake = self.begin_intake(caller, digests).await?;
         if let Some(mut body) = body {
             while let Some(bytes) = next_of(&mut body).await? {
-                add(&self.reports.bytes_in, bytes.len() as u64);
                 intake = self.feed(intake, &bytes).await?;
             }
         }
@@ -90,7 +88,7 @@ impl Front {
 
     async fn flush(&self, intake: Intake) -> S3Result<Intake> {
         let flushed = tasks::blocking(move || intake.flushed()).await.map_err(S3Error::internal_error)?;
-        flushed.map_err(|error| answers::refusal(&StoreError::Blob(error), &self.reports))
+        flushed.map_err(|error| answers::refusal(&StoreError::Blob(error)))
     }
 
     pub(super) async fn end_intake(&self, intake: Intake) -> S3Result<Taken> {

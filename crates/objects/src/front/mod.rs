@@ -38,7 +38,6 @@ use sys::tasks;
 use tokio::sync::watch;
 
 use crate::live::{Live, LiveBucket};
-use crate::reports::Reports;
 use crate::store::record::{KeyError, Place};
 use crate::store::{Store, StoreError};
 use turns::Turns;
@@ -51,13 +50,12 @@ pub(crate) use admission::admit;
 pub(crate) struct Front {
     store: Arc<Store>,
     live: watch::Receiver<Arc<Live>>,
-    reports: Arc<Reports>,
     turns: Arc<Turns>,
 }
 
 impl Front {
-    pub(crate) fn new(store: Arc<Store>, live: watch::Receiver<Arc<Live>>, reports: Arc<Reports>) -> Self {
-        Self { store, live, reports, turns: Arc::new(Turns::new()) }
+    pub(crate) fn new(store: Arc<Store>, live: watch::Receiver<Arc<Live>>) -> Self {
+        Self { store, live, turns: Arc::new(Turns::new()) }
     }
 
     /// The settings as they are now.
@@ -84,7 +82,7 @@ impl Front {
     ) -> S3Result<T> {
         let store = Arc::clone(&self.store);
         let done = tasks::blocking(move || work(&store)).await.map_err(S3Error::internal_error)?;
-        done.map_err(|error| answers::refusal(&error, &self.reports))
+        done.map_err(|error| answers::refusal(&error))
     }
 }
 

@@ -1,54 +1,49 @@
 //! Handing out an object's content: a stream that reads from the store only as fast as the client takes it.
 //!
-//! Start reading at [`stream`]. A block that turns out damaged ends the stream with an error, which cuts the connection:
-//! the client has a length or chunks to tell by that it was not the end.
+//! Start reading at [`Front::hand_out`]. A block further on that turns out damaged ends the stream with an error, which
+//! cuts the connection: the client has a length or chunks to tell by that it was not the end.
 
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use futures_util::Stream;
-use futures_util::stream::unfold;
-use s3s::StdError;
+use futures_util::stream::{iter, unfold};
+use futures_util::{Stream, StreamExt};
 use s3s::dto::StreamingBlob;
 use s3s::stream::{ByteStream, RemainingLength};
+use s3s::{S3Result, StdError};
 use sys::tasks;
 
-use crate::reports::{Reports, add, tell};
+use super::Front;
 use crate::store::Content;
-use crate::store::blob::{BLOCK_BYTES, BlobError};
+use crate::store::blob::BLOCK_BYTES;
+use crate::trouble::tell;
 
 /// What is read at once, and held while the client takes it.
-const CHUNK_BYTES: u64 = 4 * BLOCK_BYTES;
+pub(super) const CHUNK_BYTES: u64 = 4 * BLOCK_BYTES;
 
-/// The content as a body.
-pub(super) fn stream(content: Content, reports: Arc<Reports>) -> StreamingBlob {
-    let left = content.bytes_left();
-    let chunks = unfold(Some(content), move |content| {
-        let reports = Arc::clone(&reports);
-        async move { next(content?, &reports).await }
-    });
-    StreamingBlob::new(Outlet { chunks: Mutex::new(Box::pin(chunks)), left })
+impl Front {
+    /// The content as a body. Its beginning is read before anything is answered, so that what is not there is refused.
+    pub(super) async fn hand_out(&self, mut content: Content) -> S3Result<StreamingBlob> {
+        let left = content.bytes_left();
+        let (first, content) = self.in_store(move |_| Ok((content.read(CHUNK_BYTES)?, content))).await?;
+        let first = first.map(|chunk| Ok(Bytes::from(chunk)));
+        let chunks = iter(first).chain(unfold(Some(content), |content| async { next(content?).await }));
+        Ok(StreamingBlob::new(Outlet { chunks: Mutex::new(Box::pin(chunks)), left }))
+    }
 }
 
 /// The next chunk, and what is left; nothing after an error.
-async fn next(mut content: Content, reports: &Reports) -> Option<(Result<Bytes, StdError>, Option<Content>)> {
+async fn next(mut content: Content) -> Option<(Result<Bytes, StdError>, Option<Content>)> {
     let read = tasks::blocking(move || {
         let chunk = content.read(CHUNK_BYTES);
         (chunk, content)
     });
     match read.await {
-        Ok((Ok(chunk), content)) => {
-            let chunk = chunk?;
-            add(&reports.bytes_out, chunk.len() as u64);
-            Some((Ok(Bytes::from(chunk)), Some(content)))
-        }
+        Ok((Ok(chunk), content)) => Some((Ok(Bytes::from(chunk?)), Some(content))),
         Ok((Err(error), _)) => {
             tell("an answer was cut off", &error);
-            if matches!(error, BlobError::Damaged { .. }) {
-                add(&reports.damaged, 1);
-            }
             Some((Err(Box::new(error)), None))
         }
         Err(error) => Some((Err(Box::new(error)), None)),

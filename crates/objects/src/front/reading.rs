@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::sync::Arc;
 
 use hyper::header::{ALLOW, HeaderValue};
 use hyper::{HeaderMap, StatusCode};
@@ -12,7 +11,7 @@ use s3s::{S3Error, S3ErrorCode, S3Request, S3Response, S3Result, s3_error};
 use super::checksums::with_checksum;
 use super::conditions::{self, Reading};
 use super::writing::shown;
-use super::{Front, answers, checksums, outlet};
+use super::{Front, answers, checksums};
 use crate::store::record::{Object, Place, Sum};
 use crate::store::{Content, Found, StoreError, Which};
 
@@ -65,7 +64,7 @@ impl Front {
         let sum = shown_checksum(&found.object, &extent, input.checksum_mode.is_some());
         let mut answer = described!(GetObjectOutput, &found, &extent, sum);
         answer.tag_count = tag_count(&found.object.headers.tags);
-        answer.body = Some(outlet::stream(content, Arc::clone(&self.reports)));
+        answer.body = Some(self.hand_out(content).await?);
         Ok(S3Response::new(answer))
     }
 
@@ -84,14 +83,14 @@ impl Front {
     pub(super) async fn open(&self, place: Place, which: Which) -> S3Result<(Found, Content)> {
         self.in_store(move |store| Ok(asked_for(store.open_object(&place, which), which)))
             .await?
-            .map_err(|missing| missing.answer(self))
+            .map_err(|missing| missing.answer())
     }
 
     /// Finds an object without reading it.
     pub(super) async fn look(&self, place: Place, which: Which) -> S3Result<Found> {
         self.in_store(move |store| Ok(asked_for(store.find(&place, which), which)))
             .await?
-            .map_err(|missing| missing.answer(self))
+            .map_err(|missing| missing.answer())
     }
 }
 
@@ -107,7 +106,7 @@ fn asked_for<T>(found: Result<T, StoreError>, which: Which) -> Result<T, Missing
 
 impl Missing {
     /// Whoever names a version knows versions: the answer tells them apart.
-    fn answer(self, front: &Front) -> S3Error {
+    fn answer(&self) -> S3Error {
         let mut headers = HeaderMap::new();
         match (&self.error, self.which) {
             (StoreError::NoObject, Which::Version(id)) => s3_error!(NoSuchVersion, "there is no version {id}"),
@@ -119,7 +118,7 @@ impl Missing {
                 refused.set_headers(headers);
                 refused
             }
-            _ => answers::refusal(&self.error, &front.reports),
+            _ => answers::refusal(&self.error),
         }
     }
 }

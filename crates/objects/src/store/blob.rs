@@ -87,6 +87,9 @@ pub enum BlobError {
         /// Why not.
         source: io::Error,
     },
+    /// The index names it, and its file is not there.
+    #[error("blob {0} is gone: restore the object from a backup")]
+    Gone(BlobId),
     /// What is on disk is not what was written.
     #[error("blob {blob} is damaged in block {block}: restore the object from a backup")]
     Damaged {
@@ -202,9 +205,13 @@ impl Blobs {
         Ok(settled)
     }
 
-    /// Opens a content that holds so many bytes.
+    /// Opens a content that holds so many bytes, and that whoever asks has a lease of.
     pub fn open_blob(&self, blob: BlobId, bytes: u64) -> Result<Reader, BlobError> {
-        let failed = |source| BlobError::of("open", blob, source);
+        let failed = |source: io::Error| match source.kind() {
+            io::ErrorKind::NotFound => BlobError::Gone(blob),
+            io::ErrorKind::UnexpectedEof => BlobError::Damaged { blob, block: 0 },
+            _ => BlobError::of("open", blob, source),
+        };
         let mut file = File::open(self.path(blob)).map_err(failed)?;
         let mut header = [0; HEADER_BYTES as usize];
         file.read_exact(&mut header).map_err(failed)?;

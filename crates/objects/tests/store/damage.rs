@@ -83,3 +83,14 @@ fn ranges_are_exact() {
         prop_assert_eq!(&read[..], &content[start.min(end) as usize..end as usize]);
     });
 }
+
+#[test]
+fn a_content_that_is_not_there_is_damage_not_a_missing_object() {
+    let scratch = Scratch::new();
+    let store = Store::open(scratch.path()).unwrap();
+    let at = place(bucket(&store, "photos"), "a");
+    put(&store, &at, &noise(1, 10));
+    std::fs::remove_file(content_files(scratch.path()).remove(0)).unwrap();
+    let error = current(&store, &at).unwrap_err().to_string();
+    assert!(error.ends_with("is gone: restore the object from a backup"), "{error}");
+}

@@ -158,7 +158,8 @@ impl fmt::Display for Note {
             Note::Replicas(1) => f.write_str("1 replica"),
             Note::Replicas(count) => write!(f, "{count} replicas"),
             Note::Files { count, spa } => {
-                write!(f, "{count} files{}", if *spa { "; index.html answers where there is none" } else { "" })
+                let files = if *count == 1 { "file" } else { "files" };
+                write!(f, "{count} {files}{}", if *spa { "; index.html answers where there is none" } else { "" })
             }
             Note::Scheduled { cron, zone } => write!(f, "runs at {cron:?} ({zone})"),
             Note::OtherShape { from, to } => write!(f, "{from} → {to}"),
