@@ -6,6 +6,7 @@
 
 use std::future::poll_fn;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use http1::response::Kind;
 use http1::{Asked, BodyDecoder, Edits, Piece, Refusal, ResponseHead, Trailers};
@@ -107,6 +108,10 @@ pub(crate) struct Exchange<'u> {
     pub(crate) heard: bool,
     /// Whether the client has anything of it: another replica's answer can only take the place of nothing.
     pub(crate) handed: bool,
+    /// When the service last took some of the request.
+    last_taken: Duration,
+    /// How long it took from then to the head of its answer.
+    waited: Option<Duration>,
     /// What the answer that went to the client begins with, once it does.
     pub(crate) status: Option<u16>,
 }
@@ -148,6 +153,8 @@ impl<'u> Exchange<'u> {
             unsent: 0,
             heard: false,
             handed: false,
+            last_taken: sys::clock::now().steady,
+            waited: None,
             status: None,
         }
     }
@@ -172,6 +179,20 @@ impl<'u> Exchange<'u> {
     /// The request, to be sent again or to be recycled.
     pub(crate) fn into_outgoing(self) -> Outgoing {
         self.outgoing
+    }
+
+    /// How long the service took for the head of its answer once it had the request, or went without one.
+    pub(crate) fn waited(&self, outcome: &Result<End, Failure>) -> Option<Duration> {
+        let failed = match outcome {
+            Err(Failure::Upstream(_)) => true,
+            Err(Failure::Late(awaited)) => awaited.reason().is_of_service(),
+            Ok(_) | Err(Failure::Client(_)) => false,
+        };
+        self.waited.or_else(|| failed.then(|| self.since_last_taken()))
+    }
+
+    fn since_last_taken(&self) -> Duration {
+        sys::clock::now().steady.saturating_sub(self.last_taken)
     }
 
     /// What nothing can go on without.
@@ -226,6 +247,7 @@ impl<'u> Exchange<'u> {
         while self.outgoing.is_waiting() {
             let taken = ready!(self.outgoing.poll_send(&mut self.upstream.stream, context));
             self.note(Awaited::RequestTaken, taken);
+            self.last_taken = sys::clock::now().steady;
         }
         Poll::Ready(())
     }
@@ -302,11 +324,13 @@ impl<'u> Exchange<'u> {
                 Kind::Interim if status == CONTINUE => self.outgoing.ask_for_rest(),
                 Kind::Interim => {}
                 Kind::Switch => {
+                    self.waited = Some(self.since_last_taken());
                     self.status = Some(status);
                     self.phase = Phase::Flush(Last::Switch);
                     return Ok(Head::Final);
                 }
                 Kind::Final => {
+                    self.waited = Some(self.since_last_taken());
                     self.status = Some(status);
                     let decoder = BodyDecoder::new(body, self.upstream.limits, u64::MAX).map_err(malformed)?;
                     self.phase = match decoder.is_finished() {

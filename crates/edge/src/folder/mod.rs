@@ -77,7 +77,10 @@ pub(crate) struct Serving<'s> {
 impl Serving<'_> {
     /// Answers a request whose method is one of [`METHODS`].
     pub(crate) async fn serve<C: Client>(self, wanted: &Wanted, client: &mut C, record: &mut Record) -> Forwarded {
-        let reply = match self.choose(wanted).await {
+        let began = sys::clock::now().steady;
+        let chosen = self.choose(wanted).await;
+        record.waited = Some(sys::clock::now().steady.saturating_sub(began));
+        let reply = match chosen {
             Ok(Choice::File(file)) => Reply::of_file(&file, &wanted.conditions, self.asked.head, self.wall),
             Ok(Choice::WithSlash) => Reply::with_slash(&wanted.path, wanted.query.as_deref(), self.wall),
             Ok(Choice::Nothing) => return Forwarded::Refuse(Reason::NoFile),

@@ -104,6 +104,7 @@ pub(crate) async fn forward<C: Client>(
         let mut exchange = Exchange::new(&mut upstream, forwarding.asked, outgoing, &mut patience, forwarding.deadline);
         let outcome = exchange.run(client).await;
         let (status, heard, handed) = (exchange.status, exchange.heard, exchange.handed);
+        record.waited = exchange.waited(&outcome);
         outgoing = exchange.into_outgoing();
         if let Some(status) = status {
             record.status = status;

@@ -151,7 +151,7 @@ impl Bench {
             if let ToNode::Evidence { arms, .. } = message {
                 arms.into_iter().for_each(|(arm, counts)| sums.entry(arm).or_default().add(&counts));
             }
-            let counted: u64 = sums.values().flat_map(|counts| counts.durations.values()).sum();
+            let counted: u64 = sums.values().map(Counts::requests).sum();
             (counted >= requests).then_some(())
         });
         sums

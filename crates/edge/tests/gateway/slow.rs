@@ -106,7 +106,7 @@ fn a_routes_timeout_holds_for_requests_with_bodies() {
     assert_eq!(verdict(&mut bench), (0, 1, 0));
 }
 
-/// Fails when the time that a client takes is its service's.
+/// Fails when the time that a client takes is its service's, for its timeout or for what it is measured by.
 #[test]
 fn a_routes_timeout_begins_when_the_request_is_sent() {
     let mut bench = Bench::new(&[service(five)]);
@@ -116,6 +116,9 @@ fn a_routes_timeout_begins_when_the_request_is_sent() {
     dawdle(SHORT.duration() * 3);
     client.send("lo");
     assert_eq!(client.answer().text(), "ok");
+    let durations = bench.counted(1).durations;
+    let bucket = *durations.keys().next().unwrap();
+    assert!(edge::evidence::from(bucket) < SHORT.duration(), "{durations:?}");
 }
 
 /// Fails when a client is blamed that waits to be asked for its body.
