@@ -137,8 +137,9 @@ pub fn run(start: Start) -> Result<(), EdgeError> {
     };
     let mut running = Vec::with_capacity(threads);
     for (listeners, number) in listeners.into_iter().zip(0_u64..) {
-        let (shared, seed) = (shared.clone(), start.seed.wrapping_add(number));
-        let thread = sys::cores::start(&format!("edge-{number}"), move || thread::run(listeners, shared, seed));
+        let shared = shared.clone();
+        let start = thread::Start { seed: start.seed.wrapping_add(number), is_first: number == 0 };
+        let thread = sys::cores::start(&format!("edge-{number}"), move || thread::run(listeners, shared, start));
         running.push(thread.map_err(EdgeError::Thread)?);
     }
     // Only threads hold their ends from here on: what they share ends with the last of them.

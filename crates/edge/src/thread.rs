@@ -26,6 +26,15 @@ pub(crate) struct Listeners {
     pub(crate) secure: Option<TcpListener>,
 }
 
+/// What one thread is started with besides.
+#[derive(Clone, Copy)]
+pub(crate) struct Start {
+    /// Random.
+    pub(crate) seed: u64,
+    /// Whether it is the first of all.
+    pub(crate) is_first: bool,
+}
+
 impl Listeners {
     /// Accepts from now on, once there are settings to serve by, and over TLS certificates to answer with: until then
     /// clients wait in the backlog, rather than being told that nothing is here.
@@ -45,12 +54,13 @@ impl Listeners {
 /// Serves until the edge is told to drain, and then until every connection has ended or the time for that is over. What
 /// is still open then is closed by dropping it. A thread that cannot accept ends with why: as long as its sockets listen,
 /// the kernel leads its share of the clients to them.
-pub(crate) async fn run(mut listeners: Listeners, mut shared: Shared, seed: u64) -> io::Result<()> {
+pub(crate) async fn run(mut listeners: Listeners, mut shared: Shared, start: Start) -> io::Result<()> {
     let live = Arc::clone(&shared.live.borrow_and_update());
     let certificates = Arc::clone(&shared.certificates.borrow_and_update());
     // Both may have come before this thread began; then it says so like any other.
     let mut taken = vec![Taken::Settings(live.settings.number), Taken::Certificates(certificates.number)];
-    let worker = Rc::new(Worker::new(live, certificates, seed, shared.log.clone(), shared.threads));
+    let worker =
+        Rc::new(Worker::new(live, certificates, start.seed, shared.log.clone(), shared.threads, start.is_first));
     worker.look(sys::clock::now().steady);
     let (fail, mut failed) = mpsc::channel(2);
     listeners.begin_to_accept(&worker, &shared, &fail);
