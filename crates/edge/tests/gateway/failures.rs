@@ -2,11 +2,12 @@
 
 use std::io::Read;
 use std::net::TcpListener;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use crate::bench::{Bench, PATIENCE, echo, service};
+use crate::bench::{Bench, PATIENCE, dawdle, echo, service};
 
 /// An address where nothing listens.
 fn nowhere() -> std::net::SocketAddr {
@@ -207,4 +208,34 @@ fn an_edge_that_cannot_accept_ends_and_says_why() {
     drop(socket.shutdown(std::net::Shutdown::Both));
     let ended = bench.running.join().unwrap().unwrap_err();
     assert!(matches!(ended, edge::process::EdgeError::Accept(_)), "{ended}");
+}
+
+/// A service that says when it is asked, and answers when it is told to.
+fn patient() -> (std::net::SocketAddr, Receiver<()>, Sender<()>) {
+    let (asked, asks) = channel();
+    let (answer, answers) = channel::<()>();
+    let answers = Arc::new(Mutex::new(answers));
+    let address = service(move |mut peer| {
+        peer.request();
+        asked.send(()).unwrap();
+        answers.lock().unwrap().recv().unwrap();
+        peer.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+    });
+    (address, asks, answer)
+}
+
+/// Fails when a client that has no more to say is taken for one that is gone.
+#[test]
+fn a_client_that_ends_its_side_gets_its_answer() {
+    let (patient, asks, answer) = patient();
+    let bench = Bench::new(&[patient]);
+    let mut client = bench.connect();
+    client.send("GET / HTTP/1.1\r\nHost: acme.test\r\n\r\n");
+    client.reader.get_ref().shutdown(std::net::Shutdown::Write).unwrap();
+    asks.recv_timeout(PATIENCE).unwrap();
+    // The end of its side is with the edge before the answer is.
+    dawdle(Duration::from_millis(200));
+    answer.send(()).unwrap();
+    assert_eq!(client.answer().text(), "ok");
+    assert!(client.is_ended());
 }
