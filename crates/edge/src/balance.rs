@@ -30,12 +30,12 @@ pub struct Pool {
     endpoints: Vec<Arc<Tracked>>,
     in_flight: Arc<AtomicU32>,
     /// Requests that wait for an endpoint.
-    held: Arc<AtomicU32>,
+    waiting: Arc<AtomicU32>,
 }
 
 /// A request that waits for an endpoint: counted until this is dropped.
 #[derive(Debug)]
-pub struct Held(Arc<AtomicU32>);
+pub struct Waiter(Arc<AtomicU32>);
 
 /// A request on its way to an endpoint: counted until this is dropped.
 #[derive(Debug)]
@@ -82,7 +82,7 @@ impl Pool {
         Self {
             endpoints: endpoints.iter().map(track).collect(),
             in_flight: Arc::clone(&self.in_flight),
-            held: Arc::clone(&self.held),
+            waiting: Arc::clone(&self.waiting),
         }
     }
 
@@ -111,11 +111,11 @@ impl Pool {
     }
 
     /// Lets a request wait for an endpoint, where fewer than so many of its service do.
-    pub fn hold(&self, most: u32) -> Option<Held> {
+    pub fn wait(&self, most: u32) -> Option<Waiter> {
         // Counted before it is compared, as tickets are.
-        let before = self.held.fetch_add(1, Ordering::Relaxed);
-        let held = Held(Arc::clone(&self.held));
-        (before < most).then_some(held)
+        let before = self.waiting.fetch_add(1, Ordering::Relaxed);
+        let waiter = Waiter(Arc::clone(&self.waiting));
+        (before < most).then_some(waiter)
     }
 }
 
@@ -138,7 +138,7 @@ impl Ticket {
     }
 }
 
-impl Drop for Held {
+impl Drop for Waiter {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
@@ -232,11 +232,11 @@ mod tests {
     #[test]
     fn no_more_than_so_many_wait_for_an_endpoint() {
         let before = pool(0..0);
-        let first = before.hold(1).unwrap();
+        let first = before.wait(1).unwrap();
         let after = before.renewed(&endpoints(0..1));
-        assert!(after.hold(1).is_none(), "also after a change of the settings");
+        assert!(after.wait(1).is_none(), "also after a change of the settings");
         drop(first);
-        assert!(after.hold(1).is_some());
+        assert!(after.wait(1).is_some());
     }
 
     #[test]

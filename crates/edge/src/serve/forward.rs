@@ -24,11 +24,11 @@ use crate::worker::Worker;
 pub(crate) const TRIES_MAX: usize = 3;
 /// How long a request waits at the most for a replica that can be asked: longer than one that was killed takes to be
 /// replaced.
-pub(crate) const HOLD_TIME_MAX: Duration = Duration::from_secs(3);
+pub(crate) const WAIT_TIME_MAX: Duration = Duration::from_secs(3);
 /// How often it is looked whether there is one.
-const HOLD_PERIOD: Duration = Duration::from_millis(100);
+const WAIT_PERIOD: Duration = Duration::from_millis(100);
 /// Requests to one service that wait so at the same time.
-pub(crate) const HELD_MAX: u32 = 1_000;
+pub(crate) const WAITERS_MAX: u32 = 1_000;
 
 /// One request that is to be forwarded.
 pub(crate) struct Forwarding<'f> {
@@ -193,15 +193,15 @@ impl Tries {
     /// Waits for a moment, after which there may be a replica to ask; says why there is no answer where that has no prospect.
     async fn wait(&mut self, forwarding: &Forwarding<'_>) -> Result<(), Reason> {
         let worker = forwarding.worker;
-        let until = *self.until.get_or_insert(worker.now().saturating_add(HOLD_TIME_MAX));
+        let until = *self.until.get_or_insert(worker.now().saturating_add(WAIT_TIME_MAX));
         let left = until.saturating_sub(worker.now());
         if left.is_zero() || !is_of_restart(self.reason) {
             return Err(self.reason);
         }
-        let held = worker.live().pool(forwarding.service).and_then(|pool| pool.hold(HELD_MAX));
-        let _held = held.ok_or(self.reason)?;
+        let waiter = worker.live().pool(forwarding.service).and_then(|pool| pool.wait(WAITERS_MAX));
+        let _waiter = waiter.ok_or(self.reason)?;
         // Nothing but the end of this time is waited for.
-        let (Ok(()) | Err(Late)) = forwarding.deadline.limit(left.min(HOLD_PERIOD), pending::<()>()).await;
+        let (Ok(()) | Err(Late)) = forwarding.deadline.limit(left.min(WAIT_PERIOD), pending::<()>()).await;
         self.long_ago = self.tried.len();
         Ok(())
     }
