@@ -157,7 +157,7 @@ mod tests {
         let taking = async {
             let mut buffer = [0; PIPE_BYTES];
             for _ in 0..bytes / PIPE_BYTES {
-                tokio::time::sleep(Duration::from_secs(PIPE_BYTES as u64) / RATE_MIN as u32).await;
+                tokio::time::advance(Duration::from_secs(PIPE_BYTES as u64) / RATE_MIN as u32).await;
                 client.read_exact(&mut buffer).await.unwrap();
             }
         };
