@@ -1,5 +1,6 @@
 //! A client's way in: accepted, counted, and its handshake carried out. Start reading at [`accept`].
 
+use std::convert::Infallible;
 use std::io;
 use std::net::{self, SocketAddr};
 use std::rc::Rc;
@@ -10,6 +11,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::admission::{Admission, Admitted, Full};
 use crate::answer::Reason;
+use crate::policy::network;
 use crate::serve::{self, Additions, Origin, Own};
 use crate::tls::{self, Secured};
 use crate::worker::Worker;
@@ -30,21 +32,28 @@ pub(crate) enum Speech {
     Secure,
 }
 
-/// Takes connections as they come. To be dropped when no more are wanted.
+/// Takes connections as they come; ends only with why it cannot. To be dropped when no more are wanted.
 pub(crate) async fn accept(
     listener: net::TcpListener,
     speech: Speech,
     worker: Rc<Worker>,
     admission: Arc<Admission>,
-) -> io::Result<()> {
+) -> io::Result<Infallible> {
     listener.set_nonblocking(true)?;
     let listener = TcpListener::from_std(listener)?;
     loop {
-        let Ok((stream, peer)) = listener.accept().await else {
-            // Out of descriptors or memory: those that are open go on.
-            tokio::time::sleep(ACCEPT_PAUSE).await;
-            continue;
+        let (stream, peer) = match listener.accept().await {
+            Ok(accepted) => accepted,
+            // It listens no more, and never will again.
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => return Err(error),
+            Err(_) => {
+                // Out of descriptors or memory, or the client is gone: those that are open go on.
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
         };
+        // A socket of both families shows IPv4 addresses as IPv6.
+        let peer = SocketAddr::new(network::canonical(peer.ip()), peer.port());
         let admitted = match admission.admit(peer.ip(), &worker.live().settings) {
             Ok(admitted) => admitted,
             Err(full) => {
@@ -80,14 +89,15 @@ fn turn_away(stream: &TcpStream, full: Full, speech: Speech, worker: &Worker) {
 }
 
 async fn plain(open: Open, stream: TcpStream, peer: SocketAddr) {
-    serve::h1::connection(&open.worker, stream, Origin::plain(peer)).await;
+    let origin = Origin { peer, admitted: Rc::clone(&open.admitted), certified: None };
+    serve::h1::connection(&open.worker, stream, origin).await;
 }
 
 async fn secure(open: Open, stream: TcpStream, peer: SocketAddr) {
     let worker = &open.worker;
     // What a handshake needs is given back with its end, and the version that is not spoken takes no room.
     let Some(secured) = Box::pin(handshake(&open, stream)).await else { return };
-    let origin = Origin { peer, certified: Some(secured.certified) };
+    let origin = Origin { peer, admitted: Rc::clone(&open.admitted), certified: Some(secured.certified) };
     match secured.h2 {
         true => Box::pin(serve::h2::connection(worker, secured.stream, origin)).await,
         false => Box::pin(serve::h1::connection(worker, secured.stream, origin)).await,
@@ -111,13 +121,13 @@ async fn handshake(Open { worker, admitted }: &Open, stream: TcpStream) -> Optio
 /// Counts a connection of this thread while it is open.
 struct Open {
     worker: Rc<Worker>,
-    admitted: Admitted,
+    admitted: Rc<Admitted>,
 }
 
 impl Open {
     fn new(worker: &Rc<Worker>, admitted: Admitted) -> Self {
         worker.open.set(worker.open.get() + 1);
-        Self { worker: Rc::clone(worker), admitted }
+        Self { worker: Rc::clone(worker), admitted: Rc::new(admitted) }
     }
 }
 

@@ -125,6 +125,11 @@ fn is_once(tries: &u8) -> bool {
     *tries <= 1
 }
 
+#[expect(clippy::cast_precision_loss, reason = "so many microseconds as are told apart make 285 years")]
+fn millis(took: Duration) -> f64 {
+    took.as_micros() as f64 / 1000.0
+}
+
 impl<'r> Line<'r> {
     fn of(record: &'r Record) -> Self {
         Self {
@@ -136,7 +141,7 @@ impl<'r> Line<'r> {
             status: record.status,
             bytes: record.sent,
             received: record.received,
-            duration_ms: f64::from(u32::try_from(record.took.as_micros()).unwrap_or(u32::MAX)) / 1000.0,
+            duration_ms: millis(record.took),
             service: record.service.as_ref().map(|service| service.as_str()),
             release: record.replica.map(|(release, _)| release.0),
             replica: record.replica.map(|(_, replica)| replica.0),
@@ -186,6 +191,11 @@ mod tests {
              \"path\":\"/\\\"x\\\"\\n\",\"status\":429,\"bytes\":0,\"duration_ms\":1.234,\"reason\":\"rate_limited\",\
              \"request_id\":\"r-1\"}\n"
         );
+    }
+
+    #[test]
+    fn what_takes_days_says_so() {
+        assert_eq!(millis(Duration::from_secs(48 * 3600) + Duration::from_micros(1)), 172_800_000.001);
     }
 
     /// Says each time that something is written.

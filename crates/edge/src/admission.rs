@@ -1,10 +1,11 @@
-//! How many connections are served and how many handshakes are under way at the same time: of all clients, and of one. Start
-//! reading at [`Admission::admit`].
+//! What all clients have of the edge at the same time, and what one has: connections, handshakes, requests over HTTP/2 and
+//! memory. Start reading at [`Admission::admit`].
 //!
-//! Shared by all threads and asked once per connection, never per request.
+//! Shared by all threads. A connection of HTTP/1.1 has one request at a time, which is not counted here: its way takes no lock.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -16,14 +17,26 @@ pub(crate) const HANDSHAKES_MAX: u64 = 1_000;
 /// Of one client: more than the browsers behind one address begin at once, and few enough that one who finishes none keeps
 /// nobody else out.
 pub(crate) const HANDSHAKES_PER_CLIENT_MAX: u32 = 200;
+/// Bytes that buffers may have beyond the least: of all connections. What follows from it for the process is added up where
+/// its memory is bounded.
+pub(crate) const GROWN_BYTES_MAX: u64 = 96 << 20;
+/// Of one client.
+pub(crate) const GROWN_BYTES_PER_CLIENT_MAX: u64 = GROWN_BYTES_MAX / 8;
+/// Descriptors that are not for connections of clients: listeners, the node, files, idle connections to replicas.
+const DESCRIPTORS_RESERVED: u64 = 512;
+/// One of its own, and one for the connection of its request to a replica.
+const DESCRIPTORS_PER_CONNECTION: u64 = 2;
 /// Parts that the counts per client are divided into, so that threads rarely wait for each other.
 const SHARDS: usize = 64;
 
 /// The connections that are open, and those that were not let in.
 pub(crate) struct Admission {
+    /// For how many connections there are descriptors.
+    room: u64,
     open: AtomicU64,
     clients: [Mutex<HashMap<u128, Held>>; SHARDS],
     handshakes: AtomicU64,
+    grown_bytes: AtomicU64,
     turned_away: AtomicU64,
     handshakes_failed: AtomicU64,
 }
@@ -33,6 +46,8 @@ pub(crate) struct Admission {
 struct Held {
     connections: u32,
     handshakes: u32,
+    requests: u32,
+    grown_bytes: u64,
 }
 
 /// Connections that came to nothing since the edge began.
@@ -53,19 +68,20 @@ pub(crate) enum Full {
     Client,
 }
 
-impl Default for Admission {
-    fn default() -> Self {
+impl Admission {
+    /// Of a process that may have so many descriptors.
+    pub(crate) fn within(descriptors: u64) -> Self {
         Self {
+            room: (descriptors.saturating_sub(DESCRIPTORS_RESERVED) / DESCRIPTORS_PER_CONNECTION).max(1),
             open: AtomicU64::new(0),
             clients: std::array::from_fn(|_| Mutex::default()),
             handshakes: AtomicU64::new(0),
+            grown_bytes: AtomicU64::new(0),
             turned_away: AtomicU64::new(0),
             handshakes_failed: AtomicU64::new(0),
         }
     }
-}
 
-impl Admission {
     /// Lets a connection of this peer in, and counts it until what is returned is dropped. A trusted peer speaks for many
     /// clients and is not limited as one.
     pub(crate) fn admit(self: &Arc<Self>, peer: IpAddr, settings: &Settings) -> Result<Admitted, Full> {
@@ -75,7 +91,7 @@ impl Admission {
         let mut admitted = Admitted { admission: Arc::clone(self), client: None };
         let limited = !settings.trust.iter().any(|network| network.holds(peer));
         let client = Some(network::counted(peer)).filter(|_| limited);
-        let full = if open >= total {
+        let full = if open >= total.min(self.room) {
             Some(Full::Edge)
         } else if client.is_some_and(|client| !self.enter(client, per_client)) {
             Some(Full::Client)
@@ -171,13 +187,103 @@ impl Admitted {
         self.admission.handshakes_failed.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Lets a request of a connection that has many begin, where its client has not so many under way, and counts it until
+    /// what is returned is dropped.
+    pub(crate) fn begin_request(&self, most: u32) -> Option<Request<'_>> {
+        let begins = |held: &mut Held| {
+            let begins = held.requests < most;
+            held.requests += u32::from(begins);
+            begins
+        };
+        self.of_client(begins).unwrap_or(true).then(|| Request(self))
+    }
+
     /// Changes the count of its client's handshakes; 0 for a client that is not counted.
     fn count_handshakes(&self, change: impl FnOnce(&mut u32) -> u32) -> u32 {
-        let Some(client) = self.client else { return 0 };
-        let of_client =
-            |clients: &mut HashMap<u128, Held>| clients.get_mut(&client).map(|it| change(&mut it.handshakes));
-        self.admission.with_shard(client, of_client).unwrap_or_default()
+        self.of_client(|held| change(&mut held.handshakes)).unwrap_or_default()
     }
+
+    /// Works on what its client has; `None` for a client that is not counted.
+    fn of_client<T>(&self, work: impl FnOnce(&mut Held) -> T) -> Option<T> {
+        let client = self.client?;
+        self.admission.with_shard(client, |clients| clients.get_mut(&client).map(work))
+    }
+}
+
+/// A request under way. Its connection outlives it.
+pub(crate) struct Request<'a>(&'a Admitted);
+
+impl Drop for Request<'_> {
+    fn drop(&mut self) {
+        self.0.of_client(|held| held.requests -= 1);
+    }
+}
+
+/// Memory that a connection's buffer has beyond the least; given back when this is dropped.
+pub(crate) struct Account {
+    of: Rc<Admitted>,
+    bytes: u64,
+}
+
+impl Account {
+    /// Of a buffer that has none yet.
+    pub(crate) fn new(of: &Rc<Admitted>) -> Self {
+        Self { of: Rc::clone(of), bytes: 0 }
+    }
+
+    /// Has so many bytes from now on, where that is not more than there is for its client and for all.
+    pub(crate) fn resize(&mut self, bytes: usize) -> bool {
+        let before = self.bytes;
+        self.set(bytes);
+        let exceeded = self.bytes > before && self.is_exceeded();
+        if exceeded {
+            self.set_bytes(before);
+        }
+        !exceeded
+    }
+
+    /// Has so many bytes from now on, as nothing goes on without them.
+    pub(crate) fn set(&mut self, bytes: usize) {
+        self.set_bytes(bytes as u64);
+    }
+
+    fn is_exceeded(&self) -> bool {
+        let of_client = self.of.of_client(|held| held.grown_bytes).unwrap_or(0);
+        of_client > GROWN_BYTES_PER_CLIENT_MAX
+            || self.of.admission.grown_bytes.load(Ordering::Relaxed) > GROWN_BYTES_MAX
+    }
+
+    /// Counted before it is compared, as connections are.
+    fn set_bytes(&mut self, bytes: u64) {
+        if bytes == self.bytes {
+            return;
+        }
+        let change = |count: u64| count + bytes - self.bytes;
+        self.of.of_client(|held| held.grown_bytes = change(held.grown_bytes));
+        // Wraps around on the way to less.
+        self.of.admission.grown_bytes.fetch_add(bytes.wrapping_sub(self.bytes), Ordering::Relaxed);
+        self.bytes = bytes;
+    }
+}
+
+impl std::fmt::Debug for Account {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} bytes", self.bytes)
+    }
+}
+
+impl Drop for Account {
+    fn drop(&mut self) {
+        self.set_bytes(0);
+    }
+}
+
+/// A connection of nobody in particular.
+#[cfg(test)]
+pub(crate) fn anybody() -> Rc<Admitted> {
+    let settings = Settings::default();
+    let admitted = Arc::new(Admission::within(u64::MAX)).admit([192, 0, 2, 1].into(), &settings);
+    Rc::new(admitted.unwrap_or_else(|full| panic!("{full:?}")))
 }
 
 /// A handshake under way. Its connection outlives it.
@@ -204,7 +310,7 @@ mod tests {
 
     #[test]
     fn neither_the_edge_nor_a_client_has_more_than_its_share() {
-        let admission = Arc::new(Admission::default());
+        let admission = Arc::new(Admission::within(u64::MAX));
         let settings = settings(4, 2);
         let admit = |peer: &str| admission.admit(peer.parse().unwrap(), &settings);
         let mut open = Vec::new();
@@ -227,8 +333,17 @@ mod tests {
     }
 
     #[test]
+    fn no_more_are_let_in_than_there_are_descriptors_for() {
+        let admission = Arc::new(Admission::within(DESCRIPTORS_RESERVED + 5));
+        let admit = || admission.admit("192.0.2.1".parse().unwrap(), &settings(9, 9));
+        let open = [admit(), admit(), admit()];
+        let full: Vec<_> = open.iter().map(|it| it.as_ref().err().copied()).collect();
+        assert_eq!(full, [None, None, Some(Full::Edge)]);
+    }
+
+    #[test]
     fn a_trusted_peer_is_many_clients() {
-        let admission = Arc::new(Admission::default());
+        let admission = Arc::new(Admission::within(u64::MAX));
         let open: Vec<_> = (0..9).map(|_| admission.admit("10.0.0.1".parse().unwrap(), &settings(9, 1))).collect();
         assert!(open.iter().all(Result::is_ok));
     }
@@ -241,7 +356,7 @@ mod tests {
 
     #[test]
     fn no_client_has_all_handshakes_and_they_are_counted_while_they_last() {
-        let admission = Arc::new(Admission::default());
+        let admission = Arc::new(Admission::within(u64::MAX));
         let limits = settings(HANDSHAKES_MAX * 2, u32::MAX);
         let admit = |peer: &str| admission.admit(peer.parse().unwrap(), &limits).ok();
         let most = usize::try_from(HANDSHAKES_PER_CLIENT_MAX).unwrap();
@@ -256,8 +371,45 @@ mod tests {
     }
 
     #[test]
+    fn requests_of_a_client_are_counted_while_they_last() {
+        let admission = Arc::new(Admission::within(u64::MAX));
+        let admit = |peer: &str| admission.admit(peer.parse().unwrap(), &settings(9, 9)).ok().unwrap();
+        let (one, again, other, trusted) =
+            (admit("192.0.2.1"), admit("192.0.2.1"), admit("192.0.2.2"), admit("10.0.0.1"));
+        let under_way = [one.begin_request(2), again.begin_request(2)];
+        assert!(under_way.iter().all(Option::is_some));
+        let begins = |of: &Admitted| of.begin_request(2).is_some();
+        assert_eq!([begins(&one), begins(&other), begins(&trusted)], [false, true, true]);
+        drop(under_way);
+        assert!(begins(&again));
+    }
+
+    #[test]
+    fn no_client_has_all_memory_and_it_is_given_back() {
+        let admission = Arc::new(Admission::within(u64::MAX));
+        let admit = |peer: &str| Rc::new(admission.admit(peer.parse().unwrap(), &settings(99, 9)).ok().unwrap());
+        let most = usize::try_from(GROWN_BYTES_PER_CLIENT_MAX).unwrap();
+        let one = admit("192.0.2.1");
+        let (mut first, mut second) = (Account::new(&one), Account::new(&one));
+        assert_eq!((first.resize(most - 1), second.resize(2), second.resize(1)), (true, false, true));
+        // What nothing goes on without is had all the same, and counts.
+        second.set(9);
+        assert!(first.resize(most - 9) && !first.resize(most - 8));
+        let others: Vec<_> = (2..9).map(|number| admit(&format!("192.0.2.{number}"))).collect();
+        let full: Vec<_> =
+            others.iter().map(Account::new).map(|mut account| account.resize(most).then_some(account)).collect();
+        assert!(full.iter().all(Option::is_some));
+        let mut late = Account::new(&admit("192.0.2.99"));
+        assert!(!late.resize(1));
+        drop((first, second));
+        assert!(late.resize(1));
+        drop((full, late));
+        assert_eq!(admission.grown_bytes.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
     fn there_is_a_bound_on_all_handshakes() {
-        let admission = Arc::new(Admission::default());
+        let admission = Arc::new(Admission::within(u64::MAX));
         let limits = settings(HANDSHAKES_MAX * 2, 1);
         let trusted = || admission.admit("10.0.0.1".parse().unwrap(), &limits).ok();
         let open: Vec<_> = (0..=HANDSHAKES_MAX).filter_map(|_| trusted()).collect();

@@ -34,6 +34,8 @@ pub enum Reason {
     Overloaded,
     /// The client has too many connections.
     TooManyConnections,
+    /// The client has too many requests under way.
+    TooManyRequests,
     /// No replica takes requests.
     NoReplica,
     /// No replica could be connected to.
@@ -44,7 +46,7 @@ pub enum Reason {
     ServiceBusy,
     /// The system gives the edge no more connections.
     OutOfSockets,
-    /// Nothing was said for long over a connection that speaks another protocol.
+    /// Nothing was said for long over a connection that speaks another protocol, or what was said was not taken.
     TunnelSilent,
     /// The service's answer cannot be read without doubt.
     UpstreamMalformed,
@@ -71,7 +73,7 @@ impl Reason {
             Self::HeadTimeout | Self::BodyTimeout | Self::AnswerNotTaken | Self::TunnelSilent => 408,
             Self::RangeNotSatisfiable => 416,
             Self::MisdirectedHost => 421,
-            Self::RateLimited | Self::TooManyConnections => 429,
+            Self::RateLimited | Self::TooManyConnections | Self::TooManyRequests => 429,
             Self::FileUnreadable | Self::Internal => 500,
             Self::TraceMethod => 501,
             Self::Unreachable | Self::UpstreamClosed | Self::UpstreamMalformed => 502,
@@ -104,7 +106,8 @@ impl Reason {
     pub fn retry_after(self) -> Option<u32> {
         /// Most requests are through by then.
         const SOON: u32 = 1;
-        matches!(self, Self::Overloaded | Self::ServiceBusy | Self::OutOfSockets).then_some(SOON)
+        matches!(self, Self::Overloaded | Self::ServiceBusy | Self::OutOfSockets | Self::TooManyRequests)
+            .then_some(SOON)
     }
 
     /// The code that logs, headers and JSON bodies carry.
@@ -123,6 +126,7 @@ impl Reason {
             Self::AnswerNotTaken => "answer_not_taken",
             Self::Overloaded => "overloaded",
             Self::TooManyConnections => "too_many_connections",
+            Self::TooManyRequests => "too_many_requests",
             Self::NoReplica => "no_replica",
             Self::Unreachable => "unreachable",
             Self::ServiceBusy => "service_busy",
@@ -152,11 +156,12 @@ impl Reason {
             Self::RateLimited => "Too many requests from this address. Please wait a moment.",
             Self::HeadTimeout | Self::BodyTimeout => "The request took too long to arrive.",
             Self::AnswerNotTaken => "The answer was not taken in time.",
-            Self::TunnelSilent => "Nothing was said on this connection for long.",
+            Self::TunnelSilent => "Nothing was said or taken on this connection for long.",
             Self::Overloaded | Self::ServiceBusy | Self::OutOfSockets => {
                 "There is too much to do at the moment. Please try again shortly."
             }
             Self::TooManyConnections => "There are too many connections from this address.",
+            Self::TooManyRequests => "Too many requests from this address are under way.",
             Self::NoReplica => "The service is not running at the moment. Please try again shortly.",
             Self::Unreachable => "The service cannot be reached at the moment. Please try again shortly.",
             Self::UpstreamClosed => "The service broke off before it answered.",
@@ -244,7 +249,7 @@ fn html(reason: Reason, request_id: &str) -> (&'static str, String) {
 mod tests {
     use super::*;
 
-    const ALL: [Reason; 25] = [
+    const ALL: [Reason; 26] = [
         Reason::Refused(Refusal::BareLf),
         Reason::AmbiguousPath,
         Reason::TraceMethod,
@@ -261,6 +266,7 @@ mod tests {
         Reason::OutOfSockets,
         Reason::TunnelSilent,
         Reason::TooManyConnections,
+        Reason::TooManyRequests,
         Reason::NoReplica,
         Reason::Unreachable,
         Reason::UpstreamClosed,

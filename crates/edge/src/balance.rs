@@ -29,7 +29,13 @@ pub struct Tracked {
 pub struct Pool {
     endpoints: Vec<Arc<Tracked>>,
     in_flight: Arc<AtomicU32>,
+    /// Requests that wait for an endpoint.
+    waiting: Arc<AtomicU32>,
 }
+
+/// A request that waits for an endpoint: counted until this is dropped.
+#[derive(Debug)]
+pub struct Waiter(Arc<AtomicU32>);
 
 /// A request on its way to an endpoint: counted until this is dropped.
 #[derive(Debug)]
@@ -73,11 +79,15 @@ impl Pool {
         let known = |endpoint: &Endpoint| self.endpoints.iter().find(|it| it.endpoint == *endpoint).cloned();
         let new = |endpoint: &Endpoint| Arc::new(Tracked::new(endpoint.clone(), &self.in_flight));
         let track = |endpoint: &Endpoint| known(endpoint).unwrap_or_else(|| new(endpoint));
-        Self { endpoints: endpoints.iter().map(track).collect(), in_flight: Arc::clone(&self.in_flight) }
+        Self {
+            endpoints: endpoints.iter().map(track).collect(),
+            in_flight: Arc::clone(&self.in_flight),
+            waiting: Arc::clone(&self.waiting),
+        }
     }
 
-    /// The endpoint for a request, and its ticket. `random` is drawn anew for each request; those that were tried for
-    /// it already are asked only when there is no other.
+    /// The endpoint for a request, and its ticket. `random` is drawn anew for each request; none that was tried for it
+    /// already is asked again.
     pub fn pick(&self, random: u64, now: Duration, tried: &[Arc<Tracked>]) -> Option<Ticket> {
         let count = self.endpoints.len();
         let draw = |from: u32| usize::try_from(from).unwrap_or(0).checked_rem(count);
@@ -96,17 +106,16 @@ impl Pool {
             true => (0..count).min_by_key(|index| burden(*index))?,
             false => drawn,
         };
-        Some(Ticket::new(&self.endpoints[best]))
+        let (was_tried, ..) = burden(best);
+        (!was_tried).then(|| Ticket::new(&self.endpoints[best]))
     }
 
-    /// How many endpoints there are.
-    pub fn len(&self) -> usize {
-        self.endpoints.len()
-    }
-
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.endpoints.is_empty()
+    /// Lets a request wait for an endpoint, where fewer than so many of its service do.
+    pub fn wait(&self, most: u32) -> Option<Waiter> {
+        // Counted before it is compared, as tickets are.
+        let before = self.waiting.fetch_add(1, Ordering::Relaxed);
+        let waiter = Waiter(Arc::clone(&self.waiting));
+        (before < most).then_some(waiter)
     }
 }
 
@@ -126,6 +135,12 @@ impl Ticket {
     /// come at once for one place, none is let in beyond it.
     pub fn is_within(&self, most: u32) -> bool {
         self.before < most
+    }
+}
+
+impl Drop for Waiter {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -200,7 +215,7 @@ mod tests {
             let ticket = pool.pick(random(round), Duration::ZERO, &tried).unwrap();
             assert_eq!(ticket.tracked().endpoint.replica.0, 2);
         }
-        assert!(pool.pick(1, Duration::ZERO, &pool.endpoints).is_some(), "better one that was tried than none");
+        assert!(pool.pick(1, Duration::ZERO, &pool.endpoints).is_none(), "each was tried");
     }
 
     #[test]
@@ -209,9 +224,19 @@ mod tests {
         let ticket = before.pick(0, Duration::ZERO, &[]).unwrap();
         let after = before.renewed(&endpoints(0..3));
         let load: u32 = after.endpoints.iter().map(|it| it.in_flight()).sum();
-        assert_eq!((after.len(), load), (3, 1));
+        assert_eq!((after.endpoints.len(), load), (3, 1));
         drop(ticket);
         assert!(after.endpoints.iter().all(|it| it.in_flight() == 0));
+    }
+
+    #[test]
+    fn no_more_than_so_many_wait_for_an_endpoint() {
+        let before = pool(0..0);
+        let first = before.wait(1).unwrap();
+        let after = before.renewed(&endpoints(0..1));
+        assert!(after.wait(1).is_none(), "also after a change of the settings");
+        drop(first);
+        assert!(after.wait(1).is_some());
     }
 
     #[test]

@@ -1,19 +1,23 @@
 //! Bytes that have arrived and are not used yet. Start reading at [`Buffer`].
 //!
-//! A buffer starts small, because most heads are, and doubles while reads fill it, because large bodies want few calls.
-//! None is held while nothing is there and a read waits: a thousand idle connections cost no buffer.
+//! A buffer starts small, because most heads are, and doubles while reads fill it, because large bodies want few calls. It does
+//! so while what it holds is taken at once and there is memory for it ([`Account`]); what waits to be taken is held in no more
+//! than it needs. None is held while nothing is there and a read waits: a thousand idle connections cost no buffer.
 
 use std::cell::RefCell;
 use std::io;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, ReadBuf};
 
+use crate::admission::{Account, Admitted};
+
 /// What a buffer starts with, in bytes.
 pub(crate) const BYTES_MIN: usize = 4 << 10;
 /// What it grows to, in bytes.
-pub(crate) const BYTES_MAX: usize = 256 << 10;
+pub(crate) const BYTES_MAX: usize = 64 << 10;
 /// Buffers of the least size that a thread keeps for later.
 const SPARE_MAX: usize = 256;
 
@@ -28,11 +32,30 @@ pub(crate) struct Buffer {
     block: Vec<u8>,
     from: usize,
     to: usize,
-    /// The last read filled all the room there was.
+    /// The last read filled all the room there was, and was taken at once.
     was_filled: bool,
+    /// What it has beyond the least. Without one it grows only where it has to.
+    account: Option<Account>,
 }
 
 impl Buffer {
+    /// A buffer of a connection.
+    pub(crate) fn of(payer: &Rc<Admitted>) -> Self {
+        let mut buffer = Self::default();
+        buffer.charge(payer);
+        buffer
+    }
+
+    /// What it grows by is this connection's from now on.
+    pub(crate) fn charge(&mut self, payer: &Rc<Admitted>) {
+        self.account = Some(Account::new(payer));
+    }
+
+    /// It belongs to no connection of a client any more.
+    pub(crate) fn discharge(&mut self) {
+        self.account = None;
+    }
+
     /// What has arrived and is not used.
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.block[self.from..self.to]
@@ -79,6 +102,7 @@ impl Buffer {
         if self.is_empty() && !self.block.is_empty() {
             let block = std::mem::take(&mut self.block);
             (self.from, self.to, self.was_filled) = (0, 0, false);
+            self.note_length();
             SPARE.with_borrow_mut(|spare| {
                 if block.len() == BYTES_MIN && spare.len() < SPARE_MAX {
                     spare.push(block);
@@ -97,9 +121,38 @@ impl Buffer {
             self.block.copy_within(self.from..self.to, 0);
             (self.from, self.to) = (0, held);
         }
-        let grows = self.to == self.block.len() || (self.was_filled && self.is_empty());
-        if grows && self.block.len() < BYTES_MAX {
-            self.block.resize(self.block.len() * 2, 0);
+        if self.block.len() < BYTES_MAX {
+            let wanted = self.block.len() * 2;
+            if self.to == self.block.len() {
+                // More of what is in it is needed to make sense of that.
+                self.block.resize(wanted, 0);
+                self.note_length();
+            } else if self.was_filled && self.is_empty() && self.has_memory_for(wanted) {
+                self.block.resize(wanted, 0);
+            }
+        }
+    }
+
+    /// Holds what waits to be taken in no more than that needs: whoever takes it is slower than whoever sends it.
+    pub(crate) fn shrink(&mut self) {
+        self.was_filled = false;
+        let held = self.to - self.from;
+        let wanted = held.next_power_of_two().max(BYTES_MIN);
+        if wanted < self.block.len() {
+            let mut block = vec![0; wanted];
+            block[..held].copy_from_slice(self.bytes());
+            (self.block, self.from, self.to) = (block, 0, held);
+            self.note_length();
+        }
+    }
+
+    fn has_memory_for(&mut self, length: usize) -> bool {
+        self.account.as_mut().is_some_and(|account| account.resize(length.saturating_sub(BYTES_MIN)))
+    }
+
+    fn note_length(&mut self) {
+        if let Some(account) = &mut self.account {
+            account.set(self.block.len().saturating_sub(BYTES_MIN));
         }
     }
 }
@@ -116,6 +169,7 @@ mod tests {
     use std::task::Waker;
 
     use super::*;
+    use crate::admission::{GROWN_BYTES_PER_CLIENT_MAX, anybody};
 
     /// Reads as much as there is room for, from an endless source of counted bytes.
     struct Endless(u8);
@@ -139,13 +193,44 @@ mod tests {
 
     #[test]
     fn it_doubles_while_reads_fill_it_and_no_further_than_its_bound() {
-        let (mut buffer, mut source) = (Buffer::default(), Endless(0));
+        let (mut buffer, mut source) = (Buffer::of(&anybody()), Endless(0));
         let mut sizes = Vec::new();
         for _ in 0..9 {
             sizes.push(fill(&mut buffer, &mut source));
             buffer.consume(buffer.bytes().len());
         }
-        assert_eq!(sizes, [4, 8, 16, 32, 64, 128, 256, 256, 256].map(|kib| kib << 10));
+        assert_eq!(sizes, [4, 8, 16, 32, 64, 64, 64, 64, 64].map(|kib| kib << 10));
+    }
+
+    #[test]
+    fn it_grows_without_memory_only_for_what_cannot_be_taken_otherwise() {
+        let payer = anybody();
+        let mut all = Account::new(&payer);
+        assert!(all.resize(usize::try_from(GROWN_BYTES_PER_CLIENT_MAX).unwrap()));
+        let (mut buffer, mut source) = (Buffer::of(&payer), Endless(0));
+        for _ in 0..3 {
+            assert_eq!(fill(&mut buffer, &mut source), BYTES_MIN);
+            buffer.consume(BYTES_MIN);
+        }
+        fill(&mut buffer, &mut source);
+        assert_eq!((fill(&mut buffer, &mut source), buffer.bytes().len()), (BYTES_MIN, 2 * BYTES_MIN));
+    }
+
+    #[test]
+    fn what_waits_to_be_taken_is_held_in_what_it_needs() {
+        let (mut buffer, mut source) = (Buffer::of(&anybody()), Endless(0));
+        while buffer.block.len() < BYTES_MAX {
+            fill(&mut buffer, &mut source);
+            buffer.consume(usize::MAX);
+        }
+        fill(&mut buffer, &mut source);
+        buffer.consume(BYTES_MAX - 5000);
+        let held = buffer.bytes().to_vec();
+        buffer.shrink();
+        assert_eq!((buffer.bytes(), buffer.block.len()), (held.as_slice(), 8192));
+        buffer.consume(5000);
+        fill(&mut buffer, &mut source);
+        assert_eq!(buffer.block.len(), 8192, "it does not grow at once");
     }
 
     #[test]
@@ -159,7 +244,7 @@ mod tests {
 
     #[test]
     fn nothing_is_lost_or_moved_about_between_reads() {
-        let (mut buffer, mut source) = (Buffer::default(), Endless(0));
+        let (mut buffer, mut source) = (Buffer::of(&anybody()), Endless(0));
         let mut next = 0_u8;
         for round in 0..2000_usize {
             if buffer.bytes().len() < BYTES_MAX {

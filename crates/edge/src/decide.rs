@@ -151,14 +151,7 @@ fn by_policies(
     now: Duration,
     fields: &mut Vec<(&'static str, String)>,
 ) -> Verdict {
-    if let Some(limiter) = live.limiter(route) {
-        let verdict = limiter.admit(network::counted(client.address), now);
-        fields.extend(limit_fields(limiter.rate(), verdict));
-        if !verdict.admitted {
-            return Verdict::Refuse(Reason::RateLimited);
-        }
-    }
-    let Some(cors) = live.route(route).and_then(|route: &Route| route.cors.as_ref()) else { return Verdict::Pass };
+    let cors = live.route(route).and_then(|route: &Route| route.cors.as_ref());
     let field = request.field;
     let asked = Asked {
         method: request.method,
@@ -166,6 +159,15 @@ fn by_policies(
         request_method: field(b"access-control-request-method"),
         request_headers: field(b"access-control-request-headers"),
     };
+    if let Some(limiter) = live.limiter(route) {
+        let verdict = limiter.admit(network::counted(client.address), now);
+        fields.extend(limit_fields(limiter.rate(), verdict));
+        if !verdict.admitted {
+            fields.extend(cors.into_iter().flat_map(|cors| cors::for_refusal(cors, asked)));
+            return Verdict::Refuse(Reason::RateLimited);
+        }
+    }
+    let Some(cors) = cors else { return Verdict::Pass };
     match cors::judge(cors, asked) {
         cors::Verdict::Forward(granted) => {
             fields.extend(granted);

@@ -37,7 +37,7 @@ pub struct Counts {
     pub server_errors: u64,
     /// Answers of the edge because the service failed to answer, and answers that were cut.
     pub failures: u64,
-    /// Failures to answer after which another replica was asked: none of them is a request of its own, with a duration.
+    /// Failures to answer after which another replica was asked: none of them is a request of its own.
     #[serde(default)]
     pub retried: u64,
     /// Answers of 500 to 599 that are the edge's own doing: it had no room, or is at fault.
@@ -45,11 +45,17 @@ pub struct Counts {
     pub edge_failures: u64,
     /// Clients that went away before their answer was through.
     pub gone: u64,
-    /// Durations until the last byte of an answer, as `bucket: count`.
+    /// How long it took, once the service had all that its client sent of a request, until its answer began or there was none,
+    /// as `bucket: count`. What a client takes is not in it, nor answers of the edge itself.
     pub durations: BTreeMap<u8, u64>,
 }
 
 impl Counts {
+    /// How many requests these are.
+    pub fn requests(&self) -> u64 {
+        self.well + self.client_errors + self.server_errors + self.failures + self.edge_failures + self.gone
+    }
+
     /// Adds what was counted elsewhere.
     pub fn add(&mut self, other: &Self) {
         self.well += other.well;
@@ -91,8 +97,8 @@ impl<K> Default for Evidence<K> {
 }
 
 impl<K: Ord> Evidence<K> {
-    /// Counts a request.
-    pub fn count(&mut self, arm: K, outcome: Outcome, took: Duration) {
+    /// Counts a request whose service took so long, where it is known. Of a client that went away nothing is known.
+    pub fn count(&mut self, arm: K, outcome: Outcome, waited: Option<Duration>) {
         let counts = self.arms.entry(arm).or_default();
         match outcome {
             Outcome::Answered(100..=399) => counts.well += 1,
@@ -102,7 +108,9 @@ impl<K: Ord> Evidence<K> {
             Outcome::FailedHere => counts.edge_failures += 1,
             Outcome::Gone => counts.gone += 1,
         }
-        *counts.durations.entry(bucket(took)).or_default() += 1;
+        if let Some(waited) = waited.filter(|_| outcome != Outcome::Gone) {
+            *counts.durations.entry(bucket(waited)).or_default() += 1;
+        }
     }
 
     /// Counts a failure after which another replica was asked.
@@ -161,18 +169,28 @@ mod tests {
             (2, Outcome::FailedHere),
             (2, Outcome::Gone),
         ] {
-            evidence.count(release, outcome, Duration::from_millis(1));
+            evidence.count(release, outcome, Some(Duration::from_millis(1)));
         }
+        evidence.count(1, Outcome::Answered(429), None);
         evidence.count_retried(2);
-        let requests = |it: &Counts| it.durations.values().sum();
+        let timed = |it: &Counts| it.durations.values().sum::<u64>();
         let taken: Vec<_> = evidence
             .take()
             .into_values()
             .map(|it| {
-                (it.well, it.client_errors, it.server_errors, it.failures, it.edge_failures, it.gone, requests(&it))
+                (
+                    it.well,
+                    it.client_errors,
+                    it.server_errors,
+                    it.failures,
+                    it.edge_failures,
+                    it.gone,
+                    it.requests(),
+                    timed(&it),
+                )
             })
             .collect();
-        assert_eq!(taken, [(2, 1, 0, 0, 0, 0, 3_u64), (0, 0, 1, 1, 1, 1, 4)]);
+        assert_eq!(taken, [(2, 2, 0, 0, 0, 0, 4, 3), (0, 0, 1, 1, 1, 1, 4, 3)]);
         assert!(evidence.take().is_empty());
     }
 }

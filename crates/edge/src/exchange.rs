@@ -6,6 +6,7 @@
 
 use std::future::poll_fn;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use http1::response::Kind;
 use http1::{Asked, BodyDecoder, Edits, Piece, Refusal, ResponseHead, Trailers};
@@ -73,13 +74,8 @@ pub(crate) enum ClientError {
 pub(crate) enum Failure {
     /// The client is at fault, or gone.
     Client(ClientError),
-    /// The service is. `nothing_said`: not a byte of its answer has arrived.
-    Upstream {
-        /// What to answer when nothing was sent to the client yet.
-        reason: Reason,
-        /// Whether the request can be sent to another replica, if that is safe at all.
-        nothing_said: bool,
-    },
+    /// The service is: what to answer when nothing was sent to the client yet.
+    Upstream(Reason),
     /// This was waited for too long.
     Late(Awaited),
 }
@@ -109,7 +105,13 @@ pub(crate) struct Exchange<'u> {
     /// Bytes at the beginning of the service's buffer that are a piece of the body on its way to the client.
     unsent: usize,
     /// Whether anything of the answer has arrived.
-    heard: bool,
+    pub(crate) heard: bool,
+    /// Whether the client has anything of it: another replica's answer can only take the place of nothing.
+    pub(crate) handed: bool,
+    /// When the service last took some of the request.
+    last_taken: Duration,
+    /// How long it took from then to the head of its answer.
+    waited: Option<Duration>,
     /// What the answer that went to the client begins with, once it does.
     pub(crate) status: Option<u16>,
 }
@@ -141,8 +143,20 @@ impl<'u> Exchange<'u> {
         patience: &'u mut Patience,
         deadline: &'u Deadline,
     ) -> Self {
-        let (phase, unsent, heard, status) = (Phase::Head, 0, false, None);
-        Self { upstream, asked, outgoing, patience, deadline, phase, unsent, heard, status }
+        Self {
+            upstream,
+            asked,
+            outgoing,
+            patience,
+            deadline,
+            phase: Phase::Head,
+            unsent: 0,
+            heard: false,
+            handed: false,
+            last_taken: sys::clock::now().steady,
+            waited: None,
+            status: None,
+        }
     }
 
     /// Carries both directions until the response is through, or somebody is too slow.
@@ -167,15 +181,30 @@ impl<'u> Exchange<'u> {
         self.outgoing
     }
 
+    /// How long the service took for the head of its answer once it had the request, or went without one.
+    pub(crate) fn waited(&self, outcome: &Result<End, Failure>) -> Option<Duration> {
+        let failed = match outcome {
+            Err(Failure::Upstream(_)) => true,
+            Err(Failure::Late(awaited)) => awaited.reason().is_of_service(),
+            Ok(_) | Err(Failure::Client(_)) => false,
+        };
+        self.waited.or_else(|| failed.then(|| self.since_last_taken()))
+    }
+
+    fn since_last_taken(&self) -> Duration {
+        sys::clock::now().steady.saturating_sub(self.last_taken)
+    }
+
     /// What nothing can go on without.
     fn awaited(&self) -> Awaited {
         match &self.phase {
-            Phase::Head if self.outgoing.is_waiting() => Awaited::RequestTaken,
-            Phase::Head if self.outgoing.goes_on() && self.outgoing.rest() == Rest::Coming => Awaited::Request,
-            Phase::Head => Awaited::Head,
-            Phase::Body { .. } if self.unsent > 0 => Awaited::AnswerTaken,
-            Phase::Body { .. } => Awaited::Answer,
             Phase::Flush(_) => Awaited::AnswerTaken,
+            Phase::Body { .. } if self.unsent > 0 => Awaited::AnswerTaken,
+            // A service may begin to answer and still want the rest of the request.
+            Phase::Head | Phase::Body { .. } if self.outgoing.is_waiting() => Awaited::RequestTaken,
+            Phase::Head | Phase::Body { .. } if self.outgoing.is_to_come() => Awaited::Request,
+            Phase::Head => Awaited::Head,
+            Phase::Body { .. } => Awaited::Answer,
         }
     }
 
@@ -218,6 +247,7 @@ impl<'u> Exchange<'u> {
         while self.outgoing.is_waiting() {
             let taken = ready!(self.outgoing.poll_send(&mut self.upstream.stream, context));
             self.note(Awaited::RequestTaken, taken);
+            self.last_taken = sys::clock::now().steady;
         }
         Poll::Ready(())
     }
@@ -257,7 +287,7 @@ impl<'u> Exchange<'u> {
             }
             let read = match ready!(self.upstream.poll_fill(context)) {
                 Ok(read) => read,
-                Err(_) => return Poll::Ready(Err(self.closed())),
+                Err(_) => return Poll::Ready(Err(Failure::Upstream(Reason::UpstreamClosed))),
             };
             self.note(Awaited::Answer, read);
             self.heard |= read > 0;
@@ -280,11 +310,12 @@ impl<'u> Exchange<'u> {
     /// Reads the heads that have arrived and hands them to the client.
     fn read_head<C: Client>(&mut self, client: &mut C) -> Result<Head, Failure> {
         loop {
-            let malformed = |_| Failure::Upstream { reason: Reason::UpstreamMalformed, nothing_said: false };
+            let malformed = |_| Failure::Upstream(Reason::UpstreamMalformed);
             let (parser, input) = (&mut self.upstream.parser, &self.upstream.input);
             let Some(head) = parser.parse(input.bytes(), self.asked).map_err(malformed)? else {
                 return Ok(Head::Partial);
             };
+            self.handed = true;
             client.start(&head, &Edits::default()).map_err(Failure::Client)?;
             let (len, kind, status) = (head.len(), head.kind(), head.status());
             let (body, reusable) = (head.body(), head.reusable());
@@ -293,11 +324,13 @@ impl<'u> Exchange<'u> {
                 Kind::Interim if status == CONTINUE => self.outgoing.ask_for_rest(),
                 Kind::Interim => {}
                 Kind::Switch => {
+                    self.waited = Some(self.since_last_taken());
                     self.status = Some(status);
                     self.phase = Phase::Flush(Last::Switch);
                     return Ok(Head::Final);
                 }
                 Kind::Final => {
+                    self.waited = Some(self.since_last_taken());
                     self.status = Some(status);
                     let decoder = BodyDecoder::new(body, self.upstream.limits, u64::MAX).map_err(malformed)?;
                     self.phase = match decoder.is_finished() {
@@ -314,11 +347,15 @@ impl<'u> Exchange<'u> {
     fn poll_body<C: Client>(&mut self, client: &mut C, context: &mut Context<'_>) -> Poll<Result<bool, Failure>> {
         loop {
             let Phase::Body { decoder, reusable } = &mut self.phase else { return Poll::Ready(Ok(true)) };
-            let malformed = |_| Failure::Upstream { reason: Reason::UpstreamMalformed, nothing_said: false };
+            let malformed = |_| Failure::Upstream(Reason::UpstreamMalformed);
             // What is left of a piece that the client did not take whole.
             if self.unsent > 0 {
                 let data = &self.upstream.input.bytes()[..self.unsent];
-                let sent = ready!(client.poll_send(context, data)).map_err(Failure::Client)?;
+                let polled = client.poll_send(context, data);
+                if polled.is_pending() {
+                    self.upstream.input.shrink();
+                }
+                let sent = ready!(polled).map_err(Failure::Client)?;
                 self.unsent -= sent;
                 self.upstream.input.consume(sent);
                 self.note(Awaited::AnswerTaken, sent);
@@ -365,17 +402,13 @@ impl<'u> Exchange<'u> {
 
     /// The service sends no more.
     fn at_end<C: Client>(&mut self, client: &mut C) -> Result<(), Failure> {
-        let closed = self.closed();
-        let Phase::Body { decoder, .. } = &mut self.phase else { return Err(closed) };
+        const CLOSED: Failure = Failure::Upstream(Reason::UpstreamClosed);
+        let Phase::Body { decoder, .. } = &mut self.phase else { return Err(CLOSED) };
         if decoder.end().is_err() {
-            return Err(closed);
+            return Err(CLOSED);
         }
         self.phase = self.finished(client, false)?;
         Ok(())
-    }
-
-    fn closed(&self) -> Failure {
-        Failure::Upstream { reason: Reason::UpstreamClosed, nothing_said: !self.heard }
     }
 }
 

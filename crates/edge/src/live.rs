@@ -57,11 +57,12 @@ impl Live {
             let known = self.pools.get(name).map(|pool| pool.renewed(endpoints));
             (name.clone(), known.unwrap_or_else(|| Pool::default().renewed(endpoints)))
         };
+        let limited = settings.routes.iter().filter(|route| route.limit.is_some()).count();
         let mut limits = BTreeMap::new();
         let of_route = settings.routes.iter().map(|route| {
             let rate = route.limit?;
             let key = LimitKey::of(route, rate);
-            let known = self.limits.get(&key).cloned().unwrap_or_else(|| Arc::new(Limiter::new(rate)));
+            let known = self.limits.get(&key).cloned().unwrap_or_else(|| Arc::new(Limiter::new(rate, limited)));
             limits.insert(key, Arc::clone(&known));
             Some(known)
         });

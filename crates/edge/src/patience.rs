@@ -97,6 +97,10 @@ impl Patience {
             Awaited::Head => *left,
             Awaited::Answer => limits.answer_pause.duration(),
         };
+        // A service that answers before it takes the request goes on all the same.
+        if progress == Awaited::Answer {
+            self.request_taken = limits.stall.duration();
+        }
     }
 
     /// Takes the time that has passed from what was waited for.

@@ -9,6 +9,7 @@ use std::num::NonZeroU32;
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use sys::messages::{Incoming, MessageError};
@@ -34,6 +35,8 @@ const EVIDENCE_MAX: usize = 64;
 const TAKES_MAX: usize = 64;
 /// How long the node has at the end for what was said and it has not taken.
 const FAREWELL_TIME_MAX: Duration = Duration::from_secs(1);
+/// How often it is looked whether all threads are there, and the node is told something at the least.
+const BEAT: Duration = Duration::from_secs(1);
 /// How long what is under way may take after SIGTERM.
 pub const DRAIN_TIME: Duration = Duration::from_secs(30);
 
@@ -47,6 +50,8 @@ pub struct Start {
     pub control: PathBuf,
     /// Random: for ids and for drawing replicas.
     pub seed: u64,
+    /// How many descriptors the process may have open.
+    pub descriptors: u64,
     /// Where the access log is written to.
     pub log: Box<dyn io::Write + Send>,
 }
@@ -71,6 +76,12 @@ pub enum EdgeError {
     /// The signal that ends it.
     #[error("cannot listen for signals")]
     Signal(#[source] io::Error),
+    /// It has listeners and cannot take connections from them.
+    #[error("cannot accept connections")]
+    Accept(#[source] io::Error),
+    /// A fault of its own.
+    #[error("a thread that serves clients has ended")]
+    ThreadEnded,
     /// TLS.
     #[error(transparent)]
     Tls(#[from] EngineError),
@@ -111,7 +122,7 @@ pub fn run(start: Start) -> Result<(), EdgeError> {
     let (drain, draining) = watch::channel(None);
     let (evidence, counted) = mpsc::channel(EVIDENCE_MAX);
     let (taken, takes) = mpsc::channel(TAKES_MAX);
-    let admission = Arc::new(Admission::default());
+    let admission = Arc::new(Admission::within(start.descriptors));
     let listeners = of_threads(start.listeners, start.secure);
     let threads = listeners.len();
     let shared = Shared {
@@ -124,10 +135,12 @@ pub fn run(start: Start) -> Result<(), EdgeError> {
         admission: Arc::clone(&admission),
         threads: u32::try_from(threads).ok().and_then(NonZeroU32::new).unwrap_or(NonZeroU32::MIN),
     };
+    let mut running = Vec::with_capacity(threads);
     for (listeners, number) in listeners.into_iter().zip(0_u64..) {
-        let (shared, seed) = (shared.clone(), start.seed.wrapping_add(number));
-        sys::cores::start(&format!("edge-{number}"), move || thread::run(listeners, shared, seed))
-            .map_err(EdgeError::Thread)?;
+        let shared = shared.clone();
+        let start = thread::Start { seed: start.seed.wrapping_add(number), is_first: number == 0 };
+        let thread = sys::cores::start(&format!("edge-{number}"), move || thread::run(listeners, shared, start));
+        running.push(thread.map_err(EdgeError::Thread)?);
     }
     // Only threads hold their ends from here on: what they share ends with the last of them.
     drop(shared);
@@ -144,6 +157,8 @@ pub fn run(start: Start) -> Result<(), EdgeError> {
         settings_missing: 0,
         certificates_missing: 0,
         evidence_lost: 0,
+        told: false,
+        running,
         node: None,
     };
     runtime.block_on(main.serve(listener, counted, takes))?;
@@ -184,6 +199,10 @@ struct Main {
     certificates_missing: usize,
     /// Reports that no node took.
     evidence_lost: u64,
+    /// Whether there was a report since the last beat.
+    told: bool,
+    /// The threads that serve clients.
+    running: Vec<JoinHandle<io::Result<()>>>,
     node: Option<Node>,
 }
 
@@ -223,6 +242,7 @@ impl Main {
     ) -> Result<(), EdgeError> {
         let listener = tokio::net::UnixListener::from_std(listener).map_err(EdgeError::Runtime)?;
         let mut terminate = signal(SignalKind::terminate()).map_err(EdgeError::Signal)?;
+        let mut beat = tokio::time::interval(BEAT);
         loop {
             tokio::select! {
                 Ok((stream, _)) = listener.accept() => {
@@ -241,11 +261,15 @@ impl Main {
                 },
                 Some(()) = terminate.recv() => self.begin_to_drain(DRAIN_TIME),
                 Some(taken) = takes.recv() => self.note_taken(taken),
+                _ = beat.tick() => {
+                    self.look_after_threads()?;
+                    self.tell_that_nothing_happened();
+                }
                 arms = counted.recv() => match arms {
                     Some(arms) => self.tell_evidence(arms),
                     None => {
                         self.take_leave().await;
-                        return Ok(());
+                        return self.running.drain(..).try_for_each(outcome);
                     }
                 },
             }
@@ -316,7 +340,21 @@ impl Main {
         }
     }
 
+    /// Ends with why a thread has ended before it was to.
+    fn look_after_threads(&mut self) -> Result<(), EdgeError> {
+        self.running.extract_if(.., |thread| thread.is_finished()).try_for_each(outcome)
+    }
+
+    /// A report without requests still says how many connections there are. One that waits to be sent is not followed by it.
+    fn tell_that_nothing_happened(&mut self) {
+        let is_quiet = !std::mem::take(&mut self.told);
+        if is_quiet && self.node.as_ref().is_some_and(|node| node.outbox.unsent_reports() == 0) {
+            self.tell_evidence(Vec::new());
+        }
+    }
+
     fn tell_evidence(&mut self, arms: Vec<(Arm, Counts)>) {
+        self.told = !arms.is_empty();
         let evidence = ToNode::Evidence {
             arms,
             connections: self.admission.open(),
@@ -346,6 +384,11 @@ impl Main {
             drop(tokio::time::timeout(FAREWELL_TIME_MAX, outbox.send(to)).await);
         }
     }
+}
+
+/// How a thread that has ended did so.
+fn outcome(ended: JoinHandle<io::Result<()>>) -> Result<(), EdgeError> {
+    ended.join().map_err(|_panicked| EdgeError::ThreadEnded)?.map_err(EdgeError::Accept)
 }
 
 async fn hear(node: &mut Option<Node>) -> Result<Option<ToEdge>, MessageError> {

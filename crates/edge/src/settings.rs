@@ -69,11 +69,20 @@ pub struct RequestLimits {
     pub total: u32,
     /// Of one service.
     pub per_service: u32,
+    /// Of one client over HTTP/2, whose connections carry many at a time; over HTTP/1.1 the limit of its connections is the
+    /// one of its requests.
+    #[serde(default = "requests_per_client")]
+    pub per_client: u32,
+}
+
+/// As many as five connections carry: each may have a body of 128 KiB on its way that nobody takes.
+fn requests_per_client() -> u32 {
+    500
 }
 
 impl Default for RequestLimits {
     fn default() -> Self {
-        Self { total: 20_000, per_service: 10_000 }
+        Self { total: 20_000, per_service: 10_000, per_client: requests_per_client() }
     }
 }
 

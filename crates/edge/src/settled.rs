@@ -44,7 +44,7 @@ impl Settled {
         let Some(route) = record.route else { return };
         let outcome = record.outcome();
         let replica = record.replica.filter(|_| outcome != Outcome::FailedHere);
-        self.evidence.borrow_mut().count((route, replica), outcome, record.took);
+        self.evidence.borrow_mut().count((route, replica), outcome, record.waited);
     }
 
     /// Counts a replica's failure after which another one is asked.

@@ -1,5 +1,6 @@
 //! One thread of the edge: it accepts connections and serves them. Start reading at [`run`].
 
+use std::convert::Infallible;
 use std::future::pending;
 use std::io;
 use std::net::TcpListener;
@@ -25,10 +26,19 @@ pub(crate) struct Listeners {
     pub(crate) secure: Option<TcpListener>,
 }
 
+/// What one thread is started with besides.
+#[derive(Clone, Copy)]
+pub(crate) struct Start {
+    /// Random.
+    pub(crate) seed: u64,
+    /// Whether it is the first of all.
+    pub(crate) is_first: bool,
+}
+
 impl Listeners {
     /// Accepts from now on, once there are settings to serve by, and over TLS certificates to answer with: until then
     /// clients wait in the backlog, rather than being told that nothing is here.
-    fn begin_to_accept(&mut self, worker: &Rc<Worker>, shared: &Shared) {
+    fn begin_to_accept(&mut self, worker: &Rc<Worker>, shared: &Shared, failed: &mpsc::Sender<io::Error>) {
         if worker.live().settings.number == 0 {
             return;
         }
@@ -36,21 +46,24 @@ impl Listeners {
         for (listener, speech) in [(self.plain.take(), Speech::Plain), (secure, Speech::Secure)] {
             let Some(listener) = listener else { continue };
             let accepting = accept(listener, speech, Rc::clone(worker), Arc::clone(&shared.admission));
-            sys::cores::spawn_here(until_drained(accepting, shared.drain.clone()));
+            sys::cores::spawn_here(until_drained(accepting, shared.drain.clone(), failed.clone()));
         }
     }
 }
 
 /// Serves until the edge is told to drain, and then until every connection has ended or the time for that is over. What
-/// is still open then is closed by dropping it.
-pub(crate) async fn run(mut listeners: Listeners, mut shared: Shared, seed: u64) {
+/// is still open then is closed by dropping it. A thread that cannot accept ends with why: as long as its sockets listen,
+/// the kernel leads its share of the clients to them.
+pub(crate) async fn run(mut listeners: Listeners, mut shared: Shared, start: Start) -> io::Result<()> {
     let live = Arc::clone(&shared.live.borrow_and_update());
     let certificates = Arc::clone(&shared.certificates.borrow_and_update());
     // Both may have come before this thread began; then it says so like any other.
     let mut taken = vec![Taken::Settings(live.settings.number), Taken::Certificates(certificates.number)];
-    let worker = Rc::new(Worker::new(live, certificates, seed, shared.log.clone(), shared.threads));
+    let worker =
+        Rc::new(Worker::new(live, certificates, start.seed, shared.log.clone(), shared.threads, start.is_first));
     worker.look(sys::clock::now().steady);
-    listeners.begin_to_accept(&worker, &shared);
+    let (fail, mut failed) = mpsc::channel(2);
+    listeners.begin_to_accept(&worker, &shared, &fail);
     let mut looks = tokio::time::interval(deadline::PERIOD);
     let mut count = 0_u32;
     let mut ends = None;
@@ -64,18 +77,19 @@ pub(crate) async fn run(mut listeners: Listeners, mut shared: Shared, seed: u64)
                 let live = Arc::clone(&shared.live.borrow_and_update());
                 taken.push(Taken::Settings(live.settings.number));
                 worker.renew(live);
-                listeners.begin_to_accept(&worker, &shared);
+                listeners.begin_to_accept(&worker, &shared, &fail);
             }
             Ok(()) = shared.certificates.changed() => {
                 let certificates = Arc::clone(&shared.certificates.borrow_and_update());
                 taken.push(Taken::Certificates(certificates.number));
                 worker.renew_certificates(certificates);
-                listeners.begin_to_accept(&worker, &shared);
+                listeners.begin_to_accept(&worker, &shared, &fail);
             }
             within = asked_to_drain(&mut shared.drain), if ends.is_none() => {
                 worker.deadlines.drain();
                 ends = Some(worker.now().saturating_add(within));
             }
+            Some(why) = failed.recv() => return Err(why),
             _ = looks.tick() => {
                 worker.look(sys::clock::now().steady);
                 if ends.is_some_and(|ends| worker.open.get() == 0 || ends <= worker.now()) {
@@ -89,12 +103,20 @@ pub(crate) async fn run(mut listeners: Listeners, mut shared: Shared, seed: u64)
         }
     }
     report(&worker, &shared.evidence);
+    Ok(())
 }
 
-/// Drives what accepts connections until the edge drains. What cannot accept at all leaves the others to do so.
-async fn until_drained(accepting: impl Future<Output = io::Result<()>>, mut drain: watch::Receiver<Option<Duration>>) {
+/// Drives what accepts connections until the edge drains.
+async fn until_drained(
+    accepting: impl Future<Output = io::Result<Infallible>>,
+    mut drain: watch::Receiver<Option<Duration>>,
+    failed: mpsc::Sender<io::Error>,
+) {
     tokio::select! {
-        _failed = accepting => {}
+        Err(why) = accepting => {
+            // There is room for one of each listener.
+            drop(failed.try_send(why));
+        }
         _within = asked_to_drain(&mut drain) => {}
     }
 }

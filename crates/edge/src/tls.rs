@@ -29,6 +29,8 @@ const PROTOCOLS: [&[u8]; 2] = [H2, b"http/1.1"];
 const H2: &[u8] = b"h2";
 /// Versions of TLS, newest first.
 const VERSIONS: [&SupportedProtocolVersion; 2] = [&version::TLS13, &version::TLS12];
+/// Bytes that are encrypted and wait to be sent over one connection: a record.
+const UNSENT_BYTES_MAX: usize = 16 << 10;
 /// A fatal alert that says `unrecognized_name` (RFC 6066, section 3), in a record of its own.
 const UNRECOGNIZED_NAME: [u8; 7] = [21, 3, 3, 0, 2, 2, 112];
 
@@ -191,7 +193,8 @@ pub(crate) async fn accept(stream: TcpStream, certificates: &CertificateTable) -
         drop(start.io.shutdown().await);
         return Err(HandshakeError::UnknownName);
     };
-    let stream = start.into_stream(Arc::clone(&certified.config)).await.map_err(HandshakeError::Failed)?;
+    let mut stream = start.into_stream(Arc::clone(&certified.config)).await.map_err(HandshakeError::Failed)?;
+    stream.get_mut().1.set_buffer_limit(Some(UNSENT_BYTES_MAX));
     let h2 = stream.get_ref().1.alpn_protocol() == Some(H2);
     Ok(Secured { stream: Box::new(stream), certified, h2 })
 }

@@ -20,7 +20,7 @@ use crate::settled::Settled;
 use crate::tls::CertificateTable;
 use crate::upstream::Connections;
 
-/// How often limits forget clients whose allowance is whole, in looks.
+/// How often what is not needed any more is let go of, in looks.
 const TIDY_LOOKS: u32 = 10;
 
 /// What one thread has.
@@ -41,6 +41,8 @@ pub(crate) struct Worker {
     /// State of the generator that draws replicas: no secret.
     random: Cell<u64>,
     looks: Cell<u32>,
+    /// Whether it is the one of all threads that tidies what they share.
+    tidies_limits: bool,
     log: AccessLog,
     pub(crate) ids: RequestIds,
 }
@@ -70,13 +72,14 @@ impl Drop for Place<'_> {
 }
 
 impl Worker {
-    /// The state of one of so many threads; `seed` is random.
+    /// The state of one of so many threads, the first or another one; `seed` is random.
     pub(crate) fn new(
         live: Arc<Live>,
         certificates: Arc<CertificateTable>,
         seed: u64,
         log: AccessLog,
         threads: NonZeroU32,
+        is_first: bool,
     ) -> Self {
         Self {
             live: RefCell::new(Rc::new(Settled::new(live))),
@@ -86,10 +89,11 @@ impl Worker {
             under_way: Cell::new(0),
             threads,
             upstreams: Connections::default(),
-            shelves: Shelves::default(),
+            shelves: Shelves::of_share(threads),
             deadlines: Deadlines::default(),
             random: Cell::new(seed | 1),
             looks: Cell::new(0),
+            tidies_limits: is_first,
             log,
             ids: RequestIds { prefix: Cell::new(scrambled(seed)), count: Cell::new(0) },
         }
@@ -145,6 +149,11 @@ impl Worker {
         })
     }
 
+    /// This thread's share of what the process has.
+    pub(crate) fn share_of(&self, total: usize) -> usize {
+        total.div_ceil(usize::try_from(self.threads.get()).unwrap_or(usize::MAX))
+    }
+
     /// Hands a record to the access log.
     pub(crate) fn log(&self, record: Record) {
         self.log.note(record);
@@ -172,7 +181,10 @@ impl Worker {
             let live = self.live();
             self.upstreams.tidy(now, |address| live.leads_to(address));
             self.shelves.tidy(|root| live.serves(root));
-            live.limiters().for_each(|limiter| limiter.forget_idle(now));
+        }
+        if self.tidies_limits {
+            let part = usize::try_from(looks).unwrap_or(0);
+            self.live().limiters().for_each(|limiter| limiter.forget_idle(part, now));
         }
     }
 }

@@ -54,8 +54,7 @@ fn start(mut words: impl Iterator<Item = OsString>, inherited: Option<&str>) -> 
     };
     let sockets = listeners::inherited(inherited)?;
     sys::process::guard_memory().map_err(StartError::Memory)?;
-    // Each connection is a descriptor, and its request another one.
-    sys::process::raise_descriptor_limit();
+    let descriptors = sys::process::raise_descriptor_limit();
     let https: Option<Port> = https.to_str().and_then(|text| text.parse().ok()).and_then(Port::new);
     let (mut plain, mut secure): (Vec<TcpListener>, Vec<TcpListener>) = Default::default();
     for (port, listener) in sockets.into_iter().filter_map(listeners::with_port) {
@@ -68,6 +67,7 @@ fn start(mut words: impl Iterator<Item = OsString>, inherited: Option<&str>) -> 
         secure,
         control: PathBuf::from(control),
         seed: u64::from_ne_bytes(seed),
+        descriptors,
         log: Box::new(std::io::stdout()),
     })
 }

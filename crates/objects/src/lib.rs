@@ -9,7 +9,10 @@ pub mod settings;
 
 pub mod store;
 
+mod connection;
 mod front;
 mod live;
+mod patience;
+mod places;
 mod server;
 mod trouble;

@@ -27,10 +27,8 @@ const SPEAKING_THREADS: usize = 2;
 const STORE_THREADS_MAX: usize = 32;
 /// How long a thread of the store waits for work before it ends, and gives its memory back.
 const STORE_THREAD_IDLE: Duration = Duration::from_secs(10);
-/// How old an upload in parts may become.
-const UPLOAD_AGE_MAX: Duration = Duration::from_secs(7 * 24 * 60 * 60);
-/// The pause between two looks for uploads that are older.
-const UPLOAD_AGE_LOOK: Duration = Duration::from_secs(60 * 60);
+/// By this the store grows older, and its uploads with it, whatever clocks are set to.
+const HOUR: Duration = Duration::from_secs(60 * 60);
 
 /// What an object server is started with.
 #[derive(Debug)]
@@ -107,7 +105,7 @@ async fn serve(store: Arc<Store>, listener: tokio::net::TcpListener, control: Un
     let (live, seen) = watch::channel(Arc::new(Live::default()));
     let server = Server::new(Arc::clone(&store), seen, tasks.clone());
     tasks.spawn("objects", "sweep", sweep(Arc::clone(&store)));
-    tasks.spawn("objects", "stale uploads", abort_stale_uploads(Arc::clone(&store)));
+    tasks.spawn("objects", "stale uploads", age(Arc::clone(&store)));
     let node = Node { store, live };
     tokio::select! {
         never = server.accept(listener) => never,
@@ -126,15 +124,20 @@ async fn sweep(store: Arc<Store>) -> Result<(), Infallible> {
     Ok(())
 }
 
-async fn abort_stale_uploads(store: Arc<Store>) -> Result<(), Infallible> {
+/// Counts the hours, and ends the uploads that are too old by then.
+async fn age(store: Arc<Store>) -> Result<(), Infallible> {
     loop {
-        let before = sys::clock::now().wall.before(UPLOAD_AGE_MAX);
+        tokio::time::sleep(HOUR).await;
         let of_store = Arc::clone(&store);
-        let aborted = tasks::blocking(move || of_store.abort_stale_uploads(before)).await;
-        if told("cannot abort stale uploads", aborted).unwrap_or(0) == 0 {
-            tokio::time::sleep(UPLOAD_AGE_LOOK).await;
-        }
+        told("cannot note that an hour has passed", tasks::blocking(move || of_store.pass_hour()).await);
+        while abort_stale_uploads(&store).await > 0 {}
     }
+}
+
+async fn abort_stale_uploads(store: &Arc<Store>) -> usize {
+    let store = Arc::clone(store);
+    let aborted = tasks::blocking(move || store.abort_stale_uploads()).await;
+    told("cannot abort stale uploads", aborted).unwrap_or(0)
 }
 
 /// What work of the store gave; its trouble is told.

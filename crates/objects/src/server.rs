@@ -5,33 +5,35 @@
 //! such a name.
 
 use std::convert::Infallible;
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use hyper::body::Incoming;
+use bytes::Bytes;
+use hyper::body::{Frame, Incoming, SizeHint};
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use s3s::config::{S3Config, StaticConfigProvider};
 use s3s::service::{S3Service, S3ServiceBuilder};
-use s3s::{Body, HttpError, S3Error};
+use s3s::{Body, HttpError, S3Error, StdError};
 use sys::tasks::Tasks;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::watch;
 
-use crate::front::{self, Access, Front};
+use crate::connection::{Patient, Unsent};
+use crate::front::{self, Access, DOCUMENT_BYTES_MAX, Front, Memory, Turn};
 use crate::live::Live;
+use crate::places::{Guest, Places};
 use crate::store::Store;
 use crate::trouble::tell;
 
-/// Connections that are open at once; further ones wait in the listener's queue.
-const CONNECTIONS_MAX: usize = 1024;
-/// How long the head of a request may take.
+/// How long a connection may be idle, and how long the head of a request may take.
 const HEAD_MAX: Duration = Duration::from_secs(30);
 /// The longest head of a request.
 const HEAD_BYTES_MAX: usize = 64 << 10;
-/// The longest body of XML: a deletion of 1000 keys of 1024 bytes, each written as `&#1234;` at worst.
-const XML_BYTES_MAX: usize = 8 << 20;
 /// The pause after an accept that failed, usually for want of descriptors.
 pub(crate) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -49,68 +51,76 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn new(store: Arc<Store>, live: watch::Receiver<Arc<Live>>, tasks: Tasks) -> Self {
-        let front = Front::new(Arc::clone(&store), live.clone());
+        let memory = Arc::new(Memory::new());
+        let front = Front::new(Arc::clone(&store), live.clone(), Arc::clone(&memory));
+        let access = Access::new(live.clone(), memory);
         let mut config = S3Config::default();
-        config.xml_max_body_size = XML_BYTES_MAX;
+        config.xml_max_body_size = DOCUMENT_BYTES_MAX as usize;
         let mut builder = S3ServiceBuilder::new(front);
         builder.set_config(Arc::new(StaticConfigProvider::new(Arc::new(config))));
-        builder.set_auth(Access::new(live.clone()));
-        builder.set_access(Access::new(live.clone()));
+        builder.set_auth(access.clone());
+        builder.set_access(access);
         Self { service: builder.build(), store, live, tasks }
     }
 
     /// Accepts connections for as long as it is polled.
     pub(crate) async fn accept(self, listener: TcpListener) -> Infallible {
-        let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+        let places = Arc::new(Places::new());
         loop {
-            let place = Arc::clone(&places).acquire_owned().await;
-            match (listener.accept().await, place) {
-                (Ok((stream, _)), Ok(place)) => self.begin(stream, place),
-                (Err(error), _) => {
+            match listener.accept().await {
+                Ok((stream, _)) => self.begin(stream, places.greet()),
+                Err(error) => {
                     tell("cannot accept a connection", &error);
+                    // It may be that one is too many for the descriptors that there are.
+                    places.displace();
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
-                (Ok(_), Err(_)) => std::future::pending().await,
             }
         }
     }
 
-    fn begin(&self, stream: TcpStream, place: OwnedSemaphorePermit) {
+    fn begin(&self, stream: TcpStream, guest: Guest) {
         let server = self.clone();
         self.tasks.spawn("objects", "connection", async move {
-            let _place = place;
-            server.serve(stream).await;
+            let guest = Arc::new(guest);
+            tokio::select! {
+                () = server.serve(stream, &guest) => {}
+                () = guest.shown_out() => {}
+            }
             Ok::<(), Infallible>(())
         });
     }
 
-    async fn serve(self, stream: TcpStream) {
-        // Answers are written whole; waiting for more to send only delays them.
-        drop(stream.set_nodelay(true));
-        let service = service_fn(|request| self.answer(request));
-        let connection = hyper::server::conn::http1::Builder::new()
+    async fn serve(self, stream: TcpStream, guest: &Arc<Guest>) {
+        let unsent = Unsent::default();
+        let service = service_fn(|mut request: Request<Incoming>| {
+            request.extensions_mut().insert(Arc::clone(guest));
+            Box::pin(self.answer(request, &unsent))
+        });
+        let mut connection = hyper::server::conn::http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD_MAX)
             .max_buf_size(HEAD_BYTES_MAX)
-            .serve_connection(TokioIo::new(stream), service);
+            .serve_connection(TokioIo::new(Patient::of_client(stream, unsent.clone())), service);
         // A client that breaks off is its own affair; what failed here was told where it failed.
-        drop(connection.await);
+        drop(poll_fn(|context| connection.poll_without_shutdown(context)).await);
+        connection.into_parts().io.into_inner().linger().await;
     }
 
-    async fn answer(&self, request: Request<Incoming>) -> Result<Response<Body>, HttpError> {
-        match request.uri().path() {
-            READY_PATH => return Ok(answer_if(self.is_live() && self.live.borrow().number > 0)),
-            LIVE_PATH => return Ok(answer_if(self.is_live())),
-            _ => {}
-        }
-        match front::admit(request) {
-            Ok((request, notes)) => {
-                let answer = self.service.call(request).await?;
-                // The protocol layer knows that the body ended early, and not why.
-                notes.take_refusal().map_or(Ok(answer), refused)
-            }
-            Err(error) => refused(error),
-        }
+    async fn answer(&self, request: Request<Incoming>, unsent: &Unsent) -> Result<Response<Sending>, HttpError> {
+        let (answer, turn) = match request.uri().path() {
+            READY_PATH => (answer_if(self.is_live() && self.live.borrow().number > 0), None),
+            LIVE_PATH => (answer_if(self.is_live()), None),
+            _ => match front::admit(request) {
+                Ok((request, notes)) => {
+                    let answer = self.service.call(request).await?;
+                    // The protocol layer knows that the body ended early, and not why.
+                    (notes.take_refusal().map_or(Ok(answer), refused)?, notes.take_turn())
+                }
+                Err(error) => (refused(error)?, None),
+            },
+        };
+        Ok(answer.map(|body| Sending { body, turn, unsent: unsent.clone() }))
     }
 
     fn is_live(&self) -> bool {
@@ -129,3 +139,38 @@ fn answer_if(fine: bool) -> Response<Body> {
 fn refused(error: S3Error) -> Result<Response<Body>, HttpError> {
     error.to_http_response().map_err(|error| HttpError::new(Box::new(error)))
 }
+
+/// The body of an answer. What its request holds of memory is held until the body is sent.
+struct Sending {
+    body: Body,
+    turn: Option<Turn>,
+    unsent: Unsent,
+}
+
+impl hyper::body::Body for Sending {
+    type Data = Bytes;
+    type Error = StdError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, StdError>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl Drop for Sending {
+    fn drop(&mut self) {
+        if let Some(turn) = self.turn.take() {
+            self.unsent.hold(turn);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

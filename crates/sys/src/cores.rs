@@ -8,6 +8,9 @@ use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 
+/// Threads beside each that wait for disks in its place.
+const BLOCKING_THREADS_MAX: usize = 4;
+
 static PANICS: AtomicU64 = AtomicU64::new(0);
 
 /// Starts a thread with a runtime of its own that drives one future to its end, and the tasks that it begins with
@@ -17,7 +20,8 @@ where
     F: Future<Output = R> + 'static,
     R: Send + 'static,
 {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = runtime.enable_all().max_blocking_threads(BLOCKING_THREADS_MAX).build()?;
     let local = move || {
         let tasks = tokio::task::LocalSet::new();
         tasks.block_on(&runtime, async { main().await })

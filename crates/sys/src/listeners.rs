@@ -57,9 +57,9 @@ impl Held {
         Ok(held.values().flatten().map(AsRawFd::as_raw_fd).collect())
     }
 
-    /// Keeps what a shim that runs has handed over, where nothing is held.
+    /// Keeps what a shim that runs has handed over, where nothing is held. What could not be fetched is asked for again.
     pub(crate) fn keep(&mut self, unit: &Path, sockets: Vec<OwnedFd>) {
-        if self.units.contains_key(unit) {
+        if self.units.contains_key(unit) || sockets.is_empty() {
             return;
         }
         let mut held: BTreeMap<Port, Vec<OwnedFd>> = BTreeMap::new();
@@ -146,6 +146,15 @@ mod tests {
         assert!(TcpStream::connect(("127.0.0.1", port.number())).is_err());
         held.close(unit);
         assert!(TcpStream::connect(("127.0.0.1", other.ports[0].number())).is_err());
+    }
+
+    #[test]
+    fn nothing_that_was_fetched_is_nothing_that_is_held() {
+        let (mut held, unit) = (Held::default(), Path::new("/units/edge"));
+        held.keep(unit, Vec::new());
+        assert!(!held.has(unit), "the next fetch may bring them");
+        held.keep(unit, vec![TcpListener::bind("127.0.0.1:0").unwrap().into()]);
+        assert!(held.has(unit));
     }
 
     #[test]

@@ -27,7 +27,7 @@ pub(crate) async fn run(email: &str) -> Result<(), Failure> {
     let hash = Passwords::new().await?.hash(password).await?;
     let id = super_admins::appoint(&database.connection().await?, &email, &hash).await?;
     sessions::end_all(&cache, &Account::SuperAdmin(id)).await?;
-    attempts::forget(&cache, Tried::Login(&email)).await?;
+    attempts::forget(&cache, Tried::SuperAdmin(&email)).await?;
     println!("{email} is a super admin and logs in with this password at any company's host");
     Ok(())
 }

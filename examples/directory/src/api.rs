@@ -15,6 +15,7 @@ mod origin;
 mod password;
 mod people;
 mod photos;
+mod places;
 mod problem;
 mod session;
 mod tenants;
@@ -30,7 +31,6 @@ use axum::response::Response;
 use axum::routing::{get, post, put};
 use axum::{Router, serve};
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -46,6 +46,7 @@ use crate::viewer::Account;
 use crate::{Failure, settings, stopping, with_causes};
 
 use metrics::Metrics;
+use places::Places;
 use problem::Problem;
 
 /// How long open requests may take after the signal to stop. Less than `drain` in `mainstay.yaml`.
@@ -59,7 +60,7 @@ struct App {
     cache: Cache,
     photos: Photos,
     /// Places of photos that are being taken.
-    uploads: Arc<Semaphore>,
+    uploads: Places,
     passwords: Passwords,
     tokens: Tokens,
     /// The domain below which each tenant has a host.
@@ -67,8 +68,8 @@ struct App {
     watchers: Arc<Watchers>,
     /// Open WebSockets, to be waited for at the end.
     live: TaskTracker,
-    /// The same, by viewer.
-    places: live::Places,
+    /// Their places.
+    watching: Places,
     metrics: Metrics,
     stopping: CancellationToken,
 }
@@ -87,7 +88,7 @@ pub(crate) async fn run() -> Result<(), Failure> {
         domain: settings::domain()?,
         watchers: Arc::default(),
         live: TaskTracker::new(),
-        places: live::Places::default(),
+        watching: live::places(),
         metrics: Metrics::default(),
         stopping: stopping()?,
     });

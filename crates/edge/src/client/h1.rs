@@ -20,6 +20,8 @@ pub(crate) struct H1Client<'c, S> {
     asked: Asked,
     additions: &'c Additions,
     response: Response<'c>,
+    /// Whether the client will send no more.
+    ended: bool,
     /// Whether the connection ends after this response whatever the client asked: asked when its head is written.
     ends: &'c dyn Fn() -> bool,
 }
@@ -57,7 +59,7 @@ impl<'c, S: AsyncRead + AsyncWrite + Unpin> H1Client<'c, S> {
     ) -> Self {
         out.clear();
         let response = Response { out, written: 0, encoder: None, framed: 0, tail: b"", keep_alive: false };
-        Self { stream, input, request, asked, additions, response, ends }
+        Self { stream, input, request, asked, additions, response, ended: false, ends }
     }
 
     /// Whether the response says that the connection goes on.
@@ -126,10 +128,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client for H1Client<'_, S> {
 
     fn poll_gone(&mut self, context: &mut Context<'_>) -> Poll<()> {
         // The next request may already be arriving; one buffer of it is taken.
-        while self.input.bytes().len() < crate::buffer::BYTES_MIN {
+        while !self.ended && self.input.bytes().len() < crate::buffer::BYTES_MIN {
             match ready!(self.input.poll_fill(self.stream, context)) {
                 Ok(1..) => {}
-                Ok(0) | Err(_) => return Poll::Ready(()),
+                // It may still read: whether it does shows when there is something to send.
+                Ok(0) => self.ended = true,
+                Err(_) => return Poll::Ready(()),
             }
         }
         Poll::Pending

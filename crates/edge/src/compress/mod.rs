@@ -22,8 +22,8 @@ const BYTES_MIN: u64 = 1024;
 const PIECE_BYTES: usize = 16 << 10;
 /// Bytes that are coded before other connections have their turn: a millisecond or two.
 const TURN_BYTES: usize = 64 << 10;
-/// Answers that one thread compresses at the same time, since each takes about a megabyte. The next are sent as they are.
-const COMPRESSIONS_MAX: usize = 64;
+/// Answers that are compressed at the same time, since each takes about a megabyte. The next are sent as they are.
+pub(crate) const COMPRESSIONS_MAX: usize = 64;
 
 thread_local! {
     static UNDER_WAY: Cell<usize> = const { Cell::new(0) };
@@ -34,6 +34,8 @@ pub(crate) struct Compressing<'c, C> {
     client: &'c mut C,
     /// What it takes.
     codings: Preference,
+    /// How many answers this thread compresses at the same time.
+    most: usize,
     compression: Option<Compression>,
     /// Bytes of the body that went to it.
     sent: u64,
@@ -56,13 +58,13 @@ struct Compression {
     _place: Place,
 }
 
-/// One of the [`COMPRESSIONS_MAX`].
+/// One of this thread's.
 struct Place;
 
 impl Place {
-    fn take() -> Option<Self> {
+    fn take(most: usize) -> Option<Self> {
         let taken = UNDER_WAY.get();
-        (taken < COMPRESSIONS_MAX).then(|| {
+        (taken < most).then(|| {
             UNDER_WAY.set(taken + 1);
             Self
         })
@@ -76,8 +78,8 @@ impl Drop for Place {
 }
 
 impl Compression {
-    fn new(coding: Coding, live: bool) -> Option<Self> {
-        let place = Place::take()?;
+    fn new(coding: Coding, live: bool, most: usize) -> Option<Self> {
+        let place = Place::take(most)?;
         // An encoder that cannot be had is no reason not to answer.
         let encoder = Encoder::new(coding).ok()?;
         let (coded, written) = (Vec::new(), 0);
@@ -120,9 +122,9 @@ impl Compression {
 }
 
 impl<'c, C: Client> Compressing<'c, C> {
-    /// A client that takes these codings.
-    pub(crate) fn new(client: &'c mut C, codings: Preference) -> Self {
-        Self { client, codings, compression: None, sent: 0 }
+    /// A client that takes these codings, on a thread that compresses so many answers at the same time.
+    pub(crate) fn new(client: &'c mut C, codings: Preference, most: usize) -> Self {
+        Self { client, codings, most, compression: None, sent: 0 }
     }
 
     /// Bytes of the body that went to the client, as they were sent.
@@ -164,8 +166,8 @@ impl<C: Client> Client for Compressing<'_, C> {
             return self.client.start(head, edits);
         }
         let coding = self.codings.ranked(Coding::BY_COST).next();
-        self.compression =
-            coding.filter(|_| head.body() != Body::None).and_then(|it| Compression::new(it, head.length().is_none()));
+        let wanted = coding.filter(|_| head.body() != Body::None);
+        self.compression = wanted.and_then(|it| Compression::new(it, head.length().is_none(), self.most));
         // A response to HEAD says what one to GET would.
         let coding = coding.filter(|_| self.compression.is_some() || head.body() == Body::None);
         let tag = weakened(head);

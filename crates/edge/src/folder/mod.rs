@@ -11,6 +11,7 @@ mod reply;
 mod shelf;
 
 use std::io;
+use std::rc::Rc;
 use std::time::Duration;
 
 use http1::Asked;
@@ -21,6 +22,7 @@ use self::name::Name;
 use self::reply::{File, Reply, Sent, Taking};
 use self::shelf::Found;
 pub(crate) use self::shelf::Shelves;
+use crate::admission::{Account, Admitted};
 use crate::answer::Reason;
 use crate::deadline::Deadline;
 use crate::exchange::Client;
@@ -62,6 +64,8 @@ pub(crate) struct Serving<'s> {
     pub(crate) folder: &'s Folder,
     pub(crate) shelves: &'s Shelves,
     pub(crate) deadline: &'s Deadline,
+    /// Whose memory it takes.
+    pub(crate) payer: &'s Rc<Admitted>,
     pub(crate) patience: Patience,
     pub(crate) asked: Asked,
     /// The codings that the client takes.
@@ -73,14 +77,18 @@ pub(crate) struct Serving<'s> {
 impl Serving<'_> {
     /// Answers a request whose method is one of [`METHODS`].
     pub(crate) async fn serve<C: Client>(self, wanted: &Wanted, client: &mut C, record: &mut Record) -> Forwarded {
-        let reply = match self.choose(wanted).await {
+        let began = sys::clock::now().steady;
+        let chosen = self.choose(wanted).await;
+        record.waited = Some(sys::clock::now().steady.saturating_sub(began));
+        let reply = match chosen {
             Ok(Choice::File(file)) => Reply::of_file(&file, &wanted.conditions, self.asked.head, self.wall),
             Ok(Choice::WithSlash) => Reply::with_slash(&wanted.path, wanted.query.as_deref(), self.wall),
             Ok(Choice::Nothing) => return Forwarded::Refuse(Reason::NoFile),
             Err(_) => return Forwarded::Refuse(Reason::FileUnreadable),
         };
         (record.status, record.reason) = (reply.status, reply.reason);
-        match reply.send(self.asked, client, Taking::new(self.patience, self.deadline)).await {
+        match reply.send(self.asked, client, Taking::new(self.patience, self.deadline, Account::new(self.payer))).await
+        {
             Sent::Whole => Forwarded::Through { request_read: true },
             Sent::Cut(reason) => Forwarded::Cut(reason),
             Sent::Gone => Forwarded::Gone,

@@ -13,6 +13,7 @@ use sys::folder::OpenFile;
 
 use super::condition::{self, Conditions, Validators, Verdict};
 use super::shelf::{Content, Stored};
+use crate::admission::Account;
 use crate::answer::{self, Reason};
 use crate::deadline::{Deadline, Late};
 use crate::exchange::{Client, ClientError};
@@ -20,7 +21,9 @@ use crate::patience::{Awaited, Patience};
 use crate::policy::encoding::Coding;
 
 /// Bytes of a large file that are read and sent at a time.
-const PIECE_BYTES: usize = 128 << 10;
+const PIECE_BYTES: usize = 64 << 10;
+/// The same, where there is no memory for more.
+const PIECE_BYTES_MIN: usize = 8 << 10;
 
 /// A file that was chosen, and what is said of it.
 pub(super) struct File {
@@ -54,11 +57,13 @@ pub(super) enum Sent {
 pub(super) struct Taking<'d> {
     patience: Patience,
     deadline: &'d Deadline,
+    /// Of the memory that pieces of a large file take.
+    account: Account,
 }
 
 impl<'d> Taking<'d> {
-    pub(super) fn new(patience: Patience, deadline: &'d Deadline) -> Self {
-        Self { patience, deadline }
+    pub(super) fn new(patience: Patience, deadline: &'d Deadline, account: Account) -> Self {
+        Self { patience, deadline, account }
     }
 
     fn begin(&mut self) {
@@ -197,8 +202,9 @@ async fn send_file<C: Client>(
 ) -> Result<(), Broken> {
     let mut piece = Vec::new();
     let mut at = part.start;
+    let most = if taking.account.resize(PIECE_BYTES) { PIECE_BYTES } else { PIECE_BYTES_MIN };
     while at < part.end {
-        let wanted = usize::try_from(part.end - at).unwrap_or(usize::MAX).min(PIECE_BYTES);
+        let wanted = usize::try_from(part.end - at).unwrap_or(usize::MAX).min(most);
         piece = file.read_at(piece, at, wanted).await.map_err(|_| Broken::File)?;
         if piece.is_empty() || !file.is_unchanged().unwrap_or(false) {
             return Err(Broken::File);

@@ -8,6 +8,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::fmt::Write;
 use std::io;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -20,8 +21,8 @@ use super::name::Name;
 
 /// The largest file that is kept whole, in bytes.
 pub(super) const SMALL_BYTES_MAX: u64 = 256 << 10;
-/// Bytes of files that one thread keeps.
-const BYTES_MAX: u64 = 16 << 20;
+/// Bytes of files that all threads keep, each of them an equal share.
+const BYTES_MAX: u64 = 48 << 20;
 /// Names that one thread keeps, those that stand for nothing included.
 const NAMES_MAX: usize = 4096;
 /// How long what is kept is believed.
@@ -32,8 +33,9 @@ const READS_MAX: u32 = 3;
 const TAG_BYTES: usize = 16;
 
 /// What one thread keeps of all folders.
-#[derive(Default)]
 pub(crate) struct Shelves {
+    /// Bytes that it may keep.
+    bytes_max: u64,
     folders: RefCell<HashMap<PathBuf, Rc<Folder>>>,
     kept: RefCell<HashMap<PathBuf, HashMap<Name, Kept>>>,
     bytes: Cell<u64>,
@@ -96,6 +98,17 @@ impl Found {
 }
 
 impl Shelves {
+    /// Those of one of so many threads.
+    pub(crate) fn of_share(threads: NonZeroU32) -> Self {
+        Self {
+            bytes_max: BYTES_MAX / u64::from(threads.get()),
+            folders: RefCell::default(),
+            kept: RefCell::default(),
+            bytes: Cell::new(0),
+            names: Cell::new(0),
+        }
+    }
+
     /// What a name in a folder stands for. `now` is on the steady clock.
     pub(super) async fn find(&self, root: &Path, name: &Name, now: Duration) -> io::Result<Found> {
         let known = self.known(root, name, now);
@@ -164,7 +177,7 @@ impl Shelves {
         self.bytes.set(self.bytes.get() + held - before.as_ref().map_or(0, |it| it.found.held()));
         self.names.set(self.names.get() + usize::from(before.is_none()));
         drop(shelves);
-        if self.bytes.get() > BYTES_MAX || self.names.get() > NAMES_MAX {
+        if self.bytes.get() > self.bytes_max || self.names.get() > NAMES_MAX {
             self.clear_oldest();
         }
     }
@@ -179,7 +192,7 @@ impl Shelves {
         let oldest = uses.into_iter().take_while(|(_, held)| {
             names += 1;
             bytes += held;
-            names <= NAMES_MAX / 4 * 3 && bytes <= BYTES_MAX / 4 * 3
+            names <= NAMES_MAX / 4 * 3 && bytes <= self.bytes_max / 4 * 3
         });
         let oldest = oldest.last().map_or(Duration::MAX, |(used, _)| used);
         shelves.values_mut().for_each(|shelf| shelf.retain(|_, kept| kept.used > oldest));
@@ -250,7 +263,7 @@ mod tests {
     #[tokio::test]
     async fn names_are_bounded_and_those_in_use_stay() {
         let root = std::env::temp_dir();
-        let shelves = Shelves::default();
+        let shelves = Shelves::of_share(NonZeroU32::MIN);
         for number in 0..NAMES_MAX * 3 {
             let now = SECOND * u32::try_from(number).unwrap();
             shelves.find(&root, &name(number + 1_000_000), now).await.unwrap();
@@ -267,7 +280,7 @@ mod tests {
         let root = std::env::temp_dir().join(format!("edge-shelf-{}", std::process::id()));
         std::fs::create_dir(&root).unwrap();
         let size = usize::try_from(SMALL_BYTES_MAX).unwrap();
-        let shelves = Shelves::default();
+        let shelves = Shelves::of_share(NonZeroU32::MIN.saturating_add(2));
         let mut most = 0;
         for number in 0..100 {
             std::fs::write(root.join(number.to_string()), vec![1; size]).unwrap();
@@ -277,7 +290,7 @@ mod tests {
         std::fs::write(root.join("100"), vec![1; size + 1]).unwrap();
         let large = shelves.find(&root, &name(100), SECOND).await.unwrap();
         std::fs::remove_dir_all(&root).unwrap();
-        assert!((BYTES_MAX / 2..=BYTES_MAX).contains(&most), "{most}");
+        assert!((BYTES_MAX / 6..=BYTES_MAX / 3).contains(&most), "{most}");
         assert!(matches!(large, Found::File(stored) if matches!(stored.content, Content::Disk(_))));
     }
 }

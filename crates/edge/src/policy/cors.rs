@@ -8,6 +8,10 @@ use crate::settings::Cors;
 
 /// The origin that stands for all.
 const ANY: &str = "*";
+/// The field that names who may read an answer.
+const ALLOW_ORIGIN: &str = "Access-Control-Allow-Origin";
+/// What a refusal by a limit says, and browsers would keep from scripts.
+const EXPOSED: &str = "Retry-After, RateLimit, RateLimit-Policy";
 /// Methods that need no permission.
 const SIMPLE_METHODS: [&str; 3] = ["GET", "HEAD", "POST"];
 /// Headers that need no permission.
@@ -57,13 +61,22 @@ pub fn judge(cors: &Cors, asked: Asked<'_>) -> Verdict {
     }
 }
 
+/// What lets a script of another origin read that it asked too often, and when it may again.
+pub fn for_refusal(cors: &Cors, asked: Asked<'_>) -> Vec<(&'static str, String)> {
+    let (Verdict::Forward(mut fields) | Verdict::Preflight(mut fields)) = judge(cors, asked);
+    if fields.iter().any(|(name, _)| *name == ALLOW_ORIGIN) {
+        fields.push(("Access-Control-Expose-Headers", EXPOSED.to_owned()));
+    }
+    fields
+}
+
 fn grant(cors: &Cors, origin: &str) -> Option<Vec<(&'static str, String)>> {
     let named = if cors.origins.contains(ANY) {
         ANY
     } else {
         cors.origins.iter().find(|it| it.eq_ignore_ascii_case(origin)).map(|_| origin)?
     };
-    let mut fields = vec![("Access-Control-Allow-Origin", named.to_owned())];
+    let mut fields = vec![(ALLOW_ORIGIN, named.to_owned())];
     if cors.credentials && named != ANY {
         fields.push(("Access-Control-Allow-Credentials", "true".to_owned()));
     }
@@ -99,6 +112,17 @@ mod tests {
         };
         let fields: Vec<_> = fields.iter().map(|(name, value)| format!("{name}: {value}")).collect();
         format!("{kind} [{}]", fields.join("; "))
+    }
+
+    #[test]
+    fn who_may_read_answers_may_read_refusals() {
+        let own = policy(&["https://app.example.com"], false);
+        let names = |origin| {
+            let fields = for_refusal(&own, Asked { method: "GET", origin: Some(origin), ..Asked::default() });
+            fields.into_iter().map(|(name, _)| name).collect::<Vec<_>>()
+        };
+        assert_eq!(names("https://app.example.com"), ["Vary", ALLOW_ORIGIN, "Access-Control-Expose-Headers"]);
+        assert_eq!(names("https://evil.example"), ["Vary"]);
     }
 
     #[test]

@@ -14,6 +14,12 @@ use model::{Rate, RatePeriod};
 
 /// Clients that one limit remembers at the same time, eight bytes each.
 pub const CLIENTS_MAX: usize = 1 << 16;
+/// Those that all limits together do, where each of them has no more than the least.
+pub const CLIENTS_OF_ALL_MAX: usize = 1 << 19;
+/// Those that a limit remembers, however many limits there are.
+pub const CLIENTS_MIN: usize = 1 << 12;
+/// Parts of a limit's memory that are tidied one at a time.
+pub const PARTS: usize = 100;
 /// The most requests in one period that are told apart from no limit at all.
 pub const EVENTS_MAX: u32 = 1 << 20;
 
@@ -21,6 +27,8 @@ pub const EVENTS_MAX: u32 = 1 << 20;
 const WAYS: usize = 8;
 /// About so many ticks make a period, so that a request of a usual limit costs many.
 const TICKS: u32 = 1 << 24;
+/// What is further ahead than this lies behind.
+const AHEAD_TICKS_MAX: u32 = 1 << 31;
 
 /// A limit, and what it knows of its clients.
 pub struct Limiter {
@@ -53,9 +61,9 @@ pub struct Verdict {
 }
 
 impl Limiter {
-    /// A limit that has seen nobody.
-    pub fn new(rate: Rate) -> Self {
-        Self::remembering(rate, CLIENTS_MAX)
+    /// A limit that has seen nobody, one of so many.
+    pub fn new(rate: Rate, limits: usize) -> Self {
+        Self::remembering(rate, (CLIENTS_OF_ALL_MAX / limits.max(1)).clamp(CLIENTS_MIN, CLIENTS_MAX))
     }
 
     fn remembering(rate: Rate, clients: usize) -> Self {
@@ -94,11 +102,12 @@ impl Limiter {
         }
     }
 
-    /// Forgets the clients whose allowance is whole. To be called at least once in 100 periods: the ticks of an
-    /// entry mean something for 2^32 of them.
-    pub fn forget_idle(&self, now: Duration) {
+    /// Forgets the clients of one of [`PARTS`] parts whose allowance is whole. To be called for each at least once in 100
+    /// periods: the ticks of an entry mean something for 2^31 of them.
+    pub fn forget_idle(&self, part: usize, now: Duration) {
         let now = self.tick(now);
-        for entry in self.sets.iter().flat_map(|set| &set.0) {
+        let sets = self.sets.iter().skip(part % PARTS).step_by(PARTS);
+        for entry in sets.flat_map(|set| &set.0) {
             let seen = entry.load(Ordering::Acquire);
             if seen != 0 && self.missing(seen, now) == 0 {
                 // Somebody who counts a request meanwhile wins.
@@ -110,8 +119,9 @@ impl Limiter {
     /// Ticks until the allowance of an entry is whole: 0 when that time has passed.
     fn missing(&self, entry: u64, now: u32) -> u32 {
         let ahead = low(entry).wrapping_sub(now);
-        // Nothing is ever more than a whole allowance ahead: what seems so lies behind.
-        if ahead <= self.whole { ahead } else { 0 }
+        // What seems half of all ticks ahead lies behind. More than a whole allowance is ahead where another thread
+        // looked at the clock a little later than this one.
+        if ahead < AHEAD_TICKS_MAX { ahead.min(self.whole) } else { 0 }
     }
 
     fn verdict(&self, admitted: bool, missing: u32) -> Verdict {
@@ -174,7 +184,7 @@ mod tests {
     use super::*;
 
     fn limiter(rate: &str) -> Limiter {
-        Limiter::new(rate.parse().unwrap())
+        Limiter::new(rate.parse().unwrap(), 1)
     }
 
     fn seconds(seconds: f64) -> Duration {
@@ -247,6 +257,34 @@ mod tests {
     }
 
     #[test]
+    fn many_limits_take_no_more_memory_than_some() {
+        let clients = |limits| Limiter::new("5/s".parse().unwrap(), limits).sets.len() * WAYS;
+        assert_eq!(
+            [1, 8, 9, 16, 1000].map(clients),
+            [CLIENTS_MAX, CLIENTS_MAX, CLIENTS_MAX, CLIENTS_MAX / 2, CLIENTS_MIN]
+        );
+    }
+
+    #[test]
+    fn every_part_is_tidied() {
+        let limiter = limiter("5/s");
+        assert!((0..10_000).all(|client| limiter.admit(client, seconds(1.0)).admitted));
+        let known = || limiter.sets.iter().flat_map(|set| &set.0).filter(|it| it.load(Ordering::Relaxed) != 0).count();
+        assert!(known() > 9_000);
+        (0..PARTS).for_each(|part| limiter.forget_idle(part, seconds(3.0)));
+        assert_eq!(known(), 0);
+    }
+
+    /// Fails when a thread whose clock was read a moment earlier takes a used allowance for a whole one.
+    #[test]
+    fn a_thread_that_is_late_admits_nothing_beyond_the_limit() {
+        let limiter = limiter("5/s");
+        assert_eq!(admitted(&limiter, 1, seconds(3.0), 9), 5);
+        assert_eq!(admitted(&limiter, 1, seconds(2.999), 9), 0);
+        assert_eq!(admitted(&limiter, 1, seconds(3.0), 9), 0);
+    }
+
+    #[test]
     fn a_flood_of_addresses_pushes_out_those_that_miss_least() {
         let limiter = Limiter::remembering("10/min".parse().unwrap(), WAYS);
         let now = seconds(1.0);
@@ -262,7 +300,7 @@ mod tests {
         let limiter = Limiter::remembering("10/s".parse().unwrap(), WAYS);
         for round in 0..20_000_u32 {
             let now = seconds(f64::from(round) * 0.9);
-            limiter.forget_idle(now);
+            (0..PARTS).for_each(|part| limiter.forget_idle(part, now));
             if round % 4_551 == 0 {
                 assert_eq!(admitted(&limiter, 1, now, 20), 10, "round {round}");
             }

@@ -4,7 +4,7 @@
 
 use super::forward::{Forwarded, Forwarding, forward};
 use super::record::Record;
-use crate::compress::Compressing;
+use crate::compress::{COMPRESSIONS_MAX, Compressing};
 use crate::exchange::Client;
 use crate::folder::{Serving, Wanted};
 use crate::outgoing::Outgoing;
@@ -33,7 +33,7 @@ impl Carrying<'_> {
         outgoing: Outgoing,
         record: &mut Record,
     ) -> (Forwarded, Vec<u8>) {
-        let mut client = Compressing::new(client, self.codings);
+        let mut client = Compressing::new(client, self.codings, self.forwarding.worker.share_of(COMPRESSIONS_MAX));
         let carried = match &self.folder {
             Some((folder, wanted)) => {
                 let served = self.serving(folder, record).serve(wanted, &mut client, record).await;
@@ -46,11 +46,12 @@ impl Carrying<'_> {
     }
 
     fn serving<'s>(&'s self, folder: &'s Folder, record: &Record) -> Serving<'s> {
-        let Forwarding { worker, deadline, asked, .. } = &self.forwarding;
+        let Forwarding { worker, deadline, payer, asked, .. } = &self.forwarding;
         Serving {
             folder,
             shelves: &worker.shelves,
             deadline,
+            payer,
             patience: self.forwarding.patience(),
             asked: *asked,
             codings: self.codings,

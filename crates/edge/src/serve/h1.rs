@@ -1,6 +1,7 @@
 //! A connection that speaks HTTP/1.1: one request after the other. Start reading at [`connection`].
 
 use std::future::poll_fn;
+use std::rc::Rc;
 use std::time::Duration;
 
 use http1::{Limits, RequestParser};
@@ -18,7 +19,6 @@ use crate::answer::Reason;
 use crate::buffer::Buffer;
 use crate::client::h1::H1Client;
 use crate::deadline::{Deadline, Late};
-use crate::live::Live;
 use crate::settled::Settled;
 use crate::upstream::Upstream;
 use crate::worker::{Place, Worker};
@@ -53,6 +53,12 @@ struct Tunnel<'w> {
     _place: Place<'w>,
 }
 
+/// A head that was read, and what is to be done about it by the settings of that moment.
+struct Judged {
+    live: Rc<Settled>,
+    prepared: Result<Prepared, Reason>,
+}
+
 /// What came of passing a request on.
 enum Passed<'w> {
     /// The client has its answer, or is gone.
@@ -69,9 +75,9 @@ where
     let mut connection = Connection {
         worker,
         stream,
-        origin,
         deadline: worker.deadlines.register(),
-        input: Buffer::default(),
+        input: Buffer::of(&origin.admitted),
+        origin,
         onward: Vec::new(),
         out: Vec::new(),
     };
@@ -98,11 +104,10 @@ impl<'w, S: AsyncRead + AsyncWrite + Unpin> Connection<'w, S> {
         let now = sys::clock::now();
         let began = now.steady;
         let mut record = Record::new(now.wall, self.origin.peer.ip());
-        let live = self.worker.live();
-        let Some(head) = self.head(parser, &live, began, &mut record).await.transpose() else { return Next::Close };
+        let Some(Judged { live, prepared }) = self.head(parser, began, &mut record).await else { return Next::Close };
         let worker = self.worker;
         let mut entry = Entry::new(worker, began, record);
-        let next = match head {
+        let next = match prepared {
             Ok(prepared) => {
                 let ends = move || count == REQUESTS_MAX || worker.deadlines.is_draining();
                 self.answer(&live, prepared, &ends, &mut entry.record).await
@@ -122,37 +127,45 @@ impl<'w, S: AsyncRead + AsyncWrite + Unpin> Connection<'w, S> {
         let received = record.received.insert(0);
         let client = Side { stream: &mut self.stream, said: &mut self.input, passed: received };
         let service = Side { stream: &mut upstream.stream, said: &mut upstream.input, passed: &mut record.sent };
-        let silence = Silence { deadline: &self.deadline, most: self.worker.times().tunnel_pause.duration() };
+        let times = self.worker.times();
+        let silence =
+            Silence { deadline: &self.deadline, most: times.tunnel_pause.duration(), untaken: times.stall.duration() };
         if let Err(Late) = tunnel::carry(client, service, silence).await {
             record.reason = Some(Reason::TunnelSilent);
         }
     }
 
     /// The head of the next request, and what is to be done about it. `None` when the client ends before its head does.
-    async fn head(
-        &mut self,
-        parser: &mut RequestParser,
-        live: &Live,
-        began: Duration,
-        record: &mut Record,
-    ) -> Result<Option<Prepared>, Reason> {
+    async fn head(&mut self, parser: &mut RequestParser, began: Duration, record: &mut Record) -> Option<Judged> {
         loop {
-            let onward = std::mem::take(&mut self.onward);
-            if let Some(head) = parser.parse(self.input.bytes()).map_err(Reason::Refused)? {
-                let from = From { worker: self.worker, live, origin: &self.origin, began };
-                let prepared = from.prepare(&head, onward, record)?;
-                let len = head.len();
-                self.input.consume(len);
-                return Ok(Some(prepared));
+            if let Some(judged) = self.judge(parser, record) {
+                return Some(judged);
             }
-            self.onward = onward;
-            let left = (began + live.settings.times.head.duration()).saturating_sub(self.worker.now());
+            let left = (began + self.worker.times().head.duration()).saturating_sub(self.worker.now());
             match self.deadline.limit(left, fill(&mut self.stream, &mut self.input)).await {
                 Ok(true) => {}
-                Ok(false) => return Ok(None),
-                Err(_late) => return Err(Reason::HeadTimeout),
+                Ok(false) => return None,
+                Err(_late) => return Some(Judged { live: self.worker.live(), prepared: Err(Reason::HeadTimeout) }),
             }
         }
+    }
+
+    /// Judges the head of the next request by the settings of now, where all of it is here.
+    fn judge(&mut self, parser: &mut RequestParser, record: &mut Record) -> Option<Judged> {
+        let live = self.worker.live();
+        let prepared = match parser.parse(self.input.bytes()) {
+            Ok(None) => return None,
+            Ok(Some(head)) => {
+                let onward = std::mem::take(&mut self.onward);
+                let from = From { worker: self.worker, live: &live, origin: &self.origin };
+                let prepared = from.prepare(&head, onward, record);
+                let len = head.len();
+                self.input.consume(len);
+                prepared
+            }
+            Err(refusal) => Err(Reason::Refused(refusal)),
+        };
+        Some(Judged { live, prepared })
     }
 
     /// Answers a request. `ends` says whether the connection does, whatever the client asked.
@@ -197,8 +210,9 @@ impl<'w, S: AsyncRead + AsyncWrite + Unpin> Connection<'w, S> {
         let Some(place) = self.worker.enter(live.settings.requests.total) else {
             return Passed::Failed(Reason::Overloaded);
         };
-        let outgoing = prepared.outgoing();
-        let carrying = match prepared.carrying(live, self.worker, &self.deadline) {
+        let payer = &self.origin.admitted;
+        let outgoing = prepared.outgoing(payer);
+        let carrying = match prepared.carrying(live, self.worker, &self.deadline, payer) {
             Ok(carrying) => carrying,
             Err(reason) => return Passed::Failed(reason),
         };

@@ -38,7 +38,7 @@ const STREAM_WINDOW_BYTES: u32 = 128 << 10;
 /// Bytes of all bodies of a connection: so many that bodies which nobody takes never hold up another one.
 const CONNECTION_WINDOW_BYTES: u32 = STREAM_WINDOW_BYTES * STREAMS_MAX;
 /// Bytes of one response that wait to be written.
-const SEND_BUFFER_BYTES: usize = 64 << 10;
+const SEND_BUFFER_BYTES: usize = 32 << 10;
 /// Bytes of a head, 32 more counted for each field (RFC 9113, section 6.5.2): what a head of HTTP/1.1 may have.
 const HEAD_LIST_BYTES_MAX: u32 = 36 << 10;
 /// Streams that a client has reset before they were taken up.
@@ -214,7 +214,7 @@ impl Front {
         let now = sys::clock::now();
         let live = self.worker.live();
         let mut entry = Entry::new(&self.worker, now.steady, Record::new(now.wall, self.origin.peer.ip()));
-        let stream = Stream { front: &self, live: &live, deadline: &deadline, began: now.steady, respond };
+        let stream = Stream { front: &self, live: &live, deadline: &deadline, respond };
         stream.serve(request, &mut entry.record).await;
         entry.count(&live);
         if entry.record.gone {
@@ -228,7 +228,6 @@ struct Stream<'s> {
     front: &'s Front,
     live: &'s Settled,
     deadline: &'s Deadline,
-    began: Duration,
     respond: SendResponse<Bytes>,
 }
 
@@ -242,8 +241,7 @@ impl Stream<'_> {
             .and_then(|head| head.ok_or(http1::Refusal::BadRequestLine));
         let prepared = read.map_err(Reason::Refused).and_then(|head| {
             let front = self.front;
-            From { worker: &front.worker, live: self.live, origin: &front.origin, began: self.began }
-                .prepare(&head, onward, record)
+            From { worker: &front.worker, live: self.live, origin: &front.origin }.prepare(&head, onward, record)
         });
         let mut prepared = match prepared {
             Ok(prepared) => prepared,
@@ -263,11 +261,14 @@ impl Stream<'_> {
 
     /// Passes a request on to a replica, and its answer back; says why where the edge is to answer itself.
     async fn pass(&mut self, prepared: &mut Prepared, body: RecvStream, record: &mut Record) -> Option<Reason> {
-        let Some(_place) = self.front.worker.enter(self.live.settings.requests.total) else {
-            return Some(Reason::Overloaded);
+        let limits = self.live.settings.requests;
+        let Some(_of_client) = self.front.origin.admitted.begin_request(limits.per_client) else {
+            return Some(Reason::TooManyRequests);
         };
-        let outgoing = prepared.outgoing();
-        let carrying = match prepared.carrying(self.live, &self.front.worker, self.deadline) {
+        let Some(_place) = self.front.worker.enter(limits.total) else { return Some(Reason::Overloaded) };
+        let payer = &self.front.origin.admitted;
+        let outgoing = prepared.outgoing(payer);
+        let carrying = match prepared.carrying(self.live, &self.front.worker, self.deadline, payer) {
             Ok(carrying) => carrying,
             Err(reason) => return Some(reason),
         };

@@ -2,7 +2,7 @@
 //!
 //! The same for every version of HTTP that clients speak.
 
-use std::time::Duration;
+use std::rc::Rc;
 
 use http1::{Asked, Body, BodyDecoder, BodyEncoder, Edits, Field, Limits, Refusal, RequestHead, Target};
 
@@ -12,6 +12,7 @@ use super::forward::Forwarding;
 use super::origin::Origin;
 use super::record::Record;
 use super::respond::{Additions, Own};
+use crate::admission::{Account, Admitted};
 use crate::answer::Reason;
 use crate::client::h1::Incoming;
 use crate::deadline::Deadline;
@@ -60,7 +61,6 @@ pub(super) struct From<'f> {
     pub(super) worker: &'f Worker,
     pub(super) live: &'f Live,
     pub(super) origin: &'f Origin,
-    pub(super) began: Duration,
 }
 
 impl From<'_> {
@@ -77,7 +77,7 @@ impl From<'_> {
         let (method, path) = (text(head.method()), text(head.target().path()));
         let request =
             Request { method, host: host.name(), path, field: &first, certified: self.origin.certified.as_deref() };
-        let mut decision = decide::decide(self.live, client, request, self.began);
+        let mut decision = decide::decide(self.live, client, request, sys::clock::now().steady);
         let trace = Trace::of(first(b"traceparent"), &|| self.worker.draw());
         record.client = client.address;
         record.method = method.to_owned();
@@ -153,14 +153,14 @@ impl Prepared {
         }
     }
 
-    /// The request on its way to a replica. To be asked once.
-    pub(super) fn outgoing(&mut self) -> Outgoing {
+    /// The request on its way to a replica, in memory of this connection's. To be asked once.
+    pub(super) fn outgoing(&mut self, payer: &Rc<Admitted>) -> Outgoing {
         let rest = match self.incoming.encoder {
             None => Rest::Nothing,
             Some(_) if self.held_back => Rest::HeldBack,
             Some(_) => Rest::Coming,
         };
-        Outgoing::new(std::mem::take(&mut self.onward), rest)
+        Outgoing::new(std::mem::take(&mut self.onward), rest, Account::new(payer))
     }
 
     /// How it gets to its answer; the reason why there is no way. To be asked once.
@@ -169,13 +169,15 @@ impl Prepared {
         live: &'f Settled,
         worker: &'f Worker,
         deadline: &'f Deadline,
+        payer: &'f Rc<Admitted>,
     ) -> Result<Carrying<'f>, Reason> {
         let route = self.route.and_then(|route| live.route(route)).ok_or(Reason::NoRoute)?;
         let forwarding = Forwarding {
             worker,
             live,
             deadline,
-            pool: live.pool(&route.to),
+            payer,
+            service: &route.to,
             asked: self.asked,
             timeout: route.timeout.duration(),
             idempotent: self.idempotent,

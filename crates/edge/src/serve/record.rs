@@ -35,7 +35,10 @@ pub(crate) struct Record {
     pub(crate) gone: bool,
     /// Replicas that were asked.
     pub(crate) tries: u8,
+    /// Until the last byte of its answer.
     pub(crate) took: Duration,
+    /// How long its service took for the head of the answer once it had the request, or went without one.
+    pub(crate) waited: Option<Duration>,
 }
 
 impl Record {
@@ -60,6 +63,7 @@ impl Record {
             gone: false,
             tries: 0,
             took: Duration::ZERO,
+            waited: None,
         }
     }
 

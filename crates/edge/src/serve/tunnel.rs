@@ -22,10 +22,11 @@ pub(super) struct Side<'s, S> {
     pub(super) passed: &'s mut u64,
 }
 
-/// How long nothing may be said.
+/// How long nothing may be said, and how long what was said may wait to be taken.
 pub(super) struct Silence<'d> {
     pub(super) deadline: &'d Deadline,
     pub(super) most: Duration,
+    pub(super) untaken: Duration,
 }
 
 /// One of the two directions.
@@ -34,6 +35,8 @@ struct Way<'b> {
     buffer: &'b mut Buffer,
     passed: &'b mut u64,
     stage: Stage,
+    /// Since when none of what waits to be taken was.
+    stuck: Option<Duration>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -54,19 +57,24 @@ where
     A: AsyncRead + AsyncWrite + Unpin,
     B: AsyncRead + AsyncWrite + Unpin,
 {
-    let mut there = Way { buffer: one.said, passed: one.passed, stage: Stage::Written };
-    let mut back = Way { buffer: other.said, passed: other.passed, stage: Stage::Written };
+    let mut there = Way::new(one.said, one.passed);
+    let mut back = Way::new(other.said, other.passed);
     let (one, other) = (one.stream, other.stream);
+    let mut said = silence.deadline.now();
     let carrying = poll_fn(|context| {
+        let now = silence.deadline.now();
         let before = *there.passed + *back.passed;
-        let polled = both(there.poll(one, other, context), back.poll(other, one, context));
+        let polled = both(there.poll(one, other, now, context), back.poll(other, one, now, context));
         if *there.passed + *back.passed > before {
-            silence.deadline.extend(silence.most);
+            said = now;
         }
+        let stuck = there.stuck.into_iter().chain(back.stuck).map(|since| since.saturating_add(silence.untaken)).min();
+        let silent = said.saturating_add(silence.most);
+        silence.deadline.set(stuck.map_or(silent, |stuck| stuck.min(silent)));
         polled
     });
     // Whichever side breaks off, the other is told by the end of its connection.
-    silence.deadline.limit(silence.most, carrying).await.map(drop)
+    silence.deadline.drive(carrying).await.map(drop)
 }
 
 /// Ready when both are, or one has failed.
@@ -78,9 +86,31 @@ fn both(one: Poll<io::Result<()>>, other: Poll<io::Result<()>>) -> Poll<io::Resu
     }
 }
 
-impl Way<'_> {
-    /// Moves what there is. Ready when the direction has ended.
-    fn poll<F, T>(&mut self, from: &mut F, to: &mut T, context: &mut Context<'_>) -> Poll<io::Result<()>>
+impl<'b> Way<'b> {
+    fn new(buffer: &'b mut Buffer, passed: &'b mut u64) -> Self {
+        Self { buffer, passed, stage: Stage::Written, stuck: None }
+    }
+
+    /// Moves what there is, and notes whether some of it waits to be taken. Ready when the direction has ended.
+    fn poll<F, T>(&mut self, from: &mut F, to: &mut T, now: Duration, context: &mut Context<'_>) -> Poll<io::Result<()>>
+    where
+        F: AsyncRead + Unpin,
+        T: AsyncWrite + Unpin,
+    {
+        let before = *self.passed;
+        let polled = self.poll_move(from, to, context);
+        self.stuck = match self.buffer.is_empty() {
+            true => None,
+            false if *self.passed > before => Some(now),
+            false => self.stuck.or(Some(now)),
+        };
+        if self.stuck.is_some() {
+            self.buffer.shrink();
+        }
+        polled
+    }
+
+    fn poll_move<F, T>(&mut self, from: &mut F, to: &mut T, context: &mut Context<'_>) -> Poll<io::Result<()>>
     where
         F: AsyncRead + Unpin,
         T: AsyncWrite + Unpin,
@@ -140,7 +170,7 @@ mod tests {
         let deadline = deadlines.register();
         let one = Side { stream: near, said: &mut Buffer::default(), passed: &mut there };
         let other = Side { stream: far, said: &mut Buffer::default(), passed: &mut back };
-        let ended = carry(one, other, Silence { deadline: &deadline, most: MINUTE }).await;
+        let ended = carry(one, other, Silence { deadline: &deadline, most: MINUTE, untaken: MINUTE / 2 }).await;
         (ended, there, back)
     }
 
@@ -179,6 +209,27 @@ mod tests {
         service.write_all(b"nobody is there").await.unwrap();
         // The service goes on; without the other side there is nothing to wait for.
         assert_eq!(carried(&mut near, &mut far, &Deadlines::default()).await, (Ok(()), 0, 0));
+    }
+
+    /// Fails when bytes that nobody takes are held for as long as silence may last, or when bytes the other way put that off.
+    #[tokio::test]
+    async fn what_nobody_takes_ends_both_sooner() {
+        let (mut client, mut near) = duplex(16);
+        let (mut far, mut service) = duplex(16);
+        let deadlines = Deadlines::default();
+        let mut carrying = std::pin::pin!(carried(&mut near, &mut far, &deadlines));
+        let mut poll = |at: Duration| {
+            deadlines.look(at);
+            carrying.as_mut().poll(&mut Context::from_waker(Waker::noop()))
+        };
+        // More than the service's pipe holds.
+        for piece in [&[1; 16], &[2; 16]] {
+            client.write_all(piece).await.unwrap();
+            assert_eq!(poll(Duration::ZERO), Poll::Pending);
+        }
+        service.write_all(b"a").await.unwrap();
+        assert_eq!(poll(MINUTE / 2 - Duration::from_secs(1)), Poll::Pending);
+        assert_eq!(poll(MINUTE / 2), Poll::Ready((Err(Late), 16, 1)));
     }
 
     #[tokio::test]

@@ -84,6 +84,7 @@ impl Connections {
     pub(crate) fn keep(&self, mut upstream: Upstream, now: Duration) {
         upstream.used = true;
         upstream.input.release();
+        upstream.input.discharge();
         let mut idle = self.idle.borrow_mut();
         let of_replica = idle.entry(upstream.address).or_default();
         if of_replica.len() < IDLE_MAX {

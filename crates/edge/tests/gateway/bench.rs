@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use edge::certificates::{Certificate, Certificates, KeyText};
 use edge::control::{ToEdge, ToNode};
 use edge::evidence::{Arm, Counts};
-use edge::process::{self, Start};
+use edge::process::{self, EdgeError, Start};
 use edge::settings::{Endpoint, Route, Settings};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::pki_types::pem::PemObject;
@@ -33,9 +33,14 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 static COUNT: AtomicU64 = AtomicU64::new(0);
 
-/// An edge of one thread.
+/// An edge, of one thread unless more are asked for.
 pub(crate) struct Bench {
+    /// Where its first thread accepts.
     pub(crate) address: SocketAddr,
+    /// Where each of them does.
+    pub(crate) addresses: Vec<SocketAddr>,
+    /// Copies of those sockets, as its shim has them.
+    pub(crate) listeners: Vec<TcpListener>,
     /// Where it speaks TLS.
     pub(crate) secure: SocketAddr,
     pub(crate) node: UnixStream,
@@ -43,46 +48,55 @@ pub(crate) struct Bench {
     pub(crate) certificates: Certificates,
     pub(crate) log: Log,
     /// Ends when the edge does.
-    pub(crate) running: JoinHandle<()>,
+    pub(crate) running: JoinHandle<Result<(), EdgeError>>,
 }
 
 impl Bench {
     /// An edge with one route, `{tenant}.test /`, to these endpoints.
     pub(crate) fn new(endpoints: &[SocketAddr]) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
+        Self::of_threads(1, endpoints)
+    }
+
+    /// The same, of so many threads.
+    pub(crate) fn of_threads(threads: usize, endpoints: &[SocketAddr]) -> Self {
+        let listeners: Vec<_> = (0..threads).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+        let addresses: Vec<_> = listeners.iter().map(|it| it.local_addr().unwrap()).collect();
+        let address = addresses[0];
         let secure_listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let secure = secure_listener.local_addr().unwrap();
         let name = format!("edge-test-{}-{}.sock", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let control = std::env::temp_dir().join(name);
         let log = Log::default();
         let start = Start {
-            listeners: vec![listener],
+            listeners: listeners.iter().map(|it| it.try_clone().unwrap()).collect(),
             secure: vec![secure_listener],
             control: control.clone(),
             seed: 7,
+            descriptors: u64::MAX,
             log: Box::new(log.clone()),
         };
-        let running = std::thread::spawn(move || process::run(start).unwrap());
+        let running = std::thread::spawn(move || process::run(start));
         let node = until(|| UnixStream::connect(&control).ok());
         // The name has served its purpose.
         std::fs::remove_file(&control).unwrap();
         node.set_read_timeout(Some(PATIENCE)).unwrap();
+        let settings = Settings { routes: vec![route("{tenant}.test", "/")], ..Settings::default() };
+        let certificates = Certificates::default();
+        let mut bench = Self { address, addresses, listeners, secure, node, settings, certificates, log, running };
+        assert!(matches!(bench.hear(), ToNode::Hello { .. }));
+        bench.lead_to(endpoints);
+        bench
+    }
+
+    /// Puts these endpoints in the place of those of before, and waits until they are worked by.
+    pub(crate) fn lead_to(&mut self, endpoints: &[SocketAddr]) {
         let endpoint = |(number, address): (usize, &SocketAddr)| Endpoint {
             release: model::ReleaseNumber(1),
             replica: model::ReplicaNumber(u32::try_from(number).unwrap()),
             address: *address,
         };
-        let settings = Settings {
-            routes: vec![route("{tenant}.test", "/")],
-            endpoints: [("web".parse().unwrap(), endpoints.iter().enumerate().map(endpoint).collect())].into(),
-            ..Settings::default()
-        };
-        let certificates = Certificates::default();
-        let mut bench = Self { address, secure, node, settings, certificates, log, running };
-        assert!(matches!(bench.hear(), ToNode::Hello { .. }));
-        bench.apply(|_| {});
-        bench
+        let endpoints = endpoints.iter().enumerate().map(endpoint).collect();
+        self.apply(|settings| settings.endpoints = [("web".parse().unwrap(), endpoints)].into());
     }
 
     /// Changes the settings, and waits until they are worked by.
@@ -91,7 +105,7 @@ impl Bench {
         self.settings.number += 1;
         self.tell(&ToEdge::Settings(Box::new(self.settings.clone())));
         let applied = ToNode::Applied { settings: self.settings.number };
-        while self.hear() != applied {}
+        self.hear_until(|message| (message == applied).then_some(()));
     }
 
     /// Hands over a certificate for each list of names, in place of those of before, and waits until they are worked by.
@@ -100,7 +114,7 @@ impl Bench {
         self.certificates.list = names.iter().map(|names| authority.certificate(names)).collect();
         self.tell(&ToEdge::Certificates(Box::new(self.certificates.clone())));
         let applied = ToNode::CertificatesApplied { certificates: self.certificates.number };
-        while self.hear() != applied {}
+        self.hear_until(|message| (message == applied).then_some(()));
     }
 
     /// Tells the edge something.
@@ -119,14 +133,27 @@ impl Bench {
         serde_json::from_slice(&message).unwrap()
     }
 
+    /// Listens until something is found in what the edge tells its node.
+    pub(crate) fn hear_until<T>(&mut self, mut find: impl FnMut(ToNode) -> Option<T>) -> T {
+        let began = Instant::now();
+        loop {
+            if let Some(found) = find(self.hear()) {
+                return found;
+            }
+            assert!(began.elapsed() < PATIENCE * 2, "not in time");
+        }
+    }
+
     /// What was counted since the last such question, once that is so many requests.
     pub(crate) fn counted_by_arm(&mut self, requests: u64) -> BTreeMap<Arm, Counts> {
         let mut sums: BTreeMap<Arm, Counts> = BTreeMap::new();
-        while sums.values().flat_map(|counts| counts.durations.values()).sum::<u64>() < requests {
-            if let ToNode::Evidence { arms, .. } = self.hear() {
+        self.hear_until(|message| {
+            if let ToNode::Evidence { arms, .. } = message {
                 arms.into_iter().for_each(|(arm, counts)| sums.entry(arm).or_default().add(&counts));
             }
-        }
+            let counted: u64 = sums.values().map(Counts::requests).sum();
+            (counted >= requests).then_some(())
+        });
         sums
     }
 
@@ -139,7 +166,12 @@ impl Bench {
 
     /// A connection of a client.
     pub(crate) fn connect(&self) -> Client {
-        let stream = TcpStream::connect(self.address).unwrap();
+        Self::connect_to(self.address)
+    }
+
+    /// The same, to one of its threads.
+    pub(crate) fn connect_to(address: SocketAddr) -> Client {
+        let stream = TcpStream::connect(address).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         Client { reader: BufReader::new(stream) }
     }

@@ -1,16 +1,22 @@
 //! What the edge does when there is no room: its own failure, and nobody else's.
 
 use std::fs::File;
+use std::io::Write;
 use std::process::Command;
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use edge::evidence::{Arm, Counts};
 
 use crate::bench::{Bench, PATIENCE, echo, service};
 
-/// Says that a test is its own child, with few descriptors.
-const CONFINED: &str = "EDGE_TEST_FEW_DESCRIPTORS";
+/// Says that a test has a process of its own.
+const ALONE: &str = "EDGE_TEST_ALONE";
+/// Clients that take nothing of their answers.
+const SLOW_CLIENTS: usize = 300;
+/// What they may cost: far less than buffers of 256 KiB each.
+const SLOW_CLIENTS_BYTES_MAX: usize = 32 << 20;
 
 /// The only arm that counted failures of the edge.
 fn failed_here(arms: &std::collections::BTreeMap<Arm, Counts>) -> (&Arm, &Counts) {
@@ -47,23 +53,27 @@ fn a_request_that_is_one_too_many_is_told_to_come_back() {
     assert_eq!((arm.replica, counts.edge_failures, counts.failures, counts.server_errors), (None, 1, 0, 0));
 }
 
-/// Fails when a replica is blamed because the edge has no descriptor left to connect to it with.
-#[test]
-fn an_edge_without_descriptors_blames_nobody_else() {
-    if std::env::var_os(CONFINED).is_some() {
-        return without_descriptors();
+/// Runs a test in a process of its own, with so many descriptors: what it looks at is a whole process's.
+fn alone(name: &str, descriptors: u32, test: impl FnOnce()) {
+    if std::env::var_os(ALONE).is_some() {
+        return test();
     }
-    // Descriptors are a whole process's: another one than that of the other tests.
     let this = std::env::current_exe().unwrap();
-    let name = "capacity::an_edge_without_descriptors_blames_nobody_else";
     let child = Command::new("sh")
-        .args(["-c", "ulimit -n 128; exec \"$0\" --exact \"$1\" --nocapture"])
+        .args(["-c", "ulimit -n \"$2\"; exec \"$0\" --exact \"$1\" --nocapture"])
         .arg(this)
-        .arg(name)
-        .env(CONFINED, "1")
+        .arg(format!("capacity::{name}"))
+        .arg(descriptors.to_string())
+        .env(ALONE, "1")
         .output()
         .unwrap();
     assert!(child.status.success(), "{}", String::from_utf8_lossy(&child.stderr));
+}
+
+/// Fails when a replica is blamed because the edge has no descriptor left to connect to it with.
+#[test]
+fn an_edge_without_descriptors_blames_nobody_else() {
+    alone("an_edge_without_descriptors_blames_nobody_else", 128, without_descriptors);
 }
 
 fn without_descriptors() {
@@ -81,4 +91,45 @@ fn without_descriptors() {
     let arms = bench.counted_by_arm(2);
     let (arm, counts) = failed_here(&arms);
     assert_eq!((arm.replica, counts.edge_failures, counts.failures), (None, 1, 0));
+}
+
+/// Fails when what is sent to a client that takes nothing is held in a buffer that has grown.
+#[test]
+fn clients_that_take_no_answer_cost_little_memory() {
+    alone("clients_that_take_no_answer_cost_little_memory", 4096, without_takers);
+}
+
+fn without_takers() {
+    static PIECE: [u8; 64 << 10] = [b'x'; 64 << 10];
+    let (full, fills) = channel();
+    let endless = service(move |mut peer| {
+        peer.request();
+        peer.send("HTTP/1.1 200 OK\r\n\r\n");
+        // So long nothing is taken once every buffer on the way is full.
+        peer.reader.get_ref().set_write_timeout(Some(Duration::from_secs(1))).unwrap();
+        while peer.reader.get_mut().write_all(&PIECE).is_ok() {}
+        full.send(()).unwrap();
+        std::thread::park();
+    });
+    let mut bench = Bench::new(&[endless]);
+    bench.apply(|settings| settings.times.slow_grace = model::Span::secs(60));
+    let before = memory();
+    let slow: Vec<_> = (0..SLOW_CLIENTS)
+        .map(|_| {
+            let mut client = bench.connect();
+            client.send("GET / HTTP/1.1\r\nHost: acme.test\r\n\r\n");
+            client
+        })
+        .collect();
+    (0..SLOW_CLIENTS).for_each(|_| fills.recv_timeout(PATIENCE * 3).unwrap());
+    let grown = memory().saturating_sub(before);
+    assert!(grown < SLOW_CLIENTS_BYTES_MAX, "{grown} bytes more");
+    drop(slow);
+}
+
+/// Bytes of memory that this process has.
+fn memory() -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() << 10
 }

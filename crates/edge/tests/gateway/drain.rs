@@ -51,12 +51,13 @@ fn an_edge_that_drains_finishes_what_is_under_way_and_ends() {
     drain(&mut bench, model::Span::secs(60));
     // It ends only once the edge drains.
     assert!(idle.is_ended());
+    bench.listeners.clear();
     assert!(std::net::TcpStream::connect(bench.address).is_err(), "nobody accepts any more");
     answer.send(()).unwrap();
     let last = busy.answer();
     assert_eq!((last.text(), last.field("connection")), ("late", Some("close")));
     assert!(busy.is_ended());
-    bench.running.join().unwrap();
+    bench.running.join().unwrap().unwrap();
 }
 
 #[test]
@@ -71,7 +72,7 @@ fn what_does_not_end_by_itself_ends_at_the_deadline() {
     client.reader.read_exact(&mut byte).unwrap();
     assert_eq!(&byte, b"x", "a switched connection goes on until then");
     assert!(client.is_ended());
-    bench.running.join().unwrap();
+    bench.running.join().unwrap().unwrap();
 }
 
 #[test]

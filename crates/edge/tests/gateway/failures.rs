@@ -2,10 +2,12 @@
 
 use std::io::Read;
 use std::net::TcpListener;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use crate::bench::{Bench, echo, service};
+use crate::bench::{Bench, PATIENCE, dawdle, echo, service};
 
 /// An address where nothing listens.
 fn nowhere() -> std::net::SocketAddr {
@@ -29,6 +31,64 @@ fn a_replica_that_dies_with_a_request_costs_no_idempotent_one() {
     for round in 0..50 {
         assert_eq!(client.get("/").status, 200, "round {round}");
     }
+}
+
+/// Fails when a request is given up because its replica began to answer, although its client has none of that.
+#[test]
+fn a_replica_that_dies_in_the_head_of_its_answer_costs_no_idempotent_request() {
+    let dying = service(|mut peer| {
+        peer.request();
+        peer.send("HTTP/1.1 200 OK\r\nContent-");
+    });
+    let mut bench = Bench::new(&[dying, echo()]);
+    let mut client = bench.connect();
+    for round in 0..50 {
+        assert_eq!(client.get("/").status, 200, "round {round}");
+    }
+    assert!(bench.counted(50).retried > 0);
+}
+
+/// A replica that is killed while it has its first request, and says so.
+fn killed(told: Sender<()>) -> std::net::SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        drop(listener);
+        let _head = stream.read(&mut [0; 1024]).unwrap();
+        drop(stream);
+        told.send(()).unwrap();
+    });
+    address
+}
+
+/// Fails when a request does not wait for the replica that takes the place of the only one.
+#[test]
+fn the_restart_of_the_only_replica_costs_no_idempotent_request() {
+    let (told, dead) = channel();
+    let mut bench = Bench::new(&[killed(told)]);
+    let (mut first, mut second) = (bench.connect(), bench.connect());
+    first.send("GET / HTTP/1.1\r\nHost: acme.test\r\n\r\n");
+    dead.recv_timeout(PATIENCE).unwrap();
+    bench.lead_to(&[]);
+    // Nobody has got this one, so it may wait whatever it is.
+    second.send("POST / HTTP/1.1\r\nHost: acme.test\r\nContent-Length: 0\r\n\r\n");
+    bench.lead_to(&[echo()]);
+    assert_eq!((first.answer().status, second.answer().status), (200, 200));
+}
+
+/// Fails when the replicas of the settings are asked that were worked by when the head began to arrive.
+#[test]
+fn a_head_that_arrives_in_pieces_goes_to_the_replicas_of_its_end() {
+    let mut bench = Bench::new(&[nowhere()]);
+    let mut client = bench.connect();
+    client.send("GET / HTTP/1.1\r\nHost: nobody.example\r\n\r\nGET / HTTP/1.1\r\nHost: acme");
+    // With this answer the edge has the beginning of the next request too.
+    assert_eq!(client.answer().status, 404);
+    bench.lead_to(&[echo()]);
+    client.send(".test\r\n\r\n");
+    assert_eq!(client.answer().status, 200);
+    assert_eq!(bench.counted(1).retried, 0, "it was asked at once");
 }
 
 #[test]
@@ -137,4 +197,45 @@ fn a_request_that_cannot_be_read_ends_its_connection() {
         assert_eq!((answer.status, answer.text().contains(code)), (status, true), "{}", answer.text());
         assert!(client.is_ended());
     }
+}
+
+/// Fails when an edge lives on with a socket that it takes no connections from.
+#[test]
+fn an_edge_that_cannot_accept_ends_and_says_why() {
+    let bench = Bench::of_threads(2, &[echo()]);
+    // What the kernel does to a socket that listens no more; a stream's way to say so works for it too.
+    let socket = std::net::TcpStream::from(std::os::fd::OwnedFd::from(bench.listeners[1].try_clone().unwrap()));
+    drop(socket.shutdown(std::net::Shutdown::Both));
+    let ended = bench.running.join().unwrap().unwrap_err();
+    assert!(matches!(ended, edge::process::EdgeError::Accept(_)), "{ended}");
+}
+
+/// A service that says when it is asked, and answers when it is told to.
+fn patient() -> (std::net::SocketAddr, Receiver<()>, Sender<()>) {
+    let (asked, asks) = channel();
+    let (answer, answers) = channel::<()>();
+    let answers = Arc::new(Mutex::new(answers));
+    let address = service(move |mut peer| {
+        peer.request();
+        asked.send(()).unwrap();
+        answers.lock().unwrap().recv().unwrap();
+        peer.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+    });
+    (address, asks, answer)
+}
+
+/// Fails when a client that has no more to say is taken for one that is gone.
+#[test]
+fn a_client_that_ends_its_side_gets_its_answer() {
+    let (patient, asks, answer) = patient();
+    let bench = Bench::new(&[patient]);
+    let mut client = bench.connect();
+    client.send("GET / HTTP/1.1\r\nHost: acme.test\r\n\r\n");
+    client.reader.get_ref().shutdown(std::net::Shutdown::Write).unwrap();
+    asks.recv_timeout(PATIENCE).unwrap();
+    // The end of its side is with the edge before the answer is.
+    dawdle(Duration::from_millis(200));
+    answer.send(()).unwrap();
+    assert_eq!(client.answer().text(), "ok");
+    assert!(client.is_ended());
 }

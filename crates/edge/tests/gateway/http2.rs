@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use edge::control::{ToEdge, ToNode};
+use edge::control::ToEdge;
 use h2::client::{ResponseFuture, SendRequest};
 use h2::{Reason, RecvStream, SendStream};
 use http::{HeaderMap, Method, Request, StatusCode};
@@ -394,6 +394,38 @@ fn a_client_that_takes_no_data_fills_no_memory_and_holds_up_nobody() {
     });
 }
 
+/// Fails when a client's many requests over one connection are not counted together, or are counted for ever.
+#[test]
+fn no_client_has_all_that_there_is_of_requests() {
+    let (asked, asks) = std::sync::mpsc::channel();
+    let (answered, answers) = std::sync::mpsc::channel::<()>();
+    let answers = Arc::new(std::sync::Mutex::new(answers));
+    let slow = service(move |mut peer| {
+        while peer.request().is_some() {
+            // Only the first is waited for.
+            let _heard = asked.send(()).is_ok();
+            answers.lock().unwrap().recv().unwrap();
+            peer.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+        }
+    });
+    let (mut bench, authority) = secured(&[slow]);
+    bench.apply(|settings| settings.requests.per_client = 1);
+    run(async {
+        let (mut one, mut other) = (connect(&bench, &authority).await, connect(&bench, &authority).await);
+        let (first, _) = one.send_request(request(Method::GET, "/").body(()).unwrap(), true).unwrap();
+        tokio::task::spawn_blocking(move || asks.recv_timeout(PATIENCE).unwrap()).await.unwrap();
+        for requests in [&mut one, &mut other] {
+            let refused = ask(requests, request(Method::GET, "/")).await;
+            assert_eq!((refused.status, refused.field("retry-after")), (StatusCode::TOO_MANY_REQUESTS, Some("1")));
+            assert!(refused.text().contains("too_many_requests"), "{}", refused.text());
+        }
+        answered.send(()).unwrap();
+        assert_eq!(answer(first).await.unwrap().text(), "ok");
+        answered.send(()).unwrap();
+        assert_eq!(ask(&mut other, request(Method::GET, "/")).await.text(), "ok");
+    });
+}
+
 #[test]
 fn a_replica_that_is_gone_costs_no_request() {
     let nowhere = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
@@ -439,8 +471,8 @@ const PAUSE: std::time::Duration = std::time::Duration::from_millis(3500);
 #[test]
 fn an_edge_that_drains_waits_until_a_slow_client_has_its_answers() {
     // As much as the edge takes off a service at once; all of them are more than the systems between take.
-    const BODY: usize = 64 << 10;
-    const REQUESTS: usize = 64;
+    const BODY: usize = 32 << 10;
+    const REQUESTS: usize = 96;
     let answering = service(|mut peer| {
         while peer.request().is_some() {
             peer.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {BODY}\r\n\r\n"));
@@ -459,12 +491,7 @@ fn an_edge_that_drains_waits_until_a_slow_client_has_its_answers() {
             ended = &mut connection => panic!("{ended:?}"),
         };
         // Once the requests are counted, the edge has all of the answers; its client takes nothing from here on.
-        let mut counted = 0_usize;
-        while counted < REQUESTS {
-            if let ToNode::Evidence { arms, .. } = bench.hear() {
-                counted += arms.iter().map(|(_, counts)| usize::try_from(counts.well).unwrap()).sum::<usize>();
-            }
-        }
+        bench.counted(u64::try_from(REQUESTS).unwrap());
         bench.tell(&ToEdge::Drain { within: model::Span::secs(60) });
         let paused = std::time::Instant::now();
         until(|| (paused.elapsed() > PAUSE).then_some(()));

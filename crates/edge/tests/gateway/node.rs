@@ -22,7 +22,7 @@ fn a_node_that_does_not_listen_holds_up_nothing() {
     until(|| bench.connect().get("/").field("x-frame-options").map(drop));
     // What it hears once it listens again is whole, and ends with the newest.
     let newest = |message: &ToNode| matches!(message, ToNode::CertificatesRefused { certificates: 1999, .. });
-    while !newest(&bench.hear()) {}
+    bench.hear_until(|message| newest(&message).then_some(()));
     let applied = ToNode::Applied { settings: bench.settings.number };
-    while bench.hear() != applied {}
+    bench.hear_until(|message| (message == applied).then_some(()));
 }

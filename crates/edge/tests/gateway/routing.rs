@@ -176,6 +176,51 @@ fn past_its_limit_an_address_is_told_when_to_come_back() {
     assert_eq!(bench.connect().get("/").status, 429, "a change of the settings forgives nobody");
 }
 
+/// Fails when two threads of the edge count for themselves, or lose each other's counts.
+#[test]
+fn a_limit_is_exact_over_two_threads() {
+    const LIMIT: usize = 100;
+    let mut bench = Bench::of_threads(2, &[fixed("HTTP/1.1 204 No Content\r\n\r\n")]);
+    // Of an hour, none is given back while the test lasts.
+    bench.apply(|settings| settings.routes[0].limit = Some("100/h".parse().unwrap()));
+    let clients = bench.addresses.iter().flat_map(|address| [*address; 2]).map(|address| {
+        std::thread::spawn(move || {
+            let mut client = Bench::connect_to(address);
+            (0..LIMIT).map(|_| client.get("/").status).collect::<Vec<_>>()
+        })
+    });
+    let clients: Vec<_> = clients.collect();
+    let said: Vec<u16> = clients.into_iter().flat_map(|client| client.join().unwrap()).collect();
+    let count = |status| said.iter().filter(|it| **it == status).count();
+    assert_eq!((count(204), count(429)), (LIMIT, 3 * LIMIT));
+}
+
+/// Fails when a script is kept from reading that it asked too often.
+#[test]
+fn a_script_of_another_origin_reads_when_it_may_ask_again() {
+    let mut bench = Bench::new(&[fixed("HTTP/1.1 204 No Content\r\n\r\n")]);
+    bench.apply(|settings| {
+        settings.routes[0].limit = Some("1/h".parse().unwrap());
+        settings.routes[0].cors = Some(edge::settings::Cors {
+            origins: ["https://app.test".to_owned()].into(),
+            methods: Default::default(),
+            headers: Default::default(),
+            credentials: false,
+            keep: model::Span::secs(60),
+        });
+    });
+    let mut client = bench.connect();
+    let mut ask = || {
+        client.send("GET / HTTP/1.1\r\nHost: acme.test\r\nOrigin: https://app.test\r\n\r\n");
+        client.answer()
+    };
+    ask();
+    let refused = ask();
+    let exposed = refused.field("access-control-expose-headers").unwrap();
+    assert_eq!((refused.status, refused.field("access-control-allow-origin")), (429, Some("https://app.test")));
+    assert!(exposed.contains("Retry-After") && refused.field("retry-after").is_some());
+}
+
 #[test]
 fn strict_headers_leave_to_the_service_what_it_says_itself() {
     let mut bench =

@@ -106,7 +106,7 @@ fn a_routes_timeout_holds_for_requests_with_bodies() {
     assert_eq!(verdict(&mut bench), (0, 1, 0));
 }
 
-/// Fails when the time that a client takes is its service's.
+/// Fails when the time that a client takes is its service's, for its timeout or for what it is measured by.
 #[test]
 fn a_routes_timeout_begins_when_the_request_is_sent() {
     let mut bench = Bench::new(&[service(five)]);
@@ -116,6 +116,9 @@ fn a_routes_timeout_begins_when_the_request_is_sent() {
     dawdle(SHORT.duration() * 3);
     client.send("lo");
     assert_eq!(client.answer().text(), "ok");
+    let durations = bench.counted(1).durations;
+    let bucket = *durations.keys().next().unwrap();
+    assert!(edge::evidence::from(bucket) < SHORT.duration(), "{durations:?}");
 }
 
 /// Fails when a client is blamed that waits to be asked for its body.
@@ -132,6 +135,38 @@ fn a_service_that_does_not_ask_for_a_body_in_time_is_late() {
     let mut client = bench.connect();
     client.send(format!("{POST}5\r\nExpect: 100-continue\r\n\r\n"));
     assert_eq!(client.answer().status, 504);
+    assert_eq!(verdict(&mut bench), (0, 1, 0));
+}
+
+/// A service that answers as soon as it has a head, and wants the rest all the same.
+fn hasty(mut peer: Peer) {
+    peer.request();
+    peer.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nsoon\r\n");
+    std::thread::park();
+}
+
+/// Fails when a service is blamed for a client that keeps it waiting once its answer has begun.
+#[test]
+fn a_client_that_owes_its_body_to_an_answer_under_way_is_at_fault() {
+    let mut bench = Bench::new(&[service(hasty)]);
+    bench.apply(|settings| (settings.times.slow_grace, settings.times.answer_pause) = (SHORT, SHORT));
+    let mut client = bench.connect();
+    client.send(format!("{POST}5\r\n\r\nhel"));
+    client.head();
+    assert_eq!(client.chunk(), b"soon");
+    assert!(client.is_ended());
+    assert_eq!(verdict(&mut bench), (0, 0, 0));
+    assert_eq!(bench.log.line("body_timeout")["status"], 200);
+}
+
+/// Fails when a client is blamed for a service that takes no body once it has begun to answer.
+#[test]
+fn a_service_that_does_not_take_a_body_it_answers_to_is_at_fault() {
+    let mut bench = Bench::new(&[service(hasty)]);
+    bench.apply(|settings| (settings.times.slow_grace, settings.times.stall) = (SHORT, SHORT));
+    let mut client = bench.connect();
+    client.send(format!("{POST}{BODY_BYTES}\r\n\r\n"));
+    send_large(&client);
     assert_eq!(verdict(&mut bench), (0, 1, 0));
 }
 

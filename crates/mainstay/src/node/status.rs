@@ -14,7 +14,7 @@ use plan::supervision::{Requirement, WaitingOn};
 use supervise::supervisor::{State, UnitStatus};
 use sys::Now;
 
-use super::edge::window::Traffic;
+use super::edge::window::{Faults, Traffic};
 use super::edge::{Edge, EdgeState};
 use crate::api::bodies::{
     EdgeBody, NodeBody, ObjectiveBody, ProcessBody, ReplicaBody, ResourceBody, ServiceBody, StatusBody, TrafficBody,
@@ -91,6 +91,7 @@ pub(crate) fn body(from: Sources<'_>) -> StatusBody {
     let blocked = blocked.filter_map(|name| Some(format!("{name}: {}", from.releases.get(name)?.change.as_ref()?)));
     let mut problems = from.problems.clone();
     problems.extend(edge_problem(&from));
+    problems.extend(edge_faults(&from));
     problems.extend(from.units.iter().filter_map(|unit| unit_problem(unit, from.now)));
     problems.extend(blocked);
     problems.extend(from.releases.values().filter_map(|view| view.failed_run.clone()));
@@ -215,7 +216,7 @@ fn edge(from: &Sources<'_>) -> EdgeBody {
         own_authority: edge.listen.https.is_some(),
         unit: Some(unit.map_or_else(|| absent_unit(from.stopping), |unit| unit_body(from, unit))),
         applied: from.edge.standing() == EdgeState::Applied,
-        connections: from.edge.window().connections(),
+        connections: from.edge.window().connections(from.now.steady),
     }
 }
 
@@ -251,6 +252,34 @@ fn edge_problem(from: &Sources<'_>) -> Option<String> {
                 .to_owned(),
         ),
     }
+}
+
+/// What the edge says is wrong with itself.
+fn edge_faults(from: &Sources<'_>) -> Vec<String> {
+    if from.stack.edge.is_none() {
+        return Vec::new();
+    }
+    let Faults { turned_away, panics, lost } = from.edge.window().faults(from.now.steady);
+    let some = |count: u64| Some(count).filter(|count| *count > 0);
+    let other_version = from.edge.other_version().map(|version| {
+        format!(
+            "the edge speaks version {version} of its protocol and this node {}: what one of them does not know is passed over \
+             until both are of one program (`mainstay down`, then `mainstay up`)",
+            ::edge::control::VERSION
+        )
+    });
+    let turned_away = some(turned_away).map(|count| {
+        format!("the edge turned {count} connections away in the last seconds: there were more than it or one client may have")
+    });
+    let panics = some(panics).map(|count| {
+        format!(
+            "the edge broke {count} requests off by a fault of its own since it began: `mainstay logs edge` shows where"
+        )
+    });
+    let lost = some(lost).map(|count| {
+        format!("{count} reports of the edge did not reach this node in the last seconds: requests are missing in its numbers")
+    });
+    other_version.into_iter().chain(turned_away).chain(panics).chain(lost).collect()
 }
 
 fn traffic(traffic: Traffic) -> TrafficBody {

@@ -75,6 +75,11 @@ struct Edged {
 
 impl Edged {
     fn up(name: &str) -> Self {
+        Self::up_by(name, file)
+    }
+
+    /// The same, of a stack with another file.
+    fn up_by(name: &str, file: impl Fn(u16) -> String) -> Self {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let world = World::new(name, &file(port));
         world.script("echo.py", ECHO);
@@ -250,6 +255,23 @@ fn a_killed_replica_fails_no_request() {
         edged.world.replaced("web.1.1", &old)
     });
     asked.all_went_well("replica killed", &edged.world);
+    edged.world.down();
+}
+
+/// Fails when a request does not wait for the replica that takes the place of the only one.
+#[test]
+fn the_only_replica_is_killed_and_no_request_fails() {
+    let edged = Edged::up_by("edge-only-replica", |port| file(port).replace("replicas: 2", "replicas: 1"));
+    let old = edged.world.child("web.1.1");
+    let (_, asked) = edged.asking(|| {
+        processes::kill(&old);
+        edged.world.replaced("web.1.1", &old);
+        // More than the clients ask who are held up by it.
+        for _ in 0..50 {
+            assert_eq!(get(edged.address()).unwrap().0, 200);
+        }
+    });
+    asked.all_went_well("only replica killed", &edged.world);
     edged.world.down();
 }
 

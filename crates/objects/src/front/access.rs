@@ -13,12 +13,15 @@ use super::checksums::Wanted;
 use super::digests::Digests;
 use super::fields;
 use super::incoming::Notes;
+use super::memory::Memory;
 use crate::live::{Live, LiveKey};
+use crate::places::{Crowded, Guest};
 
 /// Asks the settings as they are now.
 #[derive(Clone)]
 pub(crate) struct Access {
     live: watch::Receiver<Arc<Live>>,
+    memory: Arc<Memory>,
 }
 
 /// The key that signed a request.
@@ -29,8 +32,8 @@ pub(super) struct Caller {
 }
 
 impl Access {
-    pub(crate) fn new(live: watch::Receiver<Arc<Live>>) -> Self {
-        Self { live }
+    pub(crate) fn new(live: watch::Receiver<Arc<Live>>, memory: Arc<Memory>) -> Self {
+        Self { live, memory }
     }
 
     fn key(&self, id: &str) -> Option<LiveKey> {
@@ -58,23 +61,30 @@ impl S3Access for Access {
         let id = request.credentials().map(|credentials| credentials.access_key.clone()).unwrap_or_default();
         let key = self.key(&id).ok_or_else(|| s3_error!(AccessDenied, "every request must be signed by a key"))?;
         let caller = Caller { id, key };
+        let (guest, notes): (Arc<Guest>, Notes) = (of_request(request)?, of_request(request)?);
+        guest.vouch().map_err(|crowded: Crowded| s3_error!(SlowDown, "{crowded}"))?;
         if let Some(bucket) = request.s3_path().get_bucket_name() {
             caller.check(bucket)?;
         }
         let operation = request.s3_op().name();
         fields::check(operation, request.headers())?;
+        notes.hold(self.memory.take(operation, request.headers(), &caller.id).await?);
         if fields::has_xml(operation) {
             let wanted = match fields::sums_its_xml(operation) {
                 true => Wanted::of(request.headers(), None, None)?,
                 false => Wanted::computed(None),
             };
             let digests = Digests::of(request.headers(), wanted);
-            let notes: Option<&Notes> = request.extensions_mut().get();
-            notes.ok_or_else(|| s3_error!(InternalError, "the request was not admitted"))?.expect(digests);
+            notes.expect(digests);
         }
         request.extensions_mut().insert(caller);
         Ok(())
     }
+}
+
+/// What was noted where the request was taken.
+fn of_request<T: Clone + Send + Sync + 'static>(request: &mut S3AccessContext<'_>) -> S3Result<T> {
+    request.extensions_mut().get().cloned().ok_or_else(|| s3_error!(InternalError, "the request was not admitted"))
 }
 
 impl Caller {

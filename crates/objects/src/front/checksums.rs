@@ -54,6 +54,11 @@ impl Wanted {
         Ok(Self { algorithm, value: value.map(|(_, value)| value.to_owned()), trailers })
     }
 
+    /// Whether this is the algorithm.
+    pub(super) fn is_of(&self, algorithm: Algorithm) -> bool {
+        self.algorithm == Some(algorithm)
+    }
+
     /// What a field says.
     pub(super) fn said(self) -> Option<String> {
         self.value

@@ -28,11 +28,11 @@ const COPY: &str = "CopyObject";
 const BEGIN: &str = "CreateMultipartUpload";
 const PART: &str = "UploadPart";
 const PART_COPY: &str = "UploadPartCopy";
-const COMPLETE: &str = "CompleteMultipartUpload";
-const GET: &str = "GetObject";
+pub(super) const COMPLETE: &str = "CompleteMultipartUpload";
+pub(super) const GET: &str = "GetObject";
 const HEAD: &str = "HeadObject";
 const DELETE: &str = "DeleteObject";
-const DELETE_MANY: &str = "DeleteObjects";
+pub(super) const DELETE_MANY: &str = "DeleteObjects";
 const TAG: &str = "PutObjectTagging";
 const CREATE_BUCKET: &str = "CreateBucket";
 const VERSIONING: &str = "PutBucketVersioning";
@@ -88,6 +88,11 @@ const FIELDS: &[(&str, Meaning)] = &[
     ("x-amz-trailer", In(&[PUT, PART])),
     ("x-amz-user-agent", Everywhere),
 ];
+
+/// Whether an operation's body is what an object is to hold.
+pub(super) fn has_object(operation: &str) -> bool {
+    [PUT, PART].contains(&operation)
+}
 
 /// Whether an operation's body is XML.
 pub(super) fn has_xml(operation: &str) -> bool {

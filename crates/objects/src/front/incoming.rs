@@ -10,14 +10,14 @@ use bytes::Bytes;
 use hyper::HeaderMap;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use s3s::{S3Error, s3_error};
-use tokio::time::{Instant, Sleep};
 
 use super::chunks::{ChunkError, Chunks};
 use super::digests::Digests;
 use super::fields;
-use super::patience::{BODY_RATE_MIN, Patience};
+use super::turns::Turn;
+use crate::patience::{RATE_MIN, Waiting};
 
-/// What is known of a body besides its bytes: shared by whoever passes it on, checks the request, and answers.
+/// What is known of a request besides its head and body: shared by whoever passes it on, checks it, and answers.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Notes(Arc<Noted>);
 
@@ -27,6 +27,8 @@ struct Noted {
     digests: OnceLock<Mutex<Option<Digests>>>,
     /// Why no more of the body was passed on.
     refusal: Mutex<Option<S3Error>>,
+    /// What the request holds of memory.
+    turn: Mutex<Option<Turn>>,
 }
 
 impl Notes {
@@ -34,6 +36,16 @@ impl Notes {
     pub(super) fn expect(&self, digests: Digests) {
         // A request is checked once.
         drop(self.0.digests.set(Mutex::new(Some(digests))));
+    }
+
+    /// The request holds so much of memory until it is answered.
+    pub(super) fn hold(&self, turn: Option<Turn>) {
+        *lock(&self.0.turn) = turn;
+    }
+
+    /// What is to be held until the answer is sent.
+    pub(crate) fn take_turn(&self) -> Option<Turn> {
+        lock(&self.0.turn).take()
     }
 
     /// Why the body was not passed on to its end, if it was not.
@@ -49,9 +61,7 @@ pub(super) struct Watched {
     chunks: Option<Chunks>,
     /// Passed through [`Chunks`], not handed out yet.
     passed: VecDeque<Bytes>,
-    patience: Patience,
-    /// Since when the client is waited for, and the end of patience.
-    waiting: Option<(Instant, Pin<Box<Sleep>>)>,
+    waiting: Waiting,
 }
 
 /// The body ends before its end.
@@ -62,7 +72,7 @@ pub(super) struct Refused;
 impl Watched {
     pub(super) fn new(body: Incoming, headers: &HeaderMap, notes: Notes) -> Self {
         let chunks = fields::text(headers, "x-amz-content-sha256").and_then(Chunks::of);
-        Self { body, notes, chunks, passed: VecDeque::new(), patience: Patience::new(), waiting: None }
+        Self { body, notes, chunks, passed: VecDeque::new(), waiting: Waiting::new() }
     }
 
     fn refuse(&self, why: S3Error) -> Refused {
@@ -77,8 +87,7 @@ impl Watched {
                 Poll::Ready(Some(Ok(frame))) => {
                     // Fields behind a body are not those of S3, which are in the body.
                     let Ok(bytes) = frame.into_data() else { continue };
-                    let waited = self.waiting.take().map_or_else(Default::default, |(since, _)| since.elapsed());
-                    self.patience.received(bytes.len() as u64, waited);
+                    self.waiting.moved(bytes.len() as u64);
                     return Poll::Ready(Some(Ok(bytes)));
                 }
                 Poll::Ready(Some(Err(error))) => {
@@ -86,17 +95,14 @@ impl Watched {
                     return Poll::Ready(Some(Err(self.refuse(why))));
                 }
                 Poll::Ready(None) => return Poll::Ready(None),
-                Poll::Pending => return self.poll_patience(context).map(|refused| Some(Err(refused))),
+                Poll::Pending => {
+                    std::task::ready!(self.waiting.poll_out(context));
+                    let why =
+                        s3_error!(RequestTimeout, "the body comes too slowly: at least {RATE_MIN} bytes a second");
+                    return Poll::Ready(Some(Err(self.refuse(why))));
+                }
             }
         }
-    }
-
-    fn poll_patience(&mut self, context: &mut Context<'_>) -> Poll<Refused> {
-        let left = self.patience.left();
-        let (_, end) = self.waiting.get_or_insert_with(|| (Instant::now(), Box::pin(tokio::time::sleep(left))));
-        std::task::ready!(end.as_mut().poll(context));
-        let why = s3_error!(RequestTimeout, "the body comes too slowly: at least {BODY_RATE_MIN} bytes a second");
-        Poll::Ready(self.refuse(why))
     }
 
     fn pass(&mut self, bytes: Bytes) -> Result<(), Refused> {

@@ -63,7 +63,7 @@ impl Front {
     }
 
     pub(super) async fn begin_intake(&self, caller: &Caller, digests: Digests) -> S3Result<Intake> {
-        let _turn = self.turns.take(caller.id()).await?;
+        let _turn = self.memory.take_for_body(caller.id()).await?;
         let content = self.in_store(|store| Ok(store.begin()?)).await?;
         let buffer = Vec::with_capacity(BUFFER_BYTES);
         Ok(Intake { store: Arc::clone(&self.store), content, digests, buffer, _turn })

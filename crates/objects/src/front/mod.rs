@@ -18,10 +18,10 @@ mod fields;
 mod incoming;
 mod intake;
 mod listing;
+mod memory;
 mod multipart;
 mod operations;
 mod outlet;
-mod patience;
 mod query;
 mod reading;
 mod signature;
@@ -40,22 +40,23 @@ use tokio::sync::watch;
 use crate::live::{Live, LiveBucket};
 use crate::store::record::{KeyError, Place};
 use crate::store::{Store, StoreError};
-use turns::Turns;
 
 pub(crate) use access::Access;
 pub(crate) use admission::admit;
+pub(crate) use memory::{DOCUMENT_BYTES_MAX, Memory};
+pub(crate) use turns::Turn;
 
 /// What answers requests.
 #[derive(Clone)]
 pub(crate) struct Front {
     store: Arc<Store>,
     live: watch::Receiver<Arc<Live>>,
-    turns: Arc<Turns>,
+    memory: Arc<Memory>,
 }
 
 impl Front {
-    pub(crate) fn new(store: Arc<Store>, live: watch::Receiver<Arc<Live>>) -> Self {
-        Self { store, live, turns: Arc::new(Turns::new()) }
+    pub(crate) fn new(store: Arc<Store>, live: watch::Receiver<Arc<Live>>, memory: Arc<Memory>) -> Self {
+        Self { store, live, memory }
     }
 
     /// The settings as they are now.

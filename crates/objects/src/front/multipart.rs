@@ -19,7 +19,7 @@ use super::{Front, answers, conditions, hex};
 use crate::store::listing::{After, Span};
 use crate::store::record::{Algorithm, Part, Sequence, Sum, SumOf, Upload};
 use crate::store::uploads::{ListedUpload, PART_NUMBER_MAX};
-use crate::store::{Completion, PartName, StoreError};
+use crate::store::{Completion, NewUpload, PartName, StoreError};
 
 impl Front {
     pub(super) async fn begin_upload(
@@ -30,8 +30,8 @@ impl Front {
         let place = self.place(&input.bucket, input.key.clone())?;
         let headers = described_by(&request.headers, input.metadata)?;
         let checksum = upload_checksum(input.checksum_algorithm.as_ref(), input.checksum_type.as_ref())?;
-        let upload = Upload { begun: sys::clock::now().wall, headers, checksum };
-        let id = self.in_store(move |store| store.begin_upload(place, upload)).await?;
+        let (upload, now) = (NewUpload { headers, checksum }, sys::clock::now().wall);
+        let id = self.in_store(move |store| store.begin_upload(place, upload, now)).await?;
         Ok(S3Response::new(CreateMultipartUploadOutput {
             bucket: Some(input.bucket),
             key: Some(input.key),
@@ -220,7 +220,8 @@ fn whole_of(upload: &Upload, parts: &[Part], said: &SaidOfWhole) -> Result<(Stri
         md5.update(&bytes_of_hex(&part.etag));
     }
     let etag = format!("{}-{}", hex(md5.finalize().as_ref()), parts.len());
-    let sum = upload.checksum.and_then(|(algorithm, of)| sum_of(algorithm, of, parts));
+    let sum = upload.checksum.map(|(algorithm, of)| sum_of(algorithm, of, parts).ok_or(StoreError::Whole("checksum")));
+    let sum = sum.transpose()?;
     if said.of.is_some() && said.of != sum.as_ref().map(|sum| sum.of) {
         return Err(StoreError::Whole("kind of checksum"));
     }

@@ -5,7 +5,7 @@
 
 use hyper::HeaderMap;
 use hyper::header::AUTHORIZATION;
-use s3s::{S3Result, s3_error};
+use s3s::{S3Error, S3ErrorCode, S3Result, s3_error};
 
 use super::query::Query;
 
@@ -13,6 +13,8 @@ use super::query::Query;
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 /// Parameters by which version 2 is told.
 const OF_VERSION_2: [&str; 2] = ["Signature", "AWSAccessKeyId"];
+/// How long a presigned URL may be good for, in seconds: a week, as in S3.
+const URL_SECONDS_MAX: u64 = 7 * 24 * 60 * 60;
 /// The most fields whose names a refusal says.
 const NAMES_MAX: usize = 5;
 
@@ -52,10 +54,20 @@ fn signed_fields<'r>(headers: &'r HeaderMap, query: &'r Query) -> S3Result<&'r s
         (Some(_), true) => Err(s3_error!(InvalidRequest, "a request is signed in its URL or in a field, not both")),
         (None, false) => Err(s3_error!(AccessDenied, "every request must be signed by a key")),
         (Some(text), false) => signed_in_field(text),
-        (None, true) => query
-            .unique("X-Amz-SignedHeaders")
-            .ok_or_else(|| s3_error!(InvalidRequest, "a presigned URL says X-Amz-SignedHeaders once")),
+        (None, true) => signed_in_url(query),
     }
+}
+
+fn signed_in_url(query: &Query) -> S3Result<&str> {
+    let seconds = query.unique("X-Amz-Expires").and_then(|seconds| seconds.parse::<u64>().ok());
+    if seconds.is_none_or(|seconds| seconds > URL_SECONDS_MAX) {
+        let code = S3ErrorCode::AuthorizationQueryParametersError;
+        let why = format!("a presigned URL says X-Amz-Expires once: {URL_SECONDS_MAX} seconds at the most");
+        return Err(S3Error::with_message(code, why));
+    }
+    query
+        .unique("X-Amz-SignedHeaders")
+        .ok_or_else(|| s3_error!(InvalidRequest, "a presigned URL says X-Amz-SignedHeaders once"))
 }
 
 fn is_version_4(authorization: &str) -> bool {
@@ -77,7 +89,7 @@ mod tests {
 
     const SIGNED: &str =
         "AWS4-HMAC-SHA256 Credential=k/20260101/r/s3/aws4_request, SignedHeaders=host;x-amz-date, Signature=0";
-    const URL: &str = "X-Amz-Signature=0&X-Amz-SignedHeaders=host";
+    const URL: &str = "X-Amz-Signature=0&X-Amz-Expires=604800&X-Amz-SignedHeaders=host";
 
     fn checked(query: &str, fields: &[(&'static str, &'static str)]) -> Result<(), String> {
         let fields = fields.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
@@ -90,19 +102,26 @@ mod tests {
     fn what_is_signed_passes() {
         assert_eq!(checked("", &[("authorization", SIGNED), ("host", "h"), ("x-amz-date", "d")]), Ok(()));
         assert_eq!(checked(URL, &[("host", "h"), ("content-type", "a/b"), ("x-amzn-trace-id", "1")]), Ok(()));
-        assert_eq!(
-            checked("X-Amz-Signature=0&X-Amz-SignedHeaders=host%3Bx-amz-acl", &[("x-amz-acl", "private")]),
-            Ok(())
-        );
+        assert_eq!(checked(&format!("{URL}%3Bx-amz-acl"), &[("x-amz-acl", "private")]), Ok(()));
     }
 
     #[test]
     fn what_is_not_signed_is_refused() {
         let denied = Err("AccessDenied".to_owned());
         assert_eq!(checked(URL, &[("host", "h"), ("x-amz-copy-source", "a/b")]), denied);
-        assert_eq!(checked("X-Amz-Signature=0&X-Amz-SignedHeaders=x-amz-date", &[("host", "h")]), denied);
+        assert_eq!(checked(&URL.replace("=host", "=x-amz-date"), &[("host", "h")]), denied);
         assert_eq!(checked("", &[("authorization", SIGNED), ("host", "h"), ("x-amz-acl", "private")]), denied);
         assert_eq!(checked("", &[("host", "h")]), denied);
+    }
+
+    #[test]
+    fn a_url_is_good_for_a_week_at_the_most() {
+        let refused = Err("AuthorizationQueryParametersError".to_owned());
+        for seconds in ["604801", "4294967295", "-1", "x"] {
+            assert_eq!(checked(&URL.replace("604800", seconds), &[]), refused, "{seconds}");
+        }
+        assert_eq!(checked("X-Amz-Signature=0&X-Amz-SignedHeaders=host", &[]), refused);
+        assert_eq!(checked(&format!("{URL}&X-Amz-Expires=1"), &[]), refused);
     }
 
     #[test]

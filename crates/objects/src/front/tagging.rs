@@ -21,7 +21,9 @@ impl Front {
         let place = self.place(&input.bucket, input.key)?;
         let which = answers::which(input.version_id.as_deref())?;
         let tags = tags::of_body(input.tagging.tag_set)?;
-        let id = self.in_store(move |store| store.describe(place, which, |headers| headers.tags = tags)).await?;
+        let id = self
+            .in_store(move |store| store.describe(place, which, move |headers| headers.tags.clone_from(&tags)))
+            .await?;
         Ok(S3Response::new(PutObjectTaggingOutput { version_id: shown(id) }))
     }
 

@@ -28,6 +28,9 @@ impl Front {
         let input = request.input;
         let target = self.target(&input.bucket, input.key, &input.upload_id, input.part_number).await?;
         let wanted = Wanted::of(&request.headers, request.trailing_headers, target.algorithm)?;
+        if target.algorithm.is_some_and(|begun_with| !wanted.is_of(begun_with)) {
+            return Err(s3_error!(InvalidRequest, "the upload was begun with another checksum than this part has"));
+        }
         let digests = Digests::of(&request.headers, wanted);
         let taken = self.take(&caller, input.body, input.content_length, digests).await?;
         let part = self.add_part(target, taken).await?;

@@ -1,7 +1,8 @@
 //! The index: one redb file that says which objects there are and where their contents lie.
 //!
 //! Start reading at [`Index::change`]. Changes that wait at the same time are made in one transaction, which is on
-//! disk before any of them is told so. A change decides first and writes then: one that is refused has written nothing.
+//! disk before any of them is told so. A change decides first and writes then: one that is refused has written nothing. One
+//! that comes upon a damaged row fails alone: the others are made anew without it.
 //!
 //! redb doubles its file when it needs one more page. Here that is only a promise: the disk gives space piece by piece
 //! ([`PIECE_BYTES`]), each before it is first written, so that what a change needs of a full disk is what it writes, and
@@ -15,21 +16,20 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use redb::backends::FileBackend;
 use redb::{Database, ReadTransaction, ReadableDatabase, StorageBackend, WriteTransaction};
 use rustix::fs::{FallocateFlags, fallocate};
 
+use super::StoreError;
 use super::syncs::{SyncFailed, Syncs, ask_the_disk};
 
 /// Memory for pages of the index.
 const CACHE_BYTES: usize = 8 << 20;
 /// What the disk gives at once.
 const PIECE_BYTES: u64 = 1 << 20;
-/// Changes that are made in one transaction.
-const BATCH_MAX: usize = 256;
 
 /// The index cannot be read or changed.
 #[derive(Debug, thiserror::Error)]
@@ -84,7 +84,29 @@ pub(super) struct Index {
     writer: Mutex<()>,
 }
 
-type Work = Box<dyn FnOnce(&WriteTransaction) -> Result<(), IndexError> + Send>;
+type Work = Box<dyn Fn(&WriteTransaction) -> Result<(), Spoilt> + Send>;
+
+/// What a change that failed leaves of its transaction, of which nothing may stay.
+enum Spoilt {
+    /// The other changes can be made without it.
+    One,
+    /// They would fail too.
+    All,
+}
+
+/// A transaction was not made.
+enum Unmade {
+    /// Because of this change of it.
+    One(usize),
+    /// Because of the database, or of the disk below it.
+    All(IndexError),
+}
+
+impl From<IndexError> for Unmade {
+    fn from(error: IndexError) -> Self {
+        Unmade::All(error)
+    }
+}
 
 /// A change that waits to be made.
 struct Change {
@@ -103,10 +125,19 @@ impl Index {
     }
 
     /// Looks at the index as it is now.
-    pub(super) fn read<T, E: From<IndexError>>(
+    pub(super) fn read<T>(
         &self,
-        work: impl FnOnce(&ReadTransaction) -> Result<T, E>,
-    ) -> Result<T, E> {
+        work: impl FnOnce(&ReadTransaction) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let read = self.look(work);
+        if matches!(read, Err(StoreError::Index(IndexError::Database { .. }))) {
+            // It would refuse whatever comes next.
+            self.close();
+        }
+        read
+    }
+
+    fn look<T>(&self, work: impl FnOnce(&ReadTransaction) -> Result<T, StoreError>) -> Result<T, StoreError> {
         self.reopen_if_closed()?;
         let database = self.database.read().unwrap_or_else(PoisonError::into_inner);
         let database = database.as_ref().ok_or(IndexError::Damaged { what: "its file" })?;
@@ -116,22 +147,20 @@ impl Index {
             .unwrap_or_else(|_| Err(IndexError::Damaged { what: "its structure" }.into()))
     }
 
-    /// Makes a change; it is on disk when this returns. `work` writes only once it can no longer refuse.
-    pub(super) fn change<T, E>(
+    /// Makes a change; it is on disk when this returns. `work` writes only once it can no longer refuse, and is done anew
+    /// where another change of its transaction came upon damage.
+    pub(super) fn change<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&WriteTransaction) -> Result<T, E> + Send + 'static,
-    ) -> Result<T, E>
-    where
-        T: Send + 'static,
-        E: From<IndexError> + Refused + Send + 'static,
-    {
+        work: impl Fn(&WriteTransaction) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
         self.syncs.check().map_err(IndexError::Sync)?;
-        let (tell, told) = sync_channel(1);
+        let (tell, told) = channel();
         let (made, outcome) = sync_channel(1);
         let work = move |writing: &WriteTransaction| {
             let result = work(writing);
             let goes_on = match &result {
-                Err(error) if !error.is_refusal() => Err(IndexError::Damaged { what: "a change" }),
+                Err(StoreError::Index(IndexError::Damaged { .. })) => Err(Spoilt::One),
+                Err(error) if !error.is_refusal() => Err(Spoilt::All),
                 _ => Ok(()),
             };
             // Whoever asked waits for it below.
@@ -140,15 +169,15 @@ impl Index {
         };
         self.lock_waiting().push(Change { work: Box::new(work), made });
         let committed = self.make_until(&outcome);
-        match (told.try_recv(), committed) {
-            (Ok(Err(error)), _) => Err(error),
-            (Ok(Ok(value)), Ok(())) => Ok(value),
-            (_, Err(error)) => Err(match *error {
-                IndexError::Full if self.syncs.check().is_ok() => IndexError::Full.into(),
-                IndexError::Sync(failed) => IndexError::Sync(failed).into(),
-                _ => IndexError::Unmade(error).into(),
-            }),
-            (Err(_), Ok(())) => Err(IndexError::Damaged { what: "a change" }.into()),
+        match (told.try_iter().last(), committed) {
+            (Some(Err(error)), _) => Err(error),
+            (Some(Ok(value)), Ok(())) => Ok(value),
+            (_, Err(error)) => Err(StoreError::Index(match *error {
+                IndexError::Full if self.syncs.check().is_ok() => IndexError::Full,
+                IndexError::Sync(failed) => IndexError::Sync(failed),
+                _ => IndexError::Unmade(error),
+            })),
+            (None, Ok(())) => Err(IndexError::Damaged { what: "a change" }.into()),
         }
     }
 
@@ -159,11 +188,8 @@ impl Index {
             if let Ok(outcome) = outcome.try_recv() {
                 return outcome;
             }
-            let batch: Vec<Change> = {
-                let mut waiting = self.lock_waiting();
-                let count = waiting.len().min(BATCH_MAX);
-                waiting.drain(..count).collect()
-            };
+            // No more than there are threads that wait for theirs.
+            let batch = std::mem::take(&mut *self.lock_waiting());
             if batch.is_empty() {
                 return Err(Arc::new(IndexError::Damaged { what: "a change" }));
             }
@@ -171,31 +197,48 @@ impl Index {
         }
     }
 
-    fn make(&self, batch: Vec<Change>) {
-        let (works, made): (Vec<Work>, Vec<_>) = batch.into_iter().map(|change| (change.work, change.made)).unzip();
-        // redb asserts what a damaged file breaks.
-        let outcome = std::panic::catch_unwind(AssertUnwindSafe(|| self.commit(works)))
-            .unwrap_or(Err(IndexError::Damaged { what: "its structure" }))
-            .map_err(Arc::new);
+    /// Makes changes together: all, but for those that come upon damage.
+    fn make(&self, mut batch: Vec<Change>) {
+        let outcome = loop {
+            // redb asserts what a damaged file breaks.
+            let made = std::panic::catch_unwind(AssertUnwindSafe(|| self.commit(&batch)));
+            match made.unwrap_or(Err(Unmade::All(IndexError::Damaged { what: "its structure" }))) {
+                Ok(()) => break Ok(()),
+                Err(Unmade::All(error)) => break Err(Arc::new(error)),
+                Err(Unmade::One(at)) => {
+                    let damaged = Arc::new(IndexError::Damaged { what: "a change" });
+                    // It waits for it in `make_until`, and knows more by itself.
+                    drop(batch.remove(at).made.send(Err(damaged)));
+                }
+            }
+        };
         if outcome.as_ref().is_err_and(|error| !matches!(**error, IndexError::Sync(_))) {
-            *self.database.write().unwrap_or_else(PoisonError::into_inner) = None;
+            self.close();
         }
-        for made in made {
+        for Change { made, .. } in batch {
             // Each waits for it in `make_until`.
             drop(made.send(outcome.clone()));
         }
     }
 
-    fn commit(&self, works: Vec<Work>) -> Result<(), IndexError> {
-        self.syncs.check()?;
+    fn commit(&self, batch: &[Change]) -> Result<(), Unmade> {
+        self.syncs.check().map_err(IndexError::Sync)?;
         self.reopen_if_closed()?;
         let database = self.database.read().unwrap_or_else(PoisonError::into_inner);
         let database = database.as_ref().ok_or(IndexError::Damaged { what: "its file" })?;
         let writing = database.begin_write().map_err(IndexError::when("change"))?;
-        for work in works {
-            work(&writing)?;
+        for (at, change) in batch.iter().enumerate() {
+            (change.work)(&writing).map_err(|spoilt| match spoilt {
+                Spoilt::One => Unmade::One(at),
+                Spoilt::All => Unmade::All(IndexError::Damaged { what: "a change" }),
+            })?;
         }
-        writing.commit().map_err(IndexError::when("change"))
+        Ok(writing.commit().map_err(IndexError::when("change"))?)
+    }
+
+    /// Until it is opened anew by whoever needs it next.
+    fn close(&self) {
+        *self.database.write().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     fn reopen_if_closed(&self) -> Result<(), IndexError> {
@@ -213,12 +256,6 @@ impl Index {
     fn lock_waiting(&self) -> MutexGuard<'_, Vec<Change>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Tells a decision from a failure: after a failure nothing of a transaction may stay.
-pub(super) trait Refused {
-    /// Whether this is a decision, taken before anything was written.
-    fn is_refusal(&self) -> bool;
 }
 
 fn open_database(path: &Path, syncs: &Arc<Syncs>) -> Result<Database, IndexError> {
@@ -294,5 +331,71 @@ impl StorageBackend for Allocated {
 
     fn close(&self) -> Result<(), io::Error> {
         self.file.close()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::tables::{META, count_up};
+
+    fn index(name: &str) -> (PathBuf, Index) {
+        let path = std::env::temp_dir().join(format!("mainstay-index-{}-{name}", std::process::id()));
+        let index = Index::open(&path, Arc::default()).unwrap();
+        (path, index)
+    }
+
+    fn count(name: &'static str) -> impl Fn(&WriteTransaction) -> Result<u64, StoreError> {
+        move |writing| {
+            let mut meta = writing.open_table(META).map_err(IndexError::when("change"))?;
+            Ok(count_up(&mut meta, name)?)
+        }
+    }
+
+    #[test]
+    fn a_change_that_comes_upon_damage_fails_alone() {
+        let (path, index) = index("damage");
+        let results: Vec<Result<u64, StoreError>> = std::thread::scope(|scope| {
+            // All wait for this one, and so come into one transaction.
+            let writer = index.writer.lock().unwrap();
+            let changes: Vec<_> = (0..6)
+                .map(|number| {
+                    let index = &index;
+                    scope.spawn(move || {
+                        index.change(move |writing| {
+                            let counted = count("good")(writing)?;
+                            match number % 3 {
+                                0 => Err(IndexError::Damaged { what: "this row" }.into()),
+                                _ => Ok(counted),
+                            }
+                        })
+                    })
+                })
+                .collect();
+            while index.lock_waiting().len() < 6 {
+                std::thread::yield_now();
+            }
+            drop(writer);
+            changes.into_iter().map(|change| change.join().unwrap()).collect()
+        });
+        let mut counted: Vec<u64> = results.iter().flatten().copied().collect();
+        counted.sort_unstable();
+        assert_eq!(counted, [1, 2, 3, 4], "each good change is made once, and nothing stays of the others");
+        let damaged = results.iter().filter_map(|result| result.as_ref().err()).map(ToString::to_string);
+        let why = "the index of the object store is damaged at this row: restore it from a backup";
+        assert_eq!(damaged.collect::<Vec<_>>(), [why, why]);
+        assert_eq!(index.change(count("good")).unwrap(), 5);
+        std::fs::remove_file(path).unwrap();
+    }
+
+    #[test]
+    fn after_a_read_that_the_database_refused_it_is_opened_anew() {
+        let (path, index) = index("read");
+        index.change(count("run")).unwrap();
+        let refused = IndexError::when("read")(redb::Error::PreviousIo);
+        index.read(|_| Err::<(), _>(StoreError::Index(refused))).unwrap_err();
+        assert!(index.database.read().unwrap().is_none(), "it stays as it is, and refuses everything");
+        assert_eq!(index.change(count("run")).unwrap(), 2);
+        std::fs::remove_file(path).unwrap();
     }
 }

@@ -30,7 +30,7 @@ use sys::lock::{Lock, LockError};
 
 use blob::{BlobError, Blobs, Run};
 use format::State;
-use index::{Index, Refused};
+use index::Index;
 use leases::Leases;
 use record::{Bucket, BucketId, Versioning};
 use syncs::Syncs;
@@ -41,7 +41,7 @@ pub use reading::{Content, Found};
 pub use syncs::SyncFailed;
 pub use tables::Which;
 pub use versions::{Condition, Tag, Unmet, Written};
-pub use writing::{Completion, MakeWhole, NewObject, NewPart, PartName};
+pub use writing::{Completion, MakeWhole, NewObject, NewPart, NewUpload, PartName};
 
 const LOCK_NAME: &str = "lock";
 
@@ -141,7 +141,8 @@ pub enum StoreError {
     Blob(#[from] BlobError),
 }
 
-impl Refused for StoreError {
+impl StoreError {
+    /// Whether this is a decision, taken before anything was written.
     fn is_refusal(&self) -> bool {
         !matches!(self, StoreError::Index(_))
     }
@@ -188,7 +189,7 @@ impl Store {
             let mut table = writing.open_table(tables::BUCKETS).map_err(IndexError::when("change"))?;
             let mut meta = writing.open_table(tables::META).map_err(IndexError::when("change"))?;
             let mut arranged = Vec::with_capacity(wanted.len());
-            for (name, versioned) in wanted {
+            for (name, versioned) in &wanted {
                 let present = table.get(name.as_str()).map_err(IndexError::when("read"))?;
                 let present: Option<Bucket> =
                     present.map(|value| tables::decode("a bucket", value.value())).transpose()?;
@@ -200,10 +201,10 @@ impl Store {
                         Bucket { id: BucketId(id), created: now, versioned: false }
                     }
                 };
-                bucket.versioned |= versioned;
+                bucket.versioned |= *versioned;
                 let row = tables::encode(&bucket)?;
                 table.insert(name.as_str(), row.as_slice()).map_err(IndexError::when("change"))?;
-                arranged.push(Arranged { name, versioning: bucket.versioning(versioned), bucket });
+                arranged.push(Arranged { name: name.clone(), versioning: bucket.versioning(*versioned), bucket });
             }
             Ok::<_, StoreError>(arranged)
         })?;

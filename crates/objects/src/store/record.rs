@@ -255,8 +255,11 @@ pub struct Sum {
 /// An upload in parts that has not been completed.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Upload {
-    /// When it was begun.
+    /// When it was begun, for people: clocks are set.
     pub begun: Timestamp,
+    /// How many hours the store had been open by then. Uploads grow old by this.
+    #[serde(default)]
+    pub hour: u64,
     /// What the object is to be answered with.
     pub headers: Headers,
     /// The checksum that it is to have.

@@ -2,7 +2,7 @@
 //!
 //! | table | key | value |
 //! | --- | --- | --- |
-//! | `meta` | `run`, `sequence`, `bucket` | the newest number of each |
+//! | `meta` | `run`, `sequence`, `bucket`, `hour` | the newest number of each; hours are those that the store was open |
 //! | `buckets` | name | [`Bucket`](super::record::Bucket) |
 //! | `versions` | bucket, key, complement of the sequence | [`Version`]: the newest of a key comes first |
 //! | `blobs` | blob | nothing: the contents that `versions` and `parts` name, each once |
@@ -32,6 +32,8 @@ pub(super) const VERSIONS: TableDefinition<VersionKey, &[u8]> = TableDefinition:
 pub(super) const BLOBS: TableDefinition<u64, ()> = TableDefinition::new("blobs");
 pub(super) const UPLOADS: TableDefinition<UploadKey, &[u8]> = TableDefinition::new("uploads");
 pub(super) const PARTS: TableDefinition<PartKey, &[u8]> = TableDefinition::new("parts");
+
+const HOUR: &str = "hour";
 
 /// Makes every table that is missing, so that whoever reads finds it.
 pub(super) fn make(writing: &WriteTransaction) -> Result<(), IndexError> {
@@ -64,6 +66,17 @@ impl<'t> Tables<'t> {
     pub(super) fn next_sequence(&mut self) -> Result<Sequence, IndexError> {
         let next = count_up(&mut self.meta, "sequence")?;
         Ok(Sequence(next))
+    }
+
+    /// How many hours the store has been open.
+    pub(super) fn hour(&self) -> Result<u64, IndexError> {
+        let hour = self.meta.get(HOUR).map_err(IndexError::when("read"))?;
+        Ok(hour.map_or(0, |hour| hour.value()))
+    }
+
+    /// It has been open for one more.
+    pub(super) fn pass_hour(&mut self) -> Result<(), IndexError> {
+        count_up(&mut self.meta, HOUR).map(drop)
     }
 
     /// Notes that a row names this content.

@@ -1,6 +1,5 @@
 //! Objects that are uploaded in parts. Start reading at [`begin`].
 
-use model::Timestamp;
 use redb::ReadableTable;
 
 use super::blob::BlobId;
@@ -35,6 +34,9 @@ pub struct UploadPage {
     /// Where the next page begins; absent at the end.
     pub next: Option<After>,
 }
+
+/// How many hours of the store an upload may stay open: a week.
+pub const UPLOAD_HOURS_MAX: u64 = 7 * 24;
 
 /// Begins an upload; `None` when the bucket has too many.
 pub(super) fn begin(tables: &mut Tables<'_>, place: &Place, upload: &Upload) -> Result<Option<Sequence>, IndexError> {
@@ -151,19 +153,23 @@ fn next_upload(
     Ok(Some(ListedUpload { key: key.to_owned(), id: Sequence(id), upload: decode("an upload", value.value())? }))
 }
 
-/// Up to so many uploads of all buckets that were begun before a moment.
+/// Up to so many uploads of all buckets that were begun before an hour of the store.
 pub(super) fn begun_before(
     uploads: &impl ReadableTable<UploadKey, &'static [u8]>,
-    moment: Timestamp,
+    hour: u64,
     max: usize,
 ) -> Result<Vec<(Place, Sequence)>, IndexError> {
     let mut found = Vec::new();
     for row in uploads.iter().map_err(IndexError::when("read"))? {
         let (at, value) = row.map_err(IndexError::when("read"))?;
         let upload: Upload = decode("an upload", value.value())?;
-        if upload.begun < moment && found.len() < max {
-            let (bucket, key, id) = at.value();
-            found.push((Place { bucket: BucketId(bucket), key: key.to_owned() }, Sequence(id)));
+        if upload.hour >= hour {
+            continue;
+        }
+        let (bucket, key, id) = at.value();
+        found.push((Place { bucket: BucketId(bucket), key: key.to_owned() }, Sequence(id)));
+        if found.len() == max {
+            break;
         }
     }
     Ok(found)

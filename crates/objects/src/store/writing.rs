@@ -5,9 +5,9 @@ use std::sync::{Arc, PoisonError};
 use model::Timestamp;
 
 use super::blob::{BlobError, Growing, Settled};
-use super::index::Refused;
 use super::record::{
-    BucketId, Headers, Object, Part, Piece, Place, Sequence, Sum, Upload, Version, VersionId, Versioning,
+    Algorithm, BucketId, Headers, Object, Part, Piece, Place, Sequence, Sum, SumOf, Upload, Version, VersionId,
+    Versioning,
 };
 use super::tables::{Tables, Which, find};
 use super::uploads;
@@ -41,6 +41,15 @@ pub struct NewObject {
     pub checksum: Option<Sum>,
 }
 
+/// An upload in parts before it is begun.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewUpload {
+    /// What the object is to be answered with.
+    pub headers: Headers,
+    /// The checksum that it is to have.
+    pub checksum: Option<(Algorithm, SumOf)>,
+}
+
 /// A part before its content is durable.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewPart {
@@ -51,7 +60,7 @@ pub struct NewPart {
 }
 
 /// Makes the entity tag and the checksum of an object from its parts.
-pub type MakeWhole = Box<dyn FnOnce(&Upload, &[Part]) -> Result<(String, Option<Sum>), StoreError> + Send>;
+pub type MakeWhole = Box<dyn Fn(&Upload, &[Part]) -> Result<(String, Option<Sum>), StoreError> + Send>;
 
 /// What completes an upload.
 pub struct Completion {
@@ -96,7 +105,7 @@ impl Store {
         let written = self.name(settled, move |tables| {
             check(tables, &place, &condition)?;
             let versioning = versioning(&served, place.bucket)?;
-            Ok(versions::put(tables, &place, object, versioning, now)?)
+            Ok(versions::put(tables, &place, object.clone(), versioning, now)?)
         })?;
         self.finish(written)
     }
@@ -131,7 +140,7 @@ impl Store {
         &self,
         place: Place,
         which: Which,
-        change: impl FnOnce(&mut Headers) + Send + 'static,
+        change: impl Fn(&mut Headers) + Send + 'static,
     ) -> Result<VersionId, StoreError> {
         self.blobs.check_disk()?;
         self.change(move |tables| {
@@ -143,9 +152,13 @@ impl Store {
     }
 
     /// Begins an upload in parts.
-    pub fn begin_upload(&self, place: Place, upload: Upload) -> Result<Sequence, StoreError> {
+    pub fn begin_upload(&self, place: Place, upload: NewUpload, now: Timestamp) -> Result<Sequence, StoreError> {
         self.blobs.check_disk()?;
-        self.change(move |tables| uploads::begin(tables, &place, &upload)?.ok_or(StoreError::TooManyUploads))
+        self.change(move |tables| {
+            let NewUpload { headers, checksum } = upload.clone();
+            let upload = Upload { begun: now, hour: tables.hour()?, headers, checksum };
+            uploads::begin(tables, &place, &upload)?.ok_or(StoreError::TooManyUploads)
+        })
     }
 
     /// Writes a part; it is durable when this returns.
@@ -211,10 +224,17 @@ impl Store {
         Ok(())
     }
 
-    /// Ends uploads that were begun before a moment; returns how many, and is to be called again until that is none.
-    pub fn abort_stale_uploads(&self, begun_before: Timestamp) -> Result<usize, StoreError> {
-        let (count, ended) = self.change(move |tables| {
-            let stale = uploads::begun_before(&tables.uploads, begun_before, STALE_MAX)?;
+    /// Notes that the store has been open for an hour more.
+    pub fn pass_hour(&self) -> Result<(), StoreError> {
+        self.change(|tables| Ok(tables.pass_hour()?))
+    }
+
+    /// Ends uploads that are older than [`uploads::UPLOAD_HOURS_MAX`]; returns how many, and is to be called again until that
+    /// is none.
+    pub fn abort_stale_uploads(&self) -> Result<usize, StoreError> {
+        let (count, ended) = self.change(|tables| {
+            let Some(hour) = tables.hour()?.checked_sub(uploads::UPLOAD_HOURS_MAX) else { return Ok((0, Vec::new())) };
+            let stale = uploads::begun_before(&tables.uploads, hour, STALE_MAX)?;
             let mut ended = Vec::new();
             for (place, id) in &stale {
                 ended.extend(uploads::end(tables, place, *id)?);
@@ -235,7 +255,7 @@ impl Store {
     fn name<T: Send + 'static>(
         &self,
         content: Settled<'_>,
-        work: impl FnOnce(&mut Tables<'_>) -> Result<T, StoreError> + Send + 'static,
+        work: impl Fn(&mut Tables<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let named = self.change(work);
         match &named {
@@ -247,7 +267,7 @@ impl Store {
 
     fn change<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&mut Tables<'_>) -> Result<T, StoreError> + Send + 'static,
+        work: impl Fn(&mut Tables<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         self.index.change(move |writing| work(&mut Tables::open(writing)?))
     }

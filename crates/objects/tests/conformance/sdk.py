@@ -321,6 +321,17 @@ def parts(server):
 
 
 @check
+def parts_have_the_checksum_that_their_upload_was_begun_with(server):
+    s3 = server.client(request_checksum_calculation="when_required")
+    upload = s3.create_multipart_upload(Bucket="plain", Key="sums", ChecksumAlgorithm="CRC32")["UploadId"]
+    where = {"Bucket": "plain", "Key": "sums", "UploadId": upload}
+    assert refused(s3.upload_part, **where, PartNumber=1, Body=b"x", ChecksumAlgorithm="SHA256")[0] == "InvalidRequest"
+    part = s3.upload_part(**where, PartNumber=1, Body=b"x", ChecksumAlgorithm="CRC32")
+    names = [{"PartNumber": 1, "ETag": part["ETag"], "ChecksumCRC32": part["ChecksumCRC32"]}]
+    assert s3.complete_multipart_upload(**where, MultipartUpload={"Parts": names})["ChecksumCRC32"].endswith("-1")
+
+
+@check
 def parts_copied_listed_and_aborted(server):
     s3 = server.client()
     source = os.urandom(6 * MIB)

@@ -4,9 +4,9 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use objects::store::listing::{After, Span};
-use objects::store::record::{BucketId, Place, Sequence, Upload};
+use objects::store::record::{BucketId, Place, Sequence};
 use objects::store::uploads::UploadPage;
-use objects::store::{Condition, Store, StoreError, blob::BlobError};
+use objects::store::{Condition, NewUpload, Store, StoreError, blob::BlobError};
 
 use crate::mounted::Mounted;
 use crate::scratch::{Scratch, arrange, bucket, current, noise, now, place, try_put};
@@ -45,9 +45,9 @@ const WRITERS: u64 = 64;
 /// Begins an upload whose row is about 3 KiB long.
 fn begin_wide(store: &Store, bucket: BucketId, number: u64) -> Result<(Place, Sequence), StoreError> {
     let at = place(bucket, &format!("{number:01000}"));
-    let mut upload = Upload { begun: now(), headers: Default::default(), checksum: None };
+    let mut upload = NewUpload { headers: Default::default(), checksum: None };
     upload.headers.cache_control = Some("x".repeat(2000));
-    Ok((at.clone(), store.begin_upload(at, upload)?))
+    Ok((at.clone(), store.begin_upload(at, upload, now())?))
 }
 
 /// Begins uploads until one is refused.

@@ -1,10 +1,8 @@
 //! Uploads in parts.
 
-use std::time::Duration;
-
 use objects::store::listing::{After, Span};
 use objects::store::record::{Place, Sequence};
-use objects::store::uploads::UploadPage;
+use objects::store::uploads::{UPLOAD_HOURS_MAX, UploadPage};
 use objects::store::{Completion, Condition, NewPart, PartName, Store, StoreError};
 
 use crate::scratch::{Scratch, begin, bucket, content_files, current, grow, noise, now, place};
@@ -71,14 +69,21 @@ fn what_is_aborted_or_too_old_goes_with_its_parts() {
     let scratch = Scratch::new();
     let store = Store::open(scratch.path()).unwrap();
     let at = place(bucket(&store, "photos"), "film");
+    store.pass_hour().unwrap();
     let (aborted, stale) = (begin(&store, &at), begin(&store, &at));
     add(&store, &at, aborted, 1, b"x").unwrap();
     add(&store, &at, stale, 1, b"y").unwrap();
     store.abort_upload(at.clone(), aborted).unwrap();
     assert!(matches!(add(&store, &at, aborted, 2, b"late"), Err(StoreError::NoUpload)));
     assert_eq!(content_files(scratch.path()).len(), 1);
-    assert_eq!(store.abort_stale_uploads(now()).unwrap(), 0);
-    assert_eq!(store.abort_stale_uploads(now().after(Duration::from_millis(1))).unwrap(), 1);
+    for _ in 0..UPLOAD_HOURS_MAX {
+        store.pass_hour().unwrap();
+    }
+    assert_eq!(store.abort_stale_uploads().unwrap(), 0);
+    drop(store);
+    let store = Store::open(scratch.path()).unwrap();
+    store.pass_hour().unwrap();
+    assert_eq!((store.abort_stale_uploads().unwrap(), store.abort_stale_uploads().unwrap()), (1, 0));
     assert_eq!(content_files(scratch.path()).len(), 0);
     let everything = Span { prefix: String::new(), delimiter: None, after: After::Nothing, max: 10 };
     assert_eq!(store.list_uploads(at.bucket, &everything).unwrap(), UploadPage::default());

@@ -13,8 +13,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use objects::store::record::{BucketId, Upload};
-use objects::store::{Completion, Condition, NewPart, OpenError, PartName, Store, StoreError};
+use objects::store::record::BucketId;
+use objects::store::{Completion, Condition, NewPart, NewUpload, OpenError, PartName, Store, StoreError};
 
 use sys::lock::LockError;
 
@@ -90,8 +90,8 @@ fn write_one(store: &Store, photos: BucketId, writer: u64, number: u64) {
     match number % 5 {
         4 => drop(store.delete(at, Condition::default(), now()).unwrap()),
         3 => {
-            let upload = Upload { begun: now(), headers: Default::default(), checksum: None };
-            let id = store.begin_upload(at.clone(), upload).unwrap();
+            let upload = NewUpload { headers: Default::default(), checksum: None };
+            let id = store.begin_upload(at.clone(), upload, now()).unwrap();
             let part = NewPart { etag: "part".to_owned(), checksum: None };
             store.put_part(at.clone(), id, 1, part, grow(store, &content(seed)).unwrap(), now()).unwrap();
             let completion = Completion {

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use model::Timestamp;
 use objects::store::blob::BLOCK_BYTES;
-use objects::store::record::{BucketId, Place, Sequence, Upload, VersionId};
-use objects::store::{Condition, Found, NewObject, Store, StoreError, Which};
+use objects::store::record::{BucketId, Place, Sequence, VersionId};
+use objects::store::{Condition, Found, NewObject, NewUpload, Store, StoreError, Which};
 
 static FOLDERS: AtomicU64 = AtomicU64::new(0);
 
@@ -73,8 +73,7 @@ pub(crate) fn try_put(
 
 /// Begins an upload in parts.
 pub(crate) fn begin(store: &Store, at: &Place) -> Sequence {
-    let upload = Upload { begun: now(), headers: Default::default(), checksum: None };
-    store.begin_upload(at.clone(), upload).unwrap()
+    store.begin_upload(at.clone(), NewUpload { headers: Default::default(), checksum: None }, now()).unwrap()
 }
 
 pub(crate) fn grow(store: &Store, content: &[u8]) -> Result<objects::store::blob::Growing, StoreError> {

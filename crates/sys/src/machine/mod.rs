@@ -103,7 +103,7 @@ impl<Task> Machine<Task> {
         let (held, folder) = (Arc::clone(&self.held), folder.to_owned());
         self.tasks.spawn("supervision", "fetching of sockets", async move {
             let fetched = tokio::time::timeout(FETCH_MAX, handover::fetch(&folder)).await?;
-            // A shim that is gone meanwhile has taken its sockets with it.
+            // A shim that is gone meanwhile has taken its sockets with it; one that is there is asked again.
             let sockets = fetched.unwrap_or_default();
             held.lock().unwrap_or_else(PoisonError::into_inner).keep(&folder, sockets);
             Ok::<(), tokio::time::error::Elapsed>(())

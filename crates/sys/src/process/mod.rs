@@ -184,10 +184,11 @@ fn forbid_dumps() -> std::io::Result<()> {
 }
 
 /// Lets this process open as many files and sockets as it may at all. Where the limit stays low, there are fewer.
-pub fn raise_descriptor_limit() {
+pub fn raise_descriptor_limit() -> u64 {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
     let _stays = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
+    getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
 }
 
 /// Sees to it that no descriptor but the three standard ones survives an exec from here on, whatever this

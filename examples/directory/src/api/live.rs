@@ -1,8 +1,7 @@
 //! A WebSocket that tells a browser what has just changed in its tenant. Nothing is read from it.
 
-use std::collections::HashMap;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::State;
@@ -16,15 +15,13 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::App;
 use super::authentication::{Identified, Proof};
+use super::places::{Most, Place, Places};
 use super::problem::Problem;
 use crate::cache::changes::Change;
 use crate::cache::sessions;
-use crate::viewer::Account;
 
-/// How many may watch in one process.
-const OPEN_MAX: usize = 2000;
-/// How many of them may be one viewer's: a window of a browser has one.
-const OPEN_OF_ONE_MAX: usize = 20;
+/// How many may watch in one process, and how many of them may be one viewer's: a window of a browser has one.
+const OPEN: Most = Most { in_all: 2000, of_one: 20 };
 /// How long a session lasts however much it is used.
 const SESSION_MAX: Duration = Duration::from_secs(sessions::LIFE_SECONDS as u64);
 /// How often a browser is asked whether it is still there, and its session looked at.
@@ -45,49 +42,16 @@ pub(super) async fn watch(
     if app.stopping.is_cancelled() {
         return Err(Problem::Stopping);
     }
-    if app.live.len() >= OPEN_MAX {
-        return Err(Problem::Full);
-    }
-    let place = app.places.take(identified.viewer.account()).ok_or(Problem::Full)?;
+    let place = app.watching.take(identified.viewer.account()).ok_or(Problem::Full)?;
     let (changes, open) = (app.watchers.watch(&identified.viewer.tenant), app.live.token());
     let tell = move |socket| Watch { app, socket, changes, proof: identified.proof, _open: open, _place: place }.tell();
     // The frame is bounded on its own: a message is measured when its last frame is here.
     Ok(upgrade.max_frame_size(MESSAGE_MAX).max_message_size(MESSAGE_MAX).on_upgrade(tell))
 }
 
-/// How many WebSockets each viewer has open in this process.
-#[derive(Clone, Default)]
-pub(super) struct Places(Arc<Mutex<HashMap<Account, usize>>>);
-
-/// A place among a viewer's WebSockets, for as long as it is held.
-struct Place {
-    places: Places,
-    account: Account,
-}
-
-impl Places {
-    /// A place, if the viewer has not taken all of theirs.
-    fn take(&self, account: Account) -> Option<Place> {
-        let mut taken = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = taken.entry(account.clone()).or_default();
-        if *count >= OPEN_OF_ONE_MAX {
-            return None;
-        }
-        *count += 1;
-        Some(Place { places: self.clone(), account })
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut taken = self.places.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = taken.get_mut(&self.account) {
-            *count -= 1;
-            if *count == 0 {
-                taken.remove(&self.account);
-            }
-        }
-    }
+/// The places of those who watch.
+pub(super) fn places() -> Places {
+    Places::new(OPEN)
 }
 
 /// An open WebSocket.
@@ -181,24 +145,5 @@ fn left(proof: &Proof) -> Duration {
         Proof::Session(_) => SESSION_MAX,
         // Negative when it has just expired.
         Proof::Token { until } => until.duration_since(Timestamp::now()).try_into().unwrap_or_default(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{OPEN_OF_ONE_MAX, Places};
-    use crate::viewer::Account;
-
-    #[test]
-    fn a_viewers_places_are_counted_and_given_back() {
-        let places = Places::default();
-        let one = || places.take(Account::SuperAdmin(1));
-        let mut taken: Vec<_> = (0..OPEN_OF_ONE_MAX).map(|_| one().unwrap()).collect();
-        assert!(one().is_none());
-        assert!(places.take(Account::SuperAdmin(2)).is_some(), "another viewer has places of their own");
-        taken.pop();
-        assert!(one().is_some());
-        drop(taken);
-        assert!(places.0.lock().unwrap().is_empty(), "whoever has none open is forgotten");
     }
 }

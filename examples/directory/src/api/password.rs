@@ -100,7 +100,7 @@ async fn set_of_person(app: &App, viewer: &Viewer, id: PersonId, hash: &str) -> 
     credentials::set(&scope, id, hash).await?;
     let account = Account::Person(viewer.tenant.clone(), id);
     app.commit_and_log_out(scope, &account).await?;
-    attempts::forget(&app.cache, Tried::Login(&person.summary.email)).await?;
+    attempts::forget(&app.cache, Tried::Person(&viewer.tenant, &person.summary.email)).await?;
     Ok(attempts::forget(&app.cache, Tried::Own(&account)).await?)
 }
 
@@ -109,5 +109,5 @@ async fn set_of_super_admin(app: &App, id: i64, hash: &str) -> Result<(), Proble
     let email = super_admins::set_password(&app.database.connection().await?, id, hash).await?;
     let email = email.ok_or(Problem::NotFound)?;
     sessions::end_all(&app.cache, &Account::SuperAdmin(id)).await?;
-    Ok(attempts::forget(&app.cache, Tried::Login(&email)).await?)
+    Ok(attempts::forget(&app.cache, Tried::SuperAdmin(&email)).await?)
 }

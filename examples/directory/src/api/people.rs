@@ -247,12 +247,13 @@ pub(super) async fn remove(
 ) -> Result<StatusCode, Problem> {
     let mut connection = app.database.connection().await?;
     let scope = connection.scope(&viewer.tenant).await?;
+    // Locked first: a photo that is being given to this person is theirs now, or is refused.
+    let photo = people::lock_photo(&scope, id).await?.ok_or(Problem::NotFound)?;
     let person = people::find(&scope, id).await?.ok_or(Problem::NotFound)?;
     if !permission::may_remove(&viewer, &person) {
         return Err(Problem::Forbidden("You may not remove this person.".to_owned()));
     }
     people::remove(&scope, id).await?;
-    let photo = person.summary.photo.map(|photo| photo.id);
     if let Some(photo) = &photo {
         unused_photos::add(&scope, id, photo).await?;
     }

@@ -12,11 +12,11 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use image::error::LimitErrorKind;
 use image::{ImageError, ImageReader};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use super::App;
 use super::input::Path;
+use super::places::{Most, Place, Places};
 use super::problem::Problem;
 use crate::cache::changes::Change;
 use crate::cache::jobs::Job;
@@ -24,7 +24,7 @@ use crate::database::{Scope, people, unused_photos};
 use crate::permission;
 use crate::person::{Field, PersonId, PhotoId};
 use crate::photos::{self, Format, Name, SIDE_MAX, Size};
-use crate::viewer::Viewer;
+use crate::viewer::{Account, Viewer};
 use crate::with_causes;
 
 /// The largest photo, in bytes.
@@ -33,7 +33,7 @@ pub(super) const BODY_MAX: usize = 5 * 1024 * 1024;
 const HEAD_MEMORY_MAX: u64 = 4 * 1024 * 1024;
 /// How many photos are taken at once in this process. Each holds its body, a copy of it and twice what its head may take:
 /// together less than half of the service's memory.
-const UPLOADS_MAX: usize = 6;
+const UPLOADS: Most = Most { in_all: 6, of_one: 2 };
 /// How long a photo may take to arrive.
 const ARRIVAL_MAX: Duration = Duration::from_secs(60);
 
@@ -45,9 +45,10 @@ pub(super) async fn put(
     State(app): State<Arc<App>>,
     viewer: Viewer,
     Path(person): Path<PersonId>,
-    upload: Upload,
+    request: Request,
 ) -> Result<StatusCode, Problem> {
-    let upload = upload.checked().await?;
+    refuse_stranger(&app, &viewer, person).await?;
+    let upload = Upload::arrive(&app, viewer.account(), request).await?.checked().await?;
     let photo = PhotoId::new();
     begin_upload(&app, &viewer, person, &photo).await?;
     let name = Name { tenant: &viewer.tenant, person, photo: &photo };
@@ -108,28 +109,25 @@ async fn stored(
 }
 
 /// The places of the photos that are taken at once.
-pub(super) fn places() -> Arc<Semaphore> {
-    Arc::new(Semaphore::new(UPLOADS_MAX))
+pub(super) fn places() -> Places {
+    Places::new(UPLOADS)
 }
 
 /// A photo that has arrived, with its place.
-pub(super) struct Upload {
+struct Upload {
     photo: Bytes,
-    _place: OwnedSemaphorePermit,
-}
-
-impl FromRequest<Arc<App>> for Upload {
-    type Rejection = Problem;
-
-    async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, Problem> {
-        // A place first: the body of who has none is not held.
-        let place = Arc::clone(&app.uploads).try_acquire_owned().map_err(|_| Problem::Full)?;
-        let arrived = timeout(ARRIVAL_MAX, Bytes::from_request(request, app)).await;
-        Ok(Self { photo: arrived.map_err(|_| Problem::TooSlow)??, _place: place })
-    }
+    _place: Place,
 }
 
 impl Upload {
+    /// Waits for a photo's bytes.
+    async fn arrive(app: &Arc<App>, account: Account, request: Request) -> Result<Self, Problem> {
+        // A place first: the body of who has none is not held.
+        let place = app.uploads.take(account).ok_or(Problem::Full)?;
+        let arrived = timeout(ARRIVAL_MAX, Bytes::from_request(request, app)).await;
+        Ok(Self { photo: arrived.map_err(|_| Problem::TooSlow)??, _place: place })
+    }
+
     /// The upload, if it is a photo that we take. The place is held until its head is read, also when who asked has gone.
     async fn checked(self) -> Result<Self, Problem> {
         let read = tokio::task::spawn_blocking(move || check(&self.photo).map(|()| self)).await;
@@ -162,7 +160,6 @@ fn over(limit: &LimitErrorKind) -> String {
 async fn begin_upload(app: &App, viewer: &Viewer, person: PersonId, photo: &PhotoId) -> Result<(), Problem> {
     let mut connection = app.database.connection().await?;
     let scope = connection.scope(&viewer.tenant).await?;
-    refuse_strangers(&scope, viewer, person).await?;
     unused_photos::add(&scope, person, photo).await?;
     Ok(scope.commit().await?)
 }
@@ -172,10 +169,13 @@ async fn replace(app: &App, viewer: &Viewer, person: PersonId, photo: Option<&Ph
     let mut connection = app.database.connection().await?;
     let scope = connection.scope(&viewer.tenant).await?;
     let before = people::lock_photo(&scope, person).await?.ok_or(Problem::NotFound)?;
-    refuse_strangers(&scope, viewer, person).await?;
+    refuse_stranger_in(&scope, viewer, person).await?;
     people::set_photo(&scope, person, photo).await?;
-    if let Some(photo) = photo {
-        unused_photos::take_off(&scope, photo).await?;
+    if let Some(photo) = photo
+        && !unused_photos::take_off(&scope, photo).await?
+    {
+        // The worker removes what an upload that took so long has stored.
+        return Err(Problem::Conflict("This photo took too long to be stored. Send it again."));
     }
     if let Some(before) = &before {
         unused_photos::add(&scope, person, before).await?;
@@ -188,7 +188,13 @@ async fn replace(app: &App, viewer: &Viewer, person: PersonId, photo: Option<&Ph
     Ok(())
 }
 
-async fn refuse_strangers(scope: &Scope<'_>, viewer: &Viewer, person: PersonId) -> Result<(), Problem> {
+/// Refuses who may not change a photo, before any of it is taken.
+async fn refuse_stranger(app: &App, viewer: &Viewer, person: PersonId) -> Result<(), Problem> {
+    let mut connection = app.database.connection().await?;
+    refuse_stranger_in(&connection.scope(&viewer.tenant).await?, viewer, person).await
+}
+
+async fn refuse_stranger_in(scope: &Scope<'_>, viewer: &Viewer, person: PersonId) -> Result<(), Problem> {
     let of = people::find(scope, person).await?.ok_or(Problem::NotFound)?;
     match permission::editable(viewer, &of).contains(&Field::Photo) {
         true => Ok(()),

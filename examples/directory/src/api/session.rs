@@ -22,7 +22,7 @@ use crate::permission;
 use crate::tenant::TenantId;
 use crate::token::LIFE_SECONDS;
 use crate::validation;
-use crate::viewer::Viewer;
+use crate::viewer::{Viewer, Who};
 
 /// Somebody's address and password.
 #[derive(Deserialize)]
@@ -77,11 +77,14 @@ pub(super) async fn token(
 
 async fn authenticate(app: &App, tenant: &TenantId, client: &str, login: Login) -> Result<Credential, Problem> {
     let email = validation::login_email(&login.email)?;
-    let tried = Tried::Login(&email);
+    let credential = find(app, tenant, &email).await?;
+    let tried = match credential.as_ref().map(|credential| credential.viewer.who) {
+        Some(Who::SuperAdmin(_)) => Tried::SuperAdmin(&email),
+        Some(Who::Person(_)) | None => Tried::Person(tenant, &email),
+    };
     if !attempts::may_try(&app.cache, tried, client).await? {
         return Err(Problem::TooManyAttempts);
     }
-    let credential = find(app, tenant, &email).await?;
     let hash = credential.as_ref().map(|credential| credential.password_hash.clone());
     if !app.passwords.is(login.password, hash).await? {
         return Err(Problem::WrongLogin);

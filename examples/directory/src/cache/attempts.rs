@@ -1,14 +1,16 @@
 //! Failed attempts to show a password, so that nobody can try all of somebody's.
 //!
 //! They are counted by where they come from, so that nobody is locked out by what others try; and all together at a
-//! higher bound, for whoever tries from many places. An address is counted the same at every tenant's host: a super
-//! admin's password is to be had at each of them.
+//! higher bound, for whoever tries from many places. They are counted for each tenant by itself, whose admins can lift the
+//! limit of their people, and nobody else's; those for a super admin's password, which is to be had at every tenant's host,
+//! are counted once for all.
 
 use redis::AsyncCommands;
 use sha2::{Digest, Sha256};
 
 use super::{Cache, Error};
 use crate::random::in_hex;
+use crate::tenant::TenantId;
 use crate::viewer::Account;
 
 /// How many failed attempts one client may have in a window, for one password.
@@ -23,8 +25,10 @@ const ALL: &str = "all";
 /// Whose password is tried.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Tried<'a> {
-    /// That of a mail address, by somebody who logs in.
-    Login(&'a str),
+    /// That of a mail address at a tenant, which need not be anybody's, by somebody who logs in.
+    Person(&'a TenantId, &'a str),
+    /// That of a super admin's mail address, by somebody who logs in.
+    SuperAdmin(&'a str),
     /// That of an account, by somebody who has its session.
     Own(&'a Account),
 }
@@ -74,7 +78,8 @@ impl Tried<'_> {
     /// The key of a hash that has a field for each client. Whatever is typed as an address makes one of bounded length.
     fn key(self) -> String {
         match self {
-            Self::Login(email) => format!("attempts:login:{}", in_hex(&Sha256::digest(email))),
+            Self::Person(tenant, email) => format!("attempts:person:{tenant}:{}", in_hex(&Sha256::digest(email))),
+            Self::SuperAdmin(email) => format!("attempts:super-admin:{}", in_hex(&Sha256::digest(email))),
             Self::Own(account) => format!("attempts:own:{account}"),
         }
     }

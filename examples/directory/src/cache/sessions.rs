@@ -106,9 +106,12 @@ pub(crate) async fn end(cache: &Cache, account: &Account, token: &str) -> Result
 pub(crate) async fn end_all(cache: &Cache, account: &Account) -> Result<(), Error> {
     let index = index(account);
     let mut cache = cache.clone();
-    let mut keys: Vec<String> = cache.zrange(&index, 0, -1).await?;
-    keys.push(index);
-    Ok(cache.del(keys).await?)
+    let keys: Vec<String> = cache.zrange(&index, 0, -1).await?;
+    if keys.is_empty() {
+        return Ok(());
+    }
+    // One that has begun meanwhile stays in the index: it must be found to be ended.
+    Ok(redis::pipe().atomic().del(&keys).ignore().zrem(index, &keys).ignore().exec_async(&mut cache).await?)
 }
 
 fn key(token: &str) -> String {

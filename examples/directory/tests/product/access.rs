@@ -186,6 +186,26 @@ async fn a_new_password_from_an_admin_opens_the_door_again() {
 }
 
 #[tokio::test]
+async fn an_admin_lifts_the_limit_of_their_own_people_and_of_nobody_else() {
+    let api = Api::start();
+    let admin = api.visitor("admin", "rowan").await;
+    let user = admin.find("user@").await;
+    // Whoever has the address there is of no concern to those who have it elsewhere.
+    let elsewhere = [("alder", "super@directory.example"), ("saffron", "manager@saffron.example")];
+    for (version, (tenant, email)) in (1..).zip(elsewhere) {
+        for _ in 0..10 {
+            assert_eq!(api.stranger(tenant).log_in(email, "guess").await.status, 401);
+        }
+        let namesake = json!({ "version": version, "email": email });
+        admin.send(Method::PATCH, &format!("/api/people/{user}"), namesake).await.good();
+        let new = json!({ "password": "another password" });
+        admin.send(Method::PUT, &format!("/api/people/{user}/password"), new).await.good();
+        api.stranger("rowan").log_in(email, "another password").await.good();
+        assert_eq!(api.stranger(tenant).log_in(email, PASSWORD).await.status, 429, "{email}");
+    }
+}
+
+#[tokio::test]
 async fn a_super_admin_changes_their_password_and_is_logged_out_everywhere() {
     let api = Api::start();
     let root = api.stranger("alder").logged_in("super@directory.example").await;

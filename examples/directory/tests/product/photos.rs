@@ -16,7 +16,7 @@ use crate::program::Api;
 use crate::visitor::{Answer, Visitor};
 
 /// A photo of one colour.
-fn png(colour: [u8; 3]) -> Bytes {
+pub(crate) fn png(colour: [u8; 3]) -> Bytes {
     let mut bytes = Cursor::new(Vec::new());
     let image = RgbImage::from_pixel(640, 480, image::Rgb(colour));
     DynamicImage::from(image).write_to(&mut bytes, ImageFormat::Png).unwrap();
@@ -104,28 +104,45 @@ async fn a_small_file_cannot_fill_the_memory() {
 async fn photos_that_are_taken_at_once_are_counted() {
     let api = Api::start();
     let user = api.visitor("user", "poplar").await;
-    let own = user.own_id().await;
-    let path = format!("/api/photos/{own}");
+    let (own, boss) = (user.own_id().await, user.find("manager@").await);
     let mut open = Vec::new();
     for _ in 0..6 {
-        open.push(user.begin_to_send(Method::PUT, &path, 1000).await);
+        open.push(user.begin_to_send(Method::PUT, &format!("/api/photos/{boss}"), 1000).await);
     }
     let (photo, deadline) = (png([4, 4, 4]), std::time::Instant::now() + crate::program::PATIENCE);
-    let put_until = async |status| {
-        loop {
-            let answer = put(&user, own, &photo).await;
-            if answer.status == status {
-                return answer;
-            }
-            assert!(std::time::Instant::now() < deadline, "still {answer:?}");
-            tokio::time::sleep(crate::stores::POLL).await;
+    let full = loop {
+        // One may come while the photo below is taken, and find no place.
+        open.push(user.begin_to_send(Method::PUT, &format!("/api/photos/{own}"), 1000).await);
+        let answer = put(&user, own, &photo).await;
+        if answer.status == 503 {
+            break answer;
         }
+        assert!(std::time::Instant::now() < deadline, "still {answer:?}");
     };
-    assert_eq!(put_until(503).await.problem().1, "full");
-    // Who is not logged in takes no place, and who goes away gives theirs back.
+    assert_eq!(full.problem().1, "full");
+    // Who is not logged in takes no place, nor does who may not change the photo, and nobody takes all.
     assert_eq!(put(&api.stranger("poplar"), own, &photo).await.status, 401);
+    assert_eq!(put(&user, boss, &photo).await.status, 403);
+    let manager = api.visitor("manager", "poplar").await;
+    put(&manager, boss, &photo).await.good();
+    // Who goes away gives theirs back.
     drop(open);
-    put_until(204).await;
+    while put(&user, own, &photo).await.status != 204 {
+        assert!(std::time::Instant::now() < deadline, "the places are not given back");
+        tokio::time::sleep(crate::stores::POLL).await;
+    }
+}
+
+#[tokio::test]
+async fn a_photo_that_was_given_up_before_it_was_stored_is_nobodys() {
+    let api = Api::start();
+    let user = api.visitor("user", "poplar").await;
+    let own = user.own_id().await;
+    let forget = "CREATE FUNCTION forget() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;
+                  CREATE TRIGGER forgotten BEFORE INSERT ON unused_photos FOR EACH ROW EXECUTE FUNCTION forget()";
+    api.ground.database("db_owner").await.batch_execute(forget).await.unwrap();
+    assert_eq!(put(&user, own, &png([7; 3])).await.problem(), (409, "conflict".to_owned()));
+    assert_eq!(photo_of(&user, own).await, Value::Null);
 }
 
 #[tokio::test]

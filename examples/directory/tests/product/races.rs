@@ -24,9 +24,20 @@ async fn let_go(holder: &Client) {
 
 /// Waits until the database waits for the lock.
 async fn until_held(holder: &Client) {
+    let advisory = "SELECT count(*) FROM pg_locks JOIN pg_database d ON d.oid = database
+                    WHERE locktype = 'advisory' AND NOT granted AND datname = current_database()";
+    until_some(holder, advisory).await;
+}
+
+/// Waits until one transaction waits for another to end.
+async fn until_locked(holder: &Client) {
+    let of_rows = "SELECT count(*) FROM pg_locks JOIN pg_stat_activity a USING (pid)
+                   WHERE locktype = 'transactionid' AND NOT granted AND datname = current_database()";
+    until_some(holder, of_rows).await;
+}
+
+async fn until_some(holder: &Client, waiting: &str) {
     let deadline = std::time::Instant::now() + PATIENCE;
-    let waiting = "SELECT count(*) FROM pg_locks JOIN pg_database d ON d.oid = database
-                   WHERE locktype = 'advisory' AND NOT granted AND datname = current_database()";
     while holder.query_one(waiting, &[]).await.unwrap().get::<_, i64>(0) == 0 {
         assert!(std::time::Instant::now() < deadline, "nothing waits for the lock");
         tokio::time::sleep(POLL).await;
@@ -77,6 +88,36 @@ async fn a_login_before_a_new_role_is_committed() {
 #[tokio::test]
 async fn a_login_before_a_removal_is_committed() {
     check_commit("rowan", "people", Method::DELETE, "", json!(null)).await;
+}
+
+#[tokio::test]
+async fn a_removal_while_a_photo_is_given_finds_that_photo() {
+    let api = Api::start();
+    let admin = api.visitor("admin", "rowan").await;
+    let user = admin.find("user@").await;
+    let holder = holding(&api).await;
+    hold_commits(&holder, "people").await;
+    let giving = {
+        let (admin, path) = (admin.clone(), format!("/api/photos/{user}"));
+        tokio::spawn(async move { admin.exchange(Method::PUT, &path, "image/png", crate::photos::png([1; 3])).await })
+    };
+    until_held(&holder).await;
+    let removing = {
+        let (admin, path) = (admin.clone(), format!("/api/people/{user}"));
+        tokio::spawn(async move { admin.delete(&path).await })
+    };
+    until_locked(&holder).await;
+    let_go(&holder).await;
+    giving.await.unwrap().good();
+    removing.await.unwrap().good();
+    let unused = format!("SELECT count(*) FROM unused_photos WHERE person = {user}");
+    let as_api = api.ground.database("api_service").await;
+    as_api.batch_execute("BEGIN; SET LOCAL app.tenant = 'rowan'").await.unwrap();
+    assert_eq!(
+        as_api.query_one(&unused, &[]).await.unwrap().get::<_, i64>(0),
+        1,
+        "the photo has no owner to remove it"
+    );
 }
 
 #[tokio::test]

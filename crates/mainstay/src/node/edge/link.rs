@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use edge::certificates::Certificates;
-use edge::control::{ToEdge, ToNode};
+use edge::control::{ToEdge, ToNode, TurnedAway};
 use edge::evidence::{Arm, Counts};
 use edge::settings::Settings;
 use sys::messages::{self, Incoming, MessageError};
@@ -24,8 +24,8 @@ const AGAIN_LAST: Duration = Duration::from_millis(500);
 /// What is heard of the edge.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Heard {
-    /// It can be reached, and works by these settings and certificates; 0 for none.
-    Connected { settings: u64, certificates: u64 },
+    /// It can be reached, speaks this version of the protocol, and works by these settings and certificates; 0 for none.
+    Connected { version: u32, settings: u64, certificates: u64 },
     /// It works by these settings now.
     Applied { settings: u64 },
     /// It answers with these certificates now.
@@ -33,9 +33,23 @@ pub(crate) enum Heard {
     /// It cannot work by these certificates, and goes on with those of before.
     CertificatesRefused { certificates: u64, why: String },
     /// How the last second went.
-    Evidence { arms: Vec<(Arm, Counts)>, connections: u64 },
+    Evidence(Report),
     /// It cannot be reached any more.
     Lost,
+}
+
+/// What an edge says of the last second, and of itself since it began.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Report {
+    pub(crate) arms: Vec<(Arm, Counts)>,
+    /// Connections that are open.
+    pub(crate) connections: u64,
+    /// Those that came to nothing.
+    pub(crate) turned_away: TurnedAway,
+    /// Requests that broke its own code.
+    pub(crate) panics: u64,
+    /// Reports that no node took.
+    pub(crate) lost: u64,
 }
 
 /// What the edge is to be told: the newest of each, nothing where there is nothing to tell.
@@ -121,9 +135,11 @@ async fn carry(stream: UnixStream, orders: &mut Orders, heard: &mpsc::Sender<Hea
 
 fn news(said: ToNode) -> Heard {
     match said {
-        ToNode::Hello { settings, certificates, .. } => Heard::Connected { settings, certificates },
+        ToNode::Hello { version, settings, certificates } => Heard::Connected { version, settings, certificates },
         ToNode::Applied { settings } => Heard::Applied { settings },
-        ToNode::Evidence { arms, connections, .. } => Heard::Evidence { arms, connections },
+        ToNode::Evidence { arms, connections, turned_away, panics, lost } => {
+            Heard::Evidence(Report { arms, connections, turned_away, panics, lost })
+        }
         ToNode::CertificatesApplied { certificates } => Heard::CertificatesApplied { certificates },
         ToNode::CertificatesRefused { certificates, why } => Heard::CertificatesRefused { certificates, why },
     }

@@ -40,6 +40,8 @@ pub(crate) struct Edge {
     /// Why it refused those that it was told last.
     refusal: Option<String>,
     connected: bool,
+    /// The version of the protocol that it speaks.
+    version: u32,
     window: Window,
 }
 
@@ -88,6 +90,7 @@ impl Edge {
             answers_with: 0,
             refusal: None,
             connected: false,
+            version: edge::control::VERSION,
             window: Window::default(),
         };
         (edge, Orders { settings, certificates })
@@ -146,7 +149,8 @@ impl Edge {
     pub(crate) fn hear(&mut self, heard: Heard, now: Duration) -> bool {
         let before = self.reach();
         match heard {
-            Heard::Connected { settings, certificates } => {
+            Heard::Connected { version, settings, certificates } => {
+                self.version = version;
                 self.answers_with = certificates;
                 self.connected(settings);
             }
@@ -155,8 +159,11 @@ impl Edge {
             Heard::CertificatesRefused { certificates, why } => {
                 self.refusal = (certificates == self.certificates_number()).then_some(why);
             }
-            Heard::Evidence { arms, connections } => self.window.add(now, arms, connections),
-            Heard::Lost => self.connected = false,
+            Heard::Evidence(report) => self.window.add(now, report),
+            Heard::Lost => {
+                self.connected = false;
+                self.window.lose();
+            }
         }
         before != self.reach()
     }
@@ -221,6 +228,11 @@ impl Edge {
         }
     }
 
+    /// The version of the protocol that it speaks, where that is another one than this node's.
+    pub(crate) fn other_version(&self) -> Option<u32> {
+        Some(self.version).filter(|version| self.connected && *version != edge::control::VERSION)
+    }
+
     /// How requests went lately.
     pub(crate) fn window(&self) -> &Window {
         &self.window
@@ -268,7 +280,7 @@ mod tests {
 
     /// It can be reached, and answers with no certificates.
     fn connected(settings: u64) -> Heard {
-        Heard::Connected { settings, certificates: 0 }
+        Heard::Connected { version: edge::control::VERSION, settings, certificates: 0 }
     }
 
     #[test]
@@ -317,8 +329,9 @@ mod tests {
     fn an_edge_follows_once_it_answers_with_the_newest_certificates() {
         let (mut edge, orders) = Edge::new();
         edge.tell(settings(1), &endpoints(&[]), now());
-        hear(&mut edge, Heard::Connected { settings: 1000, certificates: 999 });
+        hear(&mut edge, Heard::Connected { version: 2, settings: 1000, certificates: 999 });
         assert_eq!(edge.standing(), EdgeState::Applied, "no HTTPS is served");
+        assert_eq!(edge.other_version(), Some(2));
         edge.certify(Issue::default(), Vec::new(), now());
         assert_eq!(edge.standing(), EdgeState::Applying);
         assert_eq!(orders.certificates.borrow().as_ref().unwrap().number, 1000);

@@ -143,7 +143,8 @@ edge:
               },
               "requests": {
                 "total": 20000,
-                "per_service": 10000
+                "per_service": 10000,
+                "per_client": 500
               },
               "times": {
                 "head": "15s",

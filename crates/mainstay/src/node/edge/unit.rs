@@ -23,7 +23,8 @@ use super::link::control_socket;
 use crate::edge_process::NO_HTTPS;
 use crate::{EDGE_COMMAND, OWN_PROGRAM};
 
-/// What an edge may take for its connections' buffers; it serves 20,000 with half of it.
+/// What an edge may take. It serves 20,000 connections with half of it; 96 MiB are for what their buffers grow by
+/// (`edge::admission`), 48 for files at hand, 64 for compression, and the rest for what clients of HTTP/2 send ahead.
 const MEMORY_MAX: ByteSize = ByteSize::mebibytes(512);
 /// Its threads at most: it is one process.
 const TASKS_MAX: u32 = 256;
