@@ -16,10 +16,7 @@ pub(super) fn programs(listing: &Listing) -> Vec<Program> {
     let mut programs = in_folder(listing, "");
     let serves_itself = !programs.is_empty();
     for folder in folders(listing) {
-        let found = match pages::are_written_by_tools_in(folder) {
-            true => Vec::new(),
-            false => in_folder(listing, folder),
-        };
+        let found = in_folder(listing, folder);
         let served = pages::may_be_served(listing, folder) && found.is_empty() && !serves_itself;
         let found = if served { vec![Place { listing, folder }.pages()] } else { found };
         for program in found {
@@ -33,7 +30,12 @@ pub(super) fn programs(listing: &Listing) -> Vec<Program> {
 
 /// Whether the listing's own folder is a program's.
 pub(super) fn is_program(listing: &Listing) -> bool {
-    listing.text("Procfile").is_some() || !in_folder(listing, "").is_empty()
+    listing.text("Procfile").is_some() || holds_program(listing, "")
+}
+
+/// Whether a program was found in a folder.
+pub(super) fn holds_program(listing: &Listing, folder: &str) -> bool {
+    !in_folder(listing, folder).is_empty()
 }
 
 /// The folders directly in the listing's own.
@@ -41,8 +43,11 @@ fn folders(listing: &Listing) -> BTreeSet<&str> {
     listing.entries.keys().filter_map(|path| Some(path.split_once('/')?.0)).collect()
 }
 
-/// The programs of one of the kinds for each folder; the first that fits.
+/// The programs of one of the kinds for each folder; the first that fits. Where tools write there are none.
 fn in_folder(listing: &Listing, folder: &str) -> Vec<Program> {
+    if pages::are_written_by_tools_in(folder) {
+        return Vec::new();
+    }
     let place = Place { listing, folder };
     place
         .rails()
