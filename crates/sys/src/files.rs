@@ -142,15 +142,19 @@ fn temporary_beside(path: &Path) -> PathBuf {
     path.with_file_name(name)
 }
 
-/// Writes a file that nothing stands for when it is begun: neither an earlier attempt nor a link to another's file.
 fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    let mut file = create_anew(path)?;
     file.write_all(bytes)?;
     file.sync_all()
+}
+
+/// A file that is made here and now, readable for the owner only: what an earlier attempt left at this place is removed, and a
+/// link to another's file too.
+pub(crate) fn create_anew(path: &Path) -> io::Result<File> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path),
+    }
 }
 
 /// Makes a folder and those above it, each made durable in its parent.

@@ -169,10 +169,10 @@ impl Node {
         purpose: Purpose,
     ) -> Result<Self, StartError> {
         sys::process::guard_memory().map_err(StartError::Memory)?;
-        let store = Store::open(layout)?;
+        let mut store = Store::open(layout)?;
         store.layout.make_runtime().map_err(StoreError::Layout)?;
         let machine = MachineFacts::find(around)?;
-        let applied = Applied::load(&store.records)?;
+        let applied = Applied::load(&mut store.records)?;
         // The program as it is now, also when its file is replaced or removed meanwhile.
         let shim = ShimCommand { program: "/proc/self/exe".into(), words: vec!["shim".into()] };
         let work = |task: Task| -> Work { Box::pin(task.carry_out(sys::clock::now().wall)) };
