@@ -388,11 +388,14 @@ fn pages_above_what_is_hidden_are_not_served_however_deep_that_is() {
         ("public/docs/v2/.env", "public/docs/v2/.env"),
         ("public/docs/.git/config", "public/docs/.git"),
         ("public/.well-known/.htpasswd", "public/.well-known/.htpasswd"),
+        ("public/.gitkeep/config", "public/.gitkeep"),
+        ("public/docs/.gitignore/id_rsa", "public/docs/.gitignore"),
+        ("public/.nojekyll/.well-known/key", "public/.nojekyll"),
     ] {
         let first = accepted(&listing("shop", files(&[("public/index.html", ""), (beside, "")])));
         assert_eq!(first.found, Vec::<String>::new(), "{beside}");
         let [passed_over] = first.passed_over.as_slice() else { panic!("{beside}: {:?}", first.passed_over) };
-        assert_eq!(passed_over.file, "public/index.html");
+        assert_eq!(passed_over.file, "public");
         assert_eq!(passed_over.why, format!("visitors would be shown {named} as well"));
         assert_eq!(passed_over.remedy, "move that out of the folder, or serve another folder");
     }
@@ -401,35 +404,68 @@ fn pages_above_what_is_hidden_are_not_served_however_deep_that_is() {
 #[test]
 fn pages_beside_what_cannot_be_vouched_for_are_not_served() {
     let folders = [
-        ("build/.git", Listed::Folder),
+        ("build/.gitkeep", Listed::Folder),
         ("dist/assets/photos", Listed::Link),
+        ("htdocs", Listed::Link),
         ("html/index.html", Listed::Link),
         ("out/uploads", Listed::Closed("Permission denied".to_owned())),
         ("public/socket", Listed::Other),
+        ("www", Listed::Closed("Input/output error".to_owned())),
     ];
-    let pages = ["build", "dist", "out", "public", "site"].map(|folder| (format!("{folder}/index.html"), Listed::File));
+    let with_pages = ["build", "dist", "out", "public", "site", "www"];
+    let pages = with_pages.map(|folder| (format!("{folder}/index.html"), Listed::File));
     let mut listing = listing("shop", folders.map(|(path, listed)| (path.to_owned(), listed)).into_iter().chain(pages));
     listing.cut = ["_site", "site"].map(str::to_owned).into();
     check_passed_over(
         &listing,
         &expect![[r#"
-        # Found, and not used:
-        #   build/index.html: visitors would be shown build/.git as well
-        #     (move that out of the folder, or serve another folder)
-        #   dist/index.html: dist/assets/photos is a link, and visitors would be shown what it leads to
-        #     (put a copy in its place, or serve another folder)
-        #   html/index.html: html/index.html is a link, and visitors would be shown what it leads to
-        #     (put a copy in its place, or serve another folder)
-        #   out/index.html: out/uploads cannot be looked into: Permission denied
-        #     (look at its owner and its mode)
-        #   public/index.html: public/socket is neither a file nor a folder
-        #     (remove it, or serve another folder)
-        #   site/index.html: site holds more than 10000 files and folders, too many to be looked at
-        #     (see that none of them is secret, and write the service by hand)
+            # Found, and not used:
+            #   www: it cannot be looked into: Input/output error
+            #     (look at its owner and its mode)
+            #   _site: it holds more than 10000 files and folders, too many to be looked at
+            #     (see that none of them is secret, and write the service by hand)
+            #   build: visitors would be shown build/.gitkeep as well
+            #     (move that out of the folder, or serve another folder)
+            #   dist: dist/assets/photos is a link, and visitors would be shown what it leads to
+            #     (put a copy in its place, or serve another folder)
+            #   htdocs: htdocs is a link, and visitors would be shown what it leads to
+            #     (put a copy in its place, or serve another folder)
+            #   html: html/index.html is a link, and visitors would be shown what it leads to
+            #     (put a copy in its place, or serve another folder)
+            #   out: out/uploads cannot be looked into: Permission denied
+            #     (look at its owner and its mode)
+            #   public: public/socket is neither a file nor a folder
+            #     (remove it, or serve another folder)
+            #   site: it holds more than 10000 files and folders, too many to be looked at
+            #     (see that none of them is secret, and write the service by hand)
 
-        # Nothing was found here that can be started as it is. Pages in a folder of their own are served like this:
-    "#]],
+            # Nothing was found here that can be started as it is. Pages in a folder of their own are served like this:
+        "#]],
     );
+}
+
+/// In which order a folder is listed, and so whether its page is seen before it is cut, is chance.
+#[test]
+fn what_is_told_of_a_folder_that_was_cut_does_not_depend_on_the_page_that_was_seen() {
+    let told = |seen: &[(&str, &str)]| {
+        let mut listing = listing("shop", files(seen));
+        listing.cut.insert("public".to_owned());
+        accepted(&listing).passed_over
+    };
+    let with_page = told(&[("index.html", ""), ("public/1.html", ""), ("public/index.html", "")]);
+    assert_eq!(with_page, told(&[("index.html", ""), ("public/1.html", "")]));
+    let files: Vec<&str> = with_page.iter().map(|passed_over| passed_over.file.as_str()).collect();
+    assert_eq!(files, ["public", "index.html"]);
+}
+
+#[test]
+fn a_program_in_a_folder_of_pages_serves_it_itself() {
+    let package = r#"{"scripts":{"start":"node ."}}"#;
+    let mut listing = listing("shop", files(&[("www/package.json", package), ("www/index.html", "")]));
+    listing.cut.insert("www".to_owned());
+    let first = accepted(&listing);
+    assert_eq!(first.found, ["`www/package.json`: a Node.js program"]);
+    assert_eq!(first.passed_over, []);
 }
 
 #[test]
@@ -464,28 +500,37 @@ fn a_manifest_that_cannot_be_read_is_told_of() {
         ("api/Cargo.toml", Listed::Unreadable),
         ("api/src", Listed::Closed("Permission denied".to_owned())),
         ("data", Listed::Closed("Permission denied".to_owned())),
+        ("dist/Cargo.toml", Listed::Link),
+        ("go.mod", Listed::Link),
+        ("notes.txt", Listed::Link),
         ("web/package.json", Listed::TooLarge),
+        ("worker/Dockerfile", Listed::Link),
+        ("worker/prisma/package.json", Listed::Link),
     ];
     entries.extend(unread.map(|(path, listed)| (path.to_owned(), listed)));
     check_passed_over(
         &listing("shop", entries),
         &expect![[r#"
-        # Found, and not used:
-        #   Cargo.toml: no name of a package and no workspace was found in it
-        #     (correct it, or write the service by hand)
-        #   api/Cargo.toml: it cannot be read as text
-        #     (look at its mode and its content)
-        #   api/src: it cannot be looked into: Permission denied
-        #     (look at its owner and its mode)
-        #   data: it cannot be looked into: Permission denied
-        #     (look at its owner and its mode)
-        #   package.json: it is not JSON: EOF while parsing an object at line 1 column 13
-        #     (correct it, or write the service by hand)
-        #   web/package.json: it is larger than 1MiB, too large to be looked at
-        #     (write its service by hand)
+            # Found, and not used:
+            #   Cargo.toml: no name of a package and no workspace was found in it
+            #     (correct it, or write the service by hand)
+            #   api/Cargo.toml: it cannot be read as text
+            #     (look at its mode and its content)
+            #   api/src: it cannot be looked into: Permission denied
+            #     (look at its owner and its mode)
+            #   data: it cannot be looked into: Permission denied
+            #     (look at its owner and its mode)
+            #   go.mod: it is a link, and no link is followed
+            #     (put a copy in its place, or write the service by hand)
+            #   package.json: it is not JSON: EOF while parsing an object at line 1 column 13
+            #     (correct it, or write the service by hand)
+            #   web/package.json: it is larger than 1MiB, too large to be looked at
+            #     (write its service by hand)
+            #   worker/Dockerfile: it is a link, and no link is followed
+            #     (put a copy in its place, or write the service by hand)
 
-        # Nothing was found here that can be started. A service is a command, and what it needs:
-    "#]],
+            # Nothing was found here that can be started. A service is a command, and what it needs:
+        "#]],
     );
 }
 

@@ -283,17 +283,19 @@ fn init_serves_no_pages_that_hold_something_else() {
         .with("html/deep/er/page.html", "")
         .with_link("html/deep/er/project", "../../..")
         .with("out/page.html", "")
-        .with_link("out/index.html", "page.html");
+        .with_link("out/index.html", "page.html")
+        .with_link("public", "/etc");
     check(
         &world.run(&["init"]),
         0,
         expect![[r#""#]],
         expect![[r#"
             wrote mainstay.yaml: nothing was found that can be started as it is, so it holds an example
-            not used: `build/index.html`: visitors would be shown build/.git as well (move that out of the folder, or serve another folder)
-            not used: `dist/index.html`: visitors would be shown dist/docs/v2/.env as well (move that out of the folder, or serve another folder)
-            not used: `html/index.html`: html/deep/er/project is a link, and visitors would be shown what it leads to (put a copy in its place, or serve another folder)
-            not used: `out/index.html`: out/index.html is a link, and visitors would be shown what it leads to (put a copy in its place, or serve another folder)
+            not used: `build`: visitors would be shown build/.git as well (move that out of the folder, or serve another folder)
+            not used: `dist`: visitors would be shown dist/docs/v2/.env as well (move that out of the folder, or serve another folder)
+            not used: `html`: html/deep/er/project is a link, and visitors would be shown what it leads to (put a copy in its place, or serve another folder)
+            not used: `out`: out/index.html is a link, and visitors would be shown what it leads to (put a copy in its place, or serve another folder)
+            not used: `public`: public is a link, and visitors would be shown what it leads to (put a copy in its place, or serve another folder)
             next: read it, then `mainstay check` and `mainstay up`
         "#]],
     );
@@ -303,17 +305,19 @@ fn init_serves_no_pages_that_hold_something_else() {
 fn init_serves_no_pages_that_it_could_not_look_through() {
     let mut world = World::new("init-cut").with("public/index.html", "");
     for page in 0..config::PAGES_LISTED_MAX {
-        world = world.with(&format!("public/pages/{page}"), "");
+        world = world.with(&format!("public/pages/{page}"), "").with(&format!("site/{page}.html"), "");
     }
+    world = world.with("site/last.html", "");
     check(
         &world.run(&["init"]),
         0,
         expect![[r#""#]],
         expect![[r#"
-        wrote mainstay.yaml: nothing was found that can be started as it is, so it holds an example
-        not used: `public/index.html`: public holds more than 10000 files and folders, too many to be looked at (see that none of them is secret, and write the service by hand)
-        next: read it, then `mainstay check` and `mainstay up`
-    "#]],
+            wrote mainstay.yaml: nothing was found that can be started as it is, so it holds an example
+            not used: `public`: it holds more than 10000 files and folders, too many to be looked at (see that none of them is secret, and write the service by hand)
+            not used: `site`: it holds more than 10000 files and folders, too many to be looked at (see that none of them is secret, and write the service by hand)
+            next: read it, then `mainstay check` and `mainstay up`
+        "#]],
     );
 }
 
@@ -335,6 +339,21 @@ fn init_says_that_it_did_not_look_at_everything() {
         not used: `.`: it holds too much for all of it to be looked at (write by hand what is missing)
         next: read it, then `mainstay check` and `mainstay up`
     "#]],
+    );
+}
+
+#[test]
+fn init_says_which_manifest_is_a_link() {
+    let world = World::new("init-link").with("shared.json", "{}").with_link("package.json", "shared.json");
+    check(
+        &world.run(&["init"]),
+        0,
+        expect![[r#""#]],
+        expect![[r#"
+            wrote mainstay.yaml: nothing was found that can be started as it is, so it holds an example
+            not used: `package.json`: it is a link, and no link is followed (put a copy in its place, or write the service by hand)
+            next: read it, then `mainstay check` and `mainstay up`
+        "#]],
     );
 }
 

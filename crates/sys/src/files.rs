@@ -1,6 +1,7 @@
 //! Files as the node keeps them: replaced whole and durable, or not at all.
 //!
-//! Start reading at [`replace`]. Invariant: no function here leaves a half-written file under its final name.
+//! Start reading at [`replace`]. Invariant: no function here leaves a half-written file under its final name, or writes
+//! through a link that has it.
 
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
@@ -73,7 +74,7 @@ pub(crate) fn if_there<T>(doing: &'static str, path: &Path, found: io::Result<T>
 
 /// Opens a file where it must be itself, not a link to one: what a link leads to is another's to name. Never waits, as for
 /// the other end of a pipe.
-pub(crate) fn open_itself(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
+pub fn open_itself(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
     let opened = options.custom_flags(flags.bits().cast_signed()).open(path);
     let file = opened.map_err(|error| match Errno::from_io_error(&error) {
@@ -84,6 +85,29 @@ pub(crate) fn open_itself(options: &mut OpenOptions, path: &Path) -> io::Result<
         true => Ok(file),
         false => Err(io::Error::other("something has its name that is no file")),
     }
+}
+
+/// Opens a folder where it must be itself, not a link to one.
+pub fn open_folder_itself(path: &Path) -> io::Result<File> {
+    let flags = OFlags::NOFOLLOW | OFlags::DIRECTORY;
+    OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(path)
+}
+
+/// The links in a folder, and in those down to so many levels below it. What is gone meanwhile, or not this user's to list, is
+/// passed over.
+pub fn links(folder: &Path, levels_below: u32) -> Result<Vec<PathBuf>, FileError> {
+    let mut links = Vec::new();
+    let Some(entries) = if_there("list", folder, fs::read_dir(folder))? else { return Ok(links) };
+    for entry in entries {
+        let entry = entry.map_err(failed("list", folder))?;
+        let path = entry.path();
+        match if_there("look at", &path, entry.file_type())? {
+            Some(kind) if kind.is_symlink() => links.push(path),
+            Some(kind) if kind.is_dir() && levels_below > 0 => links.extend(self::links(&path, levels_below - 1)?),
+            _ => {}
+        }
+    }
+    Ok(links)
 }
 
 /// A file's bytes; `None` when there is no such file.
@@ -106,8 +130,7 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
         .and_then(|()| fs::rename(&temporary, path))
         .and_then(|()| File::open(folder)?.sync_all());
     if written.is_err() {
-        // The error that led here is the one to report; a left-over temporary file is overwritten by the
-        // next attempt.
+        // The error that led here is the one to report; the next attempt removes a left-over temporary file.
         drop(fs::remove_file(&temporary));
     }
     written.map_err(&failed)
@@ -120,9 +143,18 @@ fn temporary_beside(path: &Path) -> PathBuf {
 }
 
 fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    let mut file = create_anew(path)?;
     file.write_all(bytes)?;
     file.sync_all()
+}
+
+/// A file that is made here and now, readable for the owner only: what an earlier attempt left at this place is removed, and a
+/// link to another's file too.
+pub(crate) fn create_anew(path: &Path) -> io::Result<File> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path),
+    }
 }
 
 /// Makes a folder and those above it, each made durable in its parent.
@@ -191,6 +223,25 @@ mod tests {
         remove(&base).unwrap();
         remove(&base).unwrap();
         assert_eq!(read(&path), Ok(None));
+    }
+
+    #[test]
+    fn no_link_is_written_through_and_all_of_them_are_found() {
+        let base = std::env::temp_dir().join(format!("mainstay-files-links-{}", std::process::id()));
+        fs::create_dir_all(base.join("a/b/c")).unwrap();
+        let victim = base.join("victim");
+        fs::write(&victim, "untouched").unwrap();
+        let links = ["a/record.json", "a/.new-record.json", "a/b/deep"].map(|name| base.join(name));
+        links.iter().for_each(|link| std::os::unix::fs::symlink(&victim, link).unwrap());
+        std::os::unix::fs::symlink(&victim, base.join("a/b/c/deeper")).unwrap();
+        let mut found = super::links(&base, 2).unwrap();
+        found.sort_unstable();
+        assert_eq!(found, [&links[1], &links[2], &links[0]].map(Clone::clone));
+        assert_eq!(super::links(&base.join("none"), 2), Ok(vec![]));
+        replace(&links[0], b"one").unwrap();
+        assert_eq!((read(&links[0]), read(&victim)), (Ok(Some(b"one".to_vec())), Ok(Some(b"untouched".to_vec()))));
+        assert!(links[0].symlink_metadata().unwrap().is_file());
+        remove(&base).unwrap();
     }
 
     #[test]

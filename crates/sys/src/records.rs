@@ -6,22 +6,28 @@
 //! record's own [`Stored::migrate`]; a newer one is refused. [`look`] reads one record and leaves the file as it is,
 //! whoever has it.
 
-use std::fs::{File, OpenOptions, Permissions};
-use std::io::{self, Read, Seek};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+mod disk;
 
-use redb::backends::InMemoryBackend;
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io::{self, Read, Seek};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use redb::backends::{FileBackend, InMemoryBackend};
 use redb::{Builder, Database, ReadOnlyTable, ReadableDatabase, StorageBackend, TableDefinition};
 
-use crate::files::open_itself;
+use self::disk::{Disk, Doubt};
+use crate::clock;
+use crate::files::{create_anew, open_itself};
 
 /// The largest file that is looked into: it is held in memory, twice. One of a stack with thousands of releases is far
 /// smaller.
 const LOOKED_INTO_BYTES_MAX: u64 = 128 << 20;
-/// Readings of a file that goes on being written.
-const READINGS_MAX: u32 = 100;
+/// How long a look waits for a moment in which the file is not written.
+const LOOK_TIME_MAX: Duration = Duration::from_secs(2);
+/// How long it waits before it reads the file again.
+const LOOK_PAUSE: Duration = Duration::from_millis(3);
 
 const TABLE: TableDefinition<(&str, &str), &[u8]> = TableDefinition::new("records");
 type Table = ReadOnlyTable<(&'static str, &'static str), &'static [u8]>;
@@ -46,8 +52,9 @@ pub trait Stored: serde::Serialize + serde::de::DeserializeOwned {
 pub struct Records {
     path: PathBuf,
     file: File,
-    /// Absent after an error of the disk, until it is opened anew: redb takes nothing more after one.
-    database: Mutex<Option<Database>>,
+    doubt: Doubt,
+    /// Absent after an error, until it is opened anew: redb takes nothing more after one.
+    database: Option<Database>,
 }
 
 /// The records cannot be used.
@@ -62,6 +69,18 @@ pub enum RecordsError {
         path: PathBuf,
         /// Why not.
         source: Box<redb::Error>,
+    },
+    /// The disk failed before, so that it is not known what is on it.
+    #[error(
+        "{} is not used any more, since its disk failed ({why}): see to the disk, then end the node and start it anew, which \
+         leaves everything running",
+        path.display()
+    )]
+    Doubtful {
+        /// The file.
+        path: PathBuf,
+        /// What the disk said.
+        why: String,
     },
     /// The file's structure is damaged.
     #[error("{} is damaged: put it back from a copy, or move it away to begin anew", path.display())]
@@ -121,86 +140,82 @@ impl Change {
 }
 
 impl Records {
-    /// Opens the records in this file, or makes it, readable for the owner only.
+    /// Opens the records in this file, or makes it, readable for the owner only. Reads all of it once. Its caller holds the
+    /// lock of the state directory.
     pub fn open(path: &Path) -> Result<Self, RecordsError> {
         let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(false).mode(0o600);
-        let file = open_itself(&mut options, path).map_err(|error| io_error("open", path, error))?;
+        options.read(true).write(true);
+        let file = match open_itself(&mut options, path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => make(path)?,
+            opened => opened.map_err(|error| io_error("open", path, error))?,
+        };
         file.set_permissions(Permissions::from_mode(0o600)).map_err(|error| io_error("protect", path, error))?;
-        let records = Self { path: path.to_owned(), file, database: Mutex::default() };
-        records.with(|_| Ok(()))?;
+        let mut records = Self { path: path.to_owned(), file, doubt: Doubt::default(), database: None };
+        let database = unless_broken(path, || checked(path, records.open_database()?))?;
+        records.database = Some(database);
         Ok(records)
     }
 
     /// A record by its key.
-    pub fn get<T: Stored>(&self, key: &str) -> Result<Option<T>, RecordsError> {
-        self.with(|database| record(&self.path, database, key))
+    pub fn get<T: Stored>(&mut self, key: &str) -> Result<Option<T>, RecordsError> {
+        self.with(|path, database| record(path, database, key))
     }
 
     /// All records of a kind, by key.
-    pub fn list<T: Stored>(&self) -> Result<Vec<(String, T)>, RecordsError> {
-        self.with(|database| {
-            let table = table(&self.path, database)?;
-            let range = table.range((T::KIND, "")..).map_err(|error| self.failed("read", error))?;
-            let mut found = Vec::new();
-            for row in range {
-                let (key, bytes) = row.map_err(|error| self.failed("read", error))?;
-                let (kind, key) = key.value();
-                if kind != T::KIND {
-                    break;
-                }
-                found.push((key.to_owned(), decode(&self.path, key, bytes.value())?));
-            }
-            Ok(found)
-        })
+    pub fn list<T: Stored>(&mut self) -> Result<Vec<(String, T)>, RecordsError> {
+        self.with(all)
     }
 
     /// Puts one record.
-    pub fn put<T: Stored>(&self, key: &str, record: &T) -> Result<(), RecordsError> {
+    pub fn put<T: Stored>(&mut self, key: &str, record: &T) -> Result<(), RecordsError> {
         let mut change = Change::default();
         change.put(key, record);
         self.change(change)
     }
 
     /// Carries out several writes, all or none.
-    pub fn change(&self, change: Change) -> Result<(), RecordsError> {
-        self.with(|database| {
-            let write = database.begin_write().map_err(|error| self.failed("write", error))?;
-            {
-                let mut table = write.open_table(TABLE).map_err(|error| self.failed("write", error))?;
-                for (kind, key, bytes) in change.writes {
-                    match bytes {
-                        Some(bytes) => table.insert((kind, key.as_str()), bytes.as_slice()).map(drop),
-                        None => table.remove((kind, key.as_str())).map(drop),
-                    }
-                    .map_err(|error| self.failed("write", error))?;
-                }
-            }
-            write.commit().map_err(|error| self.failed("write", error))
-        })
+    pub fn change(&mut self, change: Change) -> Result<(), RecordsError> {
+        self.with(|path, database| write(path, database, change))
     }
 
-    /// Works with the database, which stays open for the next unless it failed.
-    fn with<T>(&self, work: impl FnOnce(&Database) -> Result<T, RecordsError>) -> Result<T, RecordsError> {
-        let mut open = self.database.lock().unwrap_or_else(PoisonError::into_inner);
-        let database = open.take().map_or_else(|| self.open_database(), Ok)?;
-        let done = work(&database);
+    /// Works with the database. After an error of it, it is opened anew the next time, unless it is in doubt what the disk holds.
+    fn with<T>(&mut self, work: impl FnOnce(&Path, &Database) -> Result<T, RecordsError>) -> Result<T, RecordsError> {
+        if let Some(why) = self.doubt.get() {
+            return Err(RecordsError::Doubtful { path: self.path.clone(), why: why.clone() });
+        }
+        let database = match self.database.take() {
+            Some(database) => database,
+            None => unless_broken(&self.path, || self.open_database())?,
+        };
+        let done = work(&self.path, &database);
         if !matches!(done, Err(RecordsError::Database { .. })) {
-            *open = Some(database);
+            self.database = Some(database);
         }
         done
     }
 
+    /// What was not closed is mended by redb as it is opened.
     fn open_database(&self) -> Result<Database, RecordsError> {
-        unless_broken(&self.path, || {
-            let file = self.file.try_clone().map_err(|error| io_error("open", &self.path, error))?;
-            checked(&self.path, Builder::new().create_file(file))
-        })
+        let failed = |error| database_error("open", &self.path, error);
+        let file = self.file.try_clone().map_err(|error| io_error("open", &self.path, error))?;
+        let disk = Disk { file: FileBackend::new(file).map_err(failed)?, doubt: self.doubt.clone() };
+        Builder::new().create_with_backend(disk).map_err(failed)
     }
+}
 
-    fn failed(&self, doing: &'static str, error: impl Into<redb::Error>) -> RecordsError {
-        database_error(doing, &self.path, error)
-    }
+/// Makes a file without records. It gets its name once it can be opened: a kill leaves none that cannot, and a look beside sees
+/// none before.
+fn make(path: &Path) -> Result<File, RecordsError> {
+    let failed = |error| io_error("make", path, error);
+    let unfinished = path.with_extension("redb.new");
+    let file = create_anew(&unfinished).map_err(failed)?;
+    let database = Builder::new().create_file(file.try_clone().map_err(failed)?);
+    let database = database.map_err(|error| database_error("make", path, error))?;
+    write(path, &database, Change::default())?;
+    drop(database);
+    fs::rename(&unfinished, path).map_err(failed)?;
+    File::open(path.parent().unwrap_or(Path::new("/"))).and_then(|folder| folder.sync_all()).map_err(failed)?;
+    Ok(file)
 }
 
 /// The record under this key as the file has it now; `None` also where there is no such file. Makes and writes nothing and
@@ -209,7 +224,9 @@ pub fn look<T: Stored>(path: &Path, key: &str) -> Result<Option<T>, RecordsError
     let Some(bytes) = content(path).map_err(|error| io_error("read", path, error))? else { return Ok(None) };
     unless_broken(path, || {
         let memory = in_memory(&bytes).map_err(|error| io_error("read", path, error))?;
-        record(path, &checked(path, Builder::new().create_with_backend(memory))?, key)
+        let database =
+            Builder::new().create_with_backend(memory).map_err(|error| database_error("read", path, error))?;
+        record(path, &checked(path, database)?, key)
     })
 }
 
@@ -220,15 +237,17 @@ fn content(path: &Path) -> io::Result<Option<Vec<u8>>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         opened => opened?,
     };
-    let mut last = reading(&mut file)?;
-    for _again in 1..READINGS_MAX {
-        let next = reading(&mut file)?;
-        if next == last {
+    let begun = clock::now().steady;
+    loop {
+        let (one, next) = (reading(&mut file)?, reading(&mut file)?);
+        if one == next {
             return Ok(Some(next));
         }
-        last = next;
+        if clock::now().steady.saturating_sub(begun) >= LOOK_TIME_MAX {
+            return Err(io::Error::other("it is being written all the time: try again"));
+        }
+        std::thread::sleep(LOOK_PAUSE);
     }
-    Err(io::Error::other("it is being written all the time: try again"))
 }
 
 fn reading(file: &mut File) -> io::Result<Vec<u8>> {
@@ -237,7 +256,9 @@ fn reading(file: &mut File) -> io::Result<Vec<u8>> {
     file.take(LOOKED_INTO_BYTES_MAX + 1).read_to_end(&mut bytes)?;
     match u64::try_from(bytes.len()).is_ok_and(|length| length <= LOOKED_INTO_BYTES_MAX) {
         true => Ok(bytes),
-        false => Err(io::Error::other(format!("it is larger than {LOOKED_INTO_BYTES_MAX} bytes"))),
+        false => Err(io::Error::other(format!(
+            "it is larger than {LOOKED_INTO_BYTES_MAX} bytes, which only a node reads: start the node and ask again"
+        ))),
     }
 }
 
@@ -248,14 +269,27 @@ fn in_memory(bytes: &[u8]) -> io::Result<InMemoryBackend> {
     Ok(memory)
 }
 
-/// A database all of which was read, with its table.
-fn checked(path: &Path, opened: Result<Database, redb::DatabaseError>) -> Result<Database, RecordsError> {
-    let mut database = opened.map_err(|error| database_error("open", path, error))?;
+/// A database all of which was read.
+fn checked(path: &Path, mut database: Database) -> Result<Database, RecordsError> {
     database.check_integrity().map_err(|error| database_error("open", path, error))?;
-    let write = database.begin_write().map_err(|error| database_error("open", path, error))?;
-    write.open_table(TABLE).map_err(|error| database_error("open", path, error))?;
-    write.commit().map_err(|error| database_error("open", path, error))?;
     Ok(database)
+}
+
+/// Writes in one transaction, which is on disk when this returns.
+fn write(path: &Path, database: &Database, change: Change) -> Result<(), RecordsError> {
+    let failed = |error: redb::Error| database_error("write", path, error);
+    let write = database.begin_write().map_err(|error| failed(error.into()))?;
+    {
+        let mut table = write.open_table(TABLE).map_err(|error| failed(error.into()))?;
+        for (kind, key, bytes) in change.writes {
+            match bytes {
+                Some(bytes) => table.insert((kind, key.as_str()), bytes.as_slice()).map(drop),
+                None => table.remove((kind, key.as_str())).map(drop),
+            }
+            .map_err(|error| failed(error.into()))?;
+        }
+    }
+    write.commit().map_err(|error| failed(error.into()))
 }
 
 fn table(path: &Path, database: &Database) -> Result<Table, RecordsError> {
@@ -266,6 +300,21 @@ fn table(path: &Path, database: &Database) -> Result<Table, RecordsError> {
 fn record<T: Stored>(path: &Path, database: &Database, key: &str) -> Result<Option<T>, RecordsError> {
     let found = table(path, database)?.get((T::KIND, key)).map_err(|error| database_error("read", path, error))?;
     found.map(|bytes| decode(path, key, bytes.value())).transpose()
+}
+
+fn all<T: Stored>(path: &Path, database: &Database) -> Result<Vec<(String, T)>, RecordsError> {
+    let failed = |error| database_error("read", path, error);
+    let table = table(path, database)?;
+    let mut found = Vec::new();
+    for row in table.range((T::KIND, "")..).map_err(failed)? {
+        let (key, bytes) = row.map_err(failed)?;
+        let (kind, key) = key.value();
+        if kind != T::KIND {
+            break;
+        }
+        found.push((key.to_owned(), decode(path, key, bytes.value())?));
+    }
+    Ok(found)
 }
 
 fn decode<T: Stored>(path: &Path, key: &str, bytes: &[u8]) -> Result<T, RecordsError> {
@@ -281,7 +330,7 @@ fn decode<T: Stored>(path: &Path, key: &str, bytes: &[u8]) -> Result<T, RecordsE
     serde_json::from_value(migrated).map_err(|_| damaged())
 }
 
-/// Opens a database: redb asserts what a damaged one breaks. All of it is read once while it is opened.
+/// Opens a database: redb asserts what a damaged one breaks.
 fn unless_broken<T>(path: &Path, open: impl FnOnce() -> Result<T, RecordsError>) -> Result<T, RecordsError> {
     std::panic::catch_unwind(std::panic::AssertUnwindSafe(open))
         .unwrap_or_else(|_| Err(RecordsError::Broken { path: path.to_owned() }))
@@ -338,14 +387,14 @@ mod tests {
     #[test]
     fn records_read_back_and_several_writes_are_one() {
         check("roundtrip", |path| {
-            let records = Records::open(path).unwrap();
+            let mut records = Records::open(path).unwrap();
             records.put("a", &note("one")).unwrap();
             let mut change = Change::default();
             change.put("b", &note("two"));
             change.remove::<Note>("a");
             records.change(change).unwrap();
             drop(records);
-            let records = Records::open(path).unwrap();
+            let mut records = Records::open(path).unwrap();
             assert_eq!(records.get::<Note>("a").unwrap(), None);
             assert_eq!(records.list::<Note>().unwrap(), [("b".to_owned(), note("two"))]);
         });
@@ -354,7 +403,7 @@ mod tests {
     #[test]
     fn older_records_migrate_and_newer_ones_are_refused() {
         check("versions", |path| {
-            let records = Records::open(path).unwrap();
+            let mut records = Records::open(path).unwrap();
             records.put("a", &note("one")).unwrap();
             let migrated = records.get::<NewerNote>("a").unwrap();
             assert_eq!(migrated, Some(NewerNote { words: vec!["one".to_owned()] }));
@@ -369,7 +418,7 @@ mod tests {
         check("look", |path| {
             assert_eq!(look::<Note>(path, "a").unwrap(), None);
             assert!(!path.exists());
-            let records = Records::open(path).unwrap();
+            let mut records = Records::open(path).unwrap();
             assert_eq!(look::<Note>(path, "a").unwrap(), None);
             records.put("a", &note("one")).unwrap();
             assert_eq!(look(path, "a").unwrap(), Some(note("one")));
@@ -389,9 +438,62 @@ mod tests {
     }
 
     #[test]
+    fn a_look_beside_the_first_open_finds_nothing_or_what_is_there() {
+        check("first", |path| {
+            std::thread::scope(|scope| {
+                let opener = scope.spawn(|| {
+                    for _ in 0..20 {
+                        crate::files::remove(path).unwrap();
+                        Records::open(path).unwrap().put("a", &note("one")).unwrap();
+                    }
+                });
+                while !opener.is_finished() {
+                    let found: Option<Note> = look(path, "a").unwrap();
+                    assert!(found.is_none_or(|found| found == note("one")));
+                }
+            });
+        });
+    }
+
+    #[test]
+    fn what_a_kill_left_of_records_that_were_being_made_is_in_nobodys_way() {
+        check("unfinished", |path| {
+            let unfinished = path.with_extension("redb.new");
+            // redb makes a file long before it writes what tells it from others.
+            fs::write(&unfinished, vec![0; 1 << 20]).unwrap();
+            assert_eq!(look::<Note>(path, "a").unwrap(), None);
+            Records::open(path).unwrap().put("a", &note("one")).unwrap();
+            assert_eq!(look(path, "a").unwrap(), Some(note("one")));
+            assert!(!unfinished.exists());
+        });
+    }
+
+    #[test]
+    fn records_are_opened_anew_after_an_error_unless_it_is_in_doubt_what_the_disk_holds() {
+        check("anew", |path| {
+            let mut records = Records::open(path).unwrap();
+            records.put("a", &note("one")).unwrap();
+            let failing = |_: &Path, _: &Database| -> Result<(), RecordsError> {
+                Err(io_error("write", path, io::ErrorKind::StorageFull.into()))
+            };
+            records.with(failing).unwrap_err();
+            records.put("b", &note("two")).unwrap();
+            assert_eq!(records.get("a").unwrap(), Some(note("one")));
+            records.doubt.set("Input/output error".to_owned()).unwrap();
+            let told = format!("{} is not used any more, since its disk failed (Input/output error): ", path.display());
+            let put = records.put("c", &note("three")).unwrap_err().to_string();
+            let read = records.get::<Note>("a").unwrap_err().to_string();
+            assert!(put.starts_with(&told) && read == put, "{put} {read}");
+            drop(records);
+            let kept = Records::open(path).unwrap().list::<Note>().unwrap();
+            assert_eq!(kept, [("a".to_owned(), note("one")), ("b".to_owned(), note("two"))]);
+        });
+    }
+
+    #[test]
     fn looks_beside_a_writer_find_one_of_its_writes_each() {
         check("beside", |path| {
-            let records = Records::open(path).unwrap();
+            let mut records = Records::open(path).unwrap();
             let text = |number: u32| note(&format!("{number} ").repeat(3000));
             records.put("a", &text(0)).unwrap();
             std::thread::scope(|scope| {
@@ -432,7 +534,7 @@ mod tests {
                 bytes[at] ^= 0xff;
                 std::fs::write(path, &bytes).unwrap();
                 let looked = look::<Note>(path, "a").ok();
-                let opened = Records::open(path).and_then(|records| records.get("a")).ok();
+                let opened = Records::open(path).and_then(|mut records| records.get("a")).ok();
                 assert_eq!(looked, opened, "at {at}");
                 refused += u32::from(opened.is_none());
             }

@@ -15,7 +15,7 @@ pub(super) fn programs(listing: &Listing) -> Vec<Program> {
     }
     let mut programs = in_folder(listing, "");
     for folder in folders(listing) {
-        for program in within(listing, folder) {
+        for program in in_folder(listing, folder) {
             if !programs.iter().any(|known: &Program| known.name == program.name) {
                 programs.push(program);
             }
@@ -29,13 +29,18 @@ pub(super) fn pages(listing: &Listing) -> Vec<Pages> {
     if is_program(listing) {
         return Vec::new();
     }
-    let is_served = |folder: &&str| pages::may_be_served(listing, folder) && within(listing, folder).is_empty();
+    let is_served = |folder: &&str| pages::may_be_served(listing, folder) && !holds_program(listing, folder);
     folders(listing).into_iter().filter(is_served).map(|folder| Place { listing, folder }.pages()).collect()
 }
 
 /// Whether the listing's own folder is a program's.
 pub(super) fn is_program(listing: &Listing) -> bool {
-    listing.text("Procfile").is_some() || !in_folder(listing, "").is_empty()
+    listing.text("Procfile").is_some() || holds_program(listing, "")
+}
+
+/// Whether a program was found in a folder.
+pub(super) fn holds_program(listing: &Listing, folder: &str) -> bool {
+    !in_folder(listing, folder).is_empty()
 }
 
 /// The folders directly in the listing's own.
@@ -43,16 +48,11 @@ fn folders(listing: &Listing) -> BTreeSet<&str> {
     listing.entries.keys().filter_map(|path| Some(path.split_once('/')?.0)).collect()
 }
 
-/// The programs of a folder directly in the listing's own.
-fn within(listing: &Listing, folder: &str) -> Vec<Program> {
-    match pages::are_written_by_tools_in(folder) {
-        true => Vec::new(),
-        false => in_folder(listing, folder),
-    }
-}
-
-/// The programs of one of the kinds for each folder; the first that fits.
+/// The programs of one of the kinds for each folder; the first that fits. Where tools write there are none.
 fn in_folder(listing: &Listing, folder: &str) -> Vec<Program> {
+    if pages::are_written_by_tools_in(folder) {
+        return Vec::new();
+    }
     let place = Place { listing, folder };
     place
         .rails()

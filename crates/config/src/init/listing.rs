@@ -76,11 +76,12 @@ impl Listing {
         self.entries.get(path).is_some_and(Listed::is_file)
     }
 
-    /// Everything that is listed below a folder, in the order of its paths.
-    pub(super) fn below(&self, folder: &str) -> impl Iterator<Item = (&str, &Listed)> {
+    /// What is listed at a path, and everything below it, in the order of its paths.
+    pub(super) fn at_and_below(&self, folder: &str) -> impl Iterator<Item = (&str, &Listed)> {
         let within = format!("{folder}/");
         let from = self.entries.range(within.clone()..);
-        from.take_while(move |(path, _)| path.starts_with(&within)).map(|(path, listed)| (path.as_str(), listed))
+        let below = from.take_while(move |(path, _)| path.starts_with(&within));
+        self.entries.get_key_value(folder).into_iter().chain(below).map(|(path, listed)| (path.as_str(), listed))
     }
 }
 

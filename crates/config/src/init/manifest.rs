@@ -1,7 +1,7 @@
 //! Manifests that tell of a program and cannot be read: their author is told, since the program is missing from the
 //! first file.
 
-use super::listing::{FOLDERS_OF_PAGES, Listed, Listing, READ_FOR_INIT_MAX};
+use super::listing::{FOLDERS_OF_PAGES, Listed, Listing, READ_FOR_INIT, READ_FOR_INIT_MAX};
 use super::{OPEN_FOLDER, PassedOver, WRITE_BY_HAND, cargo, pages};
 
 const CORRECT: &str = "correct it, or write the service by hand";
@@ -27,6 +27,10 @@ fn broken(path: &str, listed: &Listed) -> Option<PassedOver> {
             (format!("it is larger than {READ_FOR_INIT_MAX}, too large to be looked at"), WRITE_BY_HAND)
         }
         Listed::Unreadable => ("it cannot be read as text".to_owned(), "look at its mode and its content"),
+        Listed::Link if READ_FOR_INIT.contains(&name) => (
+            "it is a link, and no link is followed".to_owned(),
+            "put a copy in its place, or write the service by hand",
+        ),
         // What is closed in a folder of pages is told of with these.
         Listed::Closed(error) if !FOLDERS_OF_PAGES.contains(&folder) => {
             (format!("it cannot be looked into: {error}"), OPEN_FOLDER)

@@ -8,6 +8,7 @@ use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::Duration;
 
 use sys::FileError;
+use sys::files::open_itself;
 use sys::lock::LockError;
 use sys::process::Seen;
 use tokio::signal::unix::{SignalKind, signal};
@@ -242,7 +243,10 @@ fn silent(limit: Duration) -> Failure {
 fn open_log(layout: &Layout) -> Result<File, Failure> {
     let log = layout.node_log();
     let cannot = |error: std::io::Error| Failure::doing(format!("cannot open {}", log.display()), &error);
-    let file = || OpenOptions::new().append(true).create(true).mode(0o600).open(&log).map_err(cannot);
+    let file = || {
+        let mut appending = OpenOptions::new();
+        open_itself(appending.append(true).create(true).mode(0o600), &log).map_err(cannot)
+    };
     let earlier = file()?;
     if earlier.metadata().map_err(cannot)?.len() == 0 || holder(layout)?.is_some() {
         return Ok(earlier);

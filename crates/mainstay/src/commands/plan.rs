@@ -65,8 +65,8 @@ fn without_node(file: &FileBody, session: &Session) -> Result<PlanBody, Failure>
 }
 
 fn considered(file: &FileBody, layout: Layout, session: &Session) -> Result<PlanBody, Failure> {
-    let store = Store::open(layout).map_err(|error| Failure::of(&error))?;
-    let applied = Applied::load(&store.records).map_err(|error| Failure::of(&error))?;
+    let mut store = Store::open(layout).map_err(|error| Failure::of(&error))?;
+    let applied = Applied::load(&mut store.records).map_err(|error| Failure::of(&error))?;
     let machine = MachineFacts::find(&session.around).map_err(|error| Failure::of(&error))?;
     let units = left(&store.layout)?;
     let mut against = Against {

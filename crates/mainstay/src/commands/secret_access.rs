@@ -88,8 +88,8 @@ impl Access {
 
 impl Files {
     fn open(session: &Session) -> Result<Self, Failure> {
-        let store = Store::open(session.layout()?).map_err(|error| unopened(&error))?;
-        let applied = Applied::load(&store.records).map_err(|error| Failure::of(&error))?;
+        let mut store = Store::open(session.layout()?).map_err(|error| unopened(&error))?;
+        let applied = Applied::load(&mut store.records).map_err(|error| Failure::of(&error))?;
         Ok(Self { store, applied, actor: Actor::Local { uid: session.around.uid } })
     }
 

@@ -151,7 +151,7 @@ stored! {
 
 impl Applied {
     /// Reads everything back. Rows whose key is no name any more were written by nobody and are passed over.
-    pub(crate) fn load(records: &Records) -> Result<Self, RecordsError> {
+    pub(crate) fn load(records: &mut Records) -> Result<Self, RecordsError> {
         let mut applied = Self { current: records.get(ONLY)?, ..Self::default() };
         applied.users = records.get::<UserRows>(ONLY)?.map(|rows| rows.0).unwrap_or_default();
         applied.resources = by_key(records.list::<KnownResource>()?);
@@ -271,7 +271,7 @@ pub(crate) struct Dropped {
 
 /// Writes everything that an application changed, the releases that are no longer kept included, and takes back a stop
 /// that was asked for before.
-pub(crate) fn save_applied(records: &Records, applied: &Applied, dropped: &Dropped) -> Result<(), RecordsError> {
+pub(crate) fn save_applied(records: &mut Records, applied: &Applied, dropped: &Dropped) -> Result<(), RecordsError> {
     let mut change = Change::default();
     if let Some(current) = &applied.current {
         change.put(ONLY, current);
@@ -301,7 +301,7 @@ pub(crate) fn save_applied(records: &Records, applied: &Applied, dropped: &Dropp
 
 /// Writes what a rollout asks for, before it is carried out.
 pub(crate) fn save_rollout(
-    records: &Records,
+    records: &mut Records,
     service: &ServiceName,
     replicas: &BTreeSet<(ReleaseNumber, ReplicaNumber)>,
 ) -> Result<(), RecordsError> {
@@ -309,7 +309,11 @@ pub(crate) fn save_rollout(
 }
 
 /// Writes where a service's runs stand together with a run that begins.
-pub(crate) fn save_job(records: &Records, job: &job::Record, run: Option<&(UnitId, Run)>) -> Result<(), RecordsError> {
+pub(crate) fn save_job(
+    records: &mut Records,
+    job: &job::Record,
+    run: Option<&(UnitId, Run)>,
+) -> Result<(), RecordsError> {
     let mut change = Change::default();
     change.put(job.service.as_str(), &JobRow(job.clone()));
     if let Some((unit, run)) = run {
@@ -320,7 +324,7 @@ pub(crate) fn save_job(records: &Records, job: &job::Record, run: Option<&(UnitI
 
 /// Writes that a run ended, in the place of those that are no longer kept.
 pub(crate) fn save_ended(
-    records: &Records,
+    records: &mut Records,
     unit: &UnitId,
     ended: &Run,
     dropped: &[UnitId],

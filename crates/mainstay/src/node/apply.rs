@@ -62,7 +62,7 @@ impl Node {
         let dropped = Dropped { releases: drop_old_releases(&mut next), sites: drop_old_sites(&mut next) };
         let steps = found.plan.steps.iter().filter(|step| step.action != plan::change::Action::Keep).count();
         let entry = self.tell(actor, Happening::Applied { steps }, reason)?;
-        applied::save_applied(&self.store.records, &next, &dropped).map_err(|error| internal(&error))?;
+        applied::save_applied(&mut self.store.records, &next, &dropped).map_err(|error| internal(&error))?;
         // It is applied: nothing from here on may fail the call.
         for (service, release) in made_releases(&found) {
             let reason = changes_text(&found, &service);

@@ -77,23 +77,27 @@ impl DownRequest {
     }
 
     /// The one that is written down.
-    pub(super) fn recorded(records: &Records) -> Result<Option<Self>, RecordsError> {
+    pub(super) fn recorded(records: &mut Records) -> Result<Option<Self>, RecordsError> {
         records.get(ONLY)
     }
 
     /// Writes one down, before anything is stopped.
-    pub(super) fn note(records: &Records, boot: &BootId) -> Result<(), RecordsError> {
+    pub(super) fn note(records: &mut Records, boot: &BootId) -> Result<(), RecordsError> {
         records.put(ONLY, &Self { boot: boot.clone(), stage: Stage::Asked })
     }
 
     /// Notes that another node's stop was carried out: a service manager may not have noticed yet that that node was
     /// killed.
-    pub(super) fn note_done_for_another(records: &Records, boot: &BootId, now: Duration) -> Result<(), RecordsError> {
+    pub(super) fn note_done_for_another(
+        records: &mut Records,
+        boot: &BootId,
+        now: Duration,
+    ) -> Result<(), RecordsError> {
         records.put(ONLY, &Self { boot: boot.clone(), stage: Stage::DoneForAnother { at: now } })
     }
 
     /// Takes it back.
-    pub(super) fn withdraw(records: &Records) -> Result<(), RecordsError> {
+    pub(super) fn withdraw(records: &mut Records) -> Result<(), RecordsError> {
         let mut change = Change::default();
         Self::withdraw_with(&mut change);
         records.change(change)

@@ -53,8 +53,12 @@ impl Node {
         let due = scheduled.filter(|(name, _)| self.is_due(name, now));
         let due: BTreeMap<ServiceName, Schedule> = due.map(|(name, it)| (name.clone(), it.clone())).collect();
         let zone = current.stack.timezone.clone();
-        for (name, schedule) in due {
-            self.start_due_run(&name, &schedule, &zone, now);
+        let mut due = due.into_iter();
+        let unwritten = due.by_ref().find(|(name, schedule)| !self.start_due_run(name, schedule, &zone, now));
+        // Nothing is dealt with that is not written down: it and those behind it are looked at again soon, and are then still
+        // due.
+        for (name, _) in unwritten.into_iter().chain(due) {
+            self.agenda.upcoming.insert(name, Upcoming::soon(now, Some(now.after(PERIOD))));
         }
     }
 
@@ -62,13 +66,14 @@ impl Node {
         self.agenda.upcoming.get(name).is_none_or(|upcoming| upcoming.is_due(now))
     }
 
-    fn start_due_run(&mut self, name: &ServiceName, schedule: &Schedule, zone: &TimeZoneName, now: Timestamp) {
+    /// Starts the run of a service that is due, unless the service is held. False where it could not be written down.
+    fn start_due_run(&mut self, name: &ServiceName, schedule: &Schedule, zone: &TimeZoneName, now: Timestamp) -> bool {
         if self.hold_of(name).is_some() {
             let steady = self.now().steady;
             self.agenda.held_from.entry(name.clone()).or_insert(steady);
             // Nothing is dealt with meanwhile: what is too late once it can be run again then counts as missed.
             self.agenda.upcoming.insert(name.clone(), Upcoming::soon(now, None));
-            return;
+            return true;
         }
         let running = self.applied.going_on(name).next().is_some();
         let (due, after) = match self.applied.job(name, now).look(schedule, zone, now, self.watch(name), running) {
@@ -76,14 +81,12 @@ impl Node {
             Err(error) => {
                 self.troubles.note(About::Runs(name.clone()), chain(&error));
                 self.agenda.upcoming.insert(name.clone(), Upcoming::soon(now, None));
-                return;
+                return true;
             }
         };
         let run = due.start.and_then(|_| self.new_run(name, after.last, None));
         if !self.save_run(after, run) {
-            // Nothing is dealt with that is not written down: it is looked at again soon, and is then still due.
-            self.agenda.upcoming.insert(name.clone(), Upcoming::soon(now, Some(now.after(PERIOD))));
-            return;
+            return false;
         }
         self.agenda.held_from.remove(name);
         let look_at = due.next.unwrap_or_else(|| now.after(NEVER_AGAIN));
@@ -92,6 +95,7 @@ impl Node {
         if due.missed.total() > 0 {
             self.note_missed(name, due.missed, now);
         }
+        true
     }
 
     /// From when on the runs of a service could have been started.
@@ -118,7 +122,7 @@ impl Node {
     /// Writes down where the schedule stands and the new run; only then does either count.
     fn save_run(&mut self, job: services::job::Record, run: Option<(UnitId, Run)>) -> bool {
         let about = About::Runs(job.service.clone());
-        match applied::save_job(&self.store.records, &job, run.as_ref()) {
+        match applied::save_job(&mut self.store.records, &job, run.as_ref()) {
             Ok(()) => {
                 self.applied.runs.extend(run);
                 self.applied.jobs.insert(job.service.clone(), job);
@@ -146,17 +150,13 @@ impl Node {
         }
     }
 
-    /// Notes the runs that have ended. False where that could not be written down and is to be tried again.
+    /// Notes the runs that have ended. False where one could not be written down: it and those behind it are to be tried again.
     pub(super) fn end_runs(&mut self, units: &[UnitStatus]) -> bool {
-        let mut noted = true;
-        for unit in units {
-            if self.applied.runs.get(&unit.unit).is_none_or(|run| run.ended.is_some()) {
-                continue;
-            }
-            let Some(exit) = exit_of(unit, self.now()) else { continue };
-            noted &= self.end_run(&unit.unit, exit);
-        }
-        noted
+        let goes_on = |unit: &&UnitStatus| self.applied.runs.get(&unit.unit).is_some_and(|run| run.ended.is_none());
+        let now = self.now();
+        let ends = |unit: &UnitStatus| Some((unit.unit.clone(), exit_of(unit, now)?));
+        let ended: Vec<(UnitId, Exit)> = units.iter().filter(goes_on).filter_map(ends).collect();
+        ended.into_iter().all(|(unit, exit)| self.end_run(&unit, exit))
     }
 
     /// Writes down that a run ended; only then does it count, and what it leaves no room for goes.
@@ -169,7 +169,7 @@ impl Node {
         let ended = run.end(exit, output);
         let dropped = self.applied.runs_to_drop(unit, &ended);
         let about = About::Runs(service.clone());
-        if let Err(error) = applied::save_ended(&self.store.records, unit, &ended, &dropped) {
+        if let Err(error) = applied::save_ended(&mut self.store.records, unit, &ended, &dropped) {
             self.troubles.note(about, chain(&error));
             return false;
         }

@@ -76,6 +76,16 @@ pub(crate) enum LayoutError {
         /// Why not.
         source: std::io::Error,
     },
+    /// A link is where a part of the state directory should be. What it leads to is not ours to change.
+    #[error(
+        "cannot use {}: a link has its name and is not followed: remove it, or put there what it leads to (a folder can be \
+         mounted there)",
+        path.display()
+    )]
+    Linked {
+        /// The link.
+        path: PathBuf,
+    },
     /// The state directory was copied. What its records name is the original's: its processes, its sockets.
     #[error(
         "{} is a copy of {}, whose processes and sockets it names: remove the copy to begin anew there, or name another \
@@ -155,6 +165,9 @@ const PRIVATE: u32 = 0o700;
 const RUNTIME_LINK: &str = "runtime";
 /// The link in the state directory that leads to the vault's key.
 const KEY_LINK: &str = "key";
+/// How deep below the state directory no link is followed: as far as the folders of a unit, a resource and a volume. What is in
+/// a volume, or in a server's data, is theirs.
+const OWN_LEVELS_BELOW: u32 = 2;
 /// The control API's socket within the runtime directory.
 const CONTROL_SOCKET: &str = "control.sock";
 /// The local authority's certificate.
@@ -194,9 +207,9 @@ impl Layout {
         };
         // Whoever made the state directory may have had other surroundings (cron, sudo); its sockets are there. A
         // project that is moved keeps them, and its key, whose names come from where the project was.
-        let linked = read_link(&state.join(RUNTIME_LINK))?;
-        let of_tag = same_tags(tag).map(|tag| runtime.join(tag));
-        let own_runtime = linked.into_iter().chain(of_tag).find(|folder| !is_anothers(folder, state));
+        let linked = read_link(&state.join(RUNTIME_LINK))?.filter(|folder| is_own(folder, state));
+        let of_tag = || same_tags(tag).map(|tag| runtime.join(tag)).find(|folder| !is_anothers(folder, state));
+        let own_runtime = linked.or_else(of_tag);
         let linked_key = read_link(&state.join(KEY_LINK))?;
         let own_key = key_file.is_none() && linked_key.is_none();
         let key = key_file.map(Path::to_owned).or(linked_key);
@@ -216,7 +229,8 @@ impl Layout {
     /// Makes the state directory alone: all that may be done without holding its lock.
     pub(crate) fn make_state(&self) -> Result<(), LayoutError> {
         self.refuse_somebody_elses()?;
-        make_folder(&self.state, PASSABLE, FolderOf::State)
+        make_folder(&self.state, PASSABLE, FolderOf::State)?;
+        self.refuse_links()
     }
 
     /// Whether there is a state directory, which is then this user's. Makes nothing.
@@ -239,6 +253,15 @@ impl Layout {
         match is_empty || FIRST_FILES.into_iter().any(holds) {
             true => Ok(()),
             false => Err(LayoutError::Occupied { path: self.state.clone() }),
+        }
+    }
+
+    /// Refuses links in the state directory other than its own two: a project that is taken from elsewhere may bring them.
+    fn refuse_links(&self) -> Result<(), LayoutError> {
+        let own = [RUNTIME_LINK, KEY_LINK].map(|name| self.state.join(name));
+        match sys::files::links(&self.state, OWN_LEVELS_BELOW)?.into_iter().find(|link| !own.contains(link)) {
+            Some(path) => Err(LayoutError::Linked { path }),
+            None => Ok(()),
         }
     }
 
@@ -268,7 +291,7 @@ impl Layout {
             (self.state.join("resources"), PASSABLE),
             (self.state.join("volumes"), PASSABLE),
         ] {
-            make_folder(&path, mode, FolderOf::State)?;
+            make_part(&path, mode)?;
         }
         self.keep_out_of_git()?;
         self.link(KEY_LINK, &self.key)
@@ -439,6 +462,12 @@ fn same_tags(tag: &str) -> impl Iterator<Item = String> {
     })
 }
 
+/// Whether a runtime folder says that it belongs to this state directory. A link alone is no proof: what its folder holds is
+/// removed when the stack goes down.
+fn is_own(runtime: &Path, state: &Path) -> bool {
+    StatePlace::owner_of(runtime).is_some_and(|owner| !owner.is_anothers(state))
+}
+
 /// Whether a runtime folder belongs to another state directory.
 fn is_anothers(runtime: &Path, state: &Path) -> bool {
     StatePlace::owner_of(runtime).is_some_and(|owner| owner.is_anothers(state))
@@ -450,6 +479,18 @@ fn make_folder(path: &Path, mode: u32, of: FolderOf) -> Result<(), LayoutError> 
     std::fs::DirBuilder::new().recursive(true).mode(0o755).create(path).map_err(source)?;
     refuse_anothers(path, of)?;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).map_err(source)
+}
+
+/// Makes a folder within the state directory, or gives one that is there the mode it should have. It must be there itself.
+fn make_part(path: &Path, mode: u32) -> Result<(), LayoutError> {
+    let source = |source| LayoutError::Make { path: path.to_owned(), source };
+    match std::fs::DirBuilder::new().mode(mode).create(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => return Err(source(error)),
+        _ => {}
+    }
+    refuse_anothers(path, FolderOf::State)?;
+    let folder = sys::files::open_folder_itself(path).map_err(source)?;
+    folder.set_permissions(std::fs::Permissions::from_mode(mode)).map_err(source)
 }
 
 /// Refuses a folder that is another user's, and a link of another's to one.
@@ -466,6 +507,8 @@ fn refuse_anothers(path: &Path, of: FolderOf) -> Result<(), LayoutError> {
 
 #[cfg(test)]
 mod tests {
+    use std::process::Command;
+
     use super::*;
 
     struct Ground(PathBuf);
@@ -538,18 +581,55 @@ mod tests {
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "!journal\n");
     }
 
+    /// A small file system of its own; `None` where only root could make one.
+    struct Mounted(PathBuf);
+
+    impl Mounted {
+        fn new(at: &Path) -> Option<Self> {
+            std::fs::create_dir(at).unwrap();
+            let mount = Command::new("mount").args(["-t", "tmpfs", "-o", "size=1m", "tmpfs"]).arg(at).output();
+            mount.ok().filter(|output| output.status.success()).map(|_| Self(at.to_owned()))
+        }
+    }
+
+    impl Drop for Mounted {
+        fn drop(&mut self) {
+            assert!(Command::new("umount").arg(&self.0).status().unwrap().success());
+        }
+    }
+
     #[test]
     fn a_full_disk_leaves_the_directory_without_what_keeps_it_out_of_the_projects_history() {
         let ground = Ground::new("full");
+        let state = ground.0.join("a");
+        let Some(_mounted) = Mounted::new(&state) else {
+            println!("not run: a file system cannot be mounted here");
+            return;
+        };
         let layout = ground.made("a", None);
-        let path = ground.0.join("a/.gitignore");
-        std::fs::remove_file(&path).unwrap();
-        // Where the file is written before it is renamed.
-        std::os::unix::fs::symlink("/dev/full", ground.0.join("a/.new-.gitignore")).unwrap();
+        let (ignored, filler) = (state.join(GITIGNORE), state.join("filler"));
+        std::fs::remove_file(&ignored).unwrap();
+        assert!(std::fs::write(&filler, vec![0; 2 << 20]).is_err());
         layout.make().unwrap();
-        assert!(!path.exists());
+        assert!(!ignored.exists());
+        std::fs::remove_file(&filler).unwrap();
         layout.make().unwrap();
-        assert!(path.exists());
+        assert!(ignored.exists());
+    }
+
+    #[test]
+    fn a_link_to_a_folder_that_is_not_this_directorys_does_not_make_it_the_one_of_its_sockets() {
+        let ground = Ground::new("claimed");
+        let layout = ground.made("a", None);
+        let (link, photos) = (ground.0.join("a").join(RUNTIME_LINK), ground.0.join("photos"));
+        std::fs::create_dir(&photos).unwrap();
+        std::fs::remove_file(&link).unwrap();
+        std::os::unix::fs::symlink(&photos, &link).unwrap();
+        let again = ground.layout("a", None);
+        assert_eq!(again.control_socket(), layout.control_socket());
+        again.make_runtime().unwrap();
+        assert_eq!(std::fs::read_link(&link).unwrap(), ground.0.join("run/mainstay/a"));
+        assert_eq!(std::fs::read_dir(&photos).unwrap().count(), 0);
     }
 
     #[test]

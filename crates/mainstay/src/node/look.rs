@@ -84,7 +84,7 @@ impl Node {
             if self.applied.rollouts.get(&service) == Some(&replicas) {
                 continue;
             }
-            if let Err(error) = applied::save_rollout(&self.store.records, &service, &replicas) {
+            if let Err(error) = applied::save_rollout(&mut self.store.records, &service, &replicas) {
                 // What is not written down is not done: the next look tries again.
                 self.troubles.note(About::Look, chain(&error));
                 self.look_soon();

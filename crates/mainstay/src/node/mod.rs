@@ -179,10 +179,10 @@ impl Node {
         purpose: Purpose,
     ) -> Result<Self, StartError> {
         sys::process::guard_memory().map_err(StartError::Memory)?;
-        let store = Store::open(layout)?;
+        let mut store = Store::open(layout)?;
         store.layout.make_runtime().map_err(StoreError::Layout)?;
         let machine = MachineFacts::find(around)?;
-        let applied = Applied::load(&store.records)?;
+        let applied = Applied::load(&mut store.records)?;
         let shim = ShimCommand { program: OWN_PROGRAM.into(), words: vec![SHIM_COMMAND.into()] };
         let work = |task: Task| -> Work { Box::pin(task.carry_out(sys::clock::now().wall)) };
         let tasks = Tasks::default();

@@ -155,11 +155,12 @@ impl Node {
         let waiting = self.waiting_runs();
         self.agenda.unasked.retain(|unit, _| waiting.contains(unit));
         for unit in waiting {
-            let unasked = self.agenda.unasked.entry(unit.clone()).or_insert(Unasked { seconds: 0, counted });
-            if unasked.seconds >= RUN_ASKED_EVERY {
-                self.give_up_run(&unit);
-            }
+            self.agenda.unasked.entry(unit).or_insert(Unasked { seconds: 0, counted });
         }
+        let is_over = |(_, unasked): &(&UnitId, &Unasked)| unasked.seconds >= RUN_ASKED_EVERY;
+        let over: Vec<UnitId> = self.agenda.unasked.iter().filter(is_over).map(|(unit, _)| unit.clone()).collect();
+        // What is not written down is tried again with the next look at what waits, and what is behind it too.
+        let _all_given_up = over.iter().all(|unit| self.give_up_run(unit));
     }
 
     /// The runs by hand that wait for what they need. Nothing of them has been started.
@@ -172,16 +173,17 @@ impl Node {
         waiting.map(|unit| unit.unit).filter(by_hand).collect()
     }
 
-    fn give_up_run(&mut self, unit: &UnitId) {
+    /// Ends a run that has not begun. False where that could not be written down.
+    fn give_up_run(&mut self, unit: &UnitId) -> bool {
         let at = self.now().wall;
-        // What is not written down is tried again with the next look at what waits.
         if !self.end_run(unit, Exit { at, status: ExitStatus::NotStarted }) {
-            return;
+            return false;
         }
         self.agenda.unasked.remove(unit);
         self.seen = None;
         let what = Happening::RunGivenUp { unit: unit.clone() };
         let reason = format!("nobody asked how it stands for {RUN_ASKED_EVERY} s, and it had not begun");
         self.backlog.push(Notice { at, what, reason, evidence: Vec::new() });
+        true
     }
 }

@@ -175,7 +175,7 @@ impl Store {
         Ok((made?, entries))
     }
 
-    fn begin_secret_change(&self, intent: Intent) -> Result<(), SecretError> {
+    fn begin_secret_change(&mut self, intent: Intent) -> Result<(), SecretError> {
         let newest = *self.journal.newest().borrow();
         let begun = Begun { intent, generation: self.vault.generation()?, newest };
         Ok(self.records.put(ONLY, &begun)?)
@@ -353,7 +353,7 @@ mod tests {
     #[test]
     fn a_removal_that_was_made_is_journaled_by_the_next_node() {
         let state = State::new("removal");
-        let store = state.open();
+        let mut store = state.open();
         put(&store, &["A"]);
         store.begin_secret_change(intent(Deed::Remove, &["A"])).unwrap();
         store.vault.remove(&"A".parse().unwrap()).unwrap();

@@ -16,7 +16,7 @@ impl Node {
     /// was started for one.
     pub(super) fn heed_down_request(&mut self) -> Result<(), StartError> {
         let (boot, now) = (self.supervisor.system().boot(), self.now().steady);
-        let recorded = DownRequest::recorded(&self.store.records)?;
+        let recorded = DownRequest::recorded(&mut self.store.records)?;
         let duty = DownRequest::duty(recorded.as_ref(), self.purpose, &boot, now);
         self.stops_unless_applied = duty != Duty::None;
         if duty == Duty::Stop {
@@ -36,7 +36,7 @@ impl Node {
 
     /// Stops everything, also where this node does not live to its end.
     pub(super) fn stop_for_good(&mut self) {
-        let noted = DownRequest::note(&self.store.records, &self.supervisor.system().boot());
+        let noted = DownRequest::note(&mut self.store.records, &self.supervisor.system().boot());
         if let Err(error) = noted {
             // On a full disk everything is to stop all the same.
             self.troubles.note(About::Down, chain(&error));
@@ -44,8 +44,8 @@ impl Node {
         self.stop_everything();
     }
 
-    pub(super) fn note_down_done(&self) {
-        let (records, now) = (&self.store.records, self.now().steady);
+    pub(super) fn note_down_done(&mut self) {
+        let (now, records) = (self.now().steady, &mut self.store.records);
         let noted = match self.purpose {
             Purpose::Apply if !self.stops_unless_applied => DownRequest::withdraw(records),
             Purpose::GoOn => DownRequest::withdraw(records),

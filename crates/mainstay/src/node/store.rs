@@ -87,7 +87,7 @@ impl Store {
     pub(crate) fn open(layout: Layout) -> Result<Self, StoreError> {
         layout.make_state()?;
         let lock = Lock::take(layout.state(), LOCK)?;
-        let records = Records::open(&layout.records())?;
+        let mut records = Records::open(&layout.records())?;
         let recorded: Option<StatePlace> = records.get("")?;
         layout.refuse_copy(recorded.as_ref())?;
         layout.make()?;

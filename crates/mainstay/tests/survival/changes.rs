@@ -43,9 +43,9 @@ fn a_changed_file_is_rolled_out_with_a_replica_ready_at_every_moment() {
         (begun, planned)
     });
     assert!(ran.out.contains("web"), "{}", ran.out);
-    // Its hook may still run.
+    // Its hook may still run, and its first new replica may have begun.
     let going = planned.lines().find_map(|line| line.trim().strip_prefix("still starting or being replaced: "));
-    assert!(going.is_some_and(|units| units.ends_with("web.1.1, web.1.2")), "{planned}");
+    assert!(going.is_some_and(|units| units.split(", ").all(|unit| unit.starts_with("web."))), "{planned}");
     assert!(
         planned.ends_with("\nNothing new to do: what is still under way leads to what the file says.\n"),
         "{planned}"

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, chown, symlink};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -118,17 +118,59 @@ fn is_refused(ran: &Ran, told: &str) {
 }
 
 #[test]
-fn a_link_in_the_place_of_the_lock_or_the_records_is_not_followed() {
+fn a_look_follows_no_link() {
     let world = world("linked");
     let victim = linked(&world);
-    let told = "a link has its name and is not followed: put the file itself there";
-    is_refused(&world.run(&["--env", "production", "status"]), told);
-    is_refused(&world.run(&["secret", "list"]), told);
-    let lock = world.state.join("lock");
-    fs::remove_file(&lock).unwrap();
-    fs::write(&lock, "").unwrap();
-    is_refused(&world.run(&["secret", "list"]), told);
+    is_refused(&world.run(&["--env", "production", "status"]), "a link has its name and is not followed");
     assert_eq!(fs::read_to_string(victim).unwrap(), "untouched");
+}
+
+/// What is in a state directory, as deep as it is its own.
+fn parts(folder: &Path, levels_below: u32) -> Vec<PathBuf> {
+    let paths = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let with_what_is_in_it = |path: PathBuf| match path.is_dir() && levels_below > 0 {
+        true => [parts(&path, levels_below - 1), vec![path]].concat(),
+        false => vec![path],
+    };
+    paths.filter(|path| !path.is_symlink()).flat_map(with_what_is_in_it).collect()
+}
+
+/// A project that is taken from elsewhere may bring a state directory with links to what is its user's.
+#[test]
+fn a_link_in_the_place_of_a_part_of_the_state_directory_is_refused_and_what_it_leads_to_left_as_it_is() {
+    let world = world("linked-parts");
+    world.write(&FILE.replace("bin/web", "bin/web, volumes: { photos: PHOTOS_DIR }"));
+    world.up();
+    world.down();
+    let [folder, file, aside] = ["photos", "thesis", "aside"].map(|name| world.folder.join(name));
+    fs::create_dir(&folder).unwrap();
+    fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).unwrap();
+    fs::write(folder.join("one"), "untouched").unwrap();
+    fs::write(&file, "untouched").unwrap();
+    let untouched = || (content(&folder), fs::read(&file).unwrap(), folder.metadata().unwrap().mode());
+    let before = untouched();
+    let unfinished = [".new-.gitignore", "state.redb.new", "vault.redb.new"].map(|name| world.state.join(name));
+    let parts = [parts(&world.state, 2), unfinished.to_vec()].concat();
+    assert!(parts.len() > 20, "{parts:?}");
+    for part in parts {
+        let is_there = part.exists();
+        let victim = if part.is_dir() { &folder } else { &file };
+        if is_there {
+            fs::rename(&part, &aside).unwrap();
+        }
+        symlink(victim, &part).unwrap();
+        let told = format!("cannot use {}: a link has its name and is not followed: remove it, or ", part.display());
+        for words in [&["up", "--detach"][..], &["secret", "list"], &["node"]] {
+            is_refused(&world.run(words), &told);
+        }
+        fs::remove_file(&part).unwrap();
+        if is_there {
+            fs::rename(&aside, &part).unwrap();
+        }
+        assert!(untouched() == before, "{}", part.display());
+    }
+    world.up();
+    world.down();
 }
 
 #[test]
