@@ -21,7 +21,7 @@ use clap::Parser;
 use commands::failure::Failure;
 use commands::session::Session;
 use commands::{Command, CommandLine};
-use node::layout::Surroundings;
+use node::surroundings::Surroundings;
 use terminal::{Screen, Terminal};
 
 /// The hidden command that shims are started by: this word, then the unit's folder, then what marks it

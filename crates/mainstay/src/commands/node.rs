@@ -310,7 +310,7 @@ mod tests {
     use std::io::Write;
 
     use super::*;
-    use crate::node::layout::Surroundings;
+    use crate::node::surroundings::Surroundings;
 
     #[test]
     fn last_words_come_from_memory_where_the_log_took_none() {

@@ -19,9 +19,10 @@ use crate::api::bodies::{FileBody, PlanBody};
 use crate::node::answer::plan_body;
 use crate::node::applied::Applied;
 use crate::node::consider::{Against, Programs, consider};
-use crate::node::layout::{Layout, Surroundings};
+use crate::node::layout::Layout;
 use crate::node::machine_facts::MachineFacts;
 use crate::node::store::Store;
+use crate::node::surroundings::Surroundings;
 use crate::terminal::Terminal;
 
 /// Shows what `up` would do, and what follows from the objectives

@@ -10,7 +10,8 @@ use super::Globals;
 use super::failure::Failure;
 use crate::api::bodies::FileBody;
 use crate::api::client::Client;
-use crate::node::layout::{Layout, Surroundings};
+use crate::node::layout::Layout;
+use crate::node::surroundings::Surroundings;
 use crate::terminal::Terminal;
 
 /// The name of the stack file.

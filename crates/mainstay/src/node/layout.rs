@@ -35,6 +35,7 @@ use model::{ResourceName, ServiceName, UnitId};
 use sys::FileTrouble;
 
 use super::place::StatePlace;
+use super::surroundings::Surroundings;
 
 /// The folders and files of one environment.
 #[derive(Debug, Clone)]
@@ -138,23 +139,6 @@ impl FolderOf {
             FolderOf::Sockets => "remove it, or set XDG_RUNTIME_DIR",
         }
     }
-}
-
-/// What the process environment says about where things go; read by the binary's entry only.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Surroundings {
-    /// Whether this process is root.
-    pub(crate) root: bool,
-    /// This process's user id.
-    pub(crate) uid: u32,
-    /// `XDG_RUNTIME_DIR`.
-    pub(crate) runtime_dir: Option<PathBuf>,
-    /// `XDG_STATE_HOME`.
-    pub(crate) state_home: Option<PathBuf>,
-    /// `HOME`.
-    pub(crate) home: Option<PathBuf>,
-    /// `PATH`, where programs and data services are looked for.
-    pub(crate) search_path: Vec<PathBuf>,
 }
 
 /// Everyone may pass through, only the owner may list.

@@ -10,8 +10,8 @@ use services::user::Accounts;
 use supervise::control_group::{self, Support};
 use supervise::isolation::{self, Isolation};
 
-use super::layout::Surroundings;
 use super::server::Software;
+use super::surroundings::Surroundings;
 use crate::machine::{MachineError, capacity};
 
 /// The file with the accounts of the machine (passwd(5)).

@@ -30,6 +30,7 @@ pub(crate) mod server;
 pub(crate) mod status;
 mod stop;
 pub(crate) mod store;
+pub(crate) mod surroundings;
 mod troubles;
 mod uid_registry;
 
@@ -55,10 +56,11 @@ use call::Call;
 use down_request::Purpose;
 use edge::Edge;
 use edge::link::Heard;
-use layout::{Layout, Surroundings};
+use layout::Layout;
 use machine_facts::MachineFacts;
 use status::ReleaseView;
 use store::{LOCK, Store, StoreError};
+use surroundings::Surroundings;
 use troubles::{About, Troubles};
 
 use crate::{OWN_PROGRAM, SHIM_COMMAND};

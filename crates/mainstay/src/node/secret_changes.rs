@@ -240,7 +240,8 @@ mod tests {
     use std::path::PathBuf;
 
     use super::*;
-    use crate::node::layout::{Layout, Surroundings};
+    use crate::node::layout::Layout;
+    use crate::node::surroundings::Surroundings;
 
     /// A state directory of one test.
     struct State(PathBuf);
