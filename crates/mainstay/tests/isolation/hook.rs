@@ -47,9 +47,12 @@ fn check(world: &World, given: impl Fn(&str) -> bool) {
     fs::write(world.folder.join("hold"), "").unwrap();
     world.write(&FILE.replace("blue", "green"));
     world.done(&["up", "--detach"]);
-    let (hook, _) = world.wait_for("the hook", || processes::children(&world.state).remove("web.2.release"));
-    let variables = || fs::read_to_string(format!("/proc/{}/environ", hook.pid)).ok();
-    let (environment, _) = world.wait_for("its environment", || variables().filter(|it| it.contains("DB_USER=")));
+    // Another process may stand in its place while it is being started.
+    let ((hook, environment), _) = world.wait_for("the hook with its environment", || {
+        let hook = processes::children(&world.state).remove("web.2.release")?;
+        let variables = fs::read_to_string(format!("/proc/{}/environ", hook.pid)).ok()?;
+        variables.contains("DB_USER=").then_some((hook, variables))
+    });
     // There is something to be had.
     assert!(environment.contains("DB_USER=db_owner"));
     let home = environment.split('\0').find_map(|it| it.strip_prefix("HOME=")).unwrap().to_owned();

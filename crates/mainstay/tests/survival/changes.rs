@@ -277,7 +277,9 @@ fn ctrl_c_ends_an_up_that_waits_for_the_state_directory_and_stops_nothing() {
     processes::kill(&node);
     world.wait_for("the node to be gone", || processes::look(node.pid).is_none().then_some(()));
     let lock = std::fs::File::open(world.state.join("lock")).unwrap();
-    rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive).unwrap();
+    let take = || rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive).ok();
+    // The files of a killed process are closed a moment after it is gone.
+    world.wait_for("the lock", take);
     let up = world.begin(&["up"]);
     world.wait_for("the command to listen for Ctrl-C", || catches_ctrl_c(&up).then_some(()));
     signal(&up, Signal::INT);

@@ -1,6 +1,6 @@
 //! The edge, as the node sees it: what it was told, what it works by, and how requests went.
 //!
-//! Start reading at [`Edge`]; [`unit`] is how it runs, [`settings`] and [`certificates`] what it is told, [`link`] how that
+//! Start reading at [`Edge`]; [`mod@unit`] is how it runs, [`settings`] and [`certificates`] what it is told, [`link`] how that
 //! gets there, and [`window`] what it counts. Nothing here waits, and nothing is sent but by [`link`].
 
 pub(super) mod certificates;
