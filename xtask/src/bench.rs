@@ -12,9 +12,10 @@ mod memory;
 mod peers;
 mod stack;
 
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use std::{fs, io};
 
 use crate::repository;
@@ -48,6 +49,18 @@ pub(crate) enum Error {
     Unreadable { program: &'static str, text: String },
     #[error("{0} is missing: tools/prepare bench-edge installs it")]
     Missing(&'static str),
+    #[error("descriptors do not suffice")]
+    Descriptors(#[source] io::Error),
+    #[error("the load could not be kept to its core: at least two are needed")]
+    Pin(#[source] io::Error),
+    #[error("{} is not a certificate that clients can trust", path.display())]
+    Certificate { path: PathBuf, source: Box<dyn std::error::Error + Send + Sync> },
+    #[error("TLS cannot be spoken")]
+    Tls(#[source] rustls::Error),
+    #[error("no connection from {from} to {to}")]
+    Connect { from: Ipv4Addr, to: SocketAddrV4, source: io::Error },
+    #[error("what `{what}` asks for is not answered with 200 when it is asked fast: {answer:?}")]
+    NotAnswered { what: &'static str, answer: io::Result<u16> },
     #[error("`mainstay down` left processes behind: {0:?}")]
     LeftBehind(Vec<u32>),
 }
@@ -105,8 +118,12 @@ fn finish(command: &mut Command) -> Result<(), Error> {
 }
 
 #[expect(clippy::disallowed_methods, reason = "a benchmark measures real time")]
+fn now() -> Instant {
+    Instant::now()
+}
+
 fn timed<T>(work: impl FnOnce() -> Result<T, Error>) -> Result<(T, f64), Error> {
-    let started = std::time::Instant::now();
+    let started = now();
     let value = work()?;
     Ok((value, started.elapsed().as_secs_f64()))
 }

@@ -24,8 +24,8 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   docs    writes generated documentation and expected outputs again
   bench   measures the release build with examples/directory and writes docs/benchmarks.md
           (--cold-build also measures a build from nothing, in a target folder of its own)
-  bench-edge
-          measures the edge beside nginx and HAProxy and writes docs/benchmarks-edge.md
+  bench-edge [--rounds N]
+          measures the edge beside nginx and HAProxy and writes docs/benchmarks-edge.md; the median of N runs (3) counts
   mutations [NAME]
           breaks a copy of the code one line at a time and says which seed of the simulation caught it
   fuzz [MINUTES]
@@ -43,7 +43,11 @@ fn main() -> ExitCode {
         ["docs"] => docs::regenerate().map_err(|error| with_causes(&error)),
         ["bench"] => bench::run(bench::ColdBuild::Keep).map_err(|error| with_causes(&error)),
         ["bench", "--cold-build"] => bench::run(bench::ColdBuild::Measure).map_err(|error| with_causes(&error)),
-        ["bench-edge"] => bench::edge::run().map_err(|error| with_causes(&error)),
+        ["bench-edge"] => bench::edge::run(bench::edge::ROUNDS).map_err(|error| with_causes(&error)),
+        ["bench-edge", "--rounds", rounds] => match rounds.parse() {
+            Ok(rounds) => bench::edge::run(rounds).map_err(|error| with_causes(&error)),
+            Err(_) => Err(format!("--rounds takes a number from 1, not `{rounds}`")),
+        },
         ["mutations"] => mutations::run("").map_err(|error| with_causes(&error)),
         ["mutations", only] => mutations::run(only).map_err(|error| with_causes(&error)),
         ["fuzz"] => fuzz::run(fuzz::MINUTES).map_err(|error| with_causes(&error)),

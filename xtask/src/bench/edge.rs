@@ -8,8 +8,10 @@
 mod report;
 
 mod gateway;
+mod hostile;
 mod load;
 mod processor;
+mod wire;
 mod work;
 
 /// What `headers: strict` adds, as the edge has it: its peers are to add the same.
@@ -17,29 +19,51 @@ mod work;
 mod security_headers;
 
 use std::fs;
+use std::num::NonZeroUsize;
 
 use super::{Error, Scratch, machine, memory, release_binary};
 use crate::repository;
 use gateway::{Gateway, Stand};
+use hostile::{Attack, Endured};
 use report::{Measured, Report};
 use work::Work;
 
-/// How often everything is measured; medians count.
-const ROUNDS: usize = 3;
+/// How often every kind of work is measured unless told otherwise; medians count.
+pub(crate) const ROUNDS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(2);
 /// Processor time of anything else, in cores, from which a run is measured again.
 const FOREIGN_MAX: f64 = 0.12;
 /// How often a disturbed run is repeated before it counts as it is.
 const REPEATS: usize = 2;
 
 /// Measures everything and writes the page.
-pub(crate) fn run() -> Result<(), Error> {
+pub(crate) fn run(rounds: NonZeroUsize) -> Result<(), Error> {
+    let room = hostile::raise_descriptors()?;
     let root = repository::root();
     let binary = release_binary(&root, "mainstay")?;
     let scratch = Scratch::new()?;
     let machine = machine::describe();
     let stand = Stand::new(&binary, scratch.path())?;
+    // While memory is as it was after the start.
+    let endured = endured(&stand, room)?;
+    let measured = measured(&stand, rounds)?;
+    let versions = stand.gateways.iter().map(|gateway| gateway.version.clone()).collect();
+    let report = Report { machine, versions, rounds: rounds.get(), measured, endured };
+    let text = report.to_string();
+    println!("{text}");
+    let page = root.join("docs/benchmarks-edge.md");
+    fs::write(&page, text).map_err(|source| Error::File { path: page, source })
+}
+
+/// Every gateway with every kind of slow and idle clients.
+fn endured(stand: &Stand, room: usize) -> Result<Vec<Endured>, Error> {
+    let each = |attack| stand.gateways.iter().map(move |gateway| hostile::measure(gateway, attack, room));
+    Attack::ALL.into_iter().flat_map(each).collect()
+}
+
+/// Every gateway with every kind of work, turn by turn.
+fn measured(stand: &Stand, rounds: NonZeroUsize) -> Result<Vec<Measured>, Error> {
     let mut measured = Vec::new();
-    for round in 0..ROUNDS {
+    for round in 0..rounds.get() {
         for work in Work::ALL {
             let mut turn: Vec<&Gateway> = stand.gateways.iter().filter(|gateway| gateway.can(work)).collect();
             // Whoever comes first finds the machine cooler.
@@ -47,16 +71,11 @@ pub(crate) fn run() -> Result<(), Error> {
                 turn.reverse();
             }
             for gateway in turn {
-                measured.push(quiet(&stand, gateway, work)?);
+                measured.push(quiet(stand, gateway, work)?);
             }
         }
     }
-    let versions = stand.gateways.iter().map(|gateway| gateway.version.clone()).collect();
-    let report = Report { machine, versions, rounds: ROUNDS, measured };
-    let text = report.to_string();
-    println!("{text}");
-    let page = root.join("docs/benchmarks-edge.md");
-    fs::write(&page, text).map_err(|source| Error::File { path: page, source })
+    Ok(measured)
 }
 
 /// One run, again when something else kept the machine busy.
@@ -84,7 +103,7 @@ fn quiet(stand: &Stand, gateway: &Gateway, work: Work) -> Result<Measured, Error
 
 fn once(stand: &Stand, gateway: &Gateway, work: Work) -> Result<Measured, Error> {
     load::warm_up(gateway, work, &stand.folder)?;
-    let pids = gateway.pids()?;
+    let pids = gateway.pids(work.wire())?;
     pids.iter().for_each(|&pid| memory::forget_peak(pid));
     let origins = stand.origins()?;
     // The load generator is a child of ours that ends within the run.

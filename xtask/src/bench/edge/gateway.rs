@@ -9,16 +9,20 @@ use std::time::Duration;
 
 use super::load::LOAD_CORE;
 use super::security_headers::strict;
-use super::work::{LARGE_BYTES, SMALL_BYTES, STATIC_BYTES, Work};
+use super::wire::Door;
+use super::work::{LARGE_BYTES, SMALL_BYTES, STATIC_BYTES, Wire, Work};
 use crate::bench::memory;
 use crate::bench::{Error, finish, wait_for};
 
 /// The core that each gateway has.
 const GATEWAY_CORE: &str = "0";
+/// The certificate of the peers, which vouches for itself.
+const CERTIFICATE: &str = "certificate.pem";
 /// How long a gateway may take until it answers.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// The programs that are needed.
 const PROGRAMS: [&str; 7] = ["nginx", "haproxy", "wrk", "h2load", "curl", "openssl", "taskset"];
+
 /// A gateway that serves.
 pub(super) struct Gateway {
     pub(super) name: &'static str,
@@ -26,6 +30,8 @@ pub(super) struct Gateway {
     pub(super) version: String,
     plain: u16,
     tls: u16,
+    /// By what clients know that it is who it says.
+    authority: PathBuf,
     processes: Processes,
 }
 
@@ -33,8 +39,8 @@ pub(super) struct Gateway {
 enum Processes {
     /// One that we started, and its children.
     Of(Child),
-    /// The edges of our stacks with their shims, which write the log.
-    Edges(Vec<Stack>),
+    /// The edges of our stacks with their shims, which write the log: where TLS is served, what is plain is redirected.
+    Edges { plain: Stack, tls: Stack },
 }
 
 impl Gateway {
@@ -44,18 +50,26 @@ impl Gateway {
     }
 
     pub(super) fn url(&self, work: Work) -> String {
-        match work.is_over_tls() {
-            true => format!("https://localhost:{}{}", self.tls, work.path()),
-            false => format!("http://localhost:{}{}", self.plain, work.path()),
+        match work.wire() {
+            Wire::Plain => format!("http://localhost:{}{}", self.plain, work.path()),
+            Wire::Tls => format!("https://localhost:{}{}", self.tls, work.path()),
+        }
+    }
+
+    /// Where clients of our own come in.
+    pub(super) fn door(&self, wire: Wire) -> Result<Door, Error> {
+        match wire {
+            Wire::Plain => Ok(Door::plain(self.plain)),
+            Wire::Tls => Door::tls(self.tls, &self.authority),
         }
     }
 
     /// Everything whose processor time and memory count.
-    pub(super) fn pids(&self) -> Result<Vec<u32>, Error> {
-        match &self.processes {
-            Processes::Of(child) => Ok(with_children(child.id())),
-            Processes::Edges(stacks) => {
-                stacks.iter().map(|stack| stack.unit("edge")).collect::<Result<Vec<_>, _>>().map(|all| all.concat())
+    pub(super) fn pids(&self, wire: Wire) -> Result<Vec<u32>, Error> {
+        match (&self.processes, wire) {
+            (Processes::Of(child), _) => Ok(with_children(child.id())),
+            (Processes::Edges { plain: stack, .. }, Wire::Plain) | (Processes::Edges { tls: stack, .. }, Wire::Tls) => {
+                stack.unit("edge")
             }
         }
     }
@@ -109,7 +123,8 @@ impl Stand {
             version: version(binary, "--version")?,
             plain,
             tls,
-            processes: Processes::Edges(vec![own, own_tls]),
+            authority: own_tls.state().join("authority.pem"),
+            processes: Processes::Edges { plain: own, tls: own_tls },
         };
         let stand = Self { gateways: vec![ours, nginx(&folder, origin)?, haproxy(&folder, origin)?], folder };
         stand.gateways.iter().try_for_each(Gateway::check)?;
@@ -119,7 +134,7 @@ impl Stand {
     /// The processes behind the gateways.
     pub(super) fn origins(&self) -> Result<Vec<u32>, Error> {
         let stacks = self.gateways.iter().filter_map(|gateway| match &gateway.processes {
-            Processes::Edges(stacks) => Some(stacks),
+            Processes::Edges { plain, tls } => Some([plain, tls]),
             Processes::Of(_) => None,
         });
         stacks.flatten().map(|stack| stack.unit("origin")).collect::<Result<Vec<_>, _>>().map(|all| all.concat())
@@ -218,6 +233,7 @@ fn nginx(folder: &Path, origin: u16) -> Result<Gateway, Error> {
         version: version(Path::new("nginx"), "-v")?,
         plain,
         tls,
+        authority: folder.join(CERTIFICATE),
         processes: started(command, folder, "nginx.out")?,
     })
 }
@@ -241,6 +257,7 @@ fn haproxy(folder: &Path, origin: u16) -> Result<Gateway, Error> {
         version: version(Path::new("haproxy"), "-v")?,
         plain,
         tls,
+        authority: folder.join(CERTIFICATE),
         processes: started(command, folder, "haproxy.out")?,
     })
 }
@@ -263,10 +280,11 @@ fn started(mut command: Command, folder: &Path, output: &str) -> Result<Processe
 /// The certificate of the peers, and the file that nginx has itself.
 fn make_files(folder: &Path) -> Result<(), Error> {
     write(&folder.join("www/files/page.bin"), &vec![b'x'; STATIC_BYTES])?;
-    let (key, certificate) = (folder.join("key.pem"), folder.join("certificate.pem"));
+    let (key, certificate) = (folder.join("key.pem"), folder.join(CERTIFICATE));
     let mut openssl = Command::new("openssl");
     openssl.args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"]);
-    openssl.args(["-subj", "/CN=localhost", "-keyout"]).arg(&key).arg("-out").arg(&certificate);
+    openssl.args(["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]);
+    openssl.args(["-addext", "basicConstraints=critical,CA:FALSE", "-keyout"]).arg(&key).arg("-out").arg(&certificate);
     finish(&mut openssl)?;
     let read = |path: &PathBuf| fs::read(path).map_err(|source| Error::File { path: path.clone(), source });
     write(&folder.join("both.pem"), &[read(&certificate)?, read(&key)?].concat())

@@ -14,7 +14,7 @@ const WARM_UP_SECONDS: u32 = 1;
 /// Streams of each HTTP/2 connection.
 const STREAMS: u32 = 10;
 /// The core that the load and the origin have.
-pub(super) const LOAD_CORE: &str = "1";
+pub(super) const LOAD_CORE: usize = 1;
 
 /// What came of one run.
 #[derive(Debug, Clone, PartialEq)]
@@ -52,7 +52,7 @@ fn for_seconds(gateway: &Gateway, work: Work, scratch: &Path, seconds: u32) -> R
 
 fn pinned(program: &str) -> Command {
     let mut command = Command::new("taskset");
-    command.args(["-c", LOAD_CORE, program]);
+    command.args(["-c", &LOAD_CORE.to_string(), program]);
     command
 }
 
@@ -125,16 +125,20 @@ fn read_h2load(text: &str, log: &str) -> Option<Load> {
     };
     let mut micros: Vec<f64> = log.lines().filter_map(|line| line.split('\t').nth(2)?.parse().ok()).collect();
     micros.sort_by(f64::total_cmp);
-    let quantile = |hundredths: usize| micros.get(micros.len().saturating_sub(1) * hundredths / 100).copied();
     let statuses = text.lines().find_map(|line| line.strip_prefix("status codes: "))?;
     let succeeded: f64 = statuses.split(' ').next()?.parse().ok()?;
     Some(Load {
         requests: count(" done")?,
         seconds: milliseconds(seconds)? / 1000.0,
-        p50_ms: quantile(50)? / 1000.0,
-        p99_ms: quantile(99)? / 1000.0,
+        p50_ms: quantile(&micros, 50)? / 1000.0,
+        p99_ms: quantile(&micros, 99)? / 1000.0,
         failed: count(" done")? - succeeded,
     })
+}
+
+/// What so many hundredths of these stay within; they are in order.
+pub(super) fn quantile(sorted: &[f64], hundredths: usize) -> Option<f64> {
+    sorted.get(sorted.len().saturating_sub(1) * hundredths / 100).copied()
 }
 
 #[cfg(test)]

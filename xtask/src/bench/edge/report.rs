@@ -1,7 +1,9 @@
 //! The page about the edge. Start reading at the first `impl` of [`Report`].
 
 use std::fmt;
+use std::time::Duration;
 
+use super::hostile::{Attack, Endured};
 use super::load::Load;
 use super::work::Work;
 
@@ -31,6 +33,7 @@ pub(super) struct Report {
     pub(super) versions: Vec<String>,
     pub(super) rounds: usize,
     pub(super) measured: Vec<Measured>,
+    pub(super) endured: Vec<Endured>,
 }
 
 /// Gateways in the order of the columns; the first is ours.
@@ -72,6 +75,41 @@ impl Report {
         Ok(())
     }
 
+    /// What slow and idle clients cost, and whom.
+    fn hostile(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "\n## Slow and idle clients\n")?;
+        writeln!(
+            f,
+            "Idle ones have had one answer. Slow ones are slow from the first byte on, and those that read slowly ask"
+        )?;
+        writeln!(
+            f,
+            "for 1 MiB with a receive buffer of 1 KiB. Meanwhile four others ask for 1 KiB, together 200 times a second"
+        )?;
+        writeln!(
+            f,
+            "and over the same wire; their time counts from when a request was due. Resident memory is that of the"
+        )?;
+        writeln!(
+            f,
+            "gateway's processes before the clients came, at most while they were there, and a second after they had"
+        )?;
+        writeln!(
+            f,
+            "gone; buffers of the system are not in it. Time limits of the gateways are alike, but neither nginx nor"
+        )?;
+        writeln!(f, "HAProxy has a least rate for bodies.\n")?;
+        write!(
+            f,
+            "| clients | what they do | gateway | before, MiB | at most | after | p99 of others, ms | failed | ended by the "
+        )?;
+        writeln!(f, "gateway | after, s |\n| ---: | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")?;
+        Attack::ALL.into_iter().try_for_each(|attack| {
+            let mut runs = self.endured.iter().filter(|endured| endured.attack == attack);
+            runs.try_for_each(|endured| writeln!(f, "{endured}"))
+        })
+    }
+
     /// Each goal, and whether it was met.
     fn goals(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "\n## Goals\n\n| work | processor time, ratio to the better peer | goal | |")?;
@@ -92,7 +130,7 @@ impl fmt::Display for Report {
         writeln!(f, "{}.\n\nCompared: {}.\n", self.machine, self.versions.join("; "))?;
         writeln!(
             f,
-            "Medians of {} rounds; the order turns with each round. Every gateway has one worker on the first",
+            "Rounds: {}; medians count, and the order turns with each. Every gateway has one worker on the first",
             self.rounds
         )?;
         writeln!(
@@ -110,6 +148,7 @@ impl fmt::Display for Report {
         self.table(f, "Half of the requests are answered within, ms", 2, |run| run.load.p50_ms)?;
         self.table(f, "99 of 100 are answered within, ms", 2, |run| run.load.p99_ms)?;
         self.table(f, "Largest resident memory, MiB", 1, |run| megabytes(run.peak_kib))?;
+        self.hostile(f)?;
         let failed: f64 = self.measured.iter().map(|run| run.load.failed).sum();
         let disturbed = self.measured.iter().map(|run| run.foreign_cores).fold(0.0, f64::max);
         writeln!(
@@ -119,6 +158,22 @@ impl fmt::Display for Report {
     }
 }
 
+/// A row of the table.
+impl fmt::Display for Endured {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [before, most, after] = self.resident_kib.map(megabytes);
+        write!(f, "| {} | {} | {} | ", self.clients, self.attack.name(), self.gateway)?;
+        write!(f, "{before:.1} | {most:.1} | {after:.1} | {:.2} | {} | ", self.others.p99_ms, self.others.failed)?;
+        write!(f, "{} | {} |", self.ended.len(), span(&self.ended).unwrap_or_default())
+    }
+}
+
+/// From the shortest to the longest, in seconds.
+fn span(times: &[Duration]) -> Option<String> {
+    let (first, last) = (times.iter().min()?, times.iter().max()?);
+    Some(format!("{:.1} to {:.1}", first.as_secs_f64(), last.as_secs_f64()))
+}
+
 #[expect(clippy::cast_precision_loss, reason = "a size for people, with one digit after the point")]
 fn megabytes(kib: u64) -> f64 {
     kib as f64 / 1024.0
@@ -126,7 +181,10 @@ fn megabytes(kib: u64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{Load, Measured, Report, Work};
+    use std::time::Duration;
+
+    use super::{Attack, Endured, Load, Measured, Report, Work};
+    use crate::bench::edge::hostile::Others;
 
     fn run(gateway: &'static str, work: Work, processor_seconds: f64) -> Measured {
         let load = Load { requests: 100_000.0, seconds: 2.0, p50_ms: 0.5, p99_ms: 2.0, failed: 0.0 };
@@ -139,7 +197,13 @@ mod tests {
         let tls = [("Mainstay", 1.0), ("nginx", 2.0)];
         let runs = plain.map(|(gateway, seconds)| run(gateway, Work::Plain64, seconds)).into_iter();
         let measured = runs.chain(tls.map(|(gateway, seconds)| run(gateway, Work::Static, seconds))).collect();
-        let report = Report { machine: "A machine".into(), versions: vec!["a".into()], rounds: 3, measured };
+        let report = Report {
+            machine: "A machine".into(),
+            versions: vec!["a".into()],
+            rounds: 3,
+            measured,
+            endured: Vec::new(),
+        };
         let text = report.to_string();
         for line in [
             "| HTTP/1.1, 64 | 0.90 | 1.20 | 1.00 | 0.90 |",
@@ -150,5 +214,34 @@ mod tests {
         ] {
             assert!(text.lines().any(|printed| printed == line), "{line}\n{text}");
         }
+    }
+
+    /// Fails when a figure stands in another's column, or rows are in the order in which they were measured.
+    #[test]
+    fn each_kind_of_slow_clients_has_its_rows() {
+        let endured = |gateway, attack, ended: &[u64]| Endured {
+            gateway,
+            attack,
+            clients: 500,
+            resident_kib: [1024, 3072, 2048],
+            ended: ended.iter().map(|&millis| Duration::from_millis(millis)).collect(),
+            others: Others { p99_ms: 0.254, failed: 7 },
+        };
+        let endured = vec![
+            endured("Mainstay", Attack::SlowRead, &[]),
+            endured("Mainstay", Attack::SlowHead, &[15_300, 15_000]),
+            endured("nginx", Attack::SlowRead, &[]),
+        ];
+        let report = Report { machine: String::new(), versions: Vec::new(), rounds: 1, measured: Vec::new(), endured };
+        let text = report.to_string();
+        let rows: Vec<&str> = text.lines().filter(|line| line.starts_with("| 500 ")).collect();
+        assert_eq!(
+            rows,
+            [
+                "| 500 | a byte of a head each second | Mainstay | 1.0 | 3.0 | 2.0 | 0.25 | 7 | 2 | 15.0 to 15.3 |",
+                "| 500 | 1 KiB of an answer each second | Mainstay | 1.0 | 3.0 | 2.0 | 0.25 | 7 | 0 |  |",
+                "| 500 | 1 KiB of an answer each second | nginx | 1.0 | 3.0 | 2.0 | 0.25 | 7 | 0 |  |",
+            ]
+        );
     }
 }

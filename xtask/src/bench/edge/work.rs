@@ -1,5 +1,12 @@
 //! What is asked of every gateway.
 
+/// How a gateway is spoken to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wire {
+    Plain,
+    Tls,
+}
+
 /// Bytes of a small answer.
 pub(super) const SMALL_BYTES: usize = 1 << 10;
 /// Bytes of a large answer.
@@ -51,8 +58,11 @@ impl Work {
         }
     }
 
-    pub(super) const fn is_over_tls(self) -> bool {
-        matches!(self, Work::Tls64 | Work::Http2)
+    pub(super) const fn wire(self) -> Wire {
+        match self {
+            Work::Tls64 | Work::Http2 => Wire::Tls,
+            Work::Plain64 | Work::Plain512 | Work::Large | Work::Static => Wire::Plain,
+        }
     }
 
     /// The share of the better peer's processor time that we want to stay within; none where nothing was set.
