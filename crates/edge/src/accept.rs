@@ -11,6 +11,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::admission::{Admission, Admitted, Full};
 use crate::answer::Reason;
+use crate::listening::Speech;
 use crate::policy::network;
 use crate::serve::{self, Additions, Origin, Own};
 use crate::tls::{self, Secured};
@@ -22,15 +23,6 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 const HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(10);
 /// What is read of a client that is turned away: bytes left unread would take the answer with them.
 const UNREAD_BYTES_MAX: usize = 4 << 10;
-
-/// What is spoken at a listener.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Speech {
-    /// HTTP/1.1 as it is.
-    Plain,
-    /// TLS, and in it what both sides agree on.
-    Secure,
-}
 
 /// Takes connections as they come; ends only with why it cannot. To be dropped when no more are wanted.
 pub(crate) async fn accept(

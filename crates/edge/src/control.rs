@@ -11,6 +11,8 @@ use crate::certificates::Certificates;
 use crate::evidence::{Arm, Counts};
 use crate::settings::Settings;
 
+/// The name of that socket in the edge's folder.
+pub const SOCKET_NAME: &str = "control.sock";
 /// The version of this protocol.
 pub const VERSION: u32 = 1;
 

@@ -5,6 +5,7 @@
 
 pub mod certificates;
 pub mod control;
+pub mod listening;
 pub mod process;
 pub mod settings;
 

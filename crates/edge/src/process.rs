@@ -12,6 +12,8 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use model::Port;
+use sys::listeners::handover::{Handed, Intake};
 use sys::messages::{Incoming, MessageError};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
@@ -23,10 +25,11 @@ use crate::admission::Admission;
 use crate::certificates::Certificates;
 use crate::control::{self, ToEdge, ToNode};
 use crate::evidence::{Arm, Counts};
+use crate::listening::{Sockets, https_of};
 use crate::live::Live;
 use crate::outbox::Outbox;
 use crate::settings::Settings;
-use crate::thread::{self, Listeners};
+use crate::thread;
 use crate::tls::{CertificateTable, Engine, EngineError};
 
 /// Seconds of evidence of all threads that wait for the node.
@@ -42,12 +45,12 @@ pub const DRAIN_TIME: Duration = Duration::from_secs(30);
 
 /// What an edge is started with.
 pub struct Start {
-    /// Listeners for plain HTTP, one for each thread.
+    /// What it listens on, one of each port for each thread.
     pub listeners: Vec<TcpListener>,
-    /// Listeners for TLS, one for each thread.
-    pub secure: Vec<TcpListener>,
-    /// Where the node connects to.
-    pub control: PathBuf,
+    /// The port of those that speak TLS.
+    pub https: Option<Port>,
+    /// Where the node finds its sockets: the one for orders, and the one for other sockets to listen on.
+    pub folder: PathBuf,
     /// Random: for ids and for drawing replicas.
     pub seed: u64,
     /// How many descriptors the process may have open.
@@ -59,8 +62,8 @@ pub struct Start {
 /// The edge cannot start or go on.
 #[derive(Debug, thiserror::Error)]
 pub enum EdgeError {
-    /// The socket for the node.
-    #[error("cannot listen at {}", at.display())]
+    /// A socket for the node.
+    #[error("cannot listen for the node in {}", at.display())]
     Control {
         /// Where.
         at: PathBuf,
@@ -92,6 +95,8 @@ pub enum EdgeError {
 pub(crate) struct Shared {
     pub(crate) live: watch::Receiver<Arc<Live>>,
     pub(crate) certificates: watch::Receiver<Arc<CertificateTable>>,
+    /// What they accept on.
+    pub(crate) sockets: watch::Receiver<Arc<Sockets>>,
     /// Within which time everything is to end; nothing while it is not.
     pub(crate) drain: watch::Receiver<Option<Duration>>,
     pub(crate) evidence: mpsc::Sender<Vec<(Arm, Counts)>>,
@@ -123,11 +128,13 @@ pub fn run(start: Start) -> Result<(), EdgeError> {
     let (evidence, counted) = mpsc::channel(EVIDENCE_MAX);
     let (taken, takes) = mpsc::channel(TAKES_MAX);
     let admission = Arc::new(Admission::within(start.descriptors));
-    let listeners = of_threads(start.listeners, start.secure);
-    let threads = listeners.len();
+    let sockets = Sockets::new(start.listeners, start.https).map_err(EdgeError::Accept)?;
+    let threads = sockets.threads();
+    let (sockets, listening) = watch::channel(Arc::new(sockets));
     let shared = Shared {
         live,
         certificates: table,
+        sockets: listening,
         drain: draining,
         evidence,
         taken,
@@ -136,21 +143,22 @@ pub fn run(start: Start) -> Result<(), EdgeError> {
         threads: u32::try_from(threads).ok().and_then(NonZeroU32::new).unwrap_or(NonZeroU32::MIN),
     };
     let mut running = Vec::with_capacity(threads);
-    for (listeners, number) in listeners.into_iter().zip(0_u64..) {
+    for (number, nth) in (0..threads).zip(0_u64..) {
         let shared = shared.clone();
-        let start = thread::Start { seed: start.seed.wrapping_add(number), is_first: number == 0 };
-        let thread = sys::cores::start(&format!("edge-{number}"), move || thread::run(listeners, shared, start));
+        let start = thread::Start { seed: start.seed.wrapping_add(nth), number };
+        let thread = sys::cores::start(&format!("edge-{number}"), move || thread::run(shared, start));
         running.push(thread.map_err(EdgeError::Thread)?);
     }
     // Only threads hold their ends from here on: what they share ends with the last of them.
     drop(shared);
-    let listener =
-        control_socket(&start.control).map_err(|source| EdgeError::Control { at: start.control.clone(), source })?;
+    let failed = |source| EdgeError::Control { at: start.folder.clone(), source };
+    let listener = control_socket(&start.folder.join(control::SOCKET_NAME)).map_err(failed)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(EdgeError::Runtime)?;
     let main = Main {
         engine,
         settings,
         certificates,
+        sockets,
         drain,
         admission,
         threads,
@@ -161,17 +169,13 @@ pub fn run(start: Start) -> Result<(), EdgeError> {
         running,
         node: None,
     };
-    runtime.block_on(main.serve(listener, counted, takes))?;
+    runtime.block_on(async {
+        let intake = Intake::new(&start.folder).map_err(failed)?;
+        main.serve(listener, intake, counted, takes).await
+    })?;
     // The last lines are written before the end. A log that cannot be written has nobody left to tell.
     drop(writer.join());
     Ok(())
-}
-
-/// The listeners of each thread.
-fn of_threads(plain: Vec<TcpListener>, secure: Vec<TcpListener>) -> Vec<Listeners> {
-    let threads = plain.len().max(secure.len());
-    let (mut plain, mut secure) = (plain.into_iter(), secure.into_iter());
-    (0..threads).map(|_| Listeners { plain: plain.next(), secure: secure.next() }).collect()
 }
 
 /// Replaces what an edge that was killed has left.
@@ -190,6 +194,7 @@ struct Main {
     engine: Engine,
     settings: watch::Sender<Arc<Live>>,
     certificates: watch::Sender<Arc<CertificateTable>>,
+    sockets: watch::Sender<Arc<Sockets>>,
     drain: watch::Sender<Option<Duration>>,
     admission: Arc<Admission>,
     threads: usize,
@@ -237,6 +242,7 @@ impl Main {
     async fn serve(
         mut self,
         listener: UnixListener,
+        mut intake: Intake,
         mut counted: mpsc::Receiver<Vec<(Arm, Counts)>>,
         mut takes: mpsc::Receiver<Taken>,
     ) -> Result<(), EdgeError> {
@@ -259,6 +265,7 @@ impl Main {
                     Ok(Some(message)) => self.obey(message),
                     Ok(None) | Err(_) => self.part_from_node(),
                 },
+                handed = intake.next() => self.listen_on(handed)?,
                 Some(()) = terminate.recv() => self.begin_to_drain(DRAIN_TIME),
                 Some(taken) = takes.recv() => self.note_taken(taken),
                 _ = beat.tick() => {
@@ -311,6 +318,16 @@ impl Main {
         }
     }
 
+    /// Accepts on these sockets instead of those of before. An edge that is to end accepts on none.
+    fn listen_on(&mut self, handed: Handed) -> Result<(), EdgeError> {
+        if self.drain.borrow().is_none() {
+            let listeners = handed.sockets.into_iter().map(TcpListener::from).collect();
+            let sockets = Sockets::new(listeners, https_of(&handed.words)).map_err(EdgeError::Accept)?;
+            self.sockets.send_replace(Arc::new(sockets));
+        }
+        Ok(())
+    }
+
     /// An end that was asked for is only ever brought forward by the end of what is under way.
     fn begin_to_drain(&mut self, within: Duration) {
         self.drain.send_if_modified(|draining| {
@@ -318,6 +335,7 @@ impl Main {
             *draining = draining.or(Some(within));
             first
         });
+        self.sockets.send_replace(Arc::default());
     }
 
     /// Settings and certificates count as applied once every thread works by them.

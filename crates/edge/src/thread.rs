@@ -1,69 +1,45 @@
 //! One thread of the edge: it accepts connections and serves them. Start reading at [`run`].
 
-use std::convert::Infallible;
 use std::future::pending;
 use std::io;
-use std::net::TcpListener;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 
-use crate::accept::{Speech, accept};
 use crate::deadline;
 use crate::evidence::{Arm, Counts};
+use crate::listening::Accepting;
 use crate::process::{Shared, Taken};
 use crate::worker::Worker;
 
 /// Looks between two reports of evidence: a second.
 const EVIDENCE_LOOKS: u32 = 10;
 
-/// Where one thread accepts connections.
-#[derive(Default)]
-pub(crate) struct Listeners {
-    pub(crate) plain: Option<TcpListener>,
-    pub(crate) secure: Option<TcpListener>,
-}
-
-/// What one thread is started with besides.
+/// What one thread is started with besides what all share.
 #[derive(Clone, Copy)]
 pub(crate) struct Start {
     /// Random.
     pub(crate) seed: u64,
-    /// Whether it is the first of all.
-    pub(crate) is_first: bool,
-}
-
-impl Listeners {
-    /// Accepts from now on, once there are settings to serve by, and over TLS certificates to answer with: until then
-    /// clients wait in the backlog, rather than being told that nothing is here.
-    fn begin_to_accept(&mut self, worker: &Rc<Worker>, shared: &Shared, failed: &mpsc::Sender<io::Error>) {
-        if worker.live().settings.number == 0 {
-            return;
-        }
-        let secure = if worker.certificates().number == 0 { None } else { self.secure.take() };
-        for (listener, speech) in [(self.plain.take(), Speech::Plain), (secure, Speech::Secure)] {
-            let Some(listener) = listener else { continue };
-            let accepting = accept(listener, speech, Rc::clone(worker), Arc::clone(&shared.admission));
-            sys::cores::spawn_here(until_drained(accepting, shared.drain.clone(), failed.clone()));
-        }
-    }
+    /// Which of all it is, from 0.
+    pub(crate) number: usize,
 }
 
 /// Serves until the edge is told to drain, and then until every connection has ended or the time for that is over. What
 /// is still open then is closed by dropping it. A thread that cannot accept ends with why: as long as its sockets listen,
 /// the kernel leads its share of the clients to them.
-pub(crate) async fn run(mut listeners: Listeners, mut shared: Shared, start: Start) -> io::Result<()> {
+pub(crate) async fn run(mut shared: Shared, start: Start) -> io::Result<()> {
     let live = Arc::clone(&shared.live.borrow_and_update());
     let certificates = Arc::clone(&shared.certificates.borrow_and_update());
     // Both may have come before this thread began; then it says so like any other.
     let mut taken = vec![Taken::Settings(live.settings.number), Taken::Certificates(certificates.number)];
-    let worker =
-        Rc::new(Worker::new(live, certificates, start.seed, shared.log.clone(), shared.threads, start.is_first));
+    let is_first = start.number == 0;
+    let worker = Rc::new(Worker::new(live, certificates, start.seed, shared.log.clone(), shared.threads, is_first));
     worker.look(sys::clock::now().steady);
-    let (fail, mut failed) = mpsc::channel(2);
-    listeners.begin_to_accept(&worker, &shared, &fail);
+    let (fail, mut failed) = mpsc::channel(1);
+    let mut accepting = Accepting::new(start.number, shared.threads, Arc::clone(&shared.admission), fail);
+    accepting.follow(&shared.sockets.borrow_and_update(), &worker)?;
     let mut looks = tokio::time::interval(deadline::PERIOD);
     let mut count = 0_u32;
     let mut ends = None;
@@ -77,14 +53,15 @@ pub(crate) async fn run(mut listeners: Listeners, mut shared: Shared, start: Sta
                 let live = Arc::clone(&shared.live.borrow_and_update());
                 taken.push(Taken::Settings(live.settings.number));
                 worker.renew(live);
-                listeners.begin_to_accept(&worker, &shared, &fail);
+                accepting.follow(&shared.sockets.borrow(), &worker)?;
             }
             Ok(()) = shared.certificates.changed() => {
                 let certificates = Arc::clone(&shared.certificates.borrow_and_update());
                 taken.push(Taken::Certificates(certificates.number));
                 worker.renew_certificates(certificates);
-                listeners.begin_to_accept(&worker, &shared, &fail);
+                accepting.follow(&shared.sockets.borrow(), &worker)?;
             }
+            Ok(()) = shared.sockets.changed() => accepting.follow(&shared.sockets.borrow_and_update(), &worker)?,
             within = asked_to_drain(&mut shared.drain), if ends.is_none() => {
                 worker.deadlines.drain();
                 ends = Some(worker.now().saturating_add(within));
@@ -104,21 +81,6 @@ pub(crate) async fn run(mut listeners: Listeners, mut shared: Shared, start: Sta
     }
     report(&worker, &shared.evidence);
     Ok(())
-}
-
-/// Drives what accepts connections until the edge drains.
-async fn until_drained(
-    accepting: impl Future<Output = io::Result<Infallible>>,
-    mut drain: watch::Receiver<Option<Duration>>,
-    failed: mpsc::Sender<io::Error>,
-) {
-    tokio::select! {
-        Err(why) = accepting => {
-            // There is room for one of each listener.
-            drop(failed.try_send(why));
-        }
-        _within = asked_to_drain(&mut drain) => {}
-    }
 }
 
 /// Waits until the edge is to drain, and says within which time.

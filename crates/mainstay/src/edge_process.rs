@@ -1,4 +1,4 @@
-//! The edge as its shim starts it: `mainstay edge CONTROL HTTPS`, on sockets that it inherits.
+//! The edge as its shim starts it: `mainstay edge FOLDER HTTPS`, on sockets that it inherits.
 //!
 //! Start reading at [`run`]. Like a shim it is started before the command line is looked at.
 
@@ -8,13 +8,10 @@ use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use edge::listening::https_of;
 use edge::process::{EdgeError, Start};
-use model::Port;
 use model::cause::chain;
 use sys::listeners::{self, NotInherited};
-
-/// What stands for the port of HTTPS where that is not served.
-pub(crate) const NO_HTTPS: &str = "-";
 
 /// The edge cannot be what it was started as.
 #[derive(Debug, thiserror::Error)]
@@ -49,23 +46,18 @@ pub(crate) fn run(words: impl Iterator<Item = OsString>, inherited: Option<&str>
 }
 
 fn start(mut words: impl Iterator<Item = OsString>, inherited: Option<&str>) -> Result<Start, StartError> {
-    let (Some(control), Some(https), Some(inherited)) = (words.next(), words.next(), inherited) else {
+    let (Some(folder), Some(https), Some(inherited)) = (words.next(), words.next(), inherited) else {
         return Err(StartError::ByHand);
     };
     let sockets = listeners::inherited(inherited)?;
     sys::process::guard_memory().map_err(StartError::Memory)?;
     let descriptors = sys::process::raise_descriptor_limit();
-    let https: Option<Port> = https.to_str().and_then(|text| text.parse().ok()).and_then(Port::new);
-    let (mut plain, mut secure): (Vec<TcpListener>, Vec<TcpListener>) = Default::default();
-    for (port, listener) in sockets.into_iter().filter_map(listeners::with_port) {
-        if Some(port) == https { secure.push(listener) } else { plain.push(listener) }
-    }
     let mut seed = [0_u8; 8];
     rustix::rand::getrandom(&mut seed, rustix::rand::GetRandomFlags::empty()).map_err(StartError::Random)?;
     Ok(Start {
-        listeners: plain,
-        secure,
-        control: PathBuf::from(control),
+        listeners: sockets.into_iter().map(TcpListener::from).collect(),
+        https: https.to_str().and_then(https_of),
+        folder: PathBuf::from(folder),
         seed: u64::from_ne_bytes(seed),
         descriptors,
         log: Box::new(std::io::stdout()),

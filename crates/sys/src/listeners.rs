@@ -2,8 +2,9 @@
 //! than turned away, until the next child takes them.
 //!
 //! The node binds them and the shim inherits them, and its child after it ([`inherited`]). Both keep copies: the node
-//! for the next shim, and the shim for the next node, which fetches them ([`handover`]). Start reading at [`Held`].
-//! Invariant: a port that somebody else listens on is never shared, although sockets of one port are.
+//! for the next shim, and the shim for the next node, which fetches them. Where a unit that runs is to listen elsewhere,
+//! both are handed others ([`handover`]). Start reading at [`HeldSockets`]. Invariant: a port that somebody else listens
+//! on is never shared, although sockets of one port are.
 
 pub mod handover;
 
@@ -11,9 +12,10 @@ mod bind;
 mod owner;
 
 use std::collections::BTreeMap;
-use std::net::TcpListener;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use model::Port;
 
@@ -33,6 +35,48 @@ pub struct Listening {
     pub sockets: usize,
 }
 
+/// The sockets that a node holds for its units.
+#[derive(Debug, Clone, Default)]
+pub struct HeldSockets(Arc<Mutex<Held>>);
+
+impl HeldSockets {
+    /// What is held. Every change is a single step, so one that a panic interrupted is still whole.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Held> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Has a unit whose shim runs listen on these ports from now on: the shim holds their sockets once this succeeds, and no
+    /// others. Returns copies for the shim's child, who is to be handed them next ([`handover::give`]): it closes last what
+    /// is not wanted any more, so that nobody is turned away whom it could still accept.
+    ///
+    /// May be done again at any time, also after it was broken off in the middle or by another node.
+    pub async fn move_to(&self, unit: &Path, wanted: &Listening) -> Result<Vec<OwnedFd>, MoveError> {
+        let mut shim = handover::Shim::reach(unit).await.map_err(MoveError::Shim)?;
+        let sockets = {
+            let mut held = self.lock();
+            held.keep(unit, shim.sockets());
+            held.take(unit, wanted)?;
+            held.copies(unit).map_err(MoveError::Copy)?
+        };
+        shim.hand(&sockets).await.map_err(MoveError::Shim)?;
+        Ok(sockets)
+    }
+}
+
+/// A unit that runs cannot be made to listen elsewhere.
+#[derive(Debug, thiserror::Error)]
+pub enum MoveError {
+    /// One of the ports.
+    #[error(transparent)]
+    Barred(#[from] Barred),
+    /// There is no room for another descriptor.
+    #[error("cannot copy a socket")]
+    Copy(#[source] io::Error),
+    /// Its shim.
+    #[error("its shim does not take the sockets")]
+    Shim(#[source] io::Error),
+}
+
 /// The sockets that are held, by the folder of the unit that listens on them.
 #[derive(Debug, Default)]
 pub(crate) struct Held {
@@ -40,20 +84,20 @@ pub(crate) struct Held {
 }
 
 impl Held {
-    /// The sockets for a start of a unit: those that are held already, and new ones where there are none. What it
-    /// does not listen on any more is closed.
+    /// The sockets for a unit: those that are held already, and new ones where there are none. What it does not listen
+    /// on any more is closed, once it has everything that it is to listen on.
     pub(crate) fn take(&mut self, unit: &Path, wanted: &Listening) -> Result<Vec<RawFd>, Barred> {
         if wanted.ports.is_empty() {
             self.units.remove(unit);
             return Ok(Vec::new());
         }
         let held = self.units.entry(unit.to_owned()).or_default();
-        held.retain(|port, _| wanted.ports.contains(port));
         for port in &wanted.ports {
             if !held.contains_key(port) {
                 held.insert(*port, bind::sockets(*port, wanted.sockets.clamp(1, SOCKETS_MAX))?);
             }
         }
+        held.retain(|port, _| wanted.ports.contains(port));
         Ok(held.values().flatten().map(AsRawFd::as_raw_fd).collect())
     }
 
@@ -69,6 +113,11 @@ impl Held {
             }
         }
         self.units.insert(unit.to_owned(), held);
+    }
+
+    /// Copies of what is held for a unit.
+    fn copies(&self, unit: &Path) -> io::Result<Vec<OwnedFd>> {
+        self.units.get(unit).into_iter().flat_map(BTreeMap::values).flatten().map(OwnedFd::try_clone).collect()
     }
 
     /// Whether something is held for a unit.
@@ -115,14 +164,14 @@ pub fn inherited(text: &str) -> Result<Vec<OwnedFd>, NotInherited> {
     }
 }
 
-/// The port of a listening socket, and the socket for use.
-pub fn with_port(socket: OwnedFd) -> Option<(Port, TcpListener)> {
-    Some((bind::port_of(&socket)?, TcpListener::from(socket)))
+/// What tells a socket from every other of this boot, whoever holds a copy and by whatever number.
+pub fn identity(socket: impl AsFd) -> io::Result<u64> {
+    Ok(rustix::net::sockopt::socket_cookie(socket)?)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::net::TcpStream;
+    use std::net::{TcpListener, TcpStream};
 
     use super::*;
 
@@ -167,6 +216,17 @@ mod tests {
         assert!(refused.to_string().contains(&format!("process {own}")), "{refused}");
         assert_eq!(barred(port), Some(refused));
         assert_eq!(barred(free_port()), None);
+    }
+
+    /// Fails when what is held is closed for the sake of a port that cannot be had.
+    #[test]
+    fn nothing_is_closed_before_everything_wanted_is_held() {
+        let (mut held, unit, port) = (Held::default(), Path::new("/units/edge"), free_port());
+        held.take(unit, &Listening { ports: vec![port], sockets: 1 }).unwrap();
+        let others = TcpListener::bind("0.0.0.0:0").unwrap();
+        let taken = Port::new(others.local_addr().unwrap().port()).unwrap();
+        held.take(unit, &Listening { ports: vec![taken], sockets: 1 }).unwrap_err();
+        TcpStream::connect(("127.0.0.1", port.number())).unwrap();
     }
 
     #[test]

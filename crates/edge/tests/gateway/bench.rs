@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use edge::certificates::{Certificate, Certificates, KeyText};
-use edge::control::{ToEdge, ToNode};
+use edge::control::{SOCKET_NAME, ToEdge, ToNode};
 use edge::evidence::{Arm, Counts};
 use edge::process::{self, EdgeError, Start};
 use edge::settings::{Endpoint, Route, Settings};
@@ -43,12 +44,23 @@ pub(crate) struct Bench {
     pub(crate) listeners: Vec<TcpListener>,
     /// Where it speaks TLS.
     pub(crate) secure: SocketAddr,
+    /// Where it waits for a node.
+    pub(crate) folder: Folder,
     pub(crate) node: UnixStream,
     pub(crate) settings: Settings,
     pub(crate) certificates: Certificates,
     pub(crate) log: Log,
     /// Ends when the edge does.
     pub(crate) running: JoinHandle<Result<(), EdgeError>>,
+}
+
+/// A folder that is gone once the test is through.
+pub(crate) struct Folder(pub(crate) PathBuf);
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        drop(std::fs::remove_dir_all(&self.0));
+    }
 }
 
 impl Bench {
@@ -64,25 +76,26 @@ impl Bench {
         let address = addresses[0];
         let secure_listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let secure = secure_listener.local_addr().unwrap();
-        let name = format!("edge-test-{}-{}.sock", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-        let control = std::env::temp_dir().join(name);
+        let name = format!("edge-test-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let folder = Folder(std::env::temp_dir().join(name));
+        std::fs::create_dir(&folder.0).unwrap();
         let log = Log::default();
         let start = Start {
-            listeners: listeners.iter().map(|it| it.try_clone().unwrap()).collect(),
-            secure: vec![secure_listener],
-            control: control.clone(),
+            listeners: listeners.iter().map(|it| it.try_clone().unwrap()).chain([secure_listener]).collect(),
+            https: model::Port::new(secure.port()),
+            folder: folder.0.clone(),
             seed: 7,
             descriptors: u64::MAX,
             log: Box::new(log.clone()),
         };
         let running = std::thread::spawn(move || process::run(start));
+        let control = folder.0.join(SOCKET_NAME);
         let node = until(|| UnixStream::connect(&control).ok());
-        // The name has served its purpose.
-        std::fs::remove_file(&control).unwrap();
         node.set_read_timeout(Some(PATIENCE)).unwrap();
         let settings = Settings { routes: vec![route("{tenant}.test", "/")], ..Settings::default() };
         let certificates = Certificates::default();
-        let mut bench = Self { address, addresses, listeners, secure, node, settings, certificates, log, running };
+        let mut bench =
+            Self { address, addresses, listeners, secure, folder, node, settings, certificates, log, running };
         assert!(matches!(bench.hear(), ToNode::Hello { .. }));
         bench.lead_to(endpoints);
         bench

@@ -20,6 +20,7 @@ mod fuzz;
 mod http2;
 mod limits;
 mod node;
+mod ports;
 mod routing;
 mod slow;
 mod tls;

@@ -32,6 +32,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use model::{ResourceName, ServiceName, UnitId};
+use supervise::record::UnitFolders;
 use sys::FileTrouble;
 
 use super::place::StatePlace;
@@ -385,6 +386,10 @@ impl Layout {
 
     pub(crate) fn units(&self) -> PathBuf {
         self.state.join("units")
+    }
+
+    pub(crate) fn unit(&self, unit: &UnitId) -> PathBuf {
+        UnitFolders::below(&self.state).of(unit)
     }
 
     pub(crate) fn logs(&self) -> PathBuf {

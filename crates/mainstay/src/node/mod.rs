@@ -42,6 +42,7 @@ use model::{Actor, EntryId, Happening, ResourceName, SecretName, ServiceName, Ti
 use plan::change::{Presence, Subject};
 use plan::objectives::{Derived, derive};
 use supervise::supervisor::{Notice, State, Supervisor, UnitStatus};
+use sys::listeners::HeldSockets;
 use sys::machine::{Machine, Work};
 use sys::process::child::ShimCommand;
 use sys::tasks::Tasks;
@@ -186,9 +187,11 @@ impl Node {
         let machine = MachineFacts::find(around)?;
         let applied = Applied::load(&mut store.records)?;
         let shim = ShimCommand { program: OWN_PROGRAM.into(), words: vec![SHIM_COMMAND.into()] };
-        let work = |task: Task| -> Work { Box::pin(task.carry_out(sys::clock::now().wall)) };
+        let held = HeldSockets::default();
+        let of_work = held.clone();
+        let work = move |task: Task| -> Work { Box::pin(task.carry_out(of_work.clone(), sys::clock::now().wall)) };
         let tasks = Tasks::default();
-        let (system, events) = Machine::new(shim, tasks.clone(), work)?;
+        let (system, events) = Machine::new(shim, tasks.clone(), held, work)?;
         let (now, pid) = (system.now(), model::Pid(std::process::id()));
         let supervisor = Supervisor::new(system, store.layout.state(), u64::from(pid.0));
         let (edge, heard) = Edge::link(&tasks, &store.layout.edge());

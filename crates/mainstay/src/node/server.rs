@@ -12,6 +12,7 @@ use resources::objects::Program;
 use resources::{Operated, Passwords, Place, Variables};
 use supervise::launch::{LogPolicy, UserIds};
 use sys::TaskOutcome;
+use sys::listeners::{HeldSockets, Listening};
 
 use crate::{OBJECTS_COMMAND, OWN_PROGRAM};
 
@@ -132,6 +133,17 @@ pub(crate) enum Task {
         /// Whose it is to be.
         user: Option<UserIds>,
     },
+    /// Having the edge listen where it is to.
+    EdgeSockets {
+        /// Its unit's folder, where its shim is found.
+        unit: PathBuf,
+        /// The folder in which it waits for its sockets.
+        folder: PathBuf,
+        /// Where it is to listen.
+        listening: Listening,
+        /// What it is told about the sockets.
+        https: String,
+    },
 }
 
 /// When work on a data service is done.
@@ -144,11 +156,14 @@ pub(crate) enum Stage {
 }
 
 impl Task {
-    /// Does it.
-    pub(crate) async fn carry_out(self, now: Timestamp) -> TaskOutcome {
+    /// Does it, where these are the sockets that the node holds.
+    pub(crate) async fn carry_out(self, held: HeldSockets, now: Timestamp) -> TaskOutcome {
         match self {
             Task::Server { stage, server, passwords } => server.work(stage, &passwords, now).await,
             Task::EdgeFolder { folder, user } => super::edge::unit::prepare(&folder, user),
+            Task::EdgeSockets { unit, folder, listening, https } => {
+                super::edge::unit::listen(&held, &unit, &folder, &listening, &https).await
+            }
         }
     }
 }

@@ -18,7 +18,7 @@ const REQUEST_TIME_MAX: Duration = Duration::from_secs(10);
 const CLIENTS: usize = 4;
 
 /// A service that says which colour it has, and upgrades connections to say back what it is told.
-const ECHO: &str = r#"#!/usr/bin/env python3
+pub(crate) const ECHO: &str = r#"#!/usr/bin/env python3
 import os, signal, socketserver, sys, threading, time
 class Handler(socketserver.StreamRequestHandler):
     def handle(self):
@@ -50,7 +50,7 @@ os._exit(0)
 "#;
 
 /// A stack with an edge on this port.
-fn file(port: u16) -> String {
+pub(crate) fn file(port: u16) -> String {
     format!(
         "stack: edged
 services:
@@ -68,13 +68,13 @@ edge:
 }
 
 /// A stack that is up, and where its edge listens.
-struct Edged {
-    world: World,
-    port: u16,
+pub(crate) struct Edged {
+    pub(crate) world: World,
+    pub(crate) port: u16,
 }
 
 impl Edged {
-    fn up(name: &str) -> Self {
+    pub(crate) fn up(name: &str) -> Self {
         Self::up_by(name, file)
     }
 
@@ -88,20 +88,29 @@ impl Edged {
         Self { world, port }
     }
 
-    fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         ([127, 0, 0, 1], self.port).into()
     }
 
     /// The edge's own process.
-    fn process(&self) -> Process {
+    pub(crate) fn process(&self) -> Process {
         self.world.child("edge")
     }
 
     /// Asks all the time while something happens; says how often, and what went wrong.
     fn asking<T>(&self, meanwhile: impl FnOnce() -> T) -> (T, Asked) {
-        let (stop, address) = (AtomicBool::new(false), self.address());
+        self.asking_for("shop.example", &[200], meanwhile)
+    }
+
+    /// The same for a host, of which these are the codes that are no failure.
+    pub(crate) fn asking_for<T>(&self, host: &str, good: &[u16], meanwhile: impl FnOnce() -> T) -> (T, Asked) {
+        let stop = AtomicBool::new(false);
+        let ask = || match get_of(self.address(), host, "/") {
+            Ok((code, _)) if good.contains(&code) => Ok(()),
+            other => Err(format!("{other:?}")),
+        };
         std::thread::scope(|scope| {
-            let clients: Vec<_> = (0..CLIENTS).map(|_| scope.spawn(|| ask_until(&stop, address))).collect();
+            let clients: Vec<_> = (0..CLIENTS).map(|_| scope.spawn(|| ask_until(&stop, ask))).collect();
             let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(meanwhile));
             stop.store(true, Ordering::Relaxed);
             let mut asked = Asked::default();
@@ -118,7 +127,7 @@ impl Edged {
 
 /// What clients saw.
 #[derive(Debug, Default)]
-struct Asked {
+pub(crate) struct Asked {
     requests: u64,
     failures: Vec<String>,
     slowest: Duration,
@@ -126,21 +135,20 @@ struct Asked {
 
 impl Asked {
     #[track_caller]
-    fn all_went_well(&self, what: &str, world: &World) {
+    pub(crate) fn all_went_well(&self, what: &str, world: &World) {
         println!("  {what}: {} requests, slowest {:?}", self.requests, self.slowest);
         assert!(self.requests > 20, "{self:?}");
         assert!(self.failures.is_empty(), "{what}: {:#?}\n{}", self.failures, world.events());
     }
 }
 
-fn ask_until(stop: &AtomicBool, address: SocketAddr) -> Asked {
+fn ask_until(stop: &AtomicBool, ask: impl Fn() -> Result<(), String>) -> Asked {
     let mut asked = Asked::default();
     while !stop.load(Ordering::Relaxed) {
         let begun = steady();
         asked.requests += 1;
-        match get(address) {
-            Ok((200, _)) => {}
-            other => asked.failures.push(format!("{other:?} after {:?}", steady().saturating_sub(begun))),
+        if let Err(why) = ask() {
+            asked.failures.push(format!("{why} after {:?}", steady().saturating_sub(begun)));
         }
         asked.slowest = asked.slowest.max(steady().saturating_sub(begun));
     }
@@ -148,14 +156,18 @@ fn ask_until(stop: &AtomicBool, address: SocketAddr) -> Asked {
 }
 
 /// One request on a connection of its own.
-fn get(address: SocketAddr) -> io::Result<(u16, String)> {
+pub(crate) fn get(address: SocketAddr) -> io::Result<(u16, String)> {
     get_path(address, "/")
 }
 
-fn get_path(address: SocketAddr, path: &str) -> io::Result<(u16, String)> {
+pub(crate) fn get_path(address: SocketAddr, path: &str) -> io::Result<(u16, String)> {
+    get_of(address, "shop.example", path)
+}
+
+pub(crate) fn get_of(address: SocketAddr, host: &str, path: &str) -> io::Result<(u16, String)> {
     let mut stream = TcpStream::connect_timeout(&address, REQUEST_TIME_MAX)?;
     stream.set_read_timeout(Some(REQUEST_TIME_MAX))?;
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: shop.example\r\nConnection: close\r\n\r\n")?;
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n")?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
     let code = answer.split(' ').nth(1).and_then(|code| code.parse().ok()).ok_or(io::ErrorKind::InvalidData)?;
@@ -163,10 +175,10 @@ fn get_path(address: SocketAddr, path: &str) -> io::Result<(u16, String)> {
 }
 
 /// An upgraded connection that says back what it is told.
-struct Tunnel(BufReader<TcpStream>);
+pub(crate) struct Tunnel(BufReader<TcpStream>);
 
 impl Tunnel {
-    fn open(address: SocketAddr) -> Self {
+    pub(crate) fn open(address: SocketAddr) -> Self {
         let mut stream = TcpStream::connect(address).unwrap();
         stream.set_read_timeout(Some(REQUEST_TIME_MAX)).unwrap();
         write!(stream, "GET /live HTTP/1.1\r\nHost: shop.example\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
@@ -184,7 +196,7 @@ impl Tunnel {
     }
 
     #[track_caller]
-    fn echoes(&mut self, text: &str) {
+    pub(crate) fn echoes(&mut self, text: &str) {
         writeln!(self.0.get_mut(), "{text}").unwrap();
         assert_eq!(self.line(), format!("{text}\n"));
     }
@@ -400,13 +412,13 @@ fn an_edge_that_is_ended_by_hand_is_started_again() {
 }
 
 /// A stack whose edge serves HTTPS too, under a name that nobody can own.
-struct Secured {
+pub(crate) struct Secured {
     edged: Edged,
     https: u16,
 }
 
 impl Secured {
-    fn file(http: u16, https: u16) -> String {
+    pub(crate) fn file(http: u16, https: u16) -> String {
         let listen = format!("listen: {{ https: {https}, http: {http} }}\n  tls: local");
         file(http).replace(&format!("listen: {{ http: {http} }}"), &listen).replace("shop.example", "shop.localhost")
     }
@@ -422,14 +434,19 @@ impl Secured {
 
     /// What a client sees that trusts nobody but the authority.
     fn get(&self, host: &str) -> String {
-        let authority = self.edged.world.state.join("authority.pem");
-        let resolve = format!("{host}:{}:127.0.0.1", self.https);
-        let mut curl = Command::new("curl");
-        curl.args(["-sS", "--max-time", "10", "-w", " %{http_code} %{http_version}", "--resolve", &resolve]);
-        let ran = curl.arg("--cacert").arg(authority).arg(format!("https://{host}:{}/", self.https)).output().unwrap();
-        let said = if ran.status.success() { ran.stdout } else { ran.stderr };
-        String::from_utf8(said).unwrap()
+        get_securely(&self.edged.world, self.https, host)
     }
+}
+
+/// The answer at a port of HTTPS.
+pub(crate) fn get_securely(world: &World, port: u16, host: &str) -> String {
+    let resolve = format!("{host}:{port}:127.0.0.1");
+    let mut curl = Command::new("curl");
+    curl.args(["-sS", "--max-time", "10", "-w", " %{http_code} %{http_version}", "--resolve", &resolve]);
+    curl.arg("--cacert").arg(world.state.join("authority.pem"));
+    let ran = curl.arg(format!("https://{host}:{port}/")).output().unwrap();
+    let said = if ran.status.success() { ran.stdout } else { ran.stderr };
+    String::from_utf8(said).unwrap()
 }
 
 /// Fails when the edge has no certificates, those of another authority than is said to be trusted, or none any more once

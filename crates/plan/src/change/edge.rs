@@ -120,7 +120,7 @@ impl fmt::Display for EdgeNote {
             EdgeNote::RouteRemoved(route) => write!(f, "no longer a route: {}", route_text(route)),
             EdgeNote::RouteChanged { from, to } => write!(f, "{}; before: {}", route_text(to), route_text(from)),
             EdgeNote::OtherPorts { from, to } => {
-                write!(f, "{} → {}: it starts anew, and its connections are closed", ports_text(*from), ports_text(*to))
+                write!(f, "{} → {}: open connections go on, whatever their port", ports_text(*from), ports_text(*to))
             }
             EdgeNote::Trusts(networks) if networks.is_empty() => {
                 f.write_str("no forwarding headers are believed any more")

@@ -17,7 +17,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Signal, kill_process_group};
 use sys::FolderIdentity;
 use sys::files::is_full;
-use sys::listeners::handover::{self, Giver};
+use sys::listeners::handover::{self, Keeper};
 use sys::lock::Lock;
 use sys::process::reap::{CHILD_ENDED, Signals, collect};
 use sys::process::unit::{GROUPS_FILE, OwnShim, home, kill_own_members, note_groups};
@@ -58,7 +58,7 @@ pub(super) struct Host {
     signals: Signals,
     listener: UnixListener,
     /// Keeps what the child listens on, also when the child is gone.
-    giver: Option<Giver>,
+    keeper: Option<Keeper>,
     core: Core,
     clients: Clients,
     commands: Commands,
@@ -78,7 +78,7 @@ impl Host {
         let signals = Signals::take()?;
         let listener = sys::local_socket::listen(&folder, SOCKET_NAME)?;
         listener.set_nonblocking(true)?;
-        let giver = if sockets.is_empty() { None } else { Some(Giver::new(&folder, sockets)?) };
+        let keeper = if sockets.is_empty() { None } else { Some(Keeper::new(&folder, sockets)?) };
         let home = home(&folder);
         let core = Core::new(launch.unit.clone(), launch.digest, home, sys::clock::now().wall);
         Ok(Self {
@@ -88,7 +88,7 @@ impl Host {
             lock,
             signals,
             listener,
-            giver,
+            keeper,
             core,
             clients: Clients::default(),
             commands: Commands::default(),
@@ -116,7 +116,7 @@ impl Host {
             self.read_output(&mut buffer);
             self.take_signals();
             self.serve_clients();
-            self.give_sockets();
+            self.keep_sockets();
             self.commands.read();
             if self.armed.is_some_and(|at| at <= sys::clock::now().steady) {
                 self.step(Input::Timer);
@@ -155,7 +155,7 @@ impl Host {
                 other => other.map_err(|error| format!("cannot note its control group: {error}"))?,
             }
         }
-        let listeners = self.giver.as_ref().map(Giver::sockets).unwrap_or_default();
+        let listeners = self.keeper.as_ref().map(Keeper::sockets).unwrap_or_default();
         let place = Place { folder: &self.folder, home: self.home, lock: &self.lock, group: group.as_ref(), listeners };
         start::child(&self.launch, &place).map_err(|error| chain(&error))
     }
@@ -259,7 +259,8 @@ impl Host {
             tv_nsec: i64::from(span.subsec_nanos()),
         });
         let mut watched = vec![PollFd::new(&self.signals, PollFlags::IN), PollFd::new(&self.listener, PollFlags::IN)];
-        watched.extend(self.giver.iter().map(|giver| PollFd::new(giver, PollFlags::IN)));
+        let awaited = self.keeper.iter().flat_map(Keeper::awaited);
+        watched.extend(awaited.map(|socket| PollFd::from_borrowed_fd(socket, PollFlags::IN)));
         let outputs = self.output.iter().chain(&self.errors).chain(self.commands.outputs());
         watched.extend(outputs.map(|file| PollFd::from_borrowed_fd(file.as_fd(), PollFlags::IN)));
         watched.extend(self.clients.iter().map(|connection| {
@@ -354,8 +355,8 @@ impl Host {
         }
     }
 
-    fn give_sockets(&mut self) {
-        if let Some(Err(refusal)) = self.giver.as_ref().map(Giver::give) {
+    fn keep_sockets(&mut self) {
+        if let Some(Err(refusal)) = self.keeper.as_mut().map(Keeper::serve) {
             self.refused(&refusal);
         }
     }
@@ -377,7 +378,7 @@ impl Host {
     /// What cannot be removed here is replaced by the unit's next start, or removed with its folder.
     fn leave(self) {
         drop(fs::remove_file(self.folder.join(SOCKET_NAME)));
-        if self.giver.is_some() {
+        if self.keeper.is_some() {
             drop(fs::remove_file(self.folder.join(handover::SOCKET_NAME)));
         }
         exit_record::release(&self.folder);

@@ -3,7 +3,7 @@
 //! It is started as `mainstay shim FOLDER HOME` with a launch message on its standard input, and keeps these in the
 //! unit's folder: `lock` (held while any process of the unit lives), `s` (its socket), `groups` (its control
 //! groups), `exit.json` (the [`ExitReport`], once its child has ended) and `exit.reserve` (the space for that); and `l`,
-//! where a node fetches the sockets that the child listens on, if it inherits any.
+//! where a node fetches the sockets that the child listens on, if it inherits any, and hands over others.
 //!
 //! Start reading at [`run`], then [`core`], which decides everything; [`host`] carries it out. Invariant: one
 //! thread, no runtime; nothing here talks to the network, and no file but those of the unit's folder and its

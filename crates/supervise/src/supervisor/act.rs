@@ -215,6 +215,11 @@ where
 
     fn complete(&mut self, unit: &UnitId) {
         let ticket = self.ticket(unit);
+        // Broken off in the middle, it leaves the unit as neither this nor what was completed before asks.
+        if let Some(entry) = self.units.get_mut(unit).filter(|entry| entry.standing.observed.completed.is_some()) {
+            entry.observed().completed = None;
+            self.save(unit);
+        }
         let Some(entry) = self.units.get_mut(unit) else { return };
         let task = entry.wanted.as_ref().and_then(|wanted| wanted.complete.clone());
         let to = entry.standing.wanted.as_ref().and_then(|wanted| wanted.completed);

@@ -25,7 +25,7 @@ fn with(script: &str, case: impl AsyncFnOnce(&mut Bench)) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let shim = ShimCommand { program: std::env::current_exe().unwrap(), words: vec!["shim".into()] };
-        let (machine, events) = Machine::new(shim, Tasks::default(), |task: &'static str| {
+        let (machine, events) = Machine::new(shim, Tasks::default(), Default::default(), |task: &'static str| {
             Box::pin(async move {
                 match task {
                     "fine" => Ok(()),

@@ -12,14 +12,13 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::path::Path;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use model::{BootId, Pid, Port, ProcessIdentity};
 use tokio::sync::mpsc;
 
 use crate::clock::{self, BootError};
-use crate::listeners::{self, Held, handover};
+use crate::listeners::{self, HeldSockets, handover};
 use crate::process::child::ShimCommand;
 use crate::process::{self, unit};
 use crate::system::{
@@ -36,9 +35,6 @@ pub const SHIM_SOCKET: &str = "s";
 /// Longest message between node and shim in bytes, the line feed included.
 pub const MESSAGE_BYTES_MAX: usize = 64 << 10;
 
-/// How long a shim may take to hand its sockets over.
-const FETCH_MAX: Duration = Duration::from_secs(5);
-
 /// Work that the owner begins.
 pub type Work = Pin<Box<dyn Future<Output = TaskOutcome> + Send>>;
 
@@ -52,16 +48,17 @@ pub struct Machine<Task> {
     connections: BTreeMap<ConnectionId, mpsc::Sender<Vec<u8>>>,
     connected: u64,
     ports: ports::Ports,
-    held: Arc<Mutex<Held>>,
+    held: HeldSockets,
     shims: Vec<std::process::Child>,
 }
 
 impl<Task> Machine<Task> {
-    /// The machine, and where its events come out. Shims are started by `shim`; `work` turns a task into
-    /// what is to be done.
+    /// The machine, and where its events come out. Shims are started by `shim`, with what is `held` for their units; `work`
+    /// turns a task into what is to be done.
     pub fn new(
         shim: ShimCommand,
         tasks: Tasks,
+        held: HeldSockets,
         work: impl FnMut(Task) -> Work + Send + 'static,
     ) -> Result<(Self, mpsc::Receiver<Event>), BootError> {
         let (events, receiver) = mpsc::channel(EVENTS_MAX);
@@ -74,7 +71,7 @@ impl<Task> Machine<Task> {
             connections: BTreeMap::new(),
             connected: 0,
             ports: ports::Ports::default(),
-            held: Arc::default(),
+            held,
             shims: Vec::new(),
         };
         Ok((machine, receiver))
@@ -90,23 +87,17 @@ impl<Task> Machine<Task> {
         });
     }
 
-    /// The sockets that are held. Every change is a single step, so one that a panic interrupted is still whole.
-    fn held(&self) -> MutexGuard<'_, Held> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Fetches copies of the sockets that the shim of a unit holds, where it holds any and there are none here.
     fn fetch_listeners(&self, folder: &Path) {
-        if self.held().has(folder) || !folder.join(handover::SOCKET_NAME).exists() {
+        if self.held.lock().has(folder) || !folder.join(handover::SOCKET_NAME).exists() {
             return;
         }
-        let (held, folder) = (Arc::clone(&self.held), folder.to_owned());
+        let (held, folder) = (self.held.clone(), folder.to_owned());
         self.tasks.spawn("supervision", "fetching of sockets", async move {
-            let fetched = tokio::time::timeout(FETCH_MAX, handover::fetch(&folder)).await?;
             // A shim that is gone meanwhile has taken its sockets with it; one that is there is asked again.
-            let sockets = fetched.unwrap_or_default();
-            held.lock().unwrap_or_else(PoisonError::into_inner).keep(&folder, sockets);
-            Ok::<(), tokio::time::error::Elapsed>(())
+            let sockets = handover::Shim::reach(&folder).await.map(|mut shim| shim.sockets()).unwrap_or_default();
+            held.lock().keep(&folder, sockets);
+            Ok::<(), std::convert::Infallible>(())
         });
     }
 
@@ -155,7 +146,7 @@ impl<Task> System for Machine<Task> {
         self.collect_shims();
         let failed =
             |barred: listeners::Barred| SpawnError { folder: start.folder.clone(), reason: barred.to_string() };
-        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut held = self.held.lock();
         let sockets = held.take(&start.folder, &start.listening).map_err(failed)?;
         let (identity, shim) = self.shim.start(&self.boot, start, &sockets)?;
         drop(held);
@@ -185,7 +176,7 @@ impl<Task> System for Machine<Task> {
     }
 
     fn close_listeners(&mut self, folder: &Path) {
-        self.held().close(folder);
+        self.held.lock().close(folder);
     }
 
     fn connect(&mut self, folder: &Path) -> Option<ConnectionId> {

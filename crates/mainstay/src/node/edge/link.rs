@@ -147,5 +147,5 @@ fn news(said: ToNode) -> Heard {
 
 /// The edge's socket for the node, in its folder.
 pub(crate) fn control_socket(folder: &Path) -> PathBuf {
-    folder.join("control.sock")
+    folder.join(edge::control::SOCKET_NAME)
 }

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use ::edge::listening::https_words;
 use model::edge::{Edge, Ports};
 use model::{ByteSize, Digest, Limits, UnitId};
 use plan::supervision::{GentleSignal, Life, StopPolicy, Unit};
@@ -15,12 +16,10 @@ use supervise::control_group::Support;
 use supervise::launch::{Launch, LogPolicy, UserIds};
 use supervise::supervisor::{PortChoice, Wanted};
 use sys::TaskOutcome;
-use sys::listeners::Listening;
+use sys::listeners::{HeldSockets, Listening, handover};
 
 use super::super::carry::Scene;
 use super::super::server::Task;
-use super::link::control_socket;
-use crate::edge_process::NO_HTTPS;
 use crate::{EDGE_COMMAND, OWN_PROGRAM};
 
 /// What an edge may take. It serves 20,000 connections with half of it; 96 MiB are for what their buffers grow by
@@ -37,6 +36,8 @@ const STOP_MAX: Duration = Duration::from_secs(35);
 pub(crate) fn wanted(scene: &Scene<'_>, edge: &Edge) -> Wanted<Task> {
     let user = user(scene);
     let folder = scene.layout.edge();
+    let listening = Listening { ports: edge.listen.all().collect(), sockets: threads() };
+    let https = https_words(edge.listen.https);
     let unit = unit(edge.listen, user);
     let (limits, control_group) = match &scene.machine.limits {
         Support::Unavailable { .. } => (Limits::default(), None),
@@ -46,12 +47,11 @@ pub(crate) fn wanted(scene: &Scene<'_>, edge: &Edge) -> Wanted<Task> {
         ),
     };
     let hides = scene.machine.isolation.hides();
-    let https = edge.listen.https.map_or_else(|| NO_HTTPS.to_owned(), |port| port.to_string());
     let launch = Launch {
         unit: UnitId::Edge,
         digest: unit.digest,
         program: PathBuf::from(OWN_PROGRAM),
-        arguments: vec![EDGE_COMMAND.to_owned(), control_socket(&folder).display().to_string(), https],
+        arguments: vec![EDGE_COMMAND.to_owned(), folder.display().to_string(), https.clone()],
         environment: Default::default(),
         folder: PathBuf::from("/"),
         user,
@@ -65,7 +65,7 @@ pub(crate) fn wanted(scene: &Scene<'_>, edge: &Edge) -> Wanted<Task> {
         hidden: if hides { scene.layout.hidden() } else { Vec::new() },
         shown: if hides { vec![folder.clone(), scene.layout.artefacts()] } else { Vec::new() },
         address: None,
-        listening: Listening { ports: edge.listen.all().collect(), sockets: threads() },
+        listening: listening.clone(),
     };
     Wanted {
         unit,
@@ -73,8 +73,8 @@ pub(crate) fn wanted(scene: &Scene<'_>, edge: &Edge) -> Wanted<Task> {
         port: PortChoice::Unused,
         ready: None,
         live: None,
-        prepare: Some(Task::EdgeFolder { folder, user }),
-        complete: None,
+        prepare: Some(Task::EdgeFolder { folder: folder.clone(), user }),
+        complete: Some(Task::EdgeSockets { unit: scene.layout.unit(&UnitId::Edge), folder, listening, https }),
     }
 }
 
@@ -84,22 +84,35 @@ fn user(scene: &Scene<'_>) -> Option<UserIds> {
     scene.machine.root.then_some(UserIds { uid, gid: uid })
 }
 
-/// What makes it what it is. Routes and endpoints do not: it is told those while it runs.
+/// What makes it what it is. Routes and endpoints do not: it is told those while it runs. Nor do ports: it is completed
+/// to them, and handed other sockets while it runs.
 fn unit(ports: Ports, user: Option<UserIds>) -> Unit {
-    let mut hasher = sha2::Sha256::new();
-    hasher.update(b"mainstay edge 1\n");
-    hasher.update(format!("{ports:?} {user:?}"));
+    let digest = |text: String| Digest(sha2::Sha256::digest(text).into());
     Unit {
         id: UnitId::Edge,
-        digest: Digest(hasher.finalize().into()),
+        digest: digest(format!("mainstay edge 2\n{user:?}")),
         requires: BTreeSet::new(),
         prepared: true,
-        completed: None,
+        completed: Some(digest(format!("mainstay edge listens 1\n{ports:?}"))),
         ready: None,
         live: None,
         stop: StopPolicy { gently: GentleSignal::Terminate, deadline: STOP_MAX },
         life: Life::Lasting,
     }
+}
+
+/// Has it accept on the sockets of these ports from now on, and on no others: its shim holds them first, so that an edge that
+/// is killed meanwhile finds them again. Nothing is closed that stays, and what is under way on what goes is not touched.
+pub(crate) async fn listen(
+    held: &HeldSockets,
+    unit: &Path,
+    folder: &Path,
+    listening: &Listening,
+    https: &str,
+) -> TaskOutcome {
+    let sockets = held.move_to(unit, listening).await.map_err(|error| model::cause::chain(&error))?;
+    let handed = handover::give(folder, https, &sockets).await;
+    handed.map_err(|error| format!("the edge does not take its sockets: {error}"))
 }
 
 fn threads() -> usize {

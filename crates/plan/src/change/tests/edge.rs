@@ -84,7 +84,7 @@ fn what_changes_at_the_edge_is_told() {
 
             will change
               edge  listens on http 8081, 2 routes
-                    http 8080 → http 8081: it starts anew, and its connections are closed
+                    http 8080 → http 8081: open connections go on, whatever their port
                     shop.example/api/ → api (at most 5/s from one address, answers begin within 2s, bodies up to 1MiB); before: shop.example/api/ → api (at most 100/min from one address)
                     new route: POST PUT shop.example/hooks/ → api
                     no longer a route: shop.example/ → web
