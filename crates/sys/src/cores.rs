@@ -5,7 +5,9 @@
 
 use std::future::Future;
 use std::io;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
 use std::thread::JoinHandle;
 
 /// Threads beside each that wait for disks in its place.
@@ -33,12 +35,25 @@ where
 /// Begins a task on this thread, which must be one that [`start`] made.
 pub fn spawn_here(task: impl Future<Output = ()> + 'static) {
     #[expect(clippy::disallowed_methods, reason = "this is the home that the ban points to")]
-    let handle = tokio::task::spawn_local(async move {
-        let guard = CountPanic;
-        task.await;
-        std::mem::forget(guard);
-    });
+    let handle = tokio::task::spawn_local(Counted(task));
     drop(handle);
+}
+
+/// A task whose panic is counted. An `async` block around it would hold it twice: as it came and as it is awaited.
+struct Counted<F>(F);
+
+impl<F: Future<Output = ()>> Future for Counted<F> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        #[expect(unsafe_code, reason = "the task within is pinned as the whole is")]
+        // SAFETY: the task is never moved out of the whole, which has no destructor and is `Unpin` only where the task is.
+        let task = unsafe { self.map_unchecked_mut(|counted| &mut counted.0) };
+        let guard = CountPanic;
+        let polled = task.poll(context);
+        std::mem::forget(guard);
+        polled
+    }
 }
 
 /// Tasks that have panicked since the process began.
@@ -46,13 +61,11 @@ pub fn panics() -> u64 {
     PANICS.load(Ordering::Relaxed)
 }
 
-/// Dropped only when a task unwinds or its thread ends.
+/// Dropped only when a task unwinds.
 struct CountPanic;
 
 impl Drop for CountPanic {
     fn drop(&mut self) {
-        if std::thread::panicking() {
-            PANICS.fetch_add(1, Ordering::Relaxed);
-        }
+        PANICS.fetch_add(1, Ordering::Relaxed);
     }
 }
