@@ -42,11 +42,11 @@ pub(crate) fn run(rounds: NonZeroUsize) -> Result<(), Error> {
     let binary = release_binary(&root, "mainstay")?;
     let scratch = Scratch::new()?;
     let machine = machine::describe();
-    let stand = Stand::new(&binary, scratch.path())?;
-    // While memory is as it was after the start.
-    let endured = endured(&stand, room)?;
-    let measured = measured(&stand, rounds)?;
-    let versions = stand.gateways.iter().map(|gateway| gateway.version.clone()).collect();
+    // Each begins with gateways that were just started: memory that was taken once is seldom given back.
+    let measured = measured(&Stand::new(&binary, &scratch.path().join("work"))?, rounds)?;
+    let hostile = Stand::new(&binary, &scratch.path().join("hostile"))?;
+    let endured = endured(&hostile, room)?;
+    let versions = hostile.gateways.iter().map(|gateway| gateway.version.clone()).collect();
     let report = Report { machine, versions, rounds: rounds.get(), measured, endured };
     let text = report.to_string();
     println!("{text}");
