@@ -196,14 +196,15 @@ impl Server {
                 PORT_MARK.to_owned(),
             ],
             environment: BTreeMap::from([("TZ".to_owned(), EnvironmentValue::from("UTC".to_owned()))]),
-            settings: format!("{}\n{}", self.installation.version, self.settings()),
+            // As whom a server reads its log in, it learns when it starts.
+            settings: format!("{}\n{}{}", self.installation.version, self.settings(), users::DEFAULT),
             completion: passwords.digest(users::FORMAT),
             stop: StopPolicy { gently: GentleSignal::Terminate, deadline: STOP_DEADLINE },
             ready: Question::Exchange {
                 at: Some(model::Address::Unix(self.place.sockets.join(SOCKET))),
-                // The default user may do nothing else; while data is read in, the answer is an error.
-                send: b"PING\r\n".to_vec(),
-                expect: b"+PONG".to_vec(),
+                // Any word is good for a password; while data is read in, the second answer is an error.
+                send: format!("AUTH {} none\r\nPING\r\n", users::PROBER).into_bytes(),
+                expect: b"+OK\r\n+PONG".to_vec(),
             },
             live: None,
         };

@@ -110,8 +110,16 @@ fn from_nothing_to_least_privilege() {
 
     // Nobody comes in without a password, but to ask whether the server is there.
     let mut nobody = Client::open(&format!("redis://127.0.0.1:{port}")).unwrap();
+    for question in ["PING", "GET tea", "AUTH default none", "AUTH none"] {
+        assert!(nobody.ask(question).is_err(), "{question}");
+    }
+    assert_eq!(nobody.ask("AUTH prober none"), Ok("OK".to_owned()));
     assert_eq!(nobody.ask("PING"), Ok("PONG".to_owned()));
-    assert_refused(nobody.ask("GET tea"), "no permissions to run");
+    for forbidden in ["GET tea", "DBSIZE", "PUBLISH tea green", "ACL LIST"] {
+        assert_refused(nobody.ask(forbidden), "no permissions to run");
+    }
+    assert_eq!(nobody.ask("RESET"), Ok("RESET".to_owned()));
+    assert!(nobody.ask("GET tea").is_err());
     let wrong = Client::open(&format!("redis://api_service:wrong-password-0123@127.0.0.1:{port}"));
     assert!(wrong.err().unwrap().contains("Password authentication failed"));
 
@@ -162,6 +170,31 @@ fn a_restart_and_a_kill_lose_nothing() {
             assert_eq!(api.ask(&format!("SET key{number} {number}")), Ok("OK".to_owned()));
         }
         running.end(signal);
+    }
+}
+
+/// Fails when the log is read in as somebody who may not do what it says: a server passes over such transactions, and the
+/// effects of a script are one.
+#[test]
+fn a_kill_loses_no_transaction() {
+    let ground = Ground::new();
+    let passwords = passwords(&["api"]);
+    let server = server(ground.place("cache"));
+    let port = free_port();
+    let running = start(&ground, &server, &passwords, port);
+    let mut api = Client::new(&server, port, "api", &passwords).unwrap();
+    for (question, answer) in [("MULTI", "OK"), ("SET tea green", "QUEUED"), ("SET milk none", "QUEUED")] {
+        assert_eq!(api.ask(question), Ok(answer.to_owned()));
+    }
+    let done: Vec<String> = ::redis::cmd("EXEC").query(&mut api.0).unwrap();
+    assert_eq!(done, ["OK", "OK"]);
+    let script = "redis.call('SET','sugar','one') redis.call('SET','spoon','two')";
+    ::redis::cmd("EVAL").arg(script).arg(0).exec(&mut api.0).unwrap();
+    running.end(Signal::KILL);
+    let _running = start(&ground, &server, &passwords, port);
+    let mut api = Client::new(&server, port, "api", &passwords).unwrap();
+    for (key, value) in [("tea", "green"), ("milk", "none"), ("sugar", "one"), ("spoon", "two")] {
+        assert_eq!(api.ask(&format!("GET {key}")), Ok(value.to_owned()), "{key}");
     }
 }
 
