@@ -1,16 +1,18 @@
 //! The product behind the edge: the built program runs the Company Directory of `examples/directory` by its own file, and
 //! people use it over TLS.
 //!
-//! Start reading at [`product`], then [`serving`], [`limit`], [`photos`] and [`companies`] (what programs ask), and
-//! [`in_a_browser`] (what people see). Nothing here knows the program's or the product's insides.
+//! Start reading at [`product`], then [`serving`], [`limit`], [`photos`] and [`companies`] (what programs ask),
+//! [`in_a_browser`] (what people see), and [`under_load`] (what either notices when any of it is killed). Nothing here knows
+//! the program's or the product's insides.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 #![expect(
     clippy::print_stdout,
-    reason = "how many requests were admitted in which time is part of what these tests show"
+    reason = "what became of how many requests in which time is part of what these tests show"
 )]
 
 mod browser;
+mod load;
 mod product;
 
 mod companies;
@@ -18,6 +20,7 @@ mod in_a_browser;
 mod limit;
 mod photos;
 mod serving;
+mod under_load;
 
 #[path = "../survival/processes.rs"]
 mod processes;

@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 
 use serde_json::{Value, json};
 
-use crate::world::{World, built, place};
+use crate::world::{Ran, World, built, place};
 
 /// The password of everybody who is seeded.
 pub(crate) const PASSWORD: &str = "directory-demo";
@@ -22,19 +22,35 @@ pub(crate) struct Product {
     pub(crate) world: World,
     pub(crate) https: u16,
     pub(crate) http: u16,
+    /// Its file, as it was first brought up.
+    pub(crate) file: String,
+    environment: &'static str,
 }
 
 impl Product {
     /// Runs by the example's own file, in which only the ports are others.
     pub(crate) fn up(name: &str) -> Self {
+        Self::up_in(name, "development")
+    }
+
+    /// The same, in another environment of the file.
+    pub(crate) fn up_in(name: &str, environment: &'static str) -> Self {
         let (https, http) = (free_port(), free_port());
         let text = fs::read_to_string(Path::new(EXAMPLE).join("mainstay.yaml")).unwrap();
         assert!(text.contains(PORTS), "{text}");
-        let world = World::new(name, &text.replace(PORTS, &format!("https: {https}, http: {http}")));
+        let file = text.replace(PORTS, &format!("https: {https}, http: {http}"));
+        let world = World::new(name, &file);
         place(program(), &world.folder.join("bin/directory"));
         copy_folder(&Path::new(EXAMPLE).join("frontend"), &world.folder.join("frontend"));
-        world.up();
-        Self { world, https, http }
+        let product = Self { world, https, http, file, environment };
+        product.apply();
+        product
+    }
+
+    /// Applies the file as it is, and waits until everything is ready.
+    #[track_caller]
+    pub(crate) fn apply(&self) -> Ran {
+        self.world.done(&["up", "--env", self.environment, "--wait", "100s"])
     }
 
     /// The host of a company.
@@ -89,6 +105,11 @@ impl Visitor<'_> {
     /// The same one at another company's page, with the same cookie.
     pub(crate) fn at(&self, tenant: &str) -> Self {
         Self { tenant: tenant.to_owned(), ..self.clone() }
+    }
+
+    /// What shows whose session it is.
+    pub(crate) fn cookie(&self) -> &str {
+        self.cookie.as_deref().unwrap()
     }
 
     pub(crate) fn get(&self, path: &str) -> Answer {
