@@ -34,8 +34,6 @@ pub struct Settings {
     pub strict_headers: bool,
     /// The port that clients reach HTTPS at, where it is served: plain requests are sent there.
     pub https: Option<Port>,
-    /// Whether browsers may be told to insist on HTTPS: only where a public authority vouches for the certificates.
-    pub insist_on_https: bool,
     /// How many connections are served at the same time.
     #[serde(default)]
     pub connections: ConnectionLimits,
@@ -176,7 +174,7 @@ mod tests {
                 "cors": { "origins": [], "methods": [], "headers": [], "credentials": false, "keep": "1h", "new": 1 }
             }],
             "endpoints": { "api": [{ "release": 1, "replica": 2, "address": "127.0.0.1:7001", "new": 1 }] },
-            "trust": [], "strict_headers": true, "https": null, "insist_on_https": false
+            "trust": [], "strict_headers": true, "https": null
         }"#;
         let settings: Settings = serde_json::from_str(text).unwrap();
         assert_eq!((settings.number, settings.routes.len(), settings.endpoints.len()), (7, 1, 1));

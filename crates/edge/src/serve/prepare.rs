@@ -109,7 +109,7 @@ impl From<'_> {
             location: decision.https_address(text(host.name()), head.target()),
             route: decision.route,
             verdict: decision.verdict,
-            additions: self.additions(decision.fields, client, record),
+            additions: self.additions(decision.fields, record),
             asked: head.asked(),
             unread: !matches!(head.body(), Body::None | Body::Length(0)),
             held_back: head.expects_continue(),
@@ -131,14 +131,9 @@ impl From<'_> {
         forwarded::client(peer, &self.live.settings.trust, &claims)
     }
 
-    fn additions(&self, mut fields: Vec<(&'static str, String)>, client: Client, record: &Record) -> Additions {
+    fn additions(&self, mut fields: Vec<(&'static str, String)>, record: &Record) -> Additions {
         fields.push(("X-Request-Id", record.request_id.clone()));
-        let settings = &self.live.settings;
-        Additions {
-            fields,
-            strict: settings.strict_headers,
-            insist_on_https: settings.insist_on_https && client.secure,
-        }
+        Additions { fields, strict: self.live.settings.strict_headers }
     }
 }
 

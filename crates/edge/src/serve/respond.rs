@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use http1::{Edits, Field, ResponseHead};
 
 use crate::answer::{self, Reason};
-use crate::policy::security_headers;
+use crate::policy::security_headers::STRICT;
 
 /// Fields that an answer gets on its way out.
 #[derive(Debug, Default)]
@@ -14,7 +14,6 @@ pub(crate) struct Additions {
     pub(crate) fields: Vec<(&'static str, String)>,
     /// Where the service says nothing.
     pub(crate) strict: bool,
-    pub(crate) insist_on_https: bool,
 }
 
 impl Additions {
@@ -31,7 +30,7 @@ impl Additions {
 
     fn all<'a>(&'a self, said: impl Fn(&str) -> bool + 'a) -> impl Iterator<Item = (&'a str, &'a str)> + 'a {
         let own = self.fields.iter().map(|(name, value)| -> (&'a str, &'a str) { (name, value) });
-        let strict = self.strict.then(|| security_headers::strict(self.insist_on_https)).into_iter().flatten();
+        let strict = self.strict.then_some(STRICT).into_iter().flatten();
         let missing = strict.filter(move |(name, _)| !said(name));
         own.chain(missing.map(|(name, value)| -> (&'a str, &'a str) { (name, value) }))
     }

@@ -22,7 +22,7 @@
 //!   control.sock         the control API
 //!   owner.json           whose it is, so that a copied state directory does not take it for its own
 //!   NAME/                sockets of a data service
-//!   edge/                the edge's socket for the node
+//!   edge/                the edge's sockets for the node
 //! ```
 //!
 //! The vault's key file lives outside the state directory, so that a copy of the directory alone opens
@@ -412,7 +412,7 @@ impl Layout {
         self.runtime.join(name.as_str())
     }
 
-    /// The folder of the edge's socket. No service and no resource has this name.
+    /// The folder of the edge's sockets. No service and no resource has this name.
     pub(crate) fn edge(&self) -> PathBuf {
         self.runtime.join("edge")
     }

@@ -126,7 +126,7 @@ pub(crate) enum Task {
         /// Of its logins.
         passwords: Passwords,
     },
-    /// Making the folder of the edge's socket.
+    /// Making the folder of the edge's sockets.
     EdgeFolder {
         /// Which.
         folder: PathBuf,

@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use super::load::LOAD_CORE;
-use super::security_headers::strict;
+use super::security_headers::STRICT;
 use super::wire::Door;
 use super::work::{LARGE_BYTES, SMALL_BYTES, STATIC_BYTES, Wire, Work};
 use crate::bench::memory;
@@ -217,7 +217,7 @@ impl Drop for Stack {
 fn nginx(folder: &Path, origin: u16) -> Result<Gateway, Error> {
     let [plain, tls] = free_ports()?;
     let headers: String =
-        strict(false).map(|(name, value)| format!("  add_header {name} \"{value}\" always;\n")).collect();
+        STRICT.into_iter().map(|(name, value)| format!("  add_header {name} \"{value}\" always;\n")).collect();
     let conf = include_str!("nginx.conf")
         .replace("{folder}", &folder.display().to_string())
         .replace("{headers}", &headers)
@@ -241,7 +241,7 @@ fn nginx(folder: &Path, origin: u16) -> Result<Gateway, Error> {
 fn haproxy(folder: &Path, origin: u16) -> Result<Gateway, Error> {
     let [plain, tls] = free_ports()?;
     let headers: String =
-        strict(false).map(|(name, value)| format!("    http-response set-header {name} \"{value}\"\n")).collect();
+        STRICT.into_iter().map(|(name, value)| format!("    http-response set-header {name} \"{value}\"\n")).collect();
     let conf = include_str!("haproxy.cfg")
         .replace("{folder}", &folder.display().to_string())
         .replace("{headers}", &headers)

@@ -29,8 +29,6 @@ pub(crate) fn settings(
         trust: edge.trust.clone(),
         strict_headers: edge.strict_headers,
         https: edge.listen.https,
-        // Only a public authority's certificates allow it, and there are none yet.
-        insist_on_https: false,
         ..Settings::default()
     }
 }
@@ -136,7 +134,6 @@ edge:
               ],
               "strict_headers": true,
               "https": null,
-              "insist_on_https": false,
               "connections": {
                 "total": 20000,
                 "per_client": 1000

@@ -119,7 +119,7 @@ fn threads() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from).min(THREADS_MAX)
 }
 
-/// Makes the folder of the edge's socket for the node: nobody but the edge and root may enter it.
+/// Makes the folder of the edge's sockets for the node: nobody but the edge and root may enter it.
 pub(crate) fn prepare(folder: &Path, user: Option<UserIds>) -> TaskOutcome {
     volume::make(folder, user).map_err(|error| model::cause::chain(&error))
 }
