@@ -142,15 +142,7 @@ pub fn run(start: Start) -> Result<(), EdgeError> {
         admission: Arc::clone(&admission),
         threads: u32::try_from(threads).ok().and_then(NonZeroU32::new).unwrap_or(NonZeroU32::MIN),
     };
-    let mut running = Vec::with_capacity(threads);
-    for (number, nth) in (0..threads).zip(0_u64..) {
-        let shared = shared.clone();
-        let start = thread::Start { seed: start.seed.wrapping_add(nth), number };
-        let thread = sys::cores::start(&format!("edge-{number}"), move || thread::run(shared, start));
-        running.push(thread.map_err(EdgeError::Thread)?);
-    }
-    // Only threads hold their ends from here on: what they share ends with the last of them.
-    drop(shared);
+    let running = begin_threads(shared, threads, start.seed).map_err(EdgeError::Thread)?;
     let failed = |source| EdgeError::Control { at: start.folder.clone(), source };
     let listener = control_socket(&start.folder.join(control::SOCKET_NAME)).map_err(failed)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(EdgeError::Runtime)?;
@@ -176,6 +168,15 @@ pub fn run(start: Start) -> Result<(), EdgeError> {
     // The last lines are written before the end. A log that cannot be written has nobody left to tell.
     drop(writer.join());
     Ok(())
+}
+
+/// Begins to serve, on so many threads. Only they hold what they share from then on: it ends with the last of them.
+fn begin_threads(shared: Shared, threads: usize, seed: u64) -> io::Result<Vec<JoinHandle<io::Result<()>>>> {
+    let begin = |((shared, number), nth): ((Shared, usize), u64)| {
+        let start = thread::Start { seed: seed.wrapping_add(nth), number };
+        sys::cores::start(&format!("edge-{number}"), move || thread::run(shared, start))
+    };
+    std::iter::repeat_n(shared, threads).zip(0..).zip(0..).map(begin).collect()
 }
 
 /// Replaces what an edge that was killed has left.

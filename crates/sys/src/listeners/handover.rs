@@ -253,6 +253,9 @@ mod tests {
     use super::*;
     use crate::listeners::bind;
 
+    /// From one look at who waits for a keeper to the next.
+    const POLL: Duration = Duration::from_millis(1);
+
     struct Folder(PathBuf);
 
     impl Folder {
@@ -284,7 +287,7 @@ mod tests {
         loop {
             tokio::select! {
                 result = &mut meanwhile => return result,
-                () = tokio::time::sleep(Duration::from_millis(1)) => keeper.serve().unwrap(),
+                () = tokio::time::sleep(POLL) => keeper.serve().unwrap(),
             }
         }
     }
