@@ -96,10 +96,11 @@ impl Layout {
             (None, false) => PathBuf::from(format!("/tmp/mainstay-{}", around.uid)),
         };
         let keys = match (&around.state_home, &around.home, around.root) {
-            (_, _, true) => PathBuf::from("/etc/mainstay/keys"),
-            (Some(folder), _, false) => folder.join("mainstay"),
-            (None, Some(home), false) => home.join(".local/state/mainstay"),
-            (None, None, false) => runtime.join("keys"),
+            (_, _, true) => Some(PathBuf::from("/etc/mainstay/keys")),
+            (Some(folder), _, false) => Some(folder.join("mainstay")),
+            (None, Some(home), false) => Some(home.join(".local/state/mainstay")),
+            // What is left is gone after a restart of the machine, and with the key all that it opens.
+            (None, None, false) => None,
         };
         // Whoever made the state directory may have had other surroundings (cron, sudo); its sockets are there. A
         // project that is moved keeps them, and its key, whose names come from where the project was.
@@ -107,19 +108,13 @@ impl Layout {
         let of_tag = || same_tags(tag).map(|tag| runtime.join(tag)).find(|folder| !is_anothers(folder, state));
         let own_runtime = linked.or_else(of_tag);
         let linked_key = read_link(&state.join(KEY_LINK))?;
-        let own_key = key_file.is_none() && linked_key.is_none();
-        let key = key_file.map(Path::to_owned).or(linked_key);
-        // Whose key is there already is not known: it may still be needed, so a new vault does not share it.
-        let has_vault = vault::Vault::exists(state);
-        let new_key =
-            || same_tags(tag).map(|tag| keys.join(format!("{tag}.key"))).find(|key| has_vault || !key.exists());
-        let first_key = || keys.join(format!("{tag}.key"));
-        Ok(Self {
-            state: state.to_owned(),
-            key: key.or_else(new_key).unwrap_or_else(first_key),
-            runtime: own_runtime.unwrap_or_else(|| runtime.join(tag)),
-            keys: own_key.then_some(keys),
-        })
+        let (key, keys) = match (key_file.map(Path::to_owned).or(linked_key), keys) {
+            (Some(key), _) => (key, None),
+            (None, Some(keys)) => (new_key(&keys, tag, state), Some(keys)),
+            (None, None) => return Err(LayoutError::NoPlaceForKey),
+        };
+        let runtime = own_runtime.unwrap_or_else(|| runtime.join(tag));
+        Ok(Self { state: state.to_owned(), runtime, key, keys })
     }
 
     /// Makes the state directory alone: all that may be done without holding its lock.
@@ -174,9 +169,6 @@ impl Layout {
     pub(crate) fn make(&self) -> Result<(), LayoutError> {
         self.make_state()?;
         if let Some(keys) = &self.keys {
-            if let Some(above) = self.runtime.parent().filter(|above| keys.starts_with(above)) {
-                make_folder(above, PASSABLE, FolderOf::Sockets)?;
-            }
             make_folder(keys, PRIVATE, FolderOf::Keys)?;
         }
         for (path, mode) in [
@@ -362,6 +354,14 @@ fn same_tags(tag: &str) -> impl Iterator<Item = String> {
         1 => tag.to_owned(),
         number => format!("{tag}-{number}"),
     })
+}
+
+/// Where the key of a vault is that no link names. Whose key is there already is not known: it may still be needed, so a new
+/// vault does not share it.
+fn new_key(keys: &Path, tag: &str, state: &Path) -> PathBuf {
+    let has_vault = vault::Vault::exists(state);
+    let mut of_tag = same_tags(tag).map(|tag| keys.join(format!("{tag}.key")));
+    of_tag.find(|key| has_vault || !key.exists()).unwrap_or_else(|| keys.join(format!("{tag}.key")))
 }
 
 /// Whether a runtime folder says that it belongs to this state directory. A link alone is no proof: what its folder holds is

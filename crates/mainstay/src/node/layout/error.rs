@@ -21,6 +21,12 @@ pub(crate) enum LayoutError {
         /// Why not.
         source: std::io::Error,
     },
+    /// There is no folder for the vault's key that outlives the machine's next start.
+    #[error(
+        "there is no place for the vault's key: set HOME or XDG_STATE_HOME to a folder that stays, or name a file with \
+         --key-file"
+    )]
+    NoPlaceForKey,
     /// A file of the layout could not be written.
     #[error(transparent)]
     File(#[from] sys::FileError),

@@ -61,6 +61,16 @@ fn the_folder_of_a_stated_key_file_is_left_as_it_is() {
 }
 
 #[test]
+fn a_key_is_never_put_where_a_restart_of_the_machine_removes_it() {
+    let ground = Ground::new("homeless");
+    let around = Surroundings { uid: rustix::process::getuid().as_raw(), ..Surroundings::default() };
+    let found = |key: Option<&Path>| Layout::new(&ground.0.join("a"), "a", &around, key);
+    assert!(matches!(found(None), Err(LayoutError::NoPlaceForKey)));
+    let stated = ground.0.join("my.key");
+    assert_eq!(found(Some(&stated)).unwrap().key_file(), stated);
+}
+
+#[test]
 fn a_state_directory_stays_out_of_the_projects_history_as_its_owner_says() {
     let ground = Ground::new("git");
     let layout = ground.made("a", None);
