@@ -5,12 +5,16 @@
 
 use std::time::Duration;
 
+use model::UnitId;
+
 /// The wait before the third try; it doubles from there. The second try is immediate.
 pub const FIRST_WAIT: Duration = Duration::from_secs(1);
 /// The wait before the next try once the failures are a loop; it doubles from there.
 pub const LOOP_WAIT: Duration = Duration::from_secs(30);
 /// No wait is longer, jitter aside.
 pub const WAIT_MAX: Duration = Duration::from_secs(300);
+/// No wait for the edge is longer: no request reaches anything without it, and a try costs little.
+pub const EDGE_WAIT_MAX: Duration = Duration::from_secs(1);
 /// What ran for so long before it failed starts with a clean slate.
 pub const STABLE: Duration = Duration::from_secs(600);
 /// So many failures within [`LOOP_WINDOW`] are a loop.
@@ -68,24 +72,32 @@ impl Failures {
         }
     }
 
-    /// The shortest time from the last failure to the next try.
-    pub fn wait(&self) -> Duration {
+    /// The shortest time from the last failure to the next try of this unit.
+    pub fn wait(&self, unit: &UnitId) -> Duration {
         let (first, doublings) = match self.looping() {
             true => (LOOP_WAIT, self.row.saturating_sub(u32::try_from(LOOP_FAILURES).unwrap_or(u32::MAX))),
             false if self.row < 2 => return Duration::ZERO,
             false => (FIRST_WAIT, self.row - 2),
         };
-        first.saturating_mul(1u32.checked_shl(doublings).unwrap_or(u32::MAX)).min(WAIT_MAX)
+        first.saturating_mul(1u32.checked_shl(doublings).unwrap_or(u32::MAX)).min(wait_max(unit))
     }
 
-    /// When the next try is due: the wait and the jitter that the seed gives after the last failure.
+    /// When the next try of this unit is due: the wait and the jitter that the seed gives after the last failure.
     /// `None` when nothing failed.
-    pub fn next_try(&self, seed: u64) -> Option<Duration> {
+    pub fn next_try(&self, unit: &UnitId, seed: u64) -> Option<Duration> {
         let last = self.recent.last()?;
-        let wait = self.wait();
+        let wait = self.wait(unit);
         let share = scramble(seed ^ u64::from(self.row)) % 1000;
         let jitter = wait.saturating_mul(u32::try_from(share).unwrap_or(0)) / (1000 * JITTER_PART);
         Some(last.saturating_add(wait).saturating_add(jitter))
+    }
+}
+
+/// The longest wait for a unit, jitter aside.
+pub const fn wait_max(unit: &UnitId) -> Duration {
+    match unit {
+        UnitId::Edge => EDGE_WAIT_MAX,
+        _ => WAIT_MAX,
     }
 }
 
@@ -103,17 +115,30 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    /// The waits after each of `count` failures that come `apart` after each try.
-    fn waits(count: u32, apart: Duration) -> Vec<u64> {
+    fn replica() -> UnitId {
+        "web.1.1".parse().unwrap()
+    }
+
+    /// The waits after each of `count` failures of a unit that come `apart` after each try.
+    fn waits_of(unit: &UnitId, count: u32, apart: Duration) -> Vec<u64> {
         let mut failures = Failures::default();
         let mut now = SECOND;
         let mut waits = Vec::new();
         for _ in 0..count {
             failures.failed(now, apart);
-            waits.push(failures.wait().as_secs());
-            now += failures.wait() + apart;
+            waits.push(failures.wait(unit).as_secs());
+            now += failures.wait(unit) + apart;
         }
         waits
+    }
+
+    fn waits(count: u32, apart: Duration) -> Vec<u64> {
+        waits_of(&replica(), count, apart)
+    }
+
+    #[test]
+    fn the_edge_is_tried_every_second_however_often_it_failed() {
+        assert_eq!(waits_of(&UnitId::Edge, 8, SECOND), [0, 1, 1, 1, 1, 1, 1, 1]);
     }
 
     #[test]
@@ -136,10 +161,10 @@ mod tests {
         let mut failures = Failures::default();
         (0..3).for_each(|_| failures.failed(SECOND, Duration::ZERO));
         for seed in 0..100 {
-            let due = failures.next_try(seed).unwrap();
+            let due = failures.next_try(&replica(), seed).unwrap();
             assert!(due >= SECOND * 3 && due <= SECOND * 3 + SECOND / 5, "{due:?}");
-            assert_eq!(failures.next_try(seed), Some(due));
+            assert_eq!(failures.next_try(&replica(), seed), Some(due));
         }
-        assert_ne!(failures.next_try(1), failures.next_try(2));
+        assert_ne!(failures.next_try(&replica(), 1), failures.next_try(&replica(), 2));
     }
 }

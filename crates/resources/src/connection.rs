@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use model::{Port, ResourceName, VariableName};
+use model::{Port, ResourceName, ServiceName, VariableName};
 use supervise::launch::EnvironmentValue;
 
 /// Variables by name; their values are never shown.
@@ -54,6 +54,11 @@ pub(crate) fn variables(
         Some((name, EnvironmentValue::from(value)))
     };
     values.into_iter().filter_map(named).collect()
+}
+
+/// What a service is called as a user of a data service: a role of PostgreSQL, a user of Redis, the id of a store's key.
+pub(crate) fn service_user(service: &ServiceName) -> String {
+    format!("{}_service", identifier(service.as_str()))
 }
 
 /// A label as an identifier of a data service. Labels hold no `_`, so two of them never become one.

@@ -6,21 +6,20 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use ::objects::control::{ToNode, ToServer};
 use ::objects::settings::{Bucket, Key, Secret, Settings};
 use ::objects::store;
 use model::stack::Objects;
-use model::{BucketName, Holder, Port, ServiceName, Timestamp};
+use model::{BucketName, Holder, Port, Timestamp};
 use plan::supervision::{GentleSignal, StopPolicy};
 use supervise::launch::{LogPolicy, PORT_MARK};
 use supervise::supervisor::Question;
 use sys::messages::{self, Incoming, MessageError};
 use tokio::net::UnixStream;
 
-use crate::connection::{self, HOST, Variables, identifier};
-use crate::operated::{Command, Operated, STOP_DEADLINE, digest_of, operated};
+use crate::connection::{self, HOST, Variables, service_user};
+use crate::operated::{COMPLETE_TIMEOUT, Command, Operated, STOP_DEADLINE, digest_of, operated};
 use crate::place::{Access, PlaceError};
 use crate::record::{self, Kind, RecordError};
 use crate::{Passwords, Place};
@@ -33,8 +32,6 @@ pub const CONTROL_SOCKET: &str = "objects.sock";
 const REGION: &str = "us-east-1";
 /// Changes when the settings are made otherwise, so that they are told again to servers that run.
 const SETTINGS_FORMAT: u32 = 1;
-/// How long completing may take. It is tried again by supervision.
-const COMPLETE_TIMEOUT: Duration = Duration::from_secs(30);
 /// What a server answers with 200 that can serve, also before it has been told what.
 const LIVE_REQUEST: &[u8] = b"GET /-/live HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n";
 const LIVE_ANSWER: &[u8] = b"HTTP/1.1 200";
@@ -139,7 +136,7 @@ impl Server {
             ("REGION", REGION.to_owned()),
             ("BUCKET", self.spec.buckets.first().map(BucketName::to_string).unwrap_or_default()),
             ("BUCKETS", self.bucket_list()),
-            ("ACCESS_KEY", key_id(service)),
+            ("ACCESS_KEY", service_user(service)),
             ("SECRET_KEY", secret.expose().to_owned()),
         ];
         Some(connection::variables(&self.place.resource, values))
@@ -204,7 +201,7 @@ impl Server {
         let buckets: Vec<String> = self.spec.buckets.iter().map(BucketName::to_string).collect();
         let key = |(holder, password): (&Holder, &crate::Password)| match holder {
             Holder::Service(service) => Some(Key {
-                id: key_id(service),
+                id: service_user(service),
                 secret: Secret::new(password.expose().to_owned()),
                 buckets: buckets.clone(),
             }),
@@ -221,11 +218,6 @@ impl Server {
 
 async fn hear(incoming: &mut Incoming, stream: &mut UnixStream) -> Result<ToNode, CompleteError> {
     incoming.next(stream).await?.ok_or(CompleteError::Silent)
-}
-
-/// The id of a service's key: the name that it has in PostgreSQL and Redis too.
-fn key_id(service: &ServiceName) -> String {
-    format!("{}_service", identifier(service.as_str()))
 }
 
 #[cfg(test)]

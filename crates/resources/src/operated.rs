@@ -25,6 +25,9 @@ pub const LIVE: ProbePolicy =
 /// nothing that was acknowledged and costs a recovery at the next start.
 pub const STOP_DEADLINE: Duration = Duration::from_secs(60);
 
+/// How long completing may take. It is tried again by supervision.
+pub(crate) const COMPLETE_TIMEOUT: Duration = Duration::from_secs(30);
+
 /// A server as values; the binary adds the tasks that prepare and complete it.
 #[derive(Debug, Clone)]
 pub struct Operated {

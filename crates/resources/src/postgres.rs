@@ -9,7 +9,6 @@ mod settings;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use model::stack::Postgres;
 use model::{CpuShare, Holder, Port};
@@ -178,9 +177,6 @@ fn readiness() -> Question {
     message.extend(body);
     Question::Exchange { at: None, send: message, expect: b"R".to_vec() }
 }
-
-/// How long completing may take. It is tried again by supervision.
-const COMPLETE_TIMEOUT: Duration = Duration::from_secs(30);
 
 #[cfg(test)]
 mod tests {

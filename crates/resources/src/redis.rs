@@ -8,7 +8,6 @@ mod users;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use model::stack::Redis;
 use model::{Holder, Port, Timestamp};
@@ -18,7 +17,7 @@ use supervise::supervisor::Question;
 
 use crate::connection::{Connection, Variables};
 use crate::installation::{ChooseError, Installation, Installations, Program};
-use crate::operated::{Command, Operated, STOP_DEADLINE, operated};
+use crate::operated::{COMPLETE_TIMEOUT, Command, Operated, STOP_DEADLINE, operated};
 use crate::place::{Access, PlaceError};
 use crate::record::{self, Kind, RecordError};
 use crate::{Passwords, Place};
@@ -28,8 +27,6 @@ pub const OPERATOR: &str = "mainstay";
 
 /// The server's private socket within [`Place::sockets`].
 const SOCKET: &str = "redis.sock";
-/// How long completing may take. It is tried again by supervision.
-const COMPLETE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// One Redis server of a stack.
 #[derive(Debug, Clone)]

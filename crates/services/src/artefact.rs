@@ -3,8 +3,8 @@
 //! Start reading at [`find`], then [`keep`]. A program is copied to `artefacts/DIGEST/NAME` when it is a
 //! native executable inside the project's folder. A script, and a program that is installed, runs from
 //! where it is, because it finds its other files by where it lies; `mainstay plan` says so. A copy is
-//! written to the side, made durable, and renamed: a folder with a digest's name is complete. [`site`] does the same with
-//! folders of files.
+//! written to the side, made durable, and renamed ([`complete`]): a folder with a digest's name is complete. [`site`] does
+//! the same with folders of files.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions, Permissions};
@@ -16,6 +16,7 @@ use model::Digest;
 use plan::release::{InPlace, Program};
 use sha2::{Digest as _, Sha256};
 use supervise::launch::UserIds;
+use sys::files;
 use sys::process::program::{self, NotInPath};
 
 pub mod site;
@@ -28,6 +29,8 @@ const INCOMING: &str = ".incoming";
 
 /// Everyone may read and start a copy, nobody may change it.
 const COPY_MODE: u32 = 0o555;
+/// Everyone may enter its folder.
+const FOLDER_MODE: u32 = 0o755;
 
 /// The first bytes of native executables: ELF; Mach-O of 64 bits, and of several processors.
 const NATIVE: [[u8; 4]; 3] = [*b"\x7fELF", [0xcf, 0xfa, 0xed, 0xfe], [0xca, 0xfe, 0xba, 0xbe]];
@@ -174,25 +177,61 @@ fn forbidden(found: &Found, about: &fs::Metadata, (uid, gid): (u32, u32)) -> Opt
 /// is left where it is.
 pub fn keep(found: &Found, artefacts: &Path) -> Result<(), KeepError> {
     let Program::Frozen { digest, name } = &found.program else { return Ok(()) };
-    let place = path_of(artefacts, *digest, name);
-    if place.is_file() {
+    if is_kept(found, artefacts) {
         return Ok(());
     }
+    complete(artefacts, *digest, &found.at, |incoming| {
+        let mut program = File::open(&found.at).map_err(io_error("read", &found.at))?;
+        copy(&mut program, &incoming.join(name))
+    })
+}
+
+/// Whether a program needs no copy any more, or none at all.
+pub fn is_kept(found: &Found, artefacts: &Path) -> bool {
+    match &found.program {
+        Program::Frozen { digest, name } => path_of(artefacts, *digest, name).is_file(),
+        Program::InPlace { .. } => true,
+    }
+}
+
+/// Makes the folder of a digest, whole or not at all. `fill` writes a copy of what is at `from` into an empty folder and
+/// says the digest of what it wrote.
+fn complete(
+    artefacts: &Path,
+    digest: Digest,
+    from: &Path,
+    fill: impl FnOnce(&Path) -> Result<Digest, KeepError>,
+) -> Result<(), KeepError> {
     let incoming = artefacts.join(format!("{INCOMING}-{digest}"));
     remove(&incoming)?;
-    fs::create_dir_all(&incoming).map_err(io_error("make", &incoming))?;
-    let copied = copy(&found.at, &incoming.join(name))?;
-    if copied != *digest {
-        remove(&incoming)?;
-        return Err(KeepError::Changed { path: found.at.clone() });
+    let completed = fill_durably(&incoming, digest, from, fill).and_then(|()| {
+        let folder = artefacts.join(digest.to_string());
+        // A folder without what it is for is left of an older copy that somebody took apart.
+        remove(&folder)?;
+        fs::rename(&incoming, &folder).map_err(io_error("rename", &incoming))
+    });
+    if completed.is_err() {
+        // What led here is what is told. What cannot be removed now is when the next node starts.
+        drop(remove(&incoming));
     }
-    fs::set_permissions(&incoming, Permissions::from_mode(0o755)).map_err(io_error("change the mode of", &incoming))?;
-    sync(&incoming)?;
-    let folder = artefacts.join(digest.to_string());
-    // A folder without its file is left of an older copy that somebody took apart.
-    remove(&folder)?;
-    fs::rename(&incoming, &folder).map_err(io_error("rename", &incoming))?;
-    sync(artefacts)
+    completed?;
+    File::open(artefacts).and_then(|folder| folder.sync_all()).map_err(io_error("write", artefacts))
+}
+
+/// Fills a new folder; it is on the disk when this returns, with everything in it.
+fn fill_durably(
+    incoming: &Path,
+    digest: Digest,
+    from: &Path,
+    fill: impl FnOnce(&Path) -> Result<Digest, KeepError>,
+) -> Result<(), KeepError> {
+    make_folder(incoming)?;
+    // From here on the kernel remembers for this descriptor what it cannot write: opened later, it would not.
+    let folder = File::open(incoming).map_err(io_error("read", incoming))?;
+    if fill(incoming)? != digest {
+        return Err(KeepError::Changed { path: from.to_owned() });
+    }
+    files::sync_file_system(&folder).map_err(io_error("write", incoming))
 }
 
 /// Where a copy is.
@@ -203,6 +242,22 @@ pub fn path_of(artefacts: &Path, digest: Digest, name: &str) -> PathBuf {
 /// Removes every copy but those that are still `needed`, and what an interrupted copy left. Returns how
 /// many were removed.
 pub fn prune(artefacts: &Path, needed: &BTreeSet<Digest>) -> Result<usize, KeepError> {
+    remove_those(artefacts, |name| {
+        is_incomplete(name) || name.parse::<Digest>().is_ok_and(|digest| !needed.contains(&digest))
+    })
+}
+
+/// Removes what interrupted copies left. Returns how many they were.
+pub fn remove_incomplete(artefacts: &Path) -> Result<usize, KeepError> {
+    remove_those(artefacts, is_incomplete)
+}
+
+fn is_incomplete(name: &str) -> bool {
+    name.starts_with(INCOMING)
+}
+
+/// Removes what has a name that is `unneeded`.
+fn remove_those(artefacts: &Path, unneeded: impl Fn(&str) -> bool) -> Result<usize, KeepError> {
     let listed = match fs::read_dir(artefacts) {
         Ok(listed) => listed,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
@@ -211,10 +266,7 @@ pub fn prune(artefacts: &Path, needed: &BTreeSet<Digest>) -> Result<usize, KeepE
     let mut removed = 0;
     for entry in listed {
         let entry = entry.map_err(io_error("list", artefacts))?;
-        let name = entry.file_name();
-        let name = name.to_string_lossy();
-        let unneeded = name.parse::<Digest>().is_ok_and(|digest| !needed.contains(&digest));
-        if unneeded || name.starts_with(INCOMING) {
+        if unneeded(&entry.file_name().to_string_lossy()) {
             remove(&entry.path())?;
             removed += 1;
         }
@@ -292,15 +344,19 @@ fn read_through(file: &mut impl Read, mut each: impl FnMut(&[u8]) -> io::Result<
     }
 }
 
-/// Copies a file, made durable, and returns the digest of what was copied.
-fn copy(from: &Path, to: &Path) -> Result<Digest, KeepError> {
-    let mut source = File::open(from).map_err(io_error("read", from))?;
+/// Copies a file that was opened, and returns the digest of what was copied.
+fn copy(source: &mut File, to: &Path) -> Result<Digest, KeepError> {
     let mut target =
         OpenOptions::new().write(true).create_new(true).mode(0o600).open(to).map_err(io_error("write", to))?;
-    let digest = read_through(&mut source, |chunk| target.write_all(chunk)).map_err(io_error("copy to", to))?;
+    let digest = read_through(source, |chunk| target.write_all(chunk)).map_err(io_error("copy to", to))?;
     target.set_permissions(Permissions::from_mode(COPY_MODE)).map_err(io_error("change the mode of", to))?;
-    target.sync_all().map_err(io_error("write", to))?;
     Ok(digest)
+}
+
+/// Makes a folder of a copy, which everyone may enter whatever this process's mask.
+fn make_folder(folder: &Path) -> Result<(), KeepError> {
+    fs::create_dir_all(folder).map_err(io_error("make", folder))?;
+    fs::set_permissions(folder, Permissions::from_mode(FOLDER_MODE)).map_err(io_error("change the mode of", folder))
 }
 
 fn remove(folder: &Path) -> Result<(), KeepError> {
@@ -308,10 +364,6 @@ fn remove(folder: &Path) -> Result<(), KeepError> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(io_error("remove", folder)(error)),
         _ => Ok(()),
     }
-}
-
-fn sync(folder: &Path) -> Result<(), KeepError> {
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(io_error("write", folder))
 }
 
 fn io_error(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> KeepError {

@@ -9,7 +9,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::OFlags;
+use rustix::fs::{Advice, OFlags, fadvise};
 use rustix::io::Errno;
 
 use crate::system::{FileError, FileTrouble};
@@ -120,20 +120,27 @@ pub fn read(path: &Path) -> Result<Option<Vec<u8>>, FileError> {
 }
 
 /// Replaces a file whole: temporary file, fsync, rename, fsync of the folder. Missing folders are made.
-/// Mode 0600. After an error the old content stands.
+/// Mode 0600. After an error the old content stands, or the new one where only the folder could not be synced: that is then not
+/// known to outlive a power cut.
 pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
     let failed = failed("write", path);
     let folder = path.parent().unwrap_or(Path::new("/"));
     make_folder(folder).map_err(&failed)?;
     let temporary = temporary_beside(path);
-    let written = write_new(&temporary, bytes)
-        .and_then(|()| fs::rename(&temporary, path))
-        .and_then(|()| File::open(folder)?.sync_all());
+    let written =
+        write_new(&temporary, bytes).and_then(|()| fs::rename(&temporary, path)).and_then(|()| sync_folder_of(path));
     if written.is_err() {
         // The error that led here is the one to report; the next attempt removes a left-over temporary file.
         drop(fs::remove_file(&temporary));
     }
     written.map_err(&failed)
+}
+
+/// Waits until everything that was written so far to the file system of a file is on its disk, its folders and names
+/// included: one wait, however many files were written. Fails where anything of it could not be written since the file
+/// was opened, so it is opened first; Linux tells that since 5.8. What others write there is waited for too.
+pub fn sync_file_system(of: &File) -> io::Result<()> {
+    Ok(rustix::fs::syncfs(of)?)
 }
 
 fn temporary_beside(path: &Path) -> PathBuf {
@@ -154,6 +161,22 @@ pub(crate) fn create_anew(path: &Path) -> io::Result<File> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path),
+    }
+}
+
+/// Makes the name of a file durable.
+pub(crate) fn sync_folder_of(path: &Path) -> io::Result<()> {
+    File::open(path.parent().unwrap_or(Path::new("/")))?.sync_all()
+}
+
+/// Makes later reads of a file come from the disk: an earlier process may have left pages in memory that the kernel could
+/// not write, and calls clean.
+pub fn ask_the_disk(file: &File) -> io::Result<()> {
+    file.sync_data()?;
+    match fadvise(file, 0, None, Advice::DontNeed) {
+        // Where there is no disk below, as in tmpfs, there is nothing to ask.
+        Ok(()) | Err(Errno::NOSYS | Errno::OPNOTSUPP) => Ok(()),
+        Err(error) => Err(error.into()),
     }
 }
 

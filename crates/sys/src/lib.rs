@@ -1,4 +1,4 @@
-//! The only door to the operating system: clock, files, processes, sockets, named tasks, records.
+//! The only door to the operating system: clock, files, processes, sockets, named tasks, databases, records.
 //!
 //! Start reading at [`system`]: the [`System`] trait is what supervision is written against, and it has
 //! two real implementations, the operating system's here and the simulated world's in `testkit`.
@@ -8,6 +8,7 @@ pub mod system;
 
 pub mod clock;
 pub mod cores;
+pub mod database;
 pub mod files;
 pub mod folder;
 pub mod journal;

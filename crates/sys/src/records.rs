@@ -6,20 +6,17 @@
 //! record's own [`Stored::migrate`]; a newer one is refused. [`look`] reads one record and leaves the file as it is,
 //! whoever has it.
 
-mod disk;
-
-use std::fs::{self, File, OpenOptions, Permissions};
+use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek};
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use redb::backends::{FileBackend, InMemoryBackend};
+use redb::backends::InMemoryBackend;
 use redb::{Builder, Database, ReadOnlyTable, ReadableDatabase, StorageBackend, TableDefinition};
 
-use self::disk::{Disk, Doubt};
 use crate::clock;
-use crate::files::{create_anew, open_itself};
+use crate::database::{DatabaseError, DatabaseFile, opening};
+use crate::files::open_itself;
 
 /// The largest file that is looked into: it is held in memory, twice. One of a stack with thousands of releases is far
 /// smaller.
@@ -49,45 +46,14 @@ pub trait Stored: serde::Serialize + serde::de::DeserializeOwned {
 
 /// The open records of a state directory.
 #[derive(Debug)]
-pub struct Records {
-    path: PathBuf,
-    file: File,
-    doubt: Doubt,
-    /// Absent after an error, until it is opened anew: redb takes nothing more after one.
-    database: Option<Database>,
-}
+pub struct Records(DatabaseFile);
 
 /// The records cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordsError {
-    /// The database could not be opened, read or written.
-    #[error("cannot {doing} {}: {source}", path.display())]
-    Database {
-        /// What was being done.
-        doing: &'static str,
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        source: Box<redb::Error>,
-    },
-    /// The disk failed before, so that it is not known what is on it.
-    #[error(
-        "{} is not used any more, since its disk failed ({why}): see to the disk, then end the node and start it anew, which \
-         leaves everything running",
-        path.display()
-    )]
-    Doubtful {
-        /// The file.
-        path: PathBuf,
-        /// What the disk said.
-        why: String,
-    },
-    /// The file's structure is damaged.
-    #[error("{} is damaged: put it back from a copy, or move it away to begin anew", path.display())]
-    Broken {
-        /// The file.
-        path: PathBuf,
-    },
+    /// The database that they are in refuses.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
     /// A record does not read back.
     #[error("the record {kind}/{key} in {} is damaged", path.display())]
     Damaged {
@@ -140,19 +106,14 @@ impl Change {
 }
 
 impl Records {
-    /// Opens the records in this file, or makes it, readable for the owner only. Reads all of it once. Its caller holds the
-    /// lock of the state directory.
+    /// Opens the records in this file, or makes it. Its caller holds the lock of the state directory.
     pub fn open(path: &Path) -> Result<Self, RecordsError> {
-        let mut options = OpenOptions::new();
-        options.read(true).write(true);
-        let file = match open_itself(&mut options, path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => make(path)?,
-            opened => opened.map_err(|error| io_error("open", path, error))?,
+        let file = match DatabaseFile::open(path)? {
+            Some(file) => file,
+            None => DatabaseFile::make(path, |database| write(path, database, Change::default()))?.0,
         };
-        file.set_permissions(Permissions::from_mode(0o600)).map_err(|error| io_error("protect", path, error))?;
-        let mut records = Self { path: path.to_owned(), file, doubt: Doubt::default(), database: None };
-        let database = unless_broken(path, || checked(path, records.open_database()?))?;
-        records.database = Some(database);
+        let records = Self(file);
+        records.with(|path, database| table(path, database).map(drop))?;
         Ok(records)
     }
 
@@ -178,56 +139,18 @@ impl Records {
         self.with(|path, database| write(path, database, change))
     }
 
-    /// Works with the database. After an error of it, it is opened anew the next time, unless it is in doubt what the disk holds.
-    fn with<T>(&mut self, work: impl FnOnce(&Path, &Database) -> Result<T, RecordsError>) -> Result<T, RecordsError> {
-        if let Some(why) = self.doubt.get() {
-            return Err(RecordsError::Doubtful { path: self.path.clone(), why: why.clone() });
-        }
-        let database = match self.database.take() {
-            Some(database) => database,
-            None => unless_broken(&self.path, || self.open_database())?,
-        };
-        let done = work(&self.path, &database);
-        if !matches!(done, Err(RecordsError::Database { .. })) {
-            self.database = Some(database);
-        }
-        done
+    fn with<T, E: From<DatabaseError>>(&self, work: impl FnOnce(&Path, &Database) -> Result<T, E>) -> Result<T, E> {
+        self.0.with(|database| work(self.0.path(), database))
     }
-
-    /// What was not closed is mended by redb as it is opened.
-    fn open_database(&self) -> Result<Database, RecordsError> {
-        let failed = |error| database_error("open", &self.path, error);
-        let file = self.file.try_clone().map_err(|error| io_error("open", &self.path, error))?;
-        let disk = Disk { file: FileBackend::new(file).map_err(failed)?, doubt: self.doubt.clone() };
-        Builder::new().create_with_backend(disk).map_err(failed)
-    }
-}
-
-/// Makes a file without records. It gets its name once it can be opened: a kill leaves none that cannot, and a look beside sees
-/// none before.
-fn make(path: &Path) -> Result<File, RecordsError> {
-    let failed = |error| io_error("make", path, error);
-    let unfinished = path.with_extension("redb.new");
-    let file = create_anew(&unfinished).map_err(failed)?;
-    let database = Builder::new().create_file(file.try_clone().map_err(failed)?);
-    let database = database.map_err(|error| database_error("make", path, error))?;
-    write(path, &database, Change::default())?;
-    drop(database);
-    fs::rename(&unfinished, path).map_err(failed)?;
-    File::open(path.parent().unwrap_or(Path::new("/"))).and_then(|folder| folder.sync_all()).map_err(failed)?;
-    Ok(file)
 }
 
 /// The record under this key as the file has it now; `None` also where there is no such file. Makes and writes nothing and
 /// takes no lock: what a killed program left unfinished is mended in memory alone.
 pub fn look<T: Stored>(path: &Path, key: &str) -> Result<Option<T>, RecordsError> {
-    let Some(bytes) = content(path).map_err(|error| io_error("read", path, error))? else { return Ok(None) };
-    unless_broken(path, || {
-        let memory = in_memory(&bytes).map_err(|error| io_error("read", path, error))?;
-        let database =
-            Builder::new().create_with_backend(memory).map_err(|error| database_error("read", path, error))?;
-        record(path, &checked(path, database)?, key)
-    })
+    let failed = DatabaseError::when("read", path);
+    let Some(bytes) = content(path).map_err(failed)? else { return Ok(None) };
+    opening(|| record(path, &from_memory(path, &bytes)?, key))
+        .unwrap_or_else(|| Err(DatabaseError::Broken { path: path.to_owned() }.into()))
 }
 
 /// The bytes that a file had at one moment, also while it is written: two readings that agree are what it was between them.
@@ -262,6 +185,14 @@ fn reading(file: &mut File) -> io::Result<Vec<u8>> {
     }
 }
 
+/// A database of these bytes, all of which was read.
+fn from_memory(path: &Path, bytes: &[u8]) -> Result<Database, DatabaseError> {
+    let memory = in_memory(bytes).map_err(DatabaseError::when("read", path))?;
+    let mut database = Builder::new().create_with_backend(memory).map_err(DatabaseError::when("read", path))?;
+    database.check_integrity().map_err(DatabaseError::when("read", path))?;
+    Ok(database)
+}
+
 fn in_memory(bytes: &[u8]) -> io::Result<InMemoryBackend> {
     let memory = InMemoryBackend::new();
     memory.set_len(u64::try_from(bytes.len()).map_err(io::Error::other)?)?;
@@ -269,15 +200,9 @@ fn in_memory(bytes: &[u8]) -> io::Result<InMemoryBackend> {
     Ok(memory)
 }
 
-/// A database all of which was read.
-fn checked(path: &Path, mut database: Database) -> Result<Database, RecordsError> {
-    database.check_integrity().map_err(|error| database_error("open", path, error))?;
-    Ok(database)
-}
-
 /// Writes in one transaction, which is on disk when this returns.
 fn write(path: &Path, database: &Database, change: Change) -> Result<(), RecordsError> {
-    let failed = |error: redb::Error| database_error("write", path, error);
+    let failed = DatabaseError::when::<redb::Error>("write", path);
     let write = database.begin_write().map_err(|error| failed(error.into()))?;
     {
         let mut table = write.open_table(TABLE).map_err(|error| failed(error.into()))?;
@@ -289,25 +214,25 @@ fn write(path: &Path, database: &Database, change: Change) -> Result<(), Records
             .map_err(|error| failed(error.into()))?;
         }
     }
-    write.commit().map_err(|error| failed(error.into()))
+    Ok(write.commit().map_err(|error| failed(error.into()))?)
 }
 
-fn table(path: &Path, database: &Database) -> Result<Table, RecordsError> {
-    let read = database.begin_read().map_err(|error| database_error("read", path, error))?;
-    read.open_table(TABLE).map_err(|error| database_error("read", path, error))
+fn table(path: &Path, database: &Database) -> Result<Table, DatabaseError> {
+    let read = database.begin_read().map_err(DatabaseError::when("read", path))?;
+    read.open_table(TABLE).map_err(DatabaseError::when("read", path))
 }
 
 fn record<T: Stored>(path: &Path, database: &Database, key: &str) -> Result<Option<T>, RecordsError> {
-    let found = table(path, database)?.get((T::KIND, key)).map_err(|error| database_error("read", path, error))?;
+    let found = table(path, database)?.get((T::KIND, key)).map_err(DatabaseError::when("read", path))?;
     found.map(|bytes| decode(path, key, bytes.value())).transpose()
 }
 
 fn all<T: Stored>(path: &Path, database: &Database) -> Result<Vec<(String, T)>, RecordsError> {
-    let failed = |error| database_error("read", path, error);
+    let failed = DatabaseError::when("read", path);
     let table = table(path, database)?;
     let mut found = Vec::new();
-    for row in table.range((T::KIND, "")..).map_err(failed)? {
-        let (key, bytes) = row.map_err(failed)?;
+    for row in table.range((T::KIND, "")..).map_err(&failed)? {
+        let (key, bytes) = row.map_err(&failed)?;
         let (kind, key) = key.value();
         if kind != T::KIND {
             break;
@@ -330,22 +255,11 @@ fn decode<T: Stored>(path: &Path, key: &str, bytes: &[u8]) -> Result<T, RecordsE
     serde_json::from_value(migrated).map_err(|_| damaged())
 }
 
-/// Opens a database: redb asserts what a damaged one breaks.
-fn unless_broken<T>(path: &Path, open: impl FnOnce() -> Result<T, RecordsError>) -> Result<T, RecordsError> {
-    std::panic::catch_unwind(std::panic::AssertUnwindSafe(open))
-        .unwrap_or_else(|_| Err(RecordsError::Broken { path: path.to_owned() }))
-}
-
-fn io_error(doing: &'static str, path: &Path, error: io::Error) -> RecordsError {
-    database_error(doing, path, redb::Error::Io(error))
-}
-
-fn database_error(doing: &'static str, path: &Path, source: impl Into<redb::Error>) -> RecordsError {
-    RecordsError::Database { doing, path: path.to_owned(), source: Box::new(source.into()) }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     #[derive(Debug, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -469,28 +383,6 @@ mod tests {
     }
 
     #[test]
-    fn records_are_opened_anew_after_an_error_unless_it_is_in_doubt_what_the_disk_holds() {
-        check("anew", |path| {
-            let mut records = Records::open(path).unwrap();
-            records.put("a", &note("one")).unwrap();
-            let failing = |_: &Path, _: &Database| -> Result<(), RecordsError> {
-                Err(io_error("write", path, io::ErrorKind::StorageFull.into()))
-            };
-            records.with(failing).unwrap_err();
-            records.put("b", &note("two")).unwrap();
-            assert_eq!(records.get("a").unwrap(), Some(note("one")));
-            records.doubt.set("Input/output error".to_owned()).unwrap();
-            let told = format!("{} is not used any more, since its disk failed (Input/output error): ", path.display());
-            let put = records.put("c", &note("three")).unwrap_err().to_string();
-            let read = records.get::<Note>("a").unwrap_err().to_string();
-            assert!(put.starts_with(&told) && read == put, "{put} {read}");
-            drop(records);
-            let kept = Records::open(path).unwrap().list::<Note>().unwrap();
-            assert_eq!(kept, [("a".to_owned(), note("one")), ("b".to_owned(), note("two"))]);
-        });
-    }
-
-    #[test]
     fn looks_beside_a_writer_find_one_of_its_writes_each() {
         check("beside", |path| {
             let mut records = Records::open(path).unwrap();
@@ -513,11 +405,12 @@ mod tests {
             let victim = path.with_extension("victim");
             std::fs::write(&victim, "").unwrap();
             std::os::unix::fs::symlink(&victim, path).unwrap();
-            let told = format!("{}: I/O error: a link has its name", path.display());
-            let opened = Records::open(path).unwrap_err().to_string();
-            assert!(opened.starts_with(&format!("cannot open {told}")), "{opened}");
-            let looked = look::<Note>(path, "a").unwrap_err().to_string();
-            assert!(looked.starts_with(&format!("cannot read {told}")), "{looked}");
+            let told = |error: RecordsError| format!("{error}: {}", std::error::Error::source(&error).unwrap());
+            let why = format!("{}: I/O error: a link has its name", path.display());
+            let opened = told(Records::open(path).unwrap_err());
+            assert!(opened.starts_with(&format!("cannot open {why}")), "{opened}");
+            let looked = told(look::<Note>(path, "a").unwrap_err());
+            assert!(looked.starts_with(&format!("cannot read {why}")), "{looked}");
             assert_eq!(std::fs::read(&victim).unwrap(), b"");
             std::fs::remove_file(&victim).unwrap();
         });
@@ -543,11 +436,12 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_no_database_is_an_error() {
+    fn a_database_without_records_is_damaged() {
         check("foreign", |path| {
-            std::fs::write(path, vec![7; 8192]).unwrap();
-            let error = Records::open(path).unwrap_err().to_string();
-            assert!(error.starts_with("cannot open "), "{error}");
+            drop(Builder::new().create(path).unwrap());
+            let told = format!("{} is damaged: put it back from a copy, or move it away to begin anew", path.display());
+            assert_eq!(Records::open(path).unwrap_err().to_string(), told);
+            assert_eq!(look::<Note>(path, "a").unwrap_err().to_string(), told);
         });
     }
 }

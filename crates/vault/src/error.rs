@@ -3,6 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use sys::database::DatabaseError;
+
 use crate::seal::SealError;
 use crate::secret::SecretValueError;
 use crate::store::{GENERATED_BYTES_MAX, GENERATED_BYTES_MIN, Generation, NAMES_MAX};
@@ -21,12 +23,6 @@ pub enum OpenError {
         path: PathBuf,
         /// The generation that was seen.
         seen: Generation,
-    },
-    /// Another process has it open.
-    #[error("{} is in use by another process: is a node running on this state directory?", path.display())]
-    InUse {
-        /// The vault's file.
-        path: PathBuf,
     },
     /// The key does not open it.
     #[error(
@@ -80,14 +76,9 @@ pub enum OpenError {
         /// Why not.
         source: io::Error,
     },
-    /// The storage layer refused.
-    #[error("cannot open {}", path.display())]
-    Storage {
-        /// The vault's file.
-        path: PathBuf,
-        /// Why not.
-        source: Box<redb::Error>,
-    },
+    /// The database refused.
+    #[error(transparent)]
+    Database(DatabaseError),
     /// A new vault could not be filled.
     #[error("cannot make a vault in {}", path.display())]
     Make {
@@ -104,6 +95,9 @@ pub enum ReadError {
     /// The storage layer refused.
     #[error("cannot read the vault")]
     Storage(#[source] Box<redb::Error>),
+    /// Its file cannot be used.
+    #[error(transparent)]
+    File(#[from] DatabaseError),
     /// A record is not what was written.
     #[error("a record of the vault is damaged ({what}): put the vault back from a backup")]
     Damaged {
@@ -144,19 +138,23 @@ pub enum WriteError {
     Value(#[from] SecretValueError),
 }
 
-pub(crate) fn open_failed(path: &Path, error: redb::Error) -> OpenError {
-    let path = path.to_owned();
-    match error {
-        redb::Error::DatabaseAlreadyOpen => OpenError::InUse { path },
-        redb::Error::Io(source) if source.kind() == io::ErrorKind::InvalidData => {
-            OpenError::Damaged { path, what: "it is not a vault's file" }
+impl From<DatabaseError> for OpenError {
+    fn from(error: DatabaseError) -> Self {
+        match error {
+            DatabaseError::Broken { path } => OpenError::Damaged { path, what: "its structure" },
+            error => OpenError::Database(error),
         }
-        redb::Error::Io(source) => OpenError::File { doing: "open", path, source },
-        redb::Error::Corrupted(_) | redb::Error::TableDoesNotExist(_) | redb::Error::TableTypeMismatch { .. } => {
-            OpenError::Damaged { path, what: "its structure" }
-        }
-        source => OpenError::Storage { path, source: Box::new(source) },
     }
+}
+
+impl From<DatabaseError> for WriteError {
+    fn from(error: DatabaseError) -> Self {
+        WriteError::Read(error.into())
+    }
+}
+
+pub(crate) fn open_failed(path: &Path, error: redb::Error) -> OpenError {
+    DatabaseError::when("open", path)(error).into()
 }
 
 pub(crate) fn storage(error: impl Into<redb::Error>) -> ReadError {

@@ -16,17 +16,17 @@
 //! back from an older copy is noticed by its generation, which the caller records elsewhere.
 
 use std::fmt;
-use std::fs;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::Path;
 
 use base64::Engine;
 use model::{SecretPath, Timestamp};
-use redb::{ReadableDatabase, ReadableTable};
+use redb::{Database, ReadableDatabase, ReadableTable};
+use sys::database::{DatabaseFile, opening};
 use zeroize::Zeroizing;
 
 use crate::error::{OpenError, ReadError, WriteError, open_failed, storage, unencrypted, unwritten};
-use crate::key_file::{KeyFile, RecoveryRecipient, make_private_folder, remove_if_there, sync_folder};
+use crate::key_file::{KeyFile, RecoveryRecipient, make_private_folder};
 use crate::mask;
 use crate::record::{VersionRecord, split_version_key, version_key};
 use crate::seal::{self, Binding, KEY_BYTES, KeyBytes, Keys, MAC_BYTES, Purpose, StoreId, WrapError};
@@ -46,13 +46,9 @@ pub const GENERATED_BYTES_MIN: u32 = 16;
 /// The most random bytes of a generated secret.
 pub const GENERATED_BYTES_MAX: u32 = 1024;
 
-/// The vault is small and read rarely.
-const CACHE_BYTES: usize = 1 << 20;
-
-/// An open vault. It holds the file's lock: one process at a time.
+/// An open vault. Its caller holds the lock of the folder that it is in.
 pub struct Vault {
-    path: PathBuf,
-    database: redb::Database,
+    file: DatabaseFile,
     keys: Keys,
 }
 
@@ -111,70 +107,50 @@ impl Vault {
         {
             return Err(OpenError::Missing { path, seen });
         }
-        // redb asserts what a damaged file breaks. Everything is read once in here, so nothing of it is
-        // left for later.
-        let opening = std::panic::AssertUnwindSafe(|| Self::open_and_verify(path.clone(), key));
-        let (vault, found) = std::panic::catch_unwind(opening)
-            .unwrap_or_else(|_| Err(OpenError::Damaged { path: path.clone(), what: "its structure" }))?;
+        let (vault, found) = Self::open_and_verify(&path, key)?;
         match seen {
             Some(seen) if found < seen => Err(OpenError::RolledBack { path, found, seen }),
             _ => Ok(vault),
         }
     }
 
-    fn open_and_verify(path: PathBuf, key: &KeyFile) -> Result<(Self, Generation), OpenError> {
-        let mut database = redb::Builder::new()
-            .set_cache_size(CACHE_BYTES)
-            .open(&path)
-            .map_err(|error| open_failed(&path, error.into()))?;
-        database.check_integrity().map_err(|error| open_failed(&path, error.into()))?;
-        let meta = read_meta(&database, &path)?;
-        let kek = seal::unwrap(&meta.key, key.identity()).map_err(|error| match error {
-            WrapError::WrongKey => OpenError::WrongKey { path: path.clone(), key: key.path().to_owned() },
-            _ => OpenError::Damaged { path: path.clone(), what: "the wrapped key" },
+    /// Everything is read once in here: no damage is left for later.
+    fn open_and_verify(path: &Path, key: &KeyFile) -> Result<(Self, Generation), OpenError> {
+        let file = DatabaseFile::open(path)?.ok_or_else(|| OpenError::File {
+            doing: "open",
+            path: path.to_owned(),
+            source: io::ErrorKind::NotFound.into(),
         })?;
-        let keys =
-            Keys::derive(&kek, meta.store).map_err(|_| OpenError::Damaged { path: path.clone(), what: "the keys" })?;
-        let vault = Self { path, database, keys };
-        vault.verify_seal(&meta)?;
-        Ok((vault, meta.generation))
+        let verified = opening(|| file.with(|database| verify(database, path, key)));
+        let (keys, generation) =
+            verified.unwrap_or_else(|| Err(OpenError::Damaged { path: path.to_owned(), what: "its structure" }))?;
+        Ok((Self { file, keys }, generation))
     }
 
     /// Makes an empty vault that the machine's key and each recovery key open. It gets its name when it
     /// is whole; one that exists is never replaced.
     pub fn create(folder: &Path, key: &KeyFile, recovery: &[RecoveryRecipient]) -> Result<Self, OpenError> {
         let path = folder.join(FILE_NAME);
-        let unfinished = folder.join("vault.redb.new");
-        let failed = |doing, path: &Path, source| OpenError::File { doing, path: path.to_owned(), source };
-        make_private_folder(folder).map_err(|e| failed("make", folder, e))?;
-        remove_if_there(&unfinished).map_err(|e| failed("remove", &unfinished, e))?;
-        let file = fs::OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&unfinished)
-            .map_err(|e| failed("make", &unfinished, e))?;
-        let database = redb::Builder::new()
-            .set_cache_size(CACHE_BYTES)
-            .create_file(file)
-            .map_err(|error| open_failed(&unfinished, error.into()))?;
-        let vault = fill(path.clone(), database, key, recovery)
-            .map_err(|source| OpenError::Make { path: path.clone(), source })?;
-        fs::hard_link(&unfinished, &path).map_err(|e| failed("make", &path, e))?;
-        remove_if_there(&unfinished).map_err(|e| failed("remove", &unfinished, e))?;
-        sync_folder(folder).map_err(|e| failed("sync", folder, e))?;
-        Ok(vault)
+        make_private_folder(folder).map_err(|source| OpenError::File {
+            doing: "make",
+            path: folder.to_owned(),
+            source,
+        })?;
+        let (file, keys) = DatabaseFile::make(&path, |database| {
+            fill(database, key, recovery).map_err(|source| OpenError::Make { path: path.clone(), source })
+        })?;
+        Ok(Self { file, keys })
     }
 
     /// How often this vault was changed. To be recorded elsewhere after each change, so that an older copy
     /// is noticed.
     pub fn generation(&self) -> Result<Generation, ReadError> {
-        let reading = self.reading()?;
-        let meta = reading.open_table(META).map_err(storage)?;
-        let head = meta.get(b"head".as_slice()).map_err(storage)?;
-        let head = head.as_ref().and_then(|head| decode_head(head.value()));
-        Ok(head.ok_or(ReadError::Damaged { what: "the head" })?.0)
+        self.read(|reading| {
+            let meta = reading.open_table(META).map_err(storage)?;
+            let head = meta.get(b"head".as_slice()).map_err(storage)?;
+            let head = head.as_ref().and_then(|head| decode_head(head.value()));
+            Ok(head.ok_or(ReadError::Damaged { what: "the head" })?.0)
+        })
     }
 
     /// Adds a version.
@@ -198,36 +174,39 @@ impl Vault {
         version: Option<SecretVersion>,
     ) -> Result<Option<(SecretVersion, SecretValue)>, ReadError> {
         let index = self.keys.index(path);
-        let reading = self.reading()?;
-        let versions = reading.open_table(VERSIONS).map_err(storage)?;
         let (first, last) = match version {
             Some(SecretVersion(number)) => (number, number),
             None => (0, u32::MAX),
         };
         let (first, last) = (version_key(&index, first), version_key(&index, last));
-        let mut range = versions.range(first.as_slice()..=last.as_slice()).map_err(storage)?;
-        let Some(found) = range.next_back() else { return Ok(None) };
-        let (key, record) = found.map_err(storage)?;
-        let (_, number) = split_version_key(key.value()).ok_or(ReadError::Damaged { what: "a version's key" })?;
-        let value = self.open_version(&index, number, record.value())?;
-        Ok(Some((SecretVersion(number), value)))
+        self.read(|reading| {
+            let versions = reading.open_table(VERSIONS).map_err(storage)?;
+            let mut range = versions.range(first.as_slice()..=last.as_slice()).map_err(storage)?;
+            let Some(found) = range.next_back() else { return Ok(None) };
+            let (key, record) = found.map_err(storage)?;
+            let (_, number) = split_version_key(key.value()).ok_or(ReadError::Damaged { what: "a version's key" })?;
+            let value = self.open_version(&index, number, record.value())?;
+            Ok(Some((SecretVersion(number), value)))
+        })
     }
 
     /// Every secret that has a version, by name, without values.
     pub fn list(&self) -> Result<Vec<ListedSecret>, ReadError> {
-        let reading = self.reading()?;
-        let names = reading.open_table(NAMES).map_err(storage)?;
-        let versions = reading.open_table(VERSIONS).map_err(storage)?;
-        let mut listed = Vec::new();
-        for entry in names.iter().map_err(storage)? {
-            let (key, record) = entry.map_err(storage)?;
-            let index = key.value().try_into().map_err(|_| ReadError::Damaged { what: "a name's key" })?;
-            let name = open_name(&self.keys, &index, record.value())?;
-            let kept = list_versions(&versions, &index)?;
-            if !kept.is_empty() {
-                listed.push(ListedSecret { path: name.path, versions: kept });
+        let mut listed = self.read(|reading| {
+            let names = reading.open_table(NAMES).map_err(storage)?;
+            let versions = reading.open_table(VERSIONS).map_err(storage)?;
+            let mut listed = Vec::new();
+            for entry in names.iter().map_err(storage)? {
+                let (key, record) = entry.map_err(storage)?;
+                let index = key.value().try_into().map_err(|_| ReadError::Damaged { what: "a name's key" })?;
+                let name = open_name(&self.keys, &index, record.value())?;
+                let kept = list_versions(&versions, &index)?;
+                if !kept.is_empty() {
+                    listed.push(ListedSecret { path: name.path, versions: kept });
+                }
             }
-        }
+            Ok(listed)
+        })?;
         listed.sort_by(|a, b| a.path.cmp(&b.path));
         Ok(listed)
     }
@@ -258,17 +237,19 @@ impl Vault {
 
     /// Wraps the vault's key anew: from now on the machine's key and exactly these recovery keys open it.
     pub fn rewrap(&self, key: &KeyFile, recovery: &[RecoveryRecipient]) -> Result<(), WriteError> {
-        let reading = self.reading()?;
-        let meta = reading.open_table(META).map_err(storage)?;
-        let wrapped = meta.get(b"key".as_slice()).map_err(storage)?.ok_or(ReadError::Damaged { what: "no key" })?;
-        let kek = seal::unwrap(wrapped.value(), key.identity())
-            .map_err(|error| WriteError::Encrypt { why: error.to_string() })?;
+        let wrapped = self.read(|reading| {
+            let meta = reading.open_table(META).map_err(storage)?;
+            let wrapped = meta.get(b"key".as_slice()).map_err(storage)?;
+            Ok(wrapped.ok_or(ReadError::Damaged { what: "no key" })?.value().to_vec())
+        })?;
+        let kek =
+            seal::unwrap(&wrapped, key.identity()).map_err(|error| WriteError::Encrypt { why: error.to_string() })?;
         let wrapped = wrap_for(&kek, key, recovery)?;
         self.change(|tables| tables.meta.insert(b"key".as_slice(), wrapped.as_slice()).map(drop).map_err(unwritten))
     }
 
-    fn reading(&self) -> Result<redb::ReadTransaction, ReadError> {
-        self.database.begin_read().map_err(storage)
+    fn read<T>(&self, work: impl FnOnce(&redb::ReadTransaction) -> Result<T, ReadError>) -> Result<T, ReadError> {
+        self.file.with(|database| work(&database.begin_read().map_err(storage)?))
     }
 
     fn open_version(&self, index: &[u8; MAC_BYTES], version: u32, record: &[u8]) -> Result<SecretValue, ReadError> {
@@ -288,24 +269,13 @@ impl Vault {
 
     /// Runs one change in one transaction: afterwards all of it stands, sealed, or none.
     fn change<T>(&self, make: impl FnOnce(&mut Tables<'_>) -> Result<T, WriteError>) -> Result<T, WriteError> {
-        change(&self.database, &self.keys, make)
-    }
-
-    fn verify_seal(&self, meta: &Meta) -> Result<(), OpenError> {
-        let damaged = |what| OpenError::Damaged { path: self.path.clone(), what };
-        let refused = |error: redb::Error| open_failed(&self.path, error);
-        let reading = self.database.begin_read().map_err(|e| refused(e.into()))?;
-        let names = reading.open_table(NAMES).map_err(|e| refused(e.into()))?;
-        let versions = reading.open_table(VERSIONS).map_err(|e| refused(e.into()))?;
-        let seal =
-            content_seal(&self.keys, meta.generation, &meta.key, &names, &versions).map_err(|e| refused(e.into()))?;
-        aws_lc_rs::constant_time::verify_slices_are_equal(&seal, &meta.seal).map_err(|_| damaged("its seal"))
+        self.file.with(|database| change(database, &self.keys, make))
     }
 }
 
 impl fmt::Debug for Vault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Vault({})", self.path.display())
+        write!(f, "Vault({})", self.file.path().display())
     }
 }
 
@@ -320,23 +290,41 @@ pub fn generate(bytes: u32) -> Result<SecretValue, WriteError> {
     Ok(SecretValue::new(text)?)
 }
 
-/// Writes the first content of a new vault.
-fn fill(
-    path: PathBuf,
-    database: redb::Database,
-    key: &KeyFile,
-    recovery: &[RecoveryRecipient],
-) -> Result<Vault, WriteError> {
+/// Writes the first content of a new vault, whose keys these are.
+fn fill(database: &Database, key: &KeyFile, recovery: &[RecoveryRecipient]) -> Result<Keys, WriteError> {
     let store = StoreId(*seal::random::<16>().map_err(unencrypted)?);
     let kek = seal::random::<KEY_BYTES>().map_err(unencrypted)?;
     let wrapped = wrap_for(&kek, key, recovery)?;
     let keys = Keys::derive(&kek, store).map_err(unencrypted)?;
-    change(&database, &keys, |tables| {
+    change(database, &keys, |tables| {
         let format = FORMAT.to_be_bytes();
         let fields: [(&[u8], &[u8]); 3] = [(b"format", &format), (b"store", &store.0), (b"key", &wrapped)];
         fields.into_iter().try_for_each(|(name, value)| tables.meta.insert(name, value).map(drop).map_err(unwritten))
     })?;
-    Ok(Vault { path, database, keys })
+    Ok(keys)
+}
+
+/// The keys of a vault that this key opens, and its generation, if everything in it is what was written.
+fn verify(database: &Database, path: &Path, key: &KeyFile) -> Result<(Keys, Generation), OpenError> {
+    let damaged = |what| OpenError::Damaged { path: path.to_owned(), what };
+    let meta = read_meta(database, path)?;
+    let kek = seal::unwrap(&meta.key, key.identity()).map_err(|error| match error {
+        WrapError::WrongKey => OpenError::WrongKey { path: path.to_owned(), key: key.path().to_owned() },
+        _ => damaged("the wrapped key"),
+    })?;
+    let keys = Keys::derive(&kek, meta.store).map_err(|_| damaged("the keys"))?;
+    verify_seal(database, path, &keys, &meta)?;
+    Ok((keys, meta.generation))
+}
+
+fn verify_seal(database: &Database, path: &Path, keys: &Keys, meta: &Meta) -> Result<(), OpenError> {
+    let refused = |error: redb::Error| open_failed(path, error);
+    let reading = database.begin_read().map_err(|e| refused(e.into()))?;
+    let names = reading.open_table(NAMES).map_err(|e| refused(e.into()))?;
+    let versions = reading.open_table(VERSIONS).map_err(|e| refused(e.into()))?;
+    let seal = content_seal(keys, meta.generation, &meta.key, &names, &versions).map_err(|e| refused(e.into()))?;
+    aws_lc_rs::constant_time::verify_slices_are_equal(&seal, &meta.seal)
+        .map_err(|_| OpenError::Damaged { path: path.to_owned(), what: "its seal" })
 }
 
 fn wrap_for(kek: &KeyBytes, key: &KeyFile, recovery: &[RecoveryRecipient]) -> Result<Vec<u8>, WriteError> {

@@ -11,6 +11,7 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use model::{SecretPath, Timestamp};
+use rustix::process::{Resource, Rlimit, setrlimit};
 use vault::{
     Generation, KeyFile, KeyFileError, ListedVersion, OpenError, RecoveryRecipient, SecretValue, SecretVersion, Vault,
 };
@@ -247,13 +248,11 @@ fn an_older_copy_put_back_is_noticed() {
 }
 
 #[test]
-fn a_vault_is_open_once() {
+fn a_vault_that_exists_is_never_replaced_and_the_half_of_one_that_a_crash_left_is() {
     let folder = Folder::new();
     let (key, vault) = folder.create();
-    assert!(matches!(Vault::open(&folder.vault(), &key, None), Err(OpenError::InUse { .. })));
     drop(vault);
-    // One that exists is never replaced, and the half of one that a crash left is.
-    assert!(matches!(Vault::create(&folder.vault(), &key, &[]), Err(OpenError::File { .. })));
+    assert!(matches!(Vault::create(&folder.vault(), &key, &[]), Err(OpenError::Database(_))));
     fs::remove_file(folder.file()).unwrap();
     fs::write(folder.vault().join("vault.redb.new"), "torn").unwrap();
     drop(Vault::create(&folder.vault(), &key, &[]).unwrap());
@@ -302,6 +301,51 @@ fn a_kill_at_any_moment_loses_nothing_that_was_acknowledged() {
     }
 }
 
+/// So much that the file of an empty vault has no room for it.
+fn much() -> Vec<(SecretPath, SecretValue)> {
+    (0..100).map(|number| (path(&format!("BIG_{number}")), value(&"x".repeat(50_000)))).collect()
+}
+
+/// What the process does whose files may not grow.
+fn fill_and_go_on(folder: &Path) {
+    let key = KeyFile::load(&folder.join("machine.key")).unwrap();
+    let vault = Vault::open(&folder.join("vault"), &key, None).unwrap();
+    let size = folder.join("vault/vault.redb").metadata().unwrap().len();
+    let limited_to = |current| setrlimit(Resource::Fsize, Rlimit { current, maximum: None }).unwrap();
+    limited_to(Some(size));
+    for _ in 0..2 {
+        let refused = vault.set_all(&much(), at(2)).unwrap_err();
+        assert!(std::error::Error::source(&refused).unwrap().to_string().contains("File too large"), "{refused:?}");
+        assert_eq!(read(&vault, "A", None), Some((1, "one".to_owned())));
+    }
+    limited_to(None);
+    assert_eq!(vault.set_all(&much(), at(3)).unwrap(), [SecretVersion(1); 100]);
+    assert_eq!(vault.list().unwrap().len(), 101);
+}
+
+#[test]
+fn a_vault_that_lacked_room_goes_on_once_there_is_some() {
+    let here = std::env::current_dir().unwrap();
+    if here.join("machine.key").exists() {
+        return fill_and_go_on(&here);
+    }
+    let folder = Folder::new();
+    let (key, vault) = folder.create();
+    vault.set(&path("A"), &value("one"), at(1)).unwrap();
+    drop(vault);
+    // A write beyond the limit is then an error and no signal, as on a full disk.
+    let ended = Command::new("sh")
+        .args(["-c", "trap '' XFSZ; exec \"$@\"", "sh"])
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", "a_vault_that_lacked_room_goes_on_once_there_is_some", "--nocapture"])
+        .current_dir(&folder.0)
+        .output()
+        .unwrap();
+    assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
+    let vault = Vault::open(&folder.vault(), &key, None).unwrap();
+    assert_eq!((vault.generation().unwrap(), vault.list().unwrap().len()), (Generation(3), 101));
+}
+
 /// Opens a vault whose file was changed and reads everything in it: what can be read is what was written.
 fn read_all(folder: &Path, key: &KeyFile) -> Result<BTreeMap<String, String>, String> {
     let vault = Vault::open(folder, key, None).map_err(|error| error.to_string())?;
@@ -340,6 +384,15 @@ fn a_changed_byte_is_noticed_or_without_effect() {
     }
     // Most of the file is free space and what earlier transactions left behind.
     assert!(noticed > 5, "{noticed} of {CHANGES} changes were noticed: does the test still reach the records?");
+}
+
+#[test]
+fn of_a_changed_byte_only_errors_tell() {
+    let noticed = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "a_changed_byte_is_noticed_or_without_effect", "--nocapture"])
+        .output()
+        .unwrap();
+    assert_eq!((noticed.status.success(), String::from_utf8_lossy(&noticed.stderr).as_ref()), (true, ""));
 }
 
 #[test]

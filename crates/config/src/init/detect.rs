@@ -201,7 +201,10 @@ impl<'l> Place<'l> {
         let (command, remark) = if script("start") {
             ("npm start", None)
         } else if script("preview") {
-            ("npm run preview", Some("Pages built by a bundler: serving them as files is not supported yet."))
+            (
+                "npm run preview",
+                Some("Pages built by a bundler: `static:` with the folder it builds serves them without a process."),
+            )
         } else if script("dev") {
             ("npm run dev", Some("package.json has no `start` script: this is its development server."))
         } else {

@@ -103,6 +103,16 @@ pub(crate) struct StatusBody {
     pub(crate) problems: Vec<String>,
 }
 
+impl StatusBody {
+    /// Everything that runs or is to run as a process of its own: the resources, the replicas, the edge.
+    pub(crate) fn units(&self) -> impl Iterator<Item = (UnitId, &UnitBody)> {
+        let resources = self.resources.iter().map(|it| (UnitId::Resource(it.name.clone()), &it.unit));
+        let replicas = self.services.iter().flat_map(|service| &service.replicas);
+        let edge = self.edge.unit.iter().map(|unit| (UnitId::Edge, unit));
+        resources.chain(replicas.map(|it| (it.id.clone(), &it.unit))).chain(edge)
+    }
+}
+
 /// The node's own process.
 #[derive(Debug, Clone, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 pub(crate) struct NodeBody {
@@ -428,6 +438,8 @@ pub(crate) enum ErrorKind {
     Invalid,
     /// Another change is under way.
     Busy,
+    /// The node is ending: the one after it can be asked.
+    Ending,
     /// The platform failed.
     Internal,
 }

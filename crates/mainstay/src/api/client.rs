@@ -135,6 +135,7 @@ impl Client {
         match self.status().await {
             Ok(_) => Ok(true),
             Err(ClientError::NoNode { .. }) => Ok(false),
+            Err(ClientError::Refused(body)) if body.kind == ErrorKind::Ending => Ok(false),
             Err(ClientError::Refused(body)) if matches!(body.kind, ErrorKind::NotFound | ErrorKind::Busy) => Ok(true),
             Err(error) => Err(error),
         }

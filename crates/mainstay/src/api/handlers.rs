@@ -40,7 +40,7 @@ pub(crate) async fn ask<T>(
     let answered = call(calls, actor, what)?;
     match tokio::time::timeout(ANSWER_TIME_MAX, answered).await {
         Ok(Ok(answer)) => answer,
-        Ok(Err(_)) => Err(stopping()),
+        Ok(Err(_)) => Err(ending()),
         Err(_) => Err(ErrorBody::new(
             ErrorKind::Internal,
             format!("the node did not answer within {} s", ANSWER_TIME_MAX.as_secs()),
@@ -60,13 +60,13 @@ fn call<T>(
         mpsc::error::TrySendError::Full(_) => {
             ErrorBody::new(ErrorKind::Busy, "too many calls wait for the node").with_hint("try again in a moment")
         }
-        mpsc::error::TrySendError::Closed(_) => stopping(),
+        mpsc::error::TrySendError::Closed(_) => ending(),
     })?;
     Ok(answered)
 }
 
-fn stopping() -> ErrorBody {
-    ErrorBody::new(ErrorKind::Busy, "the node is stopping")
+fn ending() -> ErrorBody {
+    ErrorBody::new(ErrorKind::Ending, "the node is ending").with_hint("try again in a moment")
 }
 
 pub(crate) async fn status(State(shared): State<Shared>, Extension(actor): Extension<Actor>) -> Reply<StatusBody> {
@@ -210,7 +210,7 @@ pub(crate) async fn run_output(
 /// Whether the node says of a run that it has ended, or knows it no more. Blocks.
 fn has_ended(shared: &Shared, actor: &Actor, unit: &UnitId) -> bool {
     let ended = call(&shared.calls, actor.clone(), |answer| Ask::RunHasEnded(unit.clone(), answer))
-        .and_then(|answered| answered.blocking_recv().map_err(|_| stopping())?);
+        .and_then(|answered| answered.blocking_recv().map_err(|_| ending())?);
     match ended {
         Ok(ended) => ended,
         // A busy node says it another time.

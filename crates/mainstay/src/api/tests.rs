@@ -259,6 +259,18 @@ fn more_connections_than_allowed_are_told_so() {
 }
 
 #[test]
+fn a_node_that_drops_its_calls_is_ending_and_serves_nobody() {
+    let world = World::new("api-ending");
+    world.run(drop, async || {
+        assert!(!world.client().is_served().await.unwrap());
+        match world.client().down(None).await {
+            Err(ClientError::Refused(said)) => assert_eq!(said.kind, ErrorKind::Ending),
+            other => panic!("{other:?}"),
+        }
+    });
+}
+
+#[test]
 fn logs_are_followed() {
     let world = World::new("api-follow");
     let folder = world.folder.join("logs/api.1.1");

@@ -1,18 +1,21 @@
 //! `mainstay down`: everything stops, data stays.
 
+use std::collections::BTreeSet;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use model::UnitId;
+use supervise::supervisor::State;
 
 use super::failure::{Exit, Failure};
 use super::node::{self, START_TIME_MAX};
 use super::session::Session;
 use super::wait::LOOK_EVERY;
-use crate::api::bodies::StatusBody;
+use crate::api::bodies::{ErrorKind, StatusBody, UnitBody};
 use crate::api::client::{Client, ClientError};
 use crate::node::down_request::Purpose;
 use crate::node::layout::Layout;
+use crate::node::status::state_word;
 use crate::terminal::progress::Progress;
 use crate::terminal::{Terminal, human};
 use sys::process::unit::Census;
@@ -89,6 +92,7 @@ async fn ask(session: &Session, client: &Client) -> Result<bool, Failure> {
     }
     match client.down(None).await {
         Err(ClientError::BrokenOff(_) | ClientError::NoNode { .. }) => Ok(false),
+        Err(ClientError::Refused(said)) if said.kind == ErrorKind::Ending => Ok(false),
         asked => Ok(asked.map(|_| true)?),
     }
 }
@@ -130,29 +134,36 @@ fn refuse_orphans(layout: &Layout) -> Result<(), Failure> {
     .with_hint(format!("no node looks after it any more: look at it, and end it with `kill {}`", pids.join(" "))))
 }
 
-/// Waits until the node has ended, showing what still runs. One that took over from it has to be asked anew.
+/// Waits until the node has ended, showing what still runs and what is in the way. One that took over from it has to be
+/// asked anew.
 pub(crate) async fn watch(client: &Client, terminal: &Terminal) -> Result<(), Failure> {
     let begun = sys::clock::now().steady;
     let mut progress = Progress::new(terminal);
-    let mut node = None;
+    let (mut node, mut told) = (None, BTreeSet::new());
     loop {
         let elapsed = sys::clock::now().steady.saturating_sub(begun);
-        let running = match client.status().await {
+        let left = match client.status().await {
             Ok(status) if *node.get_or_insert(status.node.pid) != status.node.pid => return Ok(()),
-            Ok(status) => running(&status),
+            Ok(status) => {
+                for (unit, why) in in_the_way(&status).filter(|(unit, _)| told.insert(unit.clone())) {
+                    progress.clear();
+                    terminal.note(&format!("{unit} is not known to have ended: {why}"));
+                }
+                left(&status)
+            }
             Err(ClientError::NoNode { .. } | ClientError::BrokenOff(_)) if !listens(client).await => return Ok(()),
             // A node on its way out may be too busy for one answer.
             Err(_) => Vec::new(),
         };
         if elapsed >= DOWN_TIME_MAX {
-            let late = format!("after {} there still runs {}", human::span(elapsed), human::list(&running));
+            let late = format!("after {} not everything is stopped: {}", human::span(elapsed), human::list(&left));
             return Err(Failure::new(late)
                 .with_exit(Exit::NotReady)
                 .with_hint("`mainstay events` says what was tried; the node goes on trying"));
         }
-        match running.is_empty() {
+        match left.is_empty() {
             true => progress.show("stopping", elapsed),
-            false => progress.show(&format!("stopping {}", human::list(&running)), elapsed),
+            false => progress.show(&format!("stopping {}", human::list(&left)), elapsed),
         }
         tokio::time::sleep(LOOK_EVERY).await;
     }
@@ -162,10 +173,18 @@ async fn listens(client: &Client) -> bool {
     !matches!(client.status().await, Err(ClientError::NoNode { .. }))
 }
 
-fn running(status: &StatusBody) -> Vec<String> {
-    let replicas = status.services.iter().flat_map(|service| &service.replicas);
-    let replicas = replicas.filter(|replica| replica.unit.pid.is_some()).map(|replica| replica.id.to_string());
-    let resources = status.resources.iter().filter(|resource| resource.unit.pid.is_some());
-    let edge = status.edge.unit.as_ref().filter(|unit| unit.pid.is_some()).map(|_| UnitId::Edge.to_string());
-    edge.into_iter().chain(replicas).chain(resources.map(|resource| resource.name.to_string())).collect()
+/// What runs, and what may.
+fn left(status: &StatusBody) -> Vec<String> {
+    let left = status.units().filter(|(_, unit)| unit.pid.is_some() || is_unknown(unit));
+    left.map(|(unit, _)| unit.to_string()).collect()
+}
+
+/// What the node could not find out about, and why.
+fn in_the_way(status: &StatusBody) -> impl Iterator<Item = (UnitId, &str)> {
+    let unknown = status.units().filter(|(_, unit)| is_unknown(unit));
+    unknown.filter_map(|(id, unit)| Some((id, unit.note.as_deref()?)))
+}
+
+fn is_unknown(unit: &UnitBody) -> bool {
+    unit.state == state_word(State::Finding)
 }

@@ -37,7 +37,7 @@ async fn applied(session: &Session) -> Result<Option<(StackName, EnvironmentName
 fn leaves_it_to_the_records(error: &ClientError) -> bool {
     match error {
         ClientError::NoNode { .. } | ClientError::BrokenOff(_) => true,
-        ClientError::Refused(said) => said.kind == ErrorKind::Busy,
+        ClientError::Refused(said) => matches!(said.kind, ErrorKind::Busy | ErrorKind::Ending),
         _ => false,
     }
 }

@@ -18,7 +18,7 @@ use crate::terminal::Terminal;
 /// The command runs on the node and goes on when this program is interrupted. One that has not begun, because what
 /// it needs is not ready, begins only while this program waits for it. Its output is shown here and kept in the logs;
 /// it has no standard input. This program ends with its exit code: 128 and the signal's number when a signal ended
-/// it, 127 when there is no such command.
+/// it, 127 when there is no such command. As JSON each line of the output is an object, and how it ended is the last.
 // The usage is stated because the manual page, unlike the help, is made without the -- otherwise.
 #[derive(Debug, clap::Args)]
 #[command(override_usage = "mainstay run <SERVICE> -- <COMMAND>...")]
@@ -35,14 +35,10 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit
     let client = session.client()?;
     let accepted =
         client.run(&arguments.service, &RunBody { words: arguments.words.clone() }).await.map_err(refused)?;
-    let state = match session.terminal.is_json() {
-        true => {
-            let state = ended(&client, &accepted.unit, &session.terminal).await?;
-            session.terminal.print_json(&state)?;
-            state
-        }
-        false => watched(&client, &accepted.unit, &session.terminal).await?,
-    };
+    let state = watched(&client, &accepted.unit, &session.terminal).await?;
+    if session.terminal.is_json() {
+        session.terminal.print_json_line(&state)?;
+    }
     if state.code != Some(0) {
         session.terminal.note(&format!("{}: {}", state.unit, state.text));
     }
@@ -51,7 +47,7 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit
 
 /// Shows the output of a run to its end, and how it ended.
 async fn watched(client: &Client, unit: &UnitId, terminal: &Terminal) -> Result<RunStateBody, ClientError> {
-    let output = client.run_output(unit, |line| pass_on(&line));
+    let output = client.run_output(unit, |line| pass_on(&line, terminal));
     let ((), state) = tokio::try_join!(output, ended(client, unit, terminal))?;
     Ok(state)
 }
@@ -84,10 +80,12 @@ impl Told {
     }
 }
 
-/// Gives a line of the command's on as it is: whoever runs a command wants its own output.
-fn pass_on(line: &LogLineBody) -> ControlFlow<()> {
+/// Gives a line of the command's on as it is, since whoever runs a command wants its own output; as JSON with when and on
+/// which stream it came.
+fn pass_on(line: &LogLineBody, terminal: &Terminal) -> ControlFlow<()> {
     let end = if line.cut { "" } else { "\n" };
     let written = match line.stream.as_str() {
+        _ if terminal.is_json() => terminal.print_json_line(line),
         "out" => write!(std::io::stdout().lock(), "{}{end}", line.line),
         _ => write!(std::io::stderr().lock(), "{}{end}", line.line),
     };

@@ -85,6 +85,9 @@ async fn end_idle_node(client: &Client, terminal: &Terminal, failure: Failure) -
             down::watch(client, terminal).await.is_ok()
         }
         Err(ClientError::Refused(body)) if body.kind == ErrorKind::Busy => return failure.with_hint(STOP_GOES_ON),
+        Err(ClientError::Refused(body)) if body.kind == ErrorKind::Ending => {
+            down::watch(client, terminal).await.is_ok()
+        }
         // It looks after what runs, or was given another file meanwhile.
         Err(ClientError::Refused(_)) => return failure,
         Err(_) => false,

@@ -171,8 +171,9 @@ impl Store {
         self.finish_secret_change(at)?;
         self.begin_secret_change(intent)?;
         let made = make(&self.vault);
-        let entries = self.finish_secret_change(at)?;
-        Ok((made?, entries))
+        let finished = self.finish_secret_change(at);
+        // Why it was not made is what its caller is to know, and also why it cannot be told of: the next change does that.
+        Ok((made?, finished?))
     }
 
     fn begin_secret_change(&mut self, intent: Intent) -> Result<(), SecretError> {

@@ -36,10 +36,7 @@ impl Change {
 impl Changes {
     /// What is different from the last call.
     pub(crate) fn between(&mut self, status: &StatusBody) -> Vec<Change> {
-        let resources = status.resources.iter().map(|resource| (resource.name.to_string(), &resource.unit));
-        let replicas = status.services.iter().flat_map(|service| &service.replicas);
-        let units: BTreeMap<String, &UnitBody> =
-            resources.chain(replicas.map(|replica| (replica.id.to_string(), &replica.unit))).collect();
+        let units: BTreeMap<String, &UnitBody> = status.units().map(|(id, unit)| (id.to_string(), unit)).collect();
         let mut changes: Vec<Change> = units.iter().filter_map(|(name, unit)| self.look(name, unit)).collect();
         let gone: Vec<String> = self.seen.keys().filter(|name| !units.contains_key(*name)).cloned().collect();
         for name in gone {

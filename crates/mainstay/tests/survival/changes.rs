@@ -169,6 +169,9 @@ fn commands_run_in_the_place_of_a_service() {
     assert!(absent.err.contains("no-such-program"), "{}", absent.err);
     let unknown = world.run(&["run", "nothing", "--", "true"]);
     assert!(unknown.err.contains("there is no service nothing"), "{}", unknown.err);
+    let as_json = world.done(&["run", "tidy", "--output", "json", "--", "sh", "-c", "echo out $WHERE"]).out;
+    let said: Vec<serde_json::Value> = as_json.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(matches!(&said[..], [line, end] if line["line"] == "out here" && end["code"] == 0), "{as_json}");
     let logged = world.done(&["logs", "tidy", "--output", "json"]).out;
     assert!(logged.contains("out here"), "{logged}");
     world.down();

@@ -310,7 +310,10 @@ fn a_killed_node_fails_no_request_and_the_next_adopts_the_edge() {
 #[test]
 fn a_killed_edge_is_back_and_nobody_is_turned_away() {
     let edged = Edged::up("edge-killed");
-    killed_and_back(&edged, "edge killed");
+    // So often that another unit would be tried rarely.
+    for turn in 1..=6 {
+        killed_and_back(&edged, &format!("edge killed, time {turn}"));
+    }
     edged.world.down();
 }
 

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -10,7 +11,7 @@ use serde_json::Value;
 
 use crate::processes;
 use crate::site::{FILE, addresses, note, page, request};
-use crate::world::{World, is_root, steady, tell};
+use crate::world::{World, ended, is_root, steady, tell};
 
 /// A process that is none of the stack's.
 struct Foreign(Child);
@@ -107,6 +108,22 @@ fn a_process_that_got_the_number_of_a_shim_is_let_be() {
     world.up();
     world.down();
     assert_eq!(foreign.0.try_wait().unwrap(), None, "a foreign process was ended");
+}
+
+#[test]
+fn down_says_what_it_cannot_find_out_and_ends_once_it_can() {
+    let world = World::new("unknown", FILE);
+    world.up();
+    crash(&world);
+    rewrite_records(&world, |record| record["format"] = 2.into());
+    let mut down = world.begin(&["down"]);
+    let mut said = BufReader::new(down.stderr.take().unwrap()).lines().map(Result::unwrap);
+    let why = "web.1.1 is not known to have ended: the record has format 2, this release reads up to 1";
+    assert!(said.any(|line| line.starts_with(why)), "`down` ended without a word");
+    assert_eq!(rewrite_records(&world, |record| record["format"] = 1.into()), 5);
+    assert_eq!(ended(down).code, Some(0));
+    assert_eq!(said.last().as_deref(), Some("everything is stopped"));
+    world.is_down();
 }
 
 /// How many lines come to a little more than 10 MB.

@@ -22,9 +22,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use redb::backends::FileBackend;
 use redb::{Database, ReadTransaction, ReadableDatabase, StorageBackend, WriteTransaction};
 use rustix::fs::{FallocateFlags, fallocate};
+use sys::database::opening;
+use sys::files::{ask_the_disk, is_full};
 
 use super::StoreError;
-use super::syncs::{SyncFailed, Syncs, ask_the_disk};
+use super::syncs::{SyncFailed, Syncs};
 
 /// Memory for pages of the index.
 const CACHE_BYTES: usize = 8 << 20;
@@ -67,10 +69,6 @@ impl IndexError {
             source => IndexError::Database { doing, source: Box::new(source) },
         }
     }
-}
-
-fn is_full(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 /// The open index.
@@ -259,7 +257,7 @@ impl Index {
 }
 
 fn open_database(path: &Path, syncs: &Arc<Syncs>) -> Result<Database, IndexError> {
-    let opening = AssertUnwindSafe(|| {
+    let opened = opening(|| {
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path);
         let file = file.map_err(IndexError::when("open"))?;
         ask_the_disk(&file).map_err(IndexError::when("open"))?;
@@ -268,7 +266,7 @@ fn open_database(path: &Path, syncs: &Arc<Syncs>) -> Result<Database, IndexError
         let backend = Allocated { file, below, syncs: Arc::clone(syncs), given: Mutex::default() };
         redb::Builder::new().set_cache_size(CACHE_BYTES).create_with_backend(backend).map_err(IndexError::when("open"))
     });
-    std::panic::catch_unwind(opening).unwrap_or(Err(IndexError::Damaged { what: "its structure" }))
+    opened.unwrap_or(Err(IndexError::Damaged { what: "its structure" }))
 }
 
 /// A file whose every byte has its place on disk before it is written. Nobody else has it open: the store's folder is

@@ -2,13 +2,11 @@
 //!
 //! A kernel that could not write a page tells so once, and forgets: it calls the page clean, and the next sync succeeds
 //! over what is not on disk. So after one sync that failed nothing more is written until the store is opened anew, by a
-//! process that asks the disk and not the kernel's memory of it ([`ask_the_disk`]).
+//! process that asks the disk and not the kernel's memory of it ([`ask_the_disk`](sys::files::ask_the_disk)).
 
 use std::fs::File;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
-
-use rustix::fs::{Advice, fadvise};
 
 /// A sync has failed since the store was opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -45,17 +43,6 @@ impl Syncs {
             self.failed.store(true, Ordering::Release);
         }
         synced
-    }
-}
-
-/// Makes later reads of a file come from the disk: an earlier process may have left pages in memory that the kernel could
-/// not write, and calls clean.
-pub(super) fn ask_the_disk(file: &File) -> io::Result<()> {
-    file.sync_data()?;
-    match fadvise(file, 0, None, Advice::DontNeed) {
-        // Where there is no disk below, as in tmpfs, there is nothing to ask.
-        Ok(()) | Err(rustix::io::Errno::NOSYS | rustix::io::Errno::OPNOTSUPP) => Ok(()),
-        Err(error) => Err(error.into()),
     }
 }
 

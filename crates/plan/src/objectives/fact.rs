@@ -169,8 +169,8 @@ pub enum Consumer {
 /// Parts that would act on facts and do not exist yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Missing {
-    /// Counting requests and their failures at the edge.
-    RequestCounts,
+    /// Failures counted against a budget over 30 days.
+    ErrorBudgets,
     /// Releases that get part of the traffic first.
     CanaryReleases,
     /// Alerts.
@@ -189,7 +189,7 @@ impl Fact {
         match self.value {
             Value::Replicas { .. } => Consumer::ReplicaCount,
             Value::SingleServers { .. } => Consumer::Nothing,
-            Value::ErrorBudget { .. } => Consumer::NotCarriedOutYet(Missing::RequestCounts),
+            Value::ErrorBudget { .. } => Consumer::NotCarriedOutYet(Missing::ErrorBudgets),
             Value::FailureGuard { .. } | Value::LatencyGuard { .. } => {
                 Consumer::NotCarriedOutYet(Missing::CanaryReleases)
             }
@@ -389,7 +389,7 @@ impl fmt::Display for Consumer {
 impl fmt::Display for Missing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Missing::RequestCounts => "request counts",
+            Missing::ErrorBudgets => "error budgets over 30 days",
             Missing::CanaryReleases => "canary releases",
             Missing::Alerts => "alerts",
             Missing::Autoscaling => "autoscaling",

@@ -38,7 +38,7 @@ fn availability_derives_replicas_guards_and_alerts() {
             availability: api runs 2 replicas: one answers while the other restarts
             availability: worker runs 1 replica: one is enough, since it has no port and no route leads to it
             availability: cache, db, store: one server each, so requests that need one of them fail while it restarts
-            availability: not yet (needs request counts): failures would be counted against what may fail in 30 days: 0.1% of the requests, under even traffic as much as 43m12s without any answer
+            availability: not yet (needs error budgets over 30 days): failures would be counted against what may fail in 30 days: 0.1% of the requests, under even traffic as much as 43m12s without any answer
             availability: not yet (needs canary releases): a new release that fails more than 0.1% of its requests would be rolled back
             availability: not yet (needs alerts): an alert would be raised when more than 1.44% of the requests failed in the last 1h and also in the last 5m
             availability: not yet (needs alerts): an alert would be raised when more than 0.6% of the requests failed in the last 6h and also in the last 30m
@@ -53,7 +53,7 @@ fn a_lower_availability_needs_no_second_replica() {
         "availability 99.5%\nservice api port=auto",
         &expect![[r#"
             availability: api runs 1 replica: this availability allows for its restarts
-            availability: not yet (needs request counts): failures would be counted against what may fail in 30 days: 0.5% of the requests, under even traffic as much as 3h36m without any answer
+            availability: not yet (needs error budgets over 30 days): failures would be counted against what may fail in 30 days: 0.5% of the requests, under even traffic as much as 3h36m without any answer
             availability: not yet (needs canary releases): a new release that fails more than 0.5% of its requests would be rolled back
             availability: not yet (needs alerts): an alert would be raised when more than 7.2% of the requests failed in the last 1h and also in the last 5m
             availability: not yet (needs alerts): an alert would be raised when more than 3% of the requests failed in the last 6h and also in the last 30m

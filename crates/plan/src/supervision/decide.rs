@@ -229,7 +229,7 @@ impl<E: AsRef<Standing>> View<'_, E> {
             return Some(StartAwaits::This(WaitingOn::Requirement(requirement.clone()), None));
         }
         let failures = (observed.failures_of == Some(wanted.digest)).then_some(&observed.failures)?;
-        let until = failures.next_try(self.circumstances.seed ^ number_of(self.id))?;
+        let until = failures.next_try(self.id, self.circumstances.seed ^ number_of(self.id))?;
         (until > self.now()).then(|| {
             let reason = WaitingOn::BackOff { until, failures: failures.in_a_row(), looping: failures.looping() };
             StartAwaits::This(reason, Some(until))
@@ -340,7 +340,7 @@ impl<E: AsRef<Standing>> View<'_, E> {
         if observed.completing || observed.answers != Answers::Yes {
             return Turn::Wait(WaitingOn::Completion, wake);
         }
-        match observed.completion_failures.next_try(self.circumstances.seed ^ number_of(self.id)) {
+        match observed.completion_failures.next_try(self.id, self.circumstances.seed ^ number_of(self.id)) {
             Some(at) if at > self.now() => Turn::Wait(WaitingOn::Completion, earliest(wake, Some(at))),
             _ => Turn::Act(Action::Complete),
         }

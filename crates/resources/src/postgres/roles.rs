@@ -14,9 +14,10 @@ use model::{Holder, ResourceName};
 use postgres_protocol::password::scram_sha_256;
 use tokio_postgres::{Client, NoTls};
 
-use super::{COMPLETE_TIMEOUT, OPERATOR, Server};
+use super::{OPERATOR, Server};
 use crate::Passwords;
-use crate::connection::identifier;
+use crate::connection::{identifier, service_user};
+use crate::operated::COMPLETE_TIMEOUT;
 use crate::place::{PlaceError, read_small};
 
 /// Changes when what is done here changes, so that it is done again on servers that run.
@@ -134,7 +135,7 @@ pub(crate) fn role(resource: &ResourceName, holder: &Holder) -> String {
     match holder {
         Holder::Operator => OPERATOR.to_owned(),
         Holder::Owner => format!("{}_owner", identifier(resource.as_str())),
-        Holder::Service(service) => format!("{}_service", identifier(service.as_str())),
+        Holder::Service(service) => service_user(service),
     }
 }
 

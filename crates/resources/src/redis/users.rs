@@ -7,7 +7,7 @@
 use model::Holder;
 
 use super::OPERATOR;
-use crate::connection::identifier;
+use crate::connection::service_user;
 use crate::{Password, Passwords};
 
 /// Changes when the rules change, so that they are given again to servers that run.
@@ -51,7 +51,7 @@ pub(crate) fn user(holder: &Holder) -> String {
     match holder {
         Holder::Operator => OPERATOR.to_owned(),
         Holder::Owner => "owner".to_owned(),
-        Holder::Service(service) => format!("{}_service", identifier(service.as_str())),
+        Holder::Service(service) => service_user(service),
     }
 }
 

@@ -3,22 +3,21 @@
 //! Start reading at [`find`], then [`keep`]. The copy is `artefacts/DIGEST/site`. What is hidden stays where it is, as the
 //! edge sends none of it, but for `.well-known` (RFC 8615) at the top.
 
-use std::fs::{self, Permissions};
+use std::collections::BTreeSet;
+use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use model::Digest;
 use sha2::{Digest as _, Sha256};
+use sys::files::open_itself;
 
-use super::{INCOMING, KeepError, copy, digest_of, io_error, remove, sync};
+use super::{KeepError, complete, copy, digest_of, make_folder};
 
-/// Files of a folder at most.
-const FILES_MAX: usize = 100_000;
+/// Files of a folder at most, and folders below it.
+const ENTRIES_MAX: usize = 100_000;
 /// The folder of the copy.
 const SITE: &str = "site";
-/// Everyone may enter.
-const FOLDER_MODE: u32 = 0o755;
 /// The one hidden name that is sent.
 const WELL_KNOWN: &str = ".well-known";
 
@@ -48,11 +47,15 @@ pub enum FindError {
         /// What.
         path: PathBuf,
     },
-    /// It has too many files.
-    #[error("{} has more than {FILES_MAX} files", path.display())]
+    /// It has too many files or folders.
+    #[error("{} has more than {max} {what}", path.display())]
     TooMany {
         /// The folder.
         path: PathBuf,
+        /// How many it may have.
+        max: usize,
+        /// Files, or folders.
+        what: &'static str,
     },
     /// It cannot be read.
     #[error("cannot read {}", path.display())]
@@ -72,7 +75,7 @@ pub fn find(at: &Path) -> Result<Found, FindError> {
     let files = files(at)?;
     let digest = digest(&files, |file| {
         let path = at.join(file);
-        let read = fs::File::open(&path).and_then(|mut file| digest_of(&mut file));
+        let read = open(&path).and_then(|mut file| digest_of(&mut file));
         read.map(|(digest, _)| digest).map_err(|source| FindError::Read { path, source })
     })?;
     Ok(Found { digest, files: files.len(), at: at.to_owned() })
@@ -80,30 +83,49 @@ pub fn find(at: &Path) -> Result<Found, FindError> {
 
 /// Copies a folder into `artefacts`, unless it is there already.
 pub fn keep(found: &Found, artefacts: &Path) -> Result<(), KeepError> {
-    if path_of(artefacts, found.digest).is_dir() {
+    if is_kept(found, artefacts) {
         return Ok(());
     }
-    let changed = || KeepError::Changed { path: found.at.clone() };
-    let incoming = artefacts.join(format!("{INCOMING}-{}", found.digest));
-    remove(&incoming)?;
-    let site = incoming.join(SITE);
-    make_folder(&site)?;
-    let files = files(&found.at).map_err(|_| changed())?;
-    let copied = digest(&files, |file| {
-        let to = site.join(file);
-        make_folder(to.parent().unwrap_or(&site))?;
-        copy(&found.at.join(file), &to)
-    })?;
-    if copied != found.digest {
-        remove(&incoming)?;
-        return Err(changed());
+    complete(artefacts, found.digest, &found.at, |incoming| {
+        let site = incoming.join(SITE);
+        make_folder(&site)?;
+        let files = files(&found.at).map_err(not_any_more)?;
+        let mut made = BTreeSet::new();
+        digest(&files, |file| {
+            make_folders(&site, file, &mut made)?;
+            let from = found.at.join(file);
+            let mut source = open(&from).map_err(|source| not_any_more(FindError::Read { path: from, source }))?;
+            copy(&mut source, &site.join(file))
+        })
+    })
+}
+
+/// Whether a folder was copied.
+pub fn is_kept(found: &Found, artefacts: &Path) -> bool {
+    path_of(artefacts, found.digest).is_dir()
+}
+
+/// Makes the folders of a file that are not `made` yet, the outermost first.
+fn make_folders<'a>(site: &Path, file: &'a Path, made: &mut BTreeSet<&'a Path>) -> Result<(), KeepError> {
+    let mut missing: Vec<&Path> = file.ancestors().skip(1).take_while(|folder| !made.contains(folder)).collect();
+    while let Some(folder) = missing.pop() {
+        make_folder(&site.join(folder))?;
+        made.insert(folder);
     }
-    open_up(&incoming, &site, &files)?;
-    let folder = artefacts.join(found.digest.to_string());
-    // A folder without its files is left of an older copy that somebody took apart.
-    remove(&folder)?;
-    fs::rename(&incoming, &folder).map_err(io_error("rename", &incoming))?;
-    sync(artefacts)
+    Ok(())
+}
+
+/// What it means that something of a folder that was looked through cannot be had any more.
+fn not_any_more(error: FindError) -> KeepError {
+    match error {
+        FindError::Read { path, source } if source.kind() != io::ErrorKind::NotFound => {
+            KeepError::Io { doing: "read", path, source }
+        }
+        FindError::Missing { path }
+        | FindError::Other { path }
+        | FindError::TooMany { path, .. }
+        | FindError::Read { path, .. } => KeepError::Changed { path },
+    }
 }
 
 /// Where a copy is.
@@ -111,10 +133,21 @@ pub fn path_of(artefacts: &Path, digest: Digest) -> PathBuf {
     artefacts.join(digest.to_string()).join(SITE)
 }
 
+/// Opens a file of the folder. What has become a link or a pipe since it was listed is neither followed nor waited for.
+fn open(path: &Path) -> io::Result<File> {
+    open_itself(OpenOptions::new().read(true), path)
+}
+
 /// The files below a folder by their paths from there, in one order.
 fn files(at: &Path) -> Result<Vec<PathBuf>, FindError> {
-    let (mut folders, mut files) = (vec![PathBuf::new()], Vec::new());
+    files_up_to(ENTRIES_MAX, at)
+}
+
+fn files_up_to(max: usize, at: &Path) -> Result<Vec<PathBuf>, FindError> {
+    let too_many = |what| FindError::TooMany { path: at.to_owned(), max, what };
+    let (mut folders, mut listed_folders, mut files) = (vec![PathBuf::new()], 0, Vec::new());
     while let Some(folder) = folders.pop() {
+        listed_folders += 1;
         let listed = at.join(&folder);
         let unreadable = |source| FindError::Read { path: listed.clone(), source };
         for entry in fs::read_dir(&listed).map_err(unreadable)? {
@@ -123,9 +156,10 @@ fn files(at: &Path) -> Result<Vec<PathBuf>, FindError> {
             let kind = entry.file_type().map_err(unreadable)?;
             match () {
                 () if is_hidden(&path) => {}
+                () if kind.is_dir() && folders.len() + listed_folders > max => return Err(too_many("folders")),
                 () if kind.is_dir() => folders.push(path),
                 () if !kind.is_file() => return Err(FindError::Other { path: at.join(path) }),
-                () if files.len() == FILES_MAX => return Err(FindError::TooMany { path: at.to_owned() }),
+                () if files.len() == max => return Err(too_many("files")),
                 () => files.push(path),
             }
         }
@@ -141,7 +175,7 @@ fn is_hidden(path: &Path) -> bool {
 }
 
 /// The digest of files: of the digest of each, with its name.
-fn digest<E>(files: &[PathBuf], mut of: impl FnMut(&Path) -> Result<Digest, E>) -> Result<Digest, E> {
+fn digest<'a, E>(files: &'a [PathBuf], mut of: impl FnMut(&'a Path) -> Result<Digest, E>) -> Result<Digest, E> {
     let mut hasher = Sha256::new();
     hasher.update(b"mainstay site 1\n");
     for file in files {
@@ -153,28 +187,9 @@ fn digest<E>(files: &[PathBuf], mut of: impl FnMut(&Path) -> Result<Digest, E>) 
     Ok(Digest(hasher.finalize().into()))
 }
 
-fn make_folder(folder: &Path) -> Result<(), KeepError> {
-    fs::create_dir_all(folder).map_err(io_error("make", folder))
-}
-
-/// Lets everyone read the copy, whatever this process's mask, and makes its folders durable.
-fn open_up(incoming: &Path, site: &Path, files: &[PathBuf]) -> Result<(), KeepError> {
-    let mut folders: Vec<PathBuf> =
-        files.iter().flat_map(|file| file.ancestors().skip(1)).map(|it| site.join(it)).collect();
-    folders.extend([site.to_owned(), incoming.to_owned()]);
-    folders.sort_unstable();
-    folders.dedup();
-    for folder in &folders {
-        fs::set_permissions(folder, Permissions::from_mode(FOLDER_MODE))
-            .map_err(io_error("change the mode of", folder))?;
-        sync(folder)?;
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::symlink;
+    use std::os::unix::fs::{PermissionsExt, symlink};
 
     use super::*;
 
@@ -253,6 +268,32 @@ mod tests {
         let artefacts = ground.0.join("artefacts");
         assert!(matches!(keep(&found, &artefacts), Err(KeepError::Changed { .. })));
         assert_eq!(fs::read_dir(artefacts).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn what_is_gone_before_it_is_copied_leaves_nothing_behind() {
+        let ground = Ground::new("gone");
+        let (found, artefacts) = (ground.find(), ground.0.join("artefacts"));
+        fs::remove_file(ground.site().join("css/site.css")).unwrap();
+        assert!(matches!(keep(&found, &artefacts), Err(KeepError::Changed { .. })));
+        fs::remove_dir_all(ground.site()).unwrap();
+        assert!(matches!(keep(&found, &artefacts), Err(KeepError::Changed { .. })));
+        fs::write(ground.site(), "").unwrap();
+        let error = keep(&found, &artefacts).unwrap_err();
+        assert!(matches!(error, KeepError::Io { doing: "read", .. }), "{error}");
+        assert_eq!(fs::read_dir(artefacts).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn files_and_folders_are_bounded() {
+        let ground = Ground::new("bounded");
+        let many = |max: usize| match files_up_to(max, &ground.site()) {
+            Err(FindError::TooMany { what, .. }) => Some(what),
+            other => other.map(|_| None).unwrap(),
+        };
+        assert_eq!([1, 2].map(many), [Some("files"), None]);
+        ["a", "a/b"].map(|folder| fs::create_dir(ground.site().join(folder)).unwrap());
+        assert_eq!([2, 3].map(many), [Some("folders"), None]);
     }
 
     #[test]

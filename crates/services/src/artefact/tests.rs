@@ -174,6 +174,17 @@ fn a_program_that_changes_while_it_is_copied_is_not_kept() {
 }
 
 #[test]
+fn a_program_that_is_gone_before_it_is_copied_leaves_nothing_behind() {
+    let world = World::new();
+    world.write("project/target/api", NATIVE_BYTES, 0o755);
+    let found = world.find("target/api").unwrap();
+    fs::remove_file(world.0.join("project/target/api")).unwrap();
+    let error = keep(&found, &world.artefacts()).unwrap_err();
+    assert!(matches!(error, KeepError::Io { doing: "read", .. }), "{error}");
+    assert_eq!(world.copies(), [""; 0]);
+}
+
+#[test]
 fn what_an_interrupted_copy_left_is_no_hindrance() {
     let world = World::new();
     world.write("project/target/api", NATIVE_BYTES, 0o755);
@@ -194,6 +205,9 @@ fn pruning_leaves_what_is_needed_and_what_is_not_ours() {
     for name in [needed.to_string(), old.to_string(), format!("{INCOMING}-{old}"), "notes".to_owned()] {
         fs::create_dir_all(world.artefacts().join(name)).unwrap();
     }
+    assert_eq!(remove_incomplete(&world.artefacts()).unwrap(), 1);
+    assert_eq!(world.copies(), [needed.to_string(), old.to_string(), "notes".to_owned()]);
+    fs::create_dir(world.artefacts().join(format!("{INCOMING}-{needed}"))).unwrap();
     assert_eq!(prune(&world.artefacts(), &[needed].into()).unwrap(), 2);
     assert_eq!(world.copies(), [needed.to_string(), "notes".to_owned()]);
     assert_eq!(prune(&world.0.join("nowhere"), &BTreeSet::new()).unwrap(), 0);

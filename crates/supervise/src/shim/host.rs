@@ -19,14 +19,15 @@ use sys::FolderIdentity;
 use sys::files::is_full;
 use sys::listeners::handover::{self, Keeper};
 use sys::lock::Lock;
+use sys::machine::SHIM_SOCKET;
 use sys::process::reap::{CHILD_ENDED, Signals, collect};
 use sys::process::unit::{GROUPS_FILE, OwnShim, home, kill_own_members, note_groups};
 
 use super::clients::Clients;
 use super::commands::Commands;
 use super::core::{Client, Core, Effect, Input, Reach};
+use super::exit_record;
 use super::start::{self, Place, Running};
-use super::{SOCKET_NAME, exit_record};
 use crate::control_group::Group;
 use crate::launch::Launch;
 use crate::log::Stream;
@@ -76,7 +77,7 @@ pub(super) struct Host {
 impl Host {
     pub(super) fn new(folder: PathBuf, launch: Launch, lock: Lock, sockets: Vec<OwnedFd>) -> io::Result<Self> {
         let signals = Signals::take()?;
-        let listener = sys::local_socket::listen(&folder, SOCKET_NAME)?;
+        let listener = sys::local_socket::listen(&folder, SHIM_SOCKET)?;
         listener.set_nonblocking(true)?;
         let keeper = if sockets.is_empty() { None } else { Some(Keeper::new(&folder, sockets)?) };
         let home = home(&folder);
@@ -377,7 +378,7 @@ impl Host {
     /// Removes what nobody needs any more; the lock goes last, with the process.
     /// What cannot be removed here is replaced by the unit's next start, or removed with its folder.
     fn leave(self) {
-        drop(fs::remove_file(self.folder.join(SOCKET_NAME)));
+        drop(fs::remove_file(self.folder.join(SHIM_SOCKET)));
         if self.keeper.is_some() {
             drop(fs::remove_file(self.folder.join(handover::SOCKET_NAME)));
         }

@@ -34,8 +34,6 @@ pub use crate::record::EXIT_FILE;
 use crate::launch::Launch;
 use crate::protocol::ExitReport;
 
-/// The socket's name in the unit's folder; reached with `sys::local_socket`.
-pub const SOCKET_NAME: &str = "s";
 /// Longest launch message in bytes.
 pub const LAUNCH_BYTES_MAX: u64 = 1 << 20;
 /// How long a shim waits for the one before it, which may be about to end.

@@ -3,6 +3,7 @@
 //! Start reading at [`Supervisor::launch`]. The order of its steps is what [`crate::record`] promises.
 
 use model::{Happening, Port, Timestamp, UnitId};
+use plan::backoff::{LOOP_WAIT, wait_max};
 use plan::supervision::{Ended, Observed, Phase, Unit};
 use sys::{ShimStart, System, Ticket};
 
@@ -214,9 +215,17 @@ where
 
     pub(super) fn tell_loop(&mut self, unit: &UnitId, ended: Ended) {
         if let Ended::Failed { in_a_row, loop_begins: true } = ended {
-            let reason = format!("it failed {in_a_row} times in a row; from now on it is tried rarely");
+            let reason = format!("it failed {in_a_row} times in a row; {}", how_it_goes_on(unit));
             self.tell(Happening::CrashLoop { unit: unit.clone() }, reason, Vec::new());
         }
+    }
+}
+
+/// When a unit is tried that fails again and again.
+fn how_it_goes_on(unit: &UnitId) -> String {
+    match wait_max(unit) < LOOP_WAIT {
+        true => format!("it is tried every {} s all the same", wait_max(unit).as_secs()),
+        false => "from now on it is tried rarely".to_owned(),
     }
 }
 

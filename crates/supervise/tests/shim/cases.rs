@@ -7,7 +7,7 @@ use supervise::control_group::{self, Support};
 use supervise::launch::{EnvironmentValue, UserIds};
 use supervise::log::Stream;
 use supervise::protocol::{Report, VERSION};
-use supervise::shim::SOCKET_NAME;
+use sys::machine::SHIM_SOCKET;
 
 use crate::on_machine::{
     a_killed_shim_is_seen_and_swept_through_the_machine, a_unit_lives_and_ends_through_the_machine,
@@ -71,7 +71,7 @@ fn a_code_and_the_last_lines_are_recorded() {
     assert_eq!(lines[0].line, "line 1");
     assert_eq!(lines.iter().filter(|line| line.stream == Stream::Err).count(), 1);
     until("the shim is gone", || (!unit.lives(unit.shim.as_ref().unwrap())).then_some(()));
-    assert!(!unit.folder.join(SOCKET_NAME).exists());
+    assert!(!unit.folder.join(SHIM_SOCKET).exists());
     assert!(!unit.folder.join("exit.reserve").exists());
 }
 
@@ -165,7 +165,7 @@ fn a_killed_shim_takes_its_child_along_and_leaves_a_sweepable_rest() {
     unit.kill(&shim);
     assert_eq!(node.hear(), None);
     until("the child is gone", || (!unit.lives(&child)).then_some(()));
-    assert!(sys::local_socket::connect(&unit.folder, SOCKET_NAME).is_err());
+    assert!(sys::local_socket::connect(&unit.folder, SHIM_SOCKET).is_err());
     assert!(!unit.folder.join("exit.json").exists());
     let rest = unit.members();
     assert!(rest.iter().any(|seen| seen.name == "sleep"), "{rest:?}");
@@ -287,7 +287,7 @@ fn services_cannot_reach_a_shim() {
                   sysread($s, $got, 10000); print \"got \", length($got), \"\\n\"' $s 2>&1 | tail -1; done; echo tried; exec sleep 600";
     let mut other = Unit::new(script);
     for (name, folder) in [("A", &victim.folder), ("B", &other.folder)] {
-        let path = folder.join(SOCKET_NAME).to_str().unwrap().to_owned();
+        let path = folder.join(SHIM_SOCKET).to_str().unwrap().to_owned();
         other.launch.environment.insert(name.into(), EnvironmentValue::from(path));
     }
     let (mut other_node, other_child) = other.up();

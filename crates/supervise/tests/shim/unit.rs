@@ -12,7 +12,8 @@ use supervise::launch::{EnvironmentValue, Launch, LogPolicy};
 use supervise::log::Line;
 use supervise::log::reader::{Query, Reader};
 use supervise::protocol::{ExitReport, Report, Request};
-use supervise::shim::{EXIT_FILE, SOCKET_NAME};
+use supervise::shim::EXIT_FILE;
+use sys::machine::SHIM_SOCKET;
 use sys::process::Seen;
 use sys::process::child::ShimCommand;
 use sys::process::unit::Census;
@@ -78,7 +79,7 @@ impl Unit {
 
     /// Connects, waiting for the shim to listen, and returns the connection after its first message.
     pub(crate) fn connect(&self) -> (Node, Report) {
-        let stream = until("the shim listens", || sys::local_socket::connect(&self.folder, SOCKET_NAME).ok());
+        let stream = until("the shim listens", || sys::local_socket::connect(&self.folder, SHIM_SOCKET).ok());
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         let mut node = Node { reader: BufReader::new(stream) };
         let hello = node.hear().expect("a shim greets");

@@ -32,6 +32,8 @@ use crate::{files, local_socket};
 pub const EVENTS_MAX: usize = 1024;
 /// The name under which a shim listens in its unit's folder.
 pub const SHIM_SOCKET: &str = "s";
+/// Every socket that a shim may make in its unit's folder.
+pub const SHIM_SOCKETS: [&str; 2] = [SHIM_SOCKET, handover::SOCKET_NAME];
 /// Longest message between node and shim in bytes, the line feed included.
 pub const MESSAGE_BYTES_MAX: usize = 64 << 10;
 

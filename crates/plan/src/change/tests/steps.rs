@@ -39,7 +39,7 @@ fn the_first_plan_creates_everything() {
                 api runs 2 replicas: one answers while the other restarts
                 worker runs 1 replica: one is enough, since it has no port and no route leads to it
                 cache, db: one server each, so requests that need one of them fail while it restarts
-                not yet (needs request counts): failures would be counted against what may fail in 30 days: 0.1% of the requests, under even traffic as much as 43m12s without any answer
+                not yet (needs error budgets over 30 days): failures would be counted against what may fail in 30 days: 0.1% of the requests, under even traffic as much as 43m12s without any answer
                 not yet (needs canary releases): a new release that fails more than 0.1% of its requests would be rolled back
                 not yet (needs alerts): an alert would be raised when more than 1.44% of the requests failed in the last 1h and also in the last 5m
                 not yet (needs alerts): an alert would be raised when more than 0.6% of the requests failed in the last 6h and also in the last 30m

@@ -1,22 +1,54 @@
-//! The file under a database, which notes whether what it holds is still known. Start reading at [`Disk`].
+//! The file under a database, which notes what the disk refuses. Start reading at [`Disk`].
 //!
 //! A write for which there was no room has changed nothing that was on the disk before. After any other error nothing is known:
 //! Linux tells of a page that it could not write back once, and may take it for written from then on (fsync(2)), so that what is
-//! read afterwards need not be on the disk. Only a start of the node, which reads everything anew, may go on from there.
+//! read afterwards need not be on the disk. Only a start of the node, which asks the disk itself
+//! ([`ask_the_disk`](crate::files::ask_the_disk)), may go on from there.
 
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use redb::StorageBackend;
 
-/// The error after which it is not known any more what is on the disk.
-pub(super) type Doubt = Arc<OnceLock<String>>;
+/// What the disk under one database has refused.
+#[derive(Debug, Default)]
+pub(super) struct Refusals {
+    since_it_was_opened: AtomicBool,
+    doubt: OnceLock<String>,
+}
 
-/// A file that is written by redb, without a lock of its own: whoever opens it holds that of the state directory.
+impl Refusals {
+    /// The database is opened, once more maybe.
+    pub(super) fn begin(&self) {
+        self.since_it_was_opened.store(false, Ordering::Relaxed);
+    }
+
+    /// Whether the disk has refused anything since the database was opened.
+    pub(super) fn are_any(&self) -> bool {
+        self.since_it_was_opened.load(Ordering::Relaxed)
+    }
+
+    /// The error after which it is not known any more what is on the disk.
+    pub(super) fn doubt(&self) -> Option<&str> {
+        self.doubt.get().map(String::as_str)
+    }
+
+    pub(super) fn note_lack_of_room(&self) {
+        self.since_it_was_opened.store(true, Ordering::Relaxed);
+    }
+
+    fn note(&self, error: &io::Error) {
+        self.since_it_was_opened.store(true, Ordering::Relaxed);
+        self.doubt.get_or_init(|| error.to_string());
+    }
+}
+
+/// A file that is written by redb, without a lock of its own: whoever opens it holds that of its folder.
 #[derive(Debug)]
 pub(super) struct Disk<File> {
     pub(super) file: File,
-    pub(super) doubt: Doubt,
+    pub(super) refusals: Arc<Refusals>,
 }
 
 /// Whether a write failed for want of room: on the disk, by a quota, or by a limit of the length of files.
@@ -26,16 +58,14 @@ fn lacks_room(error: &io::Error) -> bool {
 
 impl<File> Disk<File> {
     fn note<T>(&self, done: io::Result<T>) -> io::Result<T> {
-        done.inspect_err(|error| {
-            self.doubt.get_or_init(|| error.to_string());
-        })
+        done.inspect_err(|error| self.refusals.note(error))
     }
 
     fn note_write(&self, done: io::Result<()>) -> io::Result<()> {
-        match done {
-            Err(error) if lacks_room(&error) => Err(error),
-            done => self.note(done),
-        }
+        done.inspect_err(|error| match lacks_room(error) {
+            true => self.refusals.note_lack_of_room(),
+            false => self.refusals.note(error),
+        })
     }
 }
 
@@ -99,9 +129,9 @@ mod tests {
 
     #[track_caller]
     fn check(errno: Errno, work: fn(&Disk<Failing>) -> io::Result<()>, doubted: bool) {
-        let disk = Disk { file: Failing(errno), doubt: Doubt::default() };
+        let disk = Disk { file: Failing(errno), refusals: Arc::default() };
         assert_eq!(work(&disk).unwrap_err().raw_os_error(), Some(errno.raw_os_error()));
-        assert_eq!(disk.doubt.get().is_some(), doubted, "{errno}");
+        assert_eq!((disk.refusals.are_any(), disk.refusals.doubt().is_some()), (true, doubted), "{errno}");
     }
 
     #[test]
