@@ -23,8 +23,8 @@ const WELL_AGAIN_MAX: Duration = Duration::from_secs(60);
 const OBJECT_SERVER_KILLS: usize = 3;
 /// How often the file is applied.
 const APPLICATIONS: usize = 200;
-/// Where the file's environment leads requests to the frontend.
-const LAST_ROUTE: &str = "      routes:\n        - { host: \"{tenant}.directory.localhost\", path: /api/, to: api }\n";
+/// How the routes of the environment begin, and those of no other.
+const FIRST_ROUTE: &str = "      routes:\n        - { host: \"{tenant}.directory.localhost\", path: /api/, to: api }\n";
 
 /// Fails when a kill costs more than what the killed alone had in hand, when something has to be helped to its feet, when
 /// anything that was acknowledged is gone or not whole, or when an application of the file is noticed by anybody.
@@ -129,7 +129,7 @@ fn the_object_server_is_killed(stage: &Stage<'_>) {
 
 fn the_file_is_applied(stage: &Stage<'_>) {
     let (product, before) = (stage.product, stage.units());
-    assert!(product.file.contains(LAST_ROUTE), "{}", product.file);
+    assert!(product.file.contains(FIRST_ROUTE), "{}", product.file);
     let visitor = product.visitor("acme");
     let episode = stage.episode("the file is applied 200 times", || {
         for turn in 0..APPLICATIONS {
@@ -147,11 +147,11 @@ fn the_file_is_applied(stage: &Stage<'_>) {
 /// The file of a turn. Every other one changes a route and the headers of the edge, the others what no process knows of.
 fn file_of(turn: usize, file: &str) -> String {
     let route = format!(
-        "{LAST_ROUTE}        - {{ host: \"{{tenant}}.directory.localhost\", path: {}, to: api }}\n",
+        "{FIRST_ROUTE}        - {{ host: \"{{tenant}}.directory.localhost\", path: {}, to: api }}\n",
         route_of(turn)
     );
     let headers = if (turn / 2).is_multiple_of(2) { "headers: off" } else { "headers: strict" };
-    file.replace(LAST_ROUTE, &route)
+    file.replace(FIRST_ROUTE, &route)
         .replace("headers: strict", headers)
         .replace("availability: 99.9%", &format!("availability: 99.{}%", 100 + turn))
 }
@@ -207,8 +207,8 @@ impl Stage<'_> {
     /// Kills a process, and says when it was gone.
     fn kill(&self, process: &Process) -> Duration {
         processes::kill(process);
-        let is_gone = || (processes::look(process.pid).as_ref() != Some(process)).then_some(());
-        self.product.world.wait_for("the killed to be gone", is_gone);
+        let is_gone = || processes::look(process.pid).is_none_or(|now| now.started != process.started);
+        self.product.world.wait_for("the killed to be gone", || is_gone().then_some(()));
         steady()
     }
 
