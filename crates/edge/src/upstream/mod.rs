@@ -16,8 +16,9 @@ use tokio::net::TcpStream;
 
 use crate::buffer::Buffer;
 
-/// Idle connections that one thread keeps to one replica.
-pub(crate) const IDLE_MAX: usize = 128;
+/// Idle connections that one thread keeps to one replica: as many as are in use together at a busy time, since each that is not
+/// kept then is made anew with the next request.
+pub(crate) const IDLE_MAX: usize = 512;
 /// How long an idle connection is kept.
 pub(crate) const IDLE_TIME_MAX: Duration = Duration::from_secs(55);
 /// How long a connection may take to be made.

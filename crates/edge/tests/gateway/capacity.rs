@@ -3,8 +3,9 @@
 use std::fs::File;
 use std::io::Write;
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::channel;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Barrier, Mutex};
 use std::time::Duration;
 
 use edge::evidence::{Arm, Counts};
@@ -13,6 +14,8 @@ use crate::bench::{Bench, PATIENCE, echo, service};
 
 /// Says that a test has a process of its own.
 const ALONE: &str = "EDGE_TEST_ALONE";
+/// Clients that ask at the same time.
+const AT_ONCE: usize = 200;
 /// Clients that take nothing of their answers.
 const SLOW_CLIENTS: usize = 300;
 /// What they may cost: far less than buffers of 256 KiB each.
@@ -51,6 +54,27 @@ fn a_request_that_is_one_too_many_is_told_to_come_back() {
     let arms = bench.counted_by_arm(3);
     let (arm, counts) = failed_here(&arms);
     assert_eq!((arm.replica, counts.edge_failures, counts.failures, counts.server_errors), (None, 1, 0, 0));
+}
+
+/// Fails when most of a burst has to connect anew to a replica that had another one before.
+#[test]
+fn a_second_burst_finds_the_connections_of_the_first() {
+    let (together, connections) = (Arc::new(Barrier::new(AT_ONCE)), Arc::new(AtomicUsize::new(0)));
+    let connected = Arc::clone(&connections);
+    let bench = Bench::new(&[service(move |mut peer| {
+        connected.fetch_add(1, Ordering::Relaxed);
+        while peer.request().is_some() {
+            together.wait();
+            peer.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+        }
+    })]);
+    let mut clients: Vec<_> = (0..AT_ONCE).map(|_| bench.connect()).collect();
+    for _ in 0..2 {
+        clients.iter_mut().for_each(|client| client.send("GET / HTTP/1.1\r\nHost: acme.test\r\n\r\n"));
+        clients.iter_mut().for_each(|client| assert_eq!(client.answer().text(), "ok"));
+    }
+    let connections = connections.load(Ordering::Relaxed);
+    assert!(connections < AT_ONCE + AT_ONCE / 10, "{connections} connections for {AT_ONCE} requests at a time");
 }
 
 /// Runs a test in a process of its own, with so many descriptors: what it looks at is a whole process's.
