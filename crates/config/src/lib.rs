@@ -43,7 +43,7 @@ pub use problem::{PROBLEMS_MAX, Problem};
 pub use reference::{ANNOTATED_EXAMPLE, reference_markdown, rules_markdown};
 pub use rule::{RuleId, Severity};
 pub use schema::schema;
-pub use source::{Place, Position, SourceFile};
+pub use source::{NotText, Place, Position, SourceFile};
 pub use tree::{DEPTH_MAX, KEY_BYTES_MAX, NODES_MAX, TEXT_BYTES_MAX};
 
 use crate::conform::Completeness;
@@ -153,7 +153,7 @@ fn overlays(file: &Mapping, problems: &mut Problems<'_>) -> Vec<Overlay> {
     };
     if environments.entries.len() > ENVIRONMENTS_MAX {
         let message = format!("there are more than {ENVIRONMENTS_MAX} environments");
-        problems.report(RuleId::TooLarge, entry.key_place, message);
+        problems.report_with(RuleId::TooLarge, entry.key_place, message, "delete those that nobody asks for any more");
         return Vec::new();
     }
     environments.entries.iter().filter_map(|entry| overlay(entry, problems)).collect()

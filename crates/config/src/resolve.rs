@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use model::edge::{Edge, Ports, Route};
-use model::stack::{Backups, Check, Health, Listen, Rollout, Service, Source, Stack, Volume};
+use model::stack::{Backups, Check, Health, Listen, Rollout, Service, Stack, Volume};
 use model::{ByteSize, Port, ServiceName};
 
 use crate::defaults;
@@ -51,7 +51,7 @@ fn service(draft: ServiceDraft, routed: bool) -> Option<Service> {
         replicas: draft.replicas.as_ref().map_or(defaults::REPLICAS, |replicas| replicas.value),
         rollout: rollout(&draft, listen),
         listen,
-        source: draft.source?,
+        source: draft.source?.value,
         uses: draft.uses.into_iter().map(|read| read.value).collect(),
         needs: draft.needs.into_iter().map(|read| read.value).collect(),
         secrets: draft.secrets.into_iter().map(|read| read.value).collect(),
@@ -75,7 +75,7 @@ fn service(draft: ServiceDraft, routed: bool) -> Option<Service> {
 
 /// A service that is asked something over the network has a port without saying so.
 fn listen(draft: &ServiceDraft, routed: bool) -> Listen {
-    if matches!(draft.source, Some(Source::Static { .. })) {
+    if draft.folder().is_some() {
         return Listen::None;
     }
     let asked = [&draft.ready, &draft.live]

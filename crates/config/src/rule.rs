@@ -109,6 +109,8 @@ rules! {
     PortConflict = "port-conflict", Error;
     /// Each request has one route: no two have the same host, path and method.
     RouteConflict = "route-conflict", Error;
+    /// A folder that visitors are sent holds what is for them: it is not the file's own, nor one above that.
+    ExposedFolder = "exposed-folder", Error;
     /// Each environment variable of a service comes from one place.
     VariableConflict = "variable-conflict", Error;
     /// No value of `env` looks like a reference to another variable: values are passed as they are written.

@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+use crate::problem::Problem;
+use crate::rule::RuleId;
+
 /// A file's name and text, as the caller read it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SourceFile {
@@ -15,6 +18,42 @@ impl SourceFile {
     /// A source from its name and text.
     pub fn new(name: impl Into<String>, text: impl Into<String>) -> Self {
         Self { name: name.into(), text: text.into() }
+    }
+
+    /// A source from its name and the bytes that were read.
+    pub fn of_bytes(name: impl Into<String>, bytes: Vec<u8>) -> Result<Self, Box<NotText>> {
+        let name = name.into();
+        match String::from_utf8(bytes) {
+            Ok(text) => Ok(Self { name, text }),
+            Err(error) => Err(Box::new(NotText::new(name, error.as_bytes(), error.utf8_error().valid_up_to()))),
+        }
+    }
+}
+
+/// A file whose bytes are no text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotText {
+    /// The file with `�` in place of what cannot be read: to be shown, never to be used.
+    pub legible: SourceFile,
+    /// What is wrong, at the first byte that cannot be read.
+    pub problem: Problem,
+}
+
+impl NotText {
+    fn new(name: String, bytes: &[u8], readable: usize) -> Self {
+        let legible = SourceFile { name, text: String::from_utf8_lossy(bytes).into_owned() };
+        let place = Place::of_character(&legible.text, readable);
+        let byte = bytes.get(readable).copied().unwrap_or_default();
+        let problem = Problem {
+            rule: RuleId::YamlSyntax,
+            severity: RuleId::YamlSyntax.severity(),
+            file: legible.name.clone(),
+            place,
+            marked: place.marked(&legible.text).to_owned(),
+            message: format!("the byte 0x{byte:02X} here is part of no UTF-8 character"),
+            hint: Some("save the file as UTF-8".to_owned()),
+        };
+        Self { legible, problem }
     }
 }
 
@@ -50,6 +89,15 @@ impl Place {
     /// The very start of a text.
     pub const START: Place =
         Place { from: 0, to: 0, start: Position { line: 1, column: 1 }, end: Position { line: 1, column: 1 } };
+
+    /// The character that starts at this byte.
+    pub(crate) fn of_character(text: &str, byte: usize) -> Self {
+        let (before, rest) = text.split_at(byte);
+        let line = before.matches('\n').count() + 1;
+        let column = before.rsplit('\n').next().map_or(0, |last| last.chars().count()) + 1;
+        let start = Position { line, column };
+        Place { from: byte, to: byte + rest.chars().next().map_or(0, char::len_utf8), start, end: start }
+    }
 
     /// From the start of this place to the end of a later one.
     #[must_use]

@@ -3,7 +3,7 @@
 //! Start reading at [`read`]. What the file may not use (anchors, tags, …) is reported here and leaves
 //! a [`Value::Broken`] behind, so that everything else is still checked.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use saphyr_parser::{Event, Parser, ScalarStyle};
 
@@ -85,7 +85,8 @@ impl Node {
 pub(crate) fn read(source: &SourceFile, problems: &mut Problems<'_>) -> Option<Node> {
     if source.text.len() > TEXT_BYTES_MAX {
         let message = format!("the file has {} bytes; at most {TEXT_BYTES_MAX} are read", source.text.len());
-        problems.report(RuleId::TooLarge, Place::START, message);
+        let hint = "write only what the stack is made of: see that this is the right file";
+        problems.report_with(RuleId::TooLarge, Place::START, message, hint);
         return None;
     }
     if !only_text(&source.text, problems) {
@@ -115,11 +116,7 @@ fn only_text(text: &str, problems: &mut Problems<'_>) -> bool {
     let Some((byte, character)) = text.char_indices().find(|(_, c)| is_invisible(*c)) else {
         return true;
     };
-    let before = &text[..byte];
-    let line = before.matches('\n').count() + 1;
-    let column = before.rsplit('\n').next().map_or(0, |rest| rest.chars().count()) + 1;
-    let start = crate::source::Position { line, column };
-    let place = Place { from: byte, to: byte + character.len_utf8(), start, end: start };
+    let place = Place::of_character(text, byte);
     problems.report_with(
         RuleId::YamlSyntax,
         place,
@@ -135,15 +132,21 @@ pub(crate) fn is_invisible(c: char) -> bool {
 }
 
 fn syntax_error(text: &str, place: Place, what: &str, problems: &mut Problems<'_>) {
-    let line = text.lines().nth(place.start.line - 1).unwrap_or("");
-    let hint = if line.trim_start_matches(' ').starts_with('\t') {
-        "indent with spaces: YAML does not take tabs"
-    } else if what.contains("mapping values are not allowed") {
-        "put a text that holds ': ' in quotes, and check the indentation of this line"
-    } else {
-        "check indentation, brackets and quotes on this line and the one before it"
+    let (place, hint) = match indenting_tab(text, place.start.line) {
+        Some(tab) => (tab, "indent with spaces: YAML does not take tabs"),
+        None if what.contains("mapping values are not allowed") => {
+            (place, "put a text that holds ': ' in quotes, and check the indentation of this line")
+        }
+        None => (place, "check indentation, brackets and quotes on this line and the one before it"),
     };
     problems.report_with(RuleId::YamlSyntax, place, format!("this cannot be read as YAML: {what}"), hint);
+}
+
+/// The first tab by which a line is indented.
+fn indenting_tab(text: &str, line: usize) -> Option<Place> {
+    let start: usize = text.split_inclusive('\n').take(line - 1).map(str::len).sum();
+    let indented = text[start..].trim_start_matches(' ');
+    indented.starts_with('\t').then(|| Place::of_character(text, text.len() - indented.len()))
 }
 
 /// Folds the parser's events into a tree.
@@ -158,8 +161,17 @@ struct Builder<'a, 's> {
 
 /// A list or mapping whose end has not come yet.
 enum Open {
-    List { start: Place, items: Vec<Node> },
-    Map { start: Place, mapping: Mapping, seen: HashSet<String>, key: Option<Key> },
+    List {
+        start: Place,
+        items: Vec<Node>,
+    },
+    Map {
+        start: Place,
+        mapping: Mapping,
+        /// The line on which each key stands.
+        seen: HashMap<String, usize>,
+        key: Option<Key>,
+    },
 }
 
 /// A key whose value has not come yet.
@@ -208,7 +220,7 @@ impl<'a, 's> Builder<'a, 's> {
             }
             Event::MappingStart(anchor, tag) => {
                 self.refuse_marks(anchor, tag.is_some(), place);
-                let (mapping, seen) = (Mapping::default(), HashSet::new());
+                let (mapping, seen) = (Mapping::default(), HashMap::new());
                 self.open.push(Open::Map { start: place, mapping, seen, key: None });
             }
             Event::SequenceEnd | Event::MappingEnd => self.close(place),
@@ -219,11 +231,14 @@ impl<'a, 's> Builder<'a, 's> {
     fn within_bounds(&mut self, place: Place) -> bool {
         if self.open.len() > DEPTH_MAX {
             let message = format!("values are nested more than {DEPTH_MAX} levels deep here");
-            self.problems.report(RuleId::TooLarge, place, message);
+            let hint = "no key takes so many: see that every bracket and indentation above is meant";
+            self.problems.report_with(RuleId::TooLarge, place, message, hint);
             return false;
         }
         if self.nodes > NODES_MAX {
-            self.problems.report(RuleId::TooLarge, place, format!("the file holds more than {NODES_MAX} values"));
+            let message = format!("the file holds more than {NODES_MAX} values");
+            let hint = "keep long lists in files that your services read";
+            self.problems.report_with(RuleId::TooLarge, place, message, hint);
             return false;
         }
         true
@@ -279,9 +294,11 @@ impl<'a, 's> Builder<'a, 's> {
                         Some((RuleId::TooLarge, message, "shorten it"))
                     }
                     Value::Scalar(Scalar { text, .. }) if text != "<<" => {
-                        let new = seen.insert(text.clone());
-                        let kept = new && !text.starts_with("x-");
-                        let message = (!new).then(|| format!("`{text}` stands here a second time"));
+                        let first = seen.get(&text).copied();
+                        let message = first
+                            .map(|line| format!("`{text}` stands here a second time: the first is on line {line}"));
+                        seen.entry(text.clone()).or_insert(place.start.line);
+                        let kept = first.is_none() && !text.starts_with("x-");
                         *key = Some(Key { text, place, kept });
                         message.map(|m| (RuleId::DuplicateKey, m, "delete one of the two"))
                     }

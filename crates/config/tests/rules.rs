@@ -9,7 +9,7 @@
 use std::fmt::Write;
 use std::path::PathBuf;
 
-use config::{RuleId, SourceFile};
+use config::{Problem, RuleId, SourceFile};
 
 /// Found by the objectives' own code, with the places of this crate; tested there.
 const FOUND_ELSEWHERE: [RuleId; 1] = [RuleId::Objective];
@@ -31,15 +31,19 @@ fn parts(text: &str) -> Vec<Part> {
     parts
 }
 
-/// `\u{…}` stands for characters that no editor shows.
-fn checked(title: &str, text: &str) -> config::Checked {
+/// What is wrong with a sample, in which `\u{0}`, `\t` and `\xE9` stand for characters and bytes that no editor shows.
+fn problems(title: &str, text: &str) -> Vec<Problem> {
     let environment = title.split_once(' ').map(|(_, name)| name.parse().unwrap());
     let text = text.replace("\\u{0}", "\0").replace("\\t", "\t");
-    config::check(&SourceFile::new("mainstay.yaml", text), environment.as_ref())
+    let bytes = text.split("\\xE9").map(str::as_bytes).collect::<Vec<_>>().join(&0xe9);
+    match SourceFile::of_bytes("mainstay.yaml", bytes) {
+        Ok(source) => config::check(&source, environment.as_ref()).problems,
+        Err(not_text) => vec![not_text.problem],
+    }
 }
 
-fn shown(checked: &config::Checked) -> String {
-    checked.problems.iter().fold(String::new(), |mut shown, problem| {
+fn shown(problems: &[Problem]) -> String {
+    problems.iter().fold(String::new(), |mut shown, problem| {
         writeln!(shown, "{problem}").unwrap();
         shown
     })
@@ -82,7 +86,7 @@ fn run(rule: RuleId, text: &str) -> (String, Vec<String>) {
         match part.title.split(' ').next() {
             Some("valid") => {
                 valid += 1;
-                let problems = shown(&checked(&part.title, &part.text));
+                let problems = shown(&problems(&part.title, &part.text));
                 if !problems.is_empty() {
                     wrong.push(format!("{rule}: the valid sample has problems\n{problems}"));
                 }
@@ -90,11 +94,11 @@ fn run(rule: RuleId, text: &str) -> (String, Vec<String>) {
             }
             Some("invalid") => {
                 invalid += 1;
-                let checked = checked(&part.title, &part.text);
-                if !checked.problems.iter().any(|problem| problem.rule == rule) {
+                let problems = problems(&part.title, &part.text);
+                if !problems.iter().any(|problem| problem.rule == rule) {
                     wrong.push(format!("{rule}: an invalid sample does not break it\n{}", part.text));
                 }
-                write!(rewritten, "--- {}\n{}--- problems\n{}", part.title, part.text, shown(&checked)).unwrap();
+                write!(rewritten, "--- {}\n{}--- problems\n{}", part.title, part.text, shown(&problems)).unwrap();
             }
             Some("problems") => {}
             _ => wrong.push(format!("{rule}: no part is called {:?}", part.title)),

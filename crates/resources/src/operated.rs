@@ -81,6 +81,7 @@ pub(crate) fn operated(place: &Place, port: Option<Port>, log: LogPolicy, comman
         environment: command.environment,
         folder: place.folder.clone(),
         user: place.user,
+        privileged_port: true,
         // A data service is sized by its own settings. A hard limit would kill it in the middle of a burst,
         // and what its file writes leave in the page cache would count against it.
         limits: Limits::default(),

@@ -238,6 +238,7 @@ impl Carriage<'_> {
             environment,
             folder: self.release.content.folder.clone(),
             user: self.user,
+            privileged_port: false,
             limits,
             control_group,
             log: LogPolicy { folder, file_max: LOG_FILE_MAX, files_max: LOG_FILES_MAX },

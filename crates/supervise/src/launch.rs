@@ -27,6 +27,9 @@ pub struct Launch {
     pub folder: PathBuf,
     /// As whom it runs; as the node's own user when absent.
     pub user: Option<UserIds>,
+    /// Whether, where only root may listen on its port, it may listen there all the same. Only where the node is root.
+    #[serde(default)]
+    pub privileged_port: bool,
     /// What it may take from the machine.
     pub limits: Limits,
     /// The control group that holds it; made and removed by the shim. Absent where limits cannot be had.

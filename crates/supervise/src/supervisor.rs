@@ -228,9 +228,10 @@ where
         &self.system
     }
 
-    /// A port on which nothing listens, for what is told its port rather than given one at each start.
-    pub fn free_port(&mut self) -> Option<model::Port> {
-        self.system.free_port()
+    /// A port on which nothing listens, for a server that is told its port rather than given one at each start. Where that
+    /// can be had, nobody else can take its place there while it is away.
+    pub fn server_port(&mut self) -> Option<model::Port> {
+        self.system.privileged_port().or_else(|| self.system.free_port())
     }
 
     /// Decides and acts until there is nothing to do now.

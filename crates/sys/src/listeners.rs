@@ -19,7 +19,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use model::Port;
 
-pub use bind::{Barred, barred};
+pub(crate) use bind::unprivileged_from;
+pub use bind::{Barred, barred, is_privileged};
 
 /// The environment variable in which a shim, and its child, finds the numbers of the descriptors it inherits.
 pub const VARIABLE: &str = "MAINSTAY_LISTENERS";

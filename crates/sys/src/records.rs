@@ -64,6 +64,16 @@ pub enum RecordsError {
         /// Its key.
         key: String,
     },
+    /// A record has no form in which it could be kept.
+    #[error("the record {kind}/{key} cannot be written down, which is a mistake in this program: please report it")]
+    Formless {
+        /// The record's kind.
+        kind: &'static str,
+        /// Its key.
+        key: String,
+        /// Why not.
+        source: serde_json::Error,
+    },
     /// A record was written by a newer program.
     #[error("the record {kind}/{key} has version {found}, and this program knows {known}: use a newer program")]
     Newer {
@@ -92,11 +102,11 @@ pub struct Change {
 
 impl Change {
     /// Puts a record under a key.
-    pub fn put<T: Stored>(&mut self, key: &str, record: &T) {
-        // Records are structures with text keys: they always have a JSON form, and an empty value is refused
-        // on reading as damaged rather than believed.
-        let bytes = serde_json::to_vec(&Envelope { version: T::VERSION, record }).unwrap_or_default();
+    pub fn put<T: Stored>(&mut self, key: &str, record: &T) -> Result<(), RecordsError> {
+        let bytes = serde_json::to_vec(&Envelope { version: T::VERSION, record })
+            .map_err(|source| RecordsError::Formless { kind: T::KIND, key: key.to_owned(), source })?;
         self.writes.push((T::KIND, key.to_owned(), Some(bytes)));
+        Ok(())
     }
 
     /// Removes a record; an absent one is no error.
@@ -130,7 +140,7 @@ impl Records {
     /// Puts one record.
     pub fn put<T: Stored>(&mut self, key: &str, record: &T) -> Result<(), RecordsError> {
         let mut change = Change::default();
-        change.put(key, record);
+        change.put(key, record)?;
         self.change(change)
     }
 
@@ -257,6 +267,7 @@ fn decode<T: Stored>(path: &Path, key: &str, bytes: &[u8]) -> Result<T, RecordsE
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
     use std::fs::{self, Permissions};
     use std::os::unix::fs::PermissionsExt;
 
@@ -304,13 +315,32 @@ mod tests {
             let mut records = Records::open(path).unwrap();
             records.put("a", &note("one")).unwrap();
             let mut change = Change::default();
-            change.put("b", &note("two"));
+            change.put("b", &note("two")).unwrap();
             change.remove::<Note>("a");
             records.change(change).unwrap();
             drop(records);
             let mut records = Records::open(path).unwrap();
             assert_eq!(records.get::<Note>("a").unwrap(), None);
             assert_eq!(records.list::<Note>().unwrap(), [("b".to_owned(), note("two"))]);
+        });
+    }
+
+    /// JSON has no pairs as keys.
+    #[derive(serde::Serialize, serde::Deserialize)]
+    struct Formless(BTreeMap<(u32, u32), u32>);
+
+    impl Stored for Formless {
+        const KIND: &'static str = "formless";
+        const VERSION: u32 = 1;
+    }
+
+    #[test]
+    fn what_cannot_be_written_down_is_refused() {
+        check("formless", |path| {
+            let mut records = Records::open(path).unwrap();
+            let refused = records.put("a", &Formless([((1, 2), 3)].into())).unwrap_err().to_string();
+            assert!(refused.starts_with("the record formless/a cannot be written down"), "{refused}");
+            assert_eq!(records.list::<Formless>().unwrap().len(), 0);
         });
     }
 

@@ -228,6 +228,9 @@ pub trait System {
     /// A TCP port of the loopback interface on which nothing listens, and which was not given out in
     /// the last minute; `None` when there is none.
     fn free_port(&mut self) -> Option<Port>;
+    /// As [`System::free_port`], a port that only root may listen on. `None` also where there are none on this machine,
+    /// or this process may not let others listen there.
+    fn privileged_port(&mut self) -> Option<Port>;
     /// Whether nothing listens on this TCP port of the loopback interface. Whether it may be used is another
     /// question: a port that only root may listen on is free.
     fn port_is_free(&mut self, port: Port) -> bool;

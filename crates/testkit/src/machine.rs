@@ -162,6 +162,11 @@ impl System for Machine {
         Port::new(PORT_FIRST + world.ports_given)
     }
 
+    /// The node of a simulated world is not root.
+    fn privileged_port(&mut self) -> Option<Port> {
+        None
+    }
+
     fn port_is_free(&mut self, _port: Port) -> bool {
         let world = self.world.look();
         world.time >= world.windows.no_ports

@@ -133,6 +133,7 @@ fn launch(id: &UnitId, digest: Digest) -> Launch {
         environment: BTreeMap::new(),
         folder: PathBuf::from("/"),
         user: None,
+        privileged_port: false,
         limits: Limits::default(),
         control_group: None,
         log: LogPolicy { folder: PathBuf::from("/log"), file_max: ByteSize::mebibytes(1), files_max: 1 },

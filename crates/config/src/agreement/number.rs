@@ -1,6 +1,6 @@
 //! Numbers and words that have to fit together.
 
-use model::stack::{Replicas, Source};
+use model::stack::Replicas;
 
 use crate::draft::{Draft, ServiceDraft};
 use crate::problem::Problems;
@@ -15,8 +15,7 @@ pub(super) fn check(draft: &Draft, problems: &mut Problems<'_>) {
 }
 
 fn spa(service: &ServiceDraft, problems: &mut Problems<'_>) {
-    let other = service.source.as_ref().is_some_and(|source| !matches!(source, Source::Static { .. }));
-    if let (Some(place), true) = (service.spa, other) {
+    if let (Some(place), Some(_), None) = (service.spa, &service.source, service.folder()) {
         let message = format!("`spa` goes with `static`, which `{}` is not", service.name.value);
         problems.report_with(RuleId::ConflictingKeys, place, message, "delete `spa`");
     }

@@ -24,9 +24,9 @@ pub(super) fn check(draft: &Draft, problems: &mut Problems<'_>) {
         }
         for (variable, value) in &service.env {
             claim(&mut owners, variable, "`env`".to_owned(), problems);
-            if let Some(named) = reference(value) {
+            if let Some(expansion) = in_braces(value).or_else(|| bare(value)) {
                 let message =
-                    format!("{} is passed as it is written: nothing is put in place of ${{{named}}}", variable.value);
+                    format!("{} is passed as it is written: nothing is put in place of {expansion}", variable.value);
                 let hint = "write the value out; what `uses` and `secrets` give are variables of their own";
                 problems.report_with(RuleId::NotSubstituted, variable.place, message, hint);
             }
@@ -55,14 +55,25 @@ fn injected(draft: &Draft, service: &ServiceDraft, problems: &mut Problems<'_>) 
     owners
 }
 
-/// The variable that a value seems to expect to be replaced: `B` of `http://${B}`, as Compose and shells do it.
-fn reference(value: &str) -> Option<&str> {
+/// What a value seems to expect to be replaced, as Compose and shells do it: `${B}` of `http://${B:-localhost}`.
+fn in_braces(value: &str) -> Option<String> {
     let name = |c: char| c.is_ascii_alphanumeric() || c == '_';
     value
         .split("${")
         .skip(1)
         .map(|rest| &rest[..rest.find(|c| !name(c)).unwrap_or(rest.len())])
         .find(|found| found.parse::<VariableName>().is_ok())
+        .map(|found| format!("${{{found}}}"))
+}
+
+/// The same as shells alone do it: `$PATH` of `$PATH:/opt/bin`. Of values such as `pa$word` or `$2b$10$Xq` nothing is
+/// expected: the name has to be written as those of the environment are, and to be a whole part of a path, list or URL.
+fn bare(value: &str) -> Option<String> {
+    let is_large = |name: &str| !name.bytes().any(|byte| byte.is_ascii_lowercase());
+    value
+        .split([':', '/', ',', ';', '=', '@', '&', '?', '.', '-', ' '])
+        .find(|part| part.strip_prefix('$').is_some_and(|name| is_large(name) && name.parse::<VariableName>().is_ok()))
+        .map(str::to_owned)
 }
 
 fn claim(

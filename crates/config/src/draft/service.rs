@@ -1,6 +1,6 @@
 //! One service.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use model::VolumeName;
 use model::stack::{Check, CommandLine, Limits, Replicas, Rollout, Schedule, Source};
@@ -17,7 +17,7 @@ pub(crate) struct ServiceDraft {
     pub(crate) name: Located<ServiceName>,
     /// Every key that stands under it.
     pub(crate) keys: Vec<Located<String>>,
-    pub(crate) source: Option<Source>,
+    pub(crate) source: Option<Located<Source>>,
     pub(crate) spa: Option<Place>,
     pub(crate) port: Option<Located<PortDraft>>,
     pub(crate) uses: Vec<Located<ResourceName>>,
@@ -54,6 +54,16 @@ pub(crate) struct RolloutDraft {
     pub(crate) approve: Option<Located<Percent>>,
 }
 
+impl ServiceDraft {
+    /// The folder that carries it, and where its path stands.
+    pub(crate) fn folder(&self) -> Option<(&Path, Place)> {
+        match &self.source {
+            Some(Located { value: Source::Static { folder, .. }, place }) => Some((folder, *place)),
+            _ => None,
+        }
+    }
+}
+
 pub(super) fn read(reader: &mut Reader<'_, '_>, name: Located<ServiceName>, node: &Node) -> ServiceDraft {
     let empty = Mapping::default();
     let service = node.map().unwrap_or(&empty);
@@ -87,13 +97,13 @@ fn keys(service: &Mapping) -> Vec<Located<String>> {
     service.entries.iter().map(key).collect()
 }
 
-fn source(reader: &mut Reader<'_, '_>, service: &Mapping) -> Option<Source> {
+fn source(reader: &mut Reader<'_, '_>, service: &Mapping) -> Option<Located<Source>> {
     let spa = reader.truth(service, "spa").unwrap_or(defaults::SPA);
     let run = reader.one_by(service, "run", |text| command::split(text).ok().map(Source::Run));
     let image = reader.one_by(service, "image", |text| Some(Source::Image(text.to_owned())));
     let build = reader.one_by(service, "build", |text| Some(Source::Build(PathBuf::from(text))));
     let folder = reader.one_by(service, "static", |text| Some(Source::Static { folder: PathBuf::from(text), spa }));
-    run.or(image).or(build).or(folder).map(|read| read.value)
+    run.or(image).or(build).or(folder)
 }
 
 fn port(text: &str) -> Option<PortDraft> {

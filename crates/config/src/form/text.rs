@@ -30,14 +30,42 @@ pub(super) fn cron(text: &str) -> Result<(), Complaint> {
             "{text:?} has {fields} fields; a schedule has five: minute, hour, day, month, weekday"
         ));
     }
-    let mut options = cronexpr::ParseOptions::default();
-    options.fallback_timezone_option = cronexpr::FallbackTimezoneOption::UTC;
-    match cronexpr::parse_crontab_with(text, options) {
+    match crontab(text) {
         Ok(crontab) if comes(&crontab) => Ok(()),
         Ok(_) => Err(Complaint::new(RuleId::ImpossibleSchedule, format!("{text:?} never comes"))
             .hint("no month that it names has a day that it names: choose other days or months")),
-        Err(error) => complain(format!("{text:?} is not a schedule: {}", last_line(&error))),
+        Err(error) => Err(misread_field(text).unwrap_or_else(|| {
+            Complaint::new(RuleId::ScheduleSyntax, format!("{text:?} is not a schedule: {}", last_line(&error)))
+        })),
     }
+}
+
+fn crontab(text: &str) -> Result<cronexpr::Crontab, cronexpr::Error> {
+    let mut options = cronexpr::ParseOptions::default();
+    options.fallback_timezone_option = cronexpr::FallbackTimezoneOption::UTC;
+    cronexpr::parse_crontab_with(text, options)
+}
+
+/// The fields of a schedule, and what each may hold.
+const FIELDS: [(&str, &str); 5] = [
+    ("minute", "0 to 59"),
+    ("hour", "0 to 23"),
+    ("day of the month", "1 to 31"),
+    ("month", "1 to 12 or JAN to DEC"),
+    ("day of the week", "0 to 7 (0 and 7 are Sunday) or SUN to SAT"),
+];
+
+/// The first field that cannot be read where all others are `*`.
+fn misread_field(text: &str) -> Option<Complaint> {
+    let alone = |index: usize, word: &str| {
+        let mut words = ["*"; FIELDS.len()];
+        words[index] = word;
+        words.join(" ")
+    };
+    let mut fields = text.split_ascii_whitespace().zip(FIELDS).enumerate();
+    let (_, (word, (name, holds))) = fields.find(|(index, (word, _))| crontab(&alone(*index, word)).is_err())?;
+    let complaint = Complaint::new(RuleId::ScheduleSyntax, format!("{word:?} is no {name}, in {text:?}"));
+    Some(complaint.hint(format!("a {name} is {holds}; `*`, lists (1,3), ranges (1-5) and steps (*/2) can stand there")))
 }
 
 /// Starts of the looks that [`comes`] takes. Each look is over four years, and days of the week fall on the same days

@@ -35,7 +35,7 @@ static KEYS: [Key; 18] = [
         name: "static",
         shape: Shape::One(Form::Text { what: "a folder" }),
         presence: Presence::Absent("carried otherwise"),
-        doc: "The folder of static files that the edge serves.",
+        doc: "The folder of static files that the edge serves: one of its own, not the one in which this file lies.",
     },
     Key {
         name: "spa",

@@ -204,7 +204,7 @@ impl Node {
         let units = self.presences();
         // Nothing goes on of what is being stopped.
         let held = if self.stopping { BTreeSet::new() } else { self.troubles.held().cloned().collect() };
-        let mut free_port = || self.supervisor.free_port();
+        let mut free_port = || self.supervisor.server_port();
         consider(
             file,
             &mut Against {

@@ -274,26 +274,26 @@ pub(crate) struct Dropped {
 pub(crate) fn save_applied(records: &mut Records, applied: &Applied, dropped: &Dropped) -> Result<(), RecordsError> {
     let mut change = Change::default();
     if let Some(current) = &applied.current {
-        change.put(ONLY, current);
+        change.put(ONLY, current)?;
     }
-    change.put(ONLY, &UserRows(applied.users.clone()));
+    change.put(ONLY, &UserRows(applied.users.clone()))?;
     for (name, resource) in &applied.resources {
-        change.put(name.as_str(), resource);
+        change.put(name.as_str(), resource)?;
     }
     for release in applied.releases.values().flatten() {
-        change.put(&release_key(&release.service, release.number), &ReleaseRow(release.clone()));
+        change.put(&release_key(&release.service, release.number), &ReleaseRow(release.clone()))?;
     }
     for release in &dropped.releases {
         change.remove::<ReleaseRow>(&release_key(&release.service, release.number));
     }
     for site in applied.sites.values().flatten() {
-        change.put(&release_key(&site.service, site.number), &SiteRow(site.clone()));
+        change.put(&release_key(&site.service, site.number), &SiteRow(site.clone()))?;
     }
     for site in &dropped.sites {
         change.remove::<SiteRow>(&release_key(&site.service, site.number));
     }
     for (service, job) in &applied.jobs {
-        change.put(service.as_str(), &JobRow(job.clone()));
+        change.put(service.as_str(), &JobRow(job.clone()))?;
     }
     DownRequest::withdraw_with(&mut change);
     records.change(change)
@@ -315,9 +315,9 @@ pub(crate) fn save_job(
     run: Option<&(UnitId, Run)>,
 ) -> Result<(), RecordsError> {
     let mut change = Change::default();
-    change.put(job.service.as_str(), &JobRow(job.clone()));
+    change.put(job.service.as_str(), &JobRow(job.clone()))?;
     if let Some((unit, run)) = run {
-        change.put(&unit.to_string(), run);
+        change.put(&unit.to_string(), run)?;
     }
     records.change(change)
 }
@@ -330,7 +330,7 @@ pub(crate) fn save_ended(
     dropped: &[UnitId],
 ) -> Result<(), RecordsError> {
     let mut change = Change::default();
-    change.put(&unit.to_string(), ended);
+    change.put(&unit.to_string(), ended)?;
     for unit in dropped {
         change.remove::<Run>(&unit.to_string());
     }

@@ -8,7 +8,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use sys::records::Stored;
-use sys::{FileError, FolderIdentity};
+use sys::{FileError, FileTrouble, FolderIdentity};
 
 /// The file in a runtime folder that names the state directory. No resource is called so: names have no dots.
 const OWNER: &str = "owner.json";
@@ -60,7 +60,12 @@ impl StatePlace {
         if Self::owner_of(runtime).as_ref() == Some(self) {
             return Ok(());
         }
-        // Numbers: nothing in it can fail to be written as JSON.
-        sys::files::replace(&runtime.join(OWNER), &serde_json::to_vec(self).unwrap_or_default())
+        let path = runtime.join(OWNER);
+        let bytes = serde_json::to_vec(self).map_err(|error| FileError {
+            doing: "write",
+            path: path.clone(),
+            trouble: FileTrouble::Other(error.to_string()),
+        })?;
+        sys::files::replace(&path, &bytes)
     }
 }

@@ -172,7 +172,7 @@ impl Store {
         self.begin_secret_change(intent)?;
         let made = make(&self.vault);
         let finished = self.finish_secret_change(at);
-        // Why it was not made is what its caller is to know, and also why it cannot be told of: the next change does that.
+        // Why it was not made comes first: it may well be why it cannot be finished either, which the next change tries again.
         Ok((made?, finished?))
     }
 
@@ -196,7 +196,7 @@ impl Store {
         let tell = |what| self.tell(now, &actor, what, reason.clone(), late.iter().cloned().collect());
         let entries = missing.into_iter().map(tell).collect::<Result<Vec<EntryId>, JournalError>>()?;
         let mut done = Change::default();
-        done.put(ONLY, &SeenVault { generation });
+        done.put(ONLY, &SeenVault { generation })?;
         done.remove::<Begun>(ONLY);
         self.records.change(done)?;
         Ok(entries)

@@ -1,8 +1,8 @@
 //! What a service can get at that is not its own, tried from inside one; and where a secret's value turns up.
 //!
-//! Start reading at [`between_services`], which starts a stack and runs [`attack`] in it, then [`hook`] and [`canary`]. The stack
-//! runs as root, as a plain user, and as a plain user without namespaces, if this test runs as root; else as
-//! its user alone.
+//! Start reading at [`between_services`], which starts a stack and runs [`attack`] in it, then [`hook`], [`ports`] and
+//! [`canary`]. The stack runs as root, as a plain user, and as a plain user without namespaces, if this test runs as root;
+//! else as its user alone.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 #![expect(clippy::print_stdout, reason = "the attacker reports on its standard output, and skipped cases say so")]
@@ -12,6 +12,7 @@ mod attack;
 mod between_services;
 mod canary;
 mod hook;
+mod ports;
 
 #[path = "../survival/processes.rs"]
 mod processes;

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::process::Child;
 use std::time::Duration;
 
-use rustix::process::{Resource, Rlimit, Signal};
+use rustix::process::{Pid, Resource, Rlimit, Signal, prlimit};
 
 use crate::processes::{self, Process};
 use crate::site::ask_node;
@@ -531,18 +531,19 @@ fn a_run_that_the_machine_refuses_says_why_once_and_begins_when_it_is_mended() {
     world.down();
 }
 
+/// What a command is run through so that a write beyond [`writes_at_most`] is an error and no signal, as on a full disk.
+pub(crate) const HEEDING_LIMITS: [&str; 4] = ["sh", "-c", "trap '' XFSZ; exec \"$@\"", "sh"];
+
 /// Lets a process write so far into files and no farther, or as far as it likes.
-fn writes_at_most(process: &Process, bytes: Option<u64>) {
-    let pid = rustix::process::Pid::from_raw(process.pid.cast_signed()).unwrap();
-    let limit = Rlimit { current: bytes, maximum: None };
-    rustix::process::prlimit(Some(pid), Resource::Fsize, limit).unwrap();
+pub(crate) fn writes_at_most(process: &Process, bytes: Option<u64>) {
+    let pid = Pid::from_raw(process.pid.cast_signed()).unwrap();
+    prlimit(Some(pid), Resource::Fsize, Rlimit { current: bytes, maximum: None }).unwrap();
 }
 
 #[test]
 fn a_run_whose_end_cannot_be_written_down_ends_once_it_can() {
     let mut world = World::new("unwritten-end", "stack: runs\nservices:\n  web: { run: bin/web }\n");
-    // A write beyond the limit is then an error and no signal, as on a full disk.
-    world.run_through(["sh", "-c", "trap '' XFSZ; exec \"$@\"", "sh"]);
+    world.run_through(HEEDING_LIMITS);
     let marks = Marks::of(&world);
     marks.program(&world, "web", FOREVER);
     marks.program(&world, "once", "until [ -e $MARKS/go ]; do sleep 0.02; done; exit 3");

@@ -7,6 +7,7 @@ use std::process::Stdio;
 
 use serde_json::Value;
 
+use crate::applying::{HEEDING_LIMITS, writes_at_most};
 use crate::processes;
 use crate::world::{Ran, World, pid_of, units};
 
@@ -201,6 +202,29 @@ fn an_import_killed_at_every_entry_is_journaled_once_and_whole() {
         assert_eq!(told, kept, "step {n}");
         killed
     });
+    world.down();
+}
+
+#[test]
+fn secrets_that_have_no_room_say_so_and_are_set_once_there_is_some() {
+    let mut world = world("no-room", FILE);
+    world.run_through(HEEDING_LIMITS);
+    let before = world.up();
+    let node = world.node().unwrap();
+    let size = |name| world.state.join(name).metadata().unwrap().len();
+    writes_at_most(&node, Some(size("vault.redb").max(size("state.redb"))));
+    let large: Vec<String> = (0..30).map(|number| format!("LARGE_{number}={}\n", "x".repeat(30_000))).collect();
+    std::fs::write(world.folder.join("large.env"), large.concat()).unwrap();
+    let import = || world.run(&["secret", "import", "large.env"]);
+    let refused = (0..10).map(|_| import()).find(|ran| ran.code != Some(0)).expect("no room to be short");
+    assert!(refused.code == Some(1) && refused.err.contains("File too large"), "{refused:?}");
+    assert!(import().err.contains("File too large"));
+    assert!(world.done(&["secret", "list"]).out.contains("KEY"));
+    writes_at_most(&node, None);
+    assert_eq!(import().code, Some(0));
+    let after = world.up();
+    assert_eq!(pid_of(&after, "web.1.1"), pid_of(&before, "web.1.1"));
+    assert_eq!(world.node().unwrap(), node);
     world.down();
 }
 

@@ -157,7 +157,14 @@ impl Host {
             }
         }
         let listeners = self.keeper.as_ref().map(Keeper::sockets).unwrap_or_default();
-        let place = Place { folder: &self.folder, home: self.home, lock: &self.lock, group: group.as_ref(), listeners };
+        let place = Place {
+            folder: &self.folder,
+            home: self.home,
+            lock: &self.lock,
+            group: group.as_ref(),
+            listens: true,
+            listeners,
+        };
         start::child(&self.launch, &place).map_err(|error| chain(&error))
     }
 
@@ -195,6 +202,7 @@ impl Host {
                     home: self.home,
                     lock: &self.lock,
                     group: group.as_ref(),
+                    listens: false,
                     listeners: &[],
                 };
                 return self.commands.start(command, &self.launch, &place, &words).into_iter().collect();

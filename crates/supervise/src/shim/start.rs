@@ -9,7 +9,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use model::Pid;
+use model::{Address, Pid};
 use rustix::io::fcntl_dupfd_cloexec;
 use rustix::pipe::{PipeFlags, pipe_with};
 use sys::FolderIdentity;
@@ -54,6 +54,8 @@ pub(super) struct Place<'a> {
     pub(super) home: Option<FolderIdentity>,
     pub(super) lock: &'a Lock,
     pub(super) group: Option<&'a Group<'a>>,
+    /// Whether it is what listens on the unit's port; a command is not.
+    pub(super) listens: bool,
     /// Sockets that it inherits; none for a command.
     pub(super) listeners: &'a [OwnedFd],
 }
@@ -105,6 +107,7 @@ fn process(
         environment,
         folder: &launch.folder,
         user: launch.user.map(|user| (user.uid, user.gid)),
+        privileged_ports: place.listens && listens_where_its_user_may_not(launch),
         keep: place.lock.as_fd(),
         listeners: place.listeners,
         groups: place.group.map(Group::entrances).transpose()?.unwrap_or_default(),
@@ -113,6 +116,13 @@ fn process(
         errors,
     };
     Ok(start.start()?)
+}
+
+/// Whether a launch is to listen on a port on which only root may, and is not root itself.
+fn listens_where_its_user_may_not(launch: &Launch) -> bool {
+    let changes_user = sys::process::is_root() && launch.user.is_some_and(|user| user.uid != 0);
+    let privileged = matches!(&launch.address, Some(Address::Tcp(at)) if sys::listeners::is_privileged(at.port()));
+    launch.privileged_port && changes_user && privileged
 }
 
 /// A pipe whose reading end never waits.

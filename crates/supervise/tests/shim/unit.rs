@@ -53,6 +53,7 @@ impl Unit {
             environment: BTreeMap::from([("PATH".to_owned(), path)]),
             folder: base.clone(),
             user: None,
+            privileged_port: false,
             limits: Limits::default(),
             control_group: None,
             log: LogPolicy { folder: base.join("log"), file_max: ByteSize::mebibytes(1), files_max: 20 },

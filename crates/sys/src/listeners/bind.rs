@@ -102,7 +102,13 @@ fn diagnose(port: Port, error: &io::Error) -> Barred {
     }
 }
 
-fn unprivileged_from() -> u16 {
+/// Whether only root may listen on a port.
+pub fn is_privileged(port: u16) -> bool {
+    port < unprivileged_from()
+}
+
+/// The first port that everybody may listen on.
+pub(crate) fn unprivileged_from() -> u16 {
     let text = std::fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start").unwrap_or_default();
     text.trim().parse().unwrap_or(UNPRIVILEGED_FROM)
 }

@@ -173,6 +173,10 @@ impl<Task> System for Machine<Task> {
         self.ports.next(clock::now().steady)
     }
 
+    fn privileged_port(&mut self) -> Option<Port> {
+        process::is_root().then(|| self.ports.next_privileged(clock::now().steady)).flatten()
+    }
+
     fn port_is_free(&mut self, port: Port) -> bool {
         !ports::is_taken(port)
     }

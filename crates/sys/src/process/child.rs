@@ -17,6 +17,7 @@ use std::process::{Command, Stdio};
 use model::{BootId, Pid, ProcessIdentity};
 use rustix::io::{FdFlags, fcntl_setfd};
 
+use super::capability;
 use super::program::is_executable;
 use super::unit::home;
 use crate::listeners;
@@ -37,6 +38,9 @@ pub struct ChildStart<'a> {
     pub folder: &'a Path,
     /// The user and group it runs as.
     pub user: Option<(u32, u32)>,
+    /// Whether it may listen on privileged ports although its user may not. Only for a process of root that has a user to
+    /// change to.
+    pub privileged_ports: bool,
     /// A descriptor that stays open in it and in all its children.
     pub keep: BorrowedFd<'a>,
     /// Sockets that it is told of and inherits.
@@ -72,6 +76,13 @@ pub enum ChildError {
     /// The working directory is not there.
     #[error("cannot start in {}: there is no such folder", .0.display())]
     NoFolder(PathBuf),
+    /// The right to listen on privileged ports is not ours to give.
+    #[error(
+        "cannot let {} listen on its port: only root may listen there, and the node is root without CAP_NET_BIND_SERVICE \
+         (give the node that, or the resource a `port` that every user may listen on)",
+        .0.display()
+    )]
+    NoPrivilegedPorts(PathBuf),
     /// A folder on the way cannot be entered by the user.
     #[error(
         "user id {uid} cannot reach {}: it may not enter {} (chmod o+x, or move it)",
@@ -102,6 +113,9 @@ impl ChildStart<'_> {
     /// since the confinement runs between fork and exec.
     pub fn start(self) -> Result<Pid, ChildError> {
         let (program, folder, user) = (self.program.to_owned(), self.folder.to_owned(), self.user);
+        if self.privileged_ports && !capability::may_pass_on() {
+            return Err(ChildError::NoPrivilegedPorts(program));
+        }
         match self.spawn() {
             Ok(pid) => Ok(pid),
             Err(error) => Err(diagnose(program, folder, user, error)),
@@ -123,6 +137,7 @@ impl ChildStart<'_> {
         let parent = rustix::process::getpid();
         let mut groups = self.groups;
         let mut confine = self.confine;
+        let privileged_ports = self.privileged_ports;
         let prepare = move || {
             rustix::process::setsid()?;
             super::forbid_dumps()?;
@@ -130,6 +145,9 @@ impl ChildStart<'_> {
                 group.write_all(b"0")?;
             }
             rustix::thread::set_no_new_privs(true)?;
+            if privileged_ports {
+                capability::only_privileged_ports()?;
+            }
             if let Some(confine) = &mut confine {
                 confine()?;
             }
@@ -147,6 +165,8 @@ impl ChildStart<'_> {
         unsafe {
             command.pre_exec(prepare);
         }
+        // The child changes its user between fork and exec.
+        let _kept = privileged_ports.then(capability::Kept::begin).transpose()?;
         // The child is collected by `reap`, not through this handle.
         command.spawn().map(|child| Pid(child.id()))
     }

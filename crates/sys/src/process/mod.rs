@@ -1,12 +1,14 @@
 //! Processes of the operating system: who they are, starting, signalling, collecting and finding them.
 //!
 //! Start reading at [`look`] (what `/proc` says about one process), then [`child`] (how a shim starts its
-//! child), [`program`] (which file a command's word stands for), [`namespace`] (what a child cannot see), [`reap`] (how it learns of ends), [`mod@unit`] (how everything that
-//! belongs to a unit is found) and [`peer`] (who may give orders).
+//! child), `capability` (which right of root's it may keep), [`program`] (which file a command's word stands for),
+//! [`namespace`] (what a child cannot see), [`reap`] (how it learns of ends), [`mod@unit`] (how everything that belongs to a
+//! unit is found) and [`peer`] (who may give orders).
 //! Invariants: a signal goes through a pidfd whose process was checked after the pidfd was opened, so that
 //! a process that merely has the same pid is never hit; what could not be looked at is an error and never "there is
 //! none": only a process that is gone, or that another user hides from this one, counts as not there.
 
+mod capability;
 pub mod child;
 pub mod namespace;
 pub mod peer;

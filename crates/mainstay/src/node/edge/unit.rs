@@ -55,6 +55,8 @@ pub(crate) fn wanted(scene: &Scene<'_>, edge: &Edge) -> Wanted<Task> {
         environment: Default::default(),
         folder: PathBuf::from("/"),
         user,
+        // The node binds its ports.
+        privileged_port: false,
         limits,
         control_group,
         log: LogPolicy {
