@@ -6,8 +6,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
-use std::sync::mpsc::{self, TryRecvError};
-use std::time::Duration;
+use std::sync::mpsc::{self, TryRecvError, TrySendError};
 
 use serde_json::Value;
 
@@ -76,9 +75,9 @@ fn taken_meanwhile(world: &World, resource: &str, port: u16) -> BTreeSet<ErrorKi
                 let bound = TcpListener::bind((Ipv4Addr::LOCALHOST, port));
                 refusals.insert(bound.expect_err("another user listens on the port").kind());
                 // Only the first is waited for.
-                drop(waits.try_send(()));
+                let _: Result<(), TrySendError<()>> = waits.try_send(());
                 // The machine is to start the server meanwhile.
-                std::thread::sleep(Duration::from_millis(1));
+                std::thread::yield_now();
             }
             refusals
         });
