@@ -81,7 +81,10 @@ fn carry_out(line: CommandLine, terminal: Terminal) -> Result<ExitCode, Failure>
         .build()
         .map_err(|error| Failure::doing("cannot start", &error))?;
     let session = Session::new(line.globals, terminal, surroundings(), folder);
-    runtime.block_on(line.command.run(&session))
+    let ended = runtime.block_on(line.command.run(&session));
+    // What a node still copies is whole or not there at all: nothing is lost with it, and nobody waits for it.
+    runtime.shutdown_background();
+    ended
 }
 
 /// The node waits far more than it works; a second thread keeps answers coming while one is busy.

@@ -28,8 +28,10 @@ const CONNECT_TIME_MAX: Duration = Duration::from_secs(5);
 const READ_TRIES_MAX: u32 = 4;
 /// How long to wait before it is asked for again.
 const READ_AGAIN_AFTER: Duration = Duration::from_millis(100);
-/// How long an answer may take: more than the node allows itself.
+/// How long an answer may take: more than the node allows itself ([`super::handlers::ANSWER_TIME_MAX`]).
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(70);
+/// How long one may take for which files are looked through and copied ([`super::handlers::FILES_TIME_MAX`]).
+const FILES_TIME_MAX: Duration = Duration::from_secs(610);
 /// Largest answer that is taken in whole, and longest line of one that is not.
 const ANSWER_BYTES_MAX: usize = 16 << 20;
 
@@ -98,6 +100,8 @@ struct Question {
     method: Method,
     path: String,
     body: Vec<u8>,
+    /// How long the head of the answer may take.
+    within: Duration,
 }
 
 /// The work of a connection; `None` once it has ended.
@@ -143,12 +147,12 @@ impl Client {
 
     /// What applying a file would do.
     pub(crate) async fn plan(&self, file: &FileBody) -> Result<PlanBody, ClientError> {
-        self.send(Method::POST, "/v1/plan", file).await
+        self.ask(Question::of(Method::POST, "/v1/plan", file)?.within(FILES_TIME_MAX)).await
     }
 
     /// Makes a file the wanted state.
     pub(crate) async fn apply(&self, file: &FileBody) -> Result<AcceptedBody, ClientError> {
-        self.send(Method::POST, "/v1/apply", file).await
+        self.ask(Question::of(Method::POST, "/v1/apply", file)?.within(FILES_TIME_MAX)).await
     }
 
     /// Stops everything, then the node.
@@ -165,7 +169,8 @@ impl Client {
 
     /// Runs a command once.
     pub(crate) async fn run(&self, service: &ServiceName, run: &RunBody) -> Result<RunAcceptedBody, ClientError> {
-        self.send(Method::POST, &format!("/v1/services/{service}/runs"), run).await
+        let path = format!("/v1/services/{service}/runs");
+        self.ask(Question::of(Method::POST, &path, run)?.within(FILES_TIME_MAX)).await
     }
 
     /// How a run stands.
@@ -230,8 +235,7 @@ impl Client {
         path: &str,
         body: &impl Serialize,
     ) -> Result<A, ClientError> {
-        let body = serde_json::to_vec(body).map_err(|error| ClientError::Unreadable(Some(error)))?;
-        self.ask(Question { method, path: path.to_owned(), body }).await
+        self.ask(Question::of(method, path, body)?).await
     }
 
     async fn ask<A: DeserializeOwned>(&self, question: Question) -> Result<A, ClientError> {
@@ -271,9 +275,9 @@ impl Client {
     /// Sends a question and reads the head of the answer. An answer that says no becomes an error here.
     async fn open(&self, question: Question) -> Result<Answer, ClientError> {
         let Connected { mut sender, mut work, node } = self.connect().await?;
-        let request = question.request()?;
-        let sent = drive(&mut work, sender.send_request(request));
-        let response = in_time(ANSWER_TIME_MAX, node, sent).await?.map_err(ClientError::BrokenOff)?;
+        let within = question.within;
+        let sent = drive(&mut work, sender.send_request(question.request()?));
+        let response = in_time(within, node, sent).await?.map_err(ClientError::BrokenOff)?;
         if response.status() == StatusCode::OK {
             return Ok(Answer { work, response, node });
         }
@@ -319,7 +323,16 @@ impl Client {
 
 impl Question {
     fn bare(method: Method, path: &str) -> Self {
-        Self { method, path: path.to_owned(), body: Vec::new() }
+        Self { method, path: path.to_owned(), body: Vec::new(), within: ANSWER_TIME_MAX }
+    }
+
+    fn of(method: Method, path: &str, body: &impl Serialize) -> Result<Self, ClientError> {
+        let body = serde_json::to_vec(body).map_err(|error| ClientError::Unreadable(Some(error)))?;
+        Ok(Self { body, ..Self::bare(method, path) })
+    }
+
+    fn within(self, within: Duration) -> Self {
+        Self { within, ..self }
     }
 
     fn request(self) -> Result<Request<Full<Bytes>>, ClientError> {

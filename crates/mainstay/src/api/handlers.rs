@@ -27,9 +27,12 @@ use crate::node::call::{Answer, Ask, Call};
 /// What an endpoint answers.
 type Reply<T> = Result<Json<T>, ErrorBody>;
 
-/// How long the node may take to answer one call. Nothing that takes longer is answered before it is done:
-/// applying, restarting and running are accepted at once and watched through status and events.
+/// How long the node may take to answer one call. No answer waits for what runs: applying, restarting and running are
+/// accepted, and watched through status and events.
 pub(crate) const ANSWER_TIME_MAX: Duration = Duration::from_secs(60);
+/// The same for calls that wait until the project's programs and folders were looked through, and copied where they
+/// are to be, for this call and for those before it. The node goes on meanwhile.
+pub(crate) const FILES_TIME_MAX: Duration = Duration::from_secs(600);
 
 /// Sends one call to the node and waits for its answer.
 pub(crate) async fn ask<T>(
@@ -37,15 +40,23 @@ pub(crate) async fn ask<T>(
     actor: Actor,
     what: impl FnOnce(Answer<T>) -> Ask,
 ) -> Result<T, ErrorBody> {
+    ask_within(ANSWER_TIME_MAX, calls, actor, what).await
+}
+
+async fn ask_within<T>(
+    limit: Duration,
+    calls: &mpsc::Sender<Call>,
+    actor: Actor,
+    what: impl FnOnce(Answer<T>) -> Ask,
+) -> Result<T, ErrorBody> {
     let answered = call(calls, actor, what)?;
-    match tokio::time::timeout(ANSWER_TIME_MAX, answered).await {
+    match tokio::time::timeout(limit, answered).await {
         Ok(Ok(answer)) => answer,
         Ok(Err(_)) => Err(ending()),
-        Err(_) => Err(ErrorBody::new(
-            ErrorKind::Internal,
-            format!("the node did not answer within {} s", ANSWER_TIME_MAX.as_secs()),
-        )
-        .with_hint("the call may still be carried out: look at `mainstay events`")),
+        Err(_) => {
+            Err(ErrorBody::new(ErrorKind::Internal, format!("the node did not answer within {} s", limit.as_secs()))
+                .with_hint("the call may still be carried out: look at `mainstay events`"))
+        }
     }
 }
 
@@ -79,7 +90,7 @@ pub(crate) async fn plan(
     request: Request<Body>,
 ) -> Reply<PlanBody> {
     let file = read_json(request).await?;
-    ask(&shared.calls, actor, |answer| Ask::Plan(file, answer)).await.map(Json)
+    ask_within(FILES_TIME_MAX, &shared.calls, actor, |answer| Ask::Plan(file, answer)).await.map(Json)
 }
 
 pub(crate) async fn apply(
@@ -88,7 +99,7 @@ pub(crate) async fn apply(
     request: Request<Body>,
 ) -> Reply<AcceptedBody> {
     let file = read_json(request).await?;
-    ask(&shared.calls, actor, |answer| Ask::Apply(file, answer)).await.map(Json)
+    ask_within(FILES_TIME_MAX, &shared.calls, actor, |answer| Ask::Apply(file, answer)).await.map(Json)
 }
 
 /// Why everything is to stop.
@@ -130,7 +141,7 @@ pub(crate) async fn run(
     if words.first().is_none_or(|program| program.is_empty()) {
         return Err(ErrorBody::new(ErrorKind::Invalid, "a run needs a command: `words` is empty"));
     }
-    ask(&shared.calls, actor, |answer| Ask::Run(service, words, answer)).await.map(Json)
+    ask_within(FILES_TIME_MAX, &shared.calls, actor, |answer| Ask::Run(service, words, answer)).await.map(Json)
 }
 
 pub(crate) async fn run_state(

@@ -19,6 +19,7 @@ use crate::api::bodies::{FileBody, PlanBody};
 use crate::node::answer::plan_body;
 use crate::node::applied::Applied;
 use crate::node::consider::{Against, Programs, consider};
+use crate::node::finds::{Finds, Halt};
 use crate::node::layout::Layout;
 use crate::node::machine_facts::MachineFacts;
 use crate::node::store::Store;
@@ -82,7 +83,16 @@ fn considered(file: &FileBody, layout: Layout, session: &Session) -> Result<Plan
         unattended: true,
         free_port: &mut free_port,
     };
-    Ok(plan_body(&consider(file, &mut against)?))
+    let mut finds = Finds::default();
+    loop {
+        match consider(file, &mut against, &finds) {
+            Ok(considered) => return Ok(plan_body(&considered)),
+            Err(Halt::Refused(error)) => return Err(error.into()),
+            Err(Halt::Needs(chore)) => {
+                chore.carry_out(&mut finds, &store.layout.artefacts()).map_err(|error| Failure::of(&error))?;
+            }
+        }
+    }
 }
 
 /// The units of which a node that is gone left processes.

@@ -1,4 +1,5 @@
-//! How the node answers calls. Start reading at [`Node::answer`].
+//! How the node answers calls. Start reading at [`Node::answer`]. What has to look at files of the project first is an
+//! [`Errand`] and answered later.
 //!
 //! Every mutating call is journaled with its actor before it is carried out; a journal that cannot be
 //! written refuses it.
@@ -10,7 +11,6 @@ use model::stack::{CommandLine, Source};
 use model::{Actor, ByteSize, EntryId, Exit, ExitStatus, Happening, ServiceName, Span, UnitId};
 use plan::change::Presence;
 use plan::release::Command;
-use services::artefact;
 use supervise::control_group;
 use supervise::supervisor::{State, UnitStatus};
 use sys::Now;
@@ -20,6 +20,8 @@ use super::Node;
 use super::call::{Ask, Call};
 use super::carry::programs_user;
 use super::consider::{Against, Considered, Programs, consider};
+use super::errands::Errand;
+use super::finds::{Chore, Copies, Finds, Halt, SoughtProgram};
 use super::jobs::exit_of;
 use super::status::{self, Memory, Sources, state_word};
 use super::troubles::About;
@@ -72,29 +74,22 @@ fn going_text(unit: Option<&UnitStatus>, now: Now) -> String {
     note.unwrap_or_else(|| state_word(unit.map_or(State::Waiting, |unit| unit.state)).to_owned())
 }
 
-fn send<T>(answer: oneshot::Sender<Reply<T>>, reply: Reply<T>) {
+pub(super) fn send<T>(answer: oneshot::Sender<Reply<T>>, reply: Reply<T>) {
     // The caller may have hung up; what was done stays done.
     drop(answer.send(reply));
 }
 
 impl Node {
-    /// Answers one call.
+    /// Answers one call, or takes it on as an errand.
     pub(super) fn answer(&mut self, call: Call) {
         let Call { actor, what } = call;
         match what {
             Ask::Status(answer) => send(answer, self.status()),
-            Ask::Plan(file, answer) => send(answer, self.plan(&file)),
-            Ask::Apply(file, answer) => {
-                let applied = self.apply(&actor, &file, Programs::Current, &format!("{} was given", file.path));
-                match applied {
-                    Ok(_) => self.carry_on(),
-                    Err(_) => self.heed_refused_file(),
-                }
-                send(answer, applied);
-            }
+            Ask::Plan(file, answer) => self.take_on(Errand::Plan(file, answer)),
+            Ask::Apply(file, answer) => self.take_on(Errand::Apply(actor, file, answer)),
             Ask::Down(cause, answer) => send(answer, self.down(&actor, cause)),
             Ask::Restart(service, within, answer) => send(answer, self.restart(&actor, &service, within)),
-            Ask::Run(service, words, answer) => send(answer, self.run_once(&actor, &service, words)),
+            Ask::Run(service, words, answer) => self.take_on(Errand::Run(actor, service, words, answer)),
             Ask::RunState(unit, answer) => {
                 self.note_asked_after(&unit);
                 send(answer, self.run_state(&unit));
@@ -200,7 +195,7 @@ impl Node {
         units.filter_map(|unit| Some((unit.unit.clone(), presence(&unit, leaves(&unit))?))).collect()
     }
 
-    pub(super) fn consider(&mut self, file: &FileBody, programs: Programs) -> Reply<Considered> {
+    pub(super) fn consider(&mut self, file: &FileBody, programs: Programs, finds: &Finds) -> Result<Considered, Halt> {
         let units = self.presences();
         // Nothing goes on of what is being stopped.
         let held = if self.stopping { BTreeSet::new() } else { self.troubles.held().cloned().collect() };
@@ -218,13 +213,14 @@ impl Node {
                 unattended: false,
                 free_port: &mut free_port,
             },
+            finds,
         )
     }
 
     /// What applying a file would do. Where one is awaited that is something in any case: what is held back until then
     /// begins.
-    fn plan(&mut self, file: &FileBody) -> Reply<PlanBody> {
-        let plan = plan_body(&self.consider(file, Programs::Current)?);
+    pub(super) fn plan(&mut self, file: &FileBody, finds: &Finds) -> Result<PlanBody, Halt> {
+        let plan = plan_body(&self.consider(file, Programs::Current, finds)?);
         Ok(PlanBody { changes: plan.changes || self.awaits_file_until.is_some(), ..plan })
     }
 
@@ -241,7 +237,7 @@ impl Node {
     fn end_for_refused_file(&mut self, actor: &Actor) -> Reply<AcceptedBody> {
         self.heed_refused_file();
         self.while_running()?;
-        if !self.is_idle() {
+        if !self.is_idle() || self.errands.are_under_way() {
             return Err(ErrorBody::new(
                 ErrorKind::Refused,
                 "the node looks after what runs, or was given another file",
@@ -271,11 +267,15 @@ impl Node {
     }
 
     fn known(&self, service: &ServiceName) -> Reply<&model::stack::Service> {
-        let services = self.applied.current.as_ref().map(|current| &current.stack.services);
-        services.and_then(|services| services.get(service)).ok_or_else(|| {
-            let names: Vec<String> = services.into_iter().flatten().map(|(name, _)| name.to_string()).collect();
-            ErrorBody::new(ErrorKind::NotFound, format!("there is no service {service}"))
-                .with_hint(format!("the services are {}", names.join(", ")))
+        let stack = self.applied.current.as_ref().map(|current| &current.stack);
+        stack.and_then(|stack| stack.services.get(service)).ok_or_else(|| {
+            let names: Vec<&str> = stack.iter().flat_map(|it| it.services.keys()).map(ServiceName::as_str).collect();
+            let is_resource = stack.is_some_and(|it| it.resources.keys().any(|name| name.as_str() == service.as_str()));
+            let message = match is_resource {
+                true => format!("{service} is a resource: only services are restarted, and run commands"),
+                false => format!("there is no service {service}"),
+            };
+            ErrorBody::new(ErrorKind::NotFound, message).with_hint(format!("the services are {}", names.join(", ")))
         })
     }
 
@@ -299,21 +299,29 @@ impl Node {
         }
     }
 
-    fn run_once(&mut self, actor: &Actor, service: &ServiceName, words: Vec<String>) -> Reply<RunAcceptedBody> {
+    pub(super) fn run_once(
+        &mut self,
+        actor: &Actor,
+        service: &ServiceName,
+        words: &[String],
+        finds: &Finds,
+    ) -> Result<RunAcceptedBody, Halt> {
         self.while_running()?;
         let stated = self.carried(service)?.user.clone();
         self.unless_held(service)?;
-        let line = CommandLine::new(words)
+        let line = CommandLine::new(words.to_vec())
             .ok_or_else(|| ErrorBody::new(ErrorKind::Invalid, "a command has at least one word"))?;
         let project = self.applied.current.as_ref().and_then(|current| current.path.parent().map(ToOwned::to_owned));
         let search = self.machine.search(&project.unwrap_or_default());
         let user = programs_user(&self.machine, &self.applied, service, stated.as_deref());
-        let program = artefact::find_for(line.program(), &search, user)
-            .map_err(|error| ErrorBody::new(ErrorKind::Invalid, chain(&error)))?;
-        artefact::keep(&program, &self.store.layout.artefacts()).map_err(|error| internal(&error))?;
+        let sought = SoughtProgram { word: line.program().to_owned(), search, user };
+        let Some(found) = finds.program(&sought) else { return Err(Halt::Needs(Chore::Find(sought.into()))) };
+        let found = found.as_ref().map_err(|error| ErrorBody::new(ErrorKind::Invalid, chain(error)))?;
+        let copies = Copies { programs: vec![found.clone()], ..Copies::default() };
+        copies.are_kept(&self.store.layout.artefacts())?;
         let words = self.store.vault.masked(&line.words().join(" ")).map_err(|error| internal(&error))?;
         self.tell(actor, Happening::RunRequested { service: service.clone() }, &words)?;
-        let command = Command { line, program: program.program };
+        let command = Command { line, program: found.program.clone() };
         let unit = self.run_by_hand(service, command).ok_or_else(|| {
             let why = self.troubles.of(&About::Runs(service.clone())).unwrap_or("it has no release");
             ErrorBody::new(ErrorKind::Internal, why)

@@ -1,7 +1,7 @@
 //! Applying a file. Start reading at [`Node::apply`].
 //!
-//! Everything that can fail comes first and changes nothing that runs; then one change of the records makes
-//! the file what is applied, wholly or not at all.
+//! Everything that can fail comes first and changes nothing that runs, and what takes long of that first of all and beside
+//! the node's loop; then one change of the records makes the file what is applied, wholly or not at all.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -11,7 +11,7 @@ use model::credential::SecretPath;
 use model::stack::SecretSource;
 use model::{Actor, Happening, ReleaseNumber, ServiceName, Stack, Timestamp, UnitId};
 use plan::release::Decision;
-use services::artefact::{self, site};
+use services::artefact;
 use services::release::{Record as Release, SiteRecord};
 use services::user::Owner;
 use services::volume;
@@ -20,6 +20,7 @@ use supervise::supervisor::Notice;
 use super::answer::{Reply, internal};
 use super::applied::{self, Applied, Current, Dropped, KnownResource, RELEASES_KEPT};
 use super::consider::{Considered, Programs, credential_paths};
+use super::finds::{Finds, Halt};
 use super::troubles::About;
 use super::uid_registry::{self, UserIdError};
 use super::{Node, carry};
@@ -29,33 +30,30 @@ use crate::api::bodies::{AcceptedBody, ErrorBody, ErrorKind, FileBody};
 const PASSWORD_BYTES: u32 = 24;
 
 impl Node {
-    /// Applies a file: everything that can fail comes first, then one change of the records.
+    /// Applies a file: everything that can fail comes first, then one change of the records. Halts until what it names was
+    /// found and is kept.
     pub(super) fn apply(
         &mut self,
         actor: &Actor,
         file: &FileBody,
         programs: Programs,
+        finds: &Finds,
         reason: &str,
-    ) -> Reply<AcceptedBody> {
+    ) -> Result<AcceptedBody, Halt> {
         self.while_running()?;
-        let mut found = self.consider(file, programs)?;
+        let mut found = self.consider(file, programs, finds)?;
         if found.plan.is_refused() {
             let refusals: Vec<String> = found.plan.refusals.iter().map(ToString::to_string).collect();
             self.tell(actor, Happening::Refused { call: "apply".to_owned() }, &refusals.join("; "))?;
             let body = ErrorBody::new(ErrorKind::Refused, "this cannot be carried out, and nothing is changed");
-            return Err(ErrorBody { problems: refusals, ..body });
+            return Err(ErrorBody { problems: refusals, ..body }.into());
         }
+        std::mem::take(&mut found.copies).are_kept(&self.store.layout.artefacts())?;
         let at = self.now().wall;
         if self.make_secrets(&found, at)? {
             // What was made may have another version than was taken for its first: a name that was removed
             // and comes back goes on counting.
-            found = self.consider(file, programs)?;
-        }
-        for program in &found.programs {
-            artefact::keep(program, &self.store.layout.artefacts()).map_err(|error| internal(&error))?;
-        }
-        for folder in &found.folders {
-            site::keep(folder, &self.store.layout.artefacts()).map_err(|error| internal(&error))?;
+            found = self.consider(file, programs, finds)?;
         }
         let mut next = self.next_applied(&found, at)?;
         self.make_folders(&found, &next)?;
@@ -207,7 +205,22 @@ impl Node {
                 Err(error) => self.troubles.note(About::Remains, chain(&error)),
             }
         }
+        self.prune_copies();
+    }
+
+    /// Removes the copies that nothing needs. One that is being made is not needed yet.
+    pub(super) fn prune_copies(&mut self) {
+        if self.errands.are_under_way() {
+            return;
+        }
         if let Err(error) = artefact::prune(&self.store.layout.artefacts(), &self.applied.artefacts()) {
+            self.troubles.note(About::Remains, chain(&error));
+        }
+    }
+
+    /// Removes what a node that died left of copies that it had begun.
+    pub(super) fn clear_interrupted_copies(&mut self) {
+        if let Err(error) = artefact::remove_incomplete(&self.store.layout.artefacts()) {
             self.troubles.note(About::Remains, chain(&error));
         }
     }

@@ -1,7 +1,8 @@
 //! From a file to a plan: what applying it here and now would do. Start reading at [`consider`].
 //!
-//! Looks at the file, the programs, the vault and what is applied; changes nothing. Planning and applying
-//! share it, so nothing is checked in one and not in the other.
+//! Looks at the file, at what was found of the programs and folders that it names, at the vault and at what is applied;
+//! changes nothing, and never waits for files of the project: what was not looked for yet is for the caller to look for
+//! ([`Halt::Needs`]). Planning and applying share it, so nothing is checked in one and not in the other.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -9,22 +10,21 @@ use std::path::{Path, PathBuf};
 use config::SourceFile;
 use model::cause::chain;
 use model::credential::{Holder, SecretPath};
-use model::stack::{Check, CommandLine, SecretSource, Service, Source};
+use model::stack::{SecretSource, Service, Source};
 use model::{EnvironmentName, Port, ResourceName, SecretName, ServiceName, Stack, StackName, UnitId};
 use plan::change::{
     Abilities, ChangePlan, Desired, Presence, Running, RunningResource, RunningService, Subject, conditions,
 };
 use plan::objectives::{Derived, derive};
-use plan::release::{Command, ConnectionIdentity, Content, Decision, Program, Site, decide, decide_site};
-use services::artefact::{self, FindError, Found, Search, site};
+use plan::release::{ConnectionIdentity, Content, Decision, Site, decide, decide_site};
 use services::release::{Materials, content};
 use services::user::UserError;
-use supervise::launch::UserIds;
-use sys::process::child::{ChildError, blocked_at};
 use vault::Vault;
 
 use super::applied::Applied;
 use super::carry::{programs_user, service_user};
+use super::finds::{Copies, Finds, Halt};
+use super::gathering::Gathering;
 use super::layout::Layout;
 use super::machine_facts::MachineFacts;
 use super::server::{Server, holders};
@@ -50,10 +50,8 @@ pub(crate) struct Considered {
     pub(crate) releases: BTreeMap<ServiceName, (Decision, Content)>,
     /// What the edge is to send of each service that is a folder.
     pub(crate) sites: BTreeMap<ServiceName, (Decision, Site)>,
-    /// The programs to be kept.
-    pub(crate) programs: Vec<Found>,
-    /// The folders to be kept.
-    pub(crate) folders: Vec<site::Found>,
+    /// The programs and folders to be kept.
+    pub(crate) copies: Copies,
     /// The port and the server of each resource.
     pub(crate) servers: BTreeMap<ResourceName, (Port, Server)>,
 }
@@ -86,17 +84,17 @@ pub(crate) enum Programs {
 }
 
 /// Considers a file. Fails when the file does not pass `check` or something it names is not there; a plan
-/// that is refused is no failure of this.
-pub(crate) fn consider(file: &FileBody, against: &mut Against<'_>) -> Result<Considered, ErrorBody> {
+/// that is refused is no failure of this. Halts when something it names was not looked for yet.
+pub(crate) fn consider(file: &FileBody, against: &mut Against<'_>, finds: &Finds) -> Result<Considered, Halt> {
     let path = PathBuf::from(&file.path);
     if !path.is_absolute() {
         let message = format!("the file's path {} is not absolute", path.display());
-        return Err(ErrorBody::new(ErrorKind::Invalid, message)
-            .with_hint("commands run in the file's folder: say where it is from /"));
+        let hint = "commands run in the file's folder: say where it is from /";
+        return Err(ErrorBody::new(ErrorKind::Invalid, message).with_hint(hint).into());
     }
     let (stack, derived) = accepted(file, against.machine)?;
     same_instance(&stack, against.applied)?;
-    let project = path.parent().unwrap_or(Path::new("/")).to_owned();
+    let project = path.parent().unwrap_or(Path::new("/"));
     let versions = secret_versions(against.vault)?;
     let mut abilities = abilities(&stack, against)?;
     let mut servers = BTreeMap::new();
@@ -108,14 +106,16 @@ pub(crate) fn consider(file: &FileBody, against: &mut Against<'_>) -> Result<Con
             Err(message) => drop(abilities.missing_software.insert(name.clone(), message)),
         }
     }
-    abilities.barred_ports = barred_ports(&stack, against);
     let (unset_secrets, unmade_secrets) = secrets_without_value(&stack, &versions);
-    let (releases, programs) = match unset_secrets.is_empty() {
-        true => releases(&stack, &project, against, &versions, &servers)?,
+    let mut gathering = Gathering::new(finds, against.machine.search(project));
+    abilities.barred_ports = barred_ports(&stack, against, &mut gathering);
+    let releases = match unset_secrets.is_empty() {
+        true => releases(&stack, against, &versions, &servers, &mut gathering),
         // Without their values there is nothing to release; the plan says which are missing.
-        false => Default::default(),
+        false => BTreeMap::new(),
     };
-    let (sites, folders) = sites(&stack, &project, against)?;
+    let sites = sites(&stack, against, &mut gathering);
+    let copies = gathering.finish()?;
     let desired = Desired {
         stack: &stack,
         applied: against.applied.current.as_ref().map(|current| &current.stack),
@@ -132,9 +132,9 @@ pub(crate) fn consider(file: &FileBody, against: &mut Against<'_>) -> Result<Con
     if !plan.is_refused() && !flaws.is_empty() {
         let problems = flaws.iter().map(ToString::to_string).collect();
         let body = ErrorBody::new(ErrorKind::Internal, "the plan contradicts itself, and is not carried out");
-        return Err(ErrorBody { problems, ..body });
+        return Err(ErrorBody { problems, ..body }.into());
     }
-    Ok(Considered { path, text: file.text.clone(), stack, plan, releases, sites, programs, folders, servers })
+    Ok(Considered { path, text: file.text.clone(), stack, plan, releases, sites, copies, servers })
 }
 
 /// The stack of a file that passes `check`, and what follows from its objectives.
@@ -224,12 +224,12 @@ fn secret_versions(vault: &Vault) -> Result<BTreeMap<SecretPath, u32>, ErrorBody
 }
 
 /// The ports that the edge is to listen on and cannot. Its own, if it is there, are not in its way.
-fn barred_ports(stack: &Stack, against: &Against<'_>) -> BTreeMap<Port, String> {
+fn barred_ports(stack: &Stack, against: &Against<'_>, gathering: &mut Gathering<'_>) -> BTreeMap<Port, String> {
     let current = against.applied.current.as_ref().and_then(|current| current.stack.edge.as_ref());
     let own = current.filter(|_| against.units.contains_key(&UnitId::Edge)).map(|edge| edge.listen);
     let wanted = stack.edge.iter().flat_map(|edge| edge.listen.all());
     let others = wanted.filter(|port| !own.is_some_and(|own| own.has(*port)));
-    others.filter_map(|port| Some((port, sys::listeners::barred(port)?.to_string()))).collect()
+    others.filter_map(|port| Some((port, gathering.barred(port)?))).collect()
 }
 
 /// The secrets that have no value: those that a person has to set, and those that are made.
@@ -242,19 +242,16 @@ fn secrets_without_value(
     without.partition(|name| matches!(stack.secrets[name], SecretSource::Set))
 }
 
-type Releases = (BTreeMap<ServiceName, (Decision, Content)>, Vec<Found>);
-
+/// What each service is to run, of those of which everything was found.
 fn releases(
     stack: &Stack,
-    project: &Path,
     against: &Against<'_>,
     versions: &BTreeMap<SecretPath, u32>,
     servers: &BTreeMap<ResourceName, (Port, Server)>,
-) -> Result<Releases, ErrorBody> {
+    gathering: &mut Gathering<'_>,
+) -> BTreeMap<ServiceName, (Decision, Content)> {
     let version = |name: &SecretName| versions.get(&SecretPath::Named(name.clone())).copied().unwrap_or(FIRST_VERSION);
     let secrets: BTreeMap<SecretName, u32> = stack.secrets.keys().map(|name| (name.clone(), version(name))).collect();
-    let search = against.machine.search(project);
-    let mut sought = Sought { search, user: None, programs: Vec::new(), problems: Vec::new(), some_missing: false };
     let mut found = BTreeMap::new();
     for (name, service) in &stack.services {
         let Source::Run(line) = &service.source else { continue };
@@ -262,18 +259,18 @@ fn releases(
             Programs::Current => None,
             Programs::AsReleased => against.applied.wanted_release(name).map(|release| &release.content),
         };
-        sought.user = programs_user(against.machine, against.applied, name, service.user.as_deref());
+        gathering.user = programs_user(against.machine, against.applied, name, service.user.as_deref());
         if against.programs == Programs::Current {
-            sought.look_at_folder(name);
-            sought.look_for_probes(name, service);
+            gathering.look_at_project(name);
+            gathering.look_for_probes(name, service);
         }
-        let program = sought.find(name, "run", line, released.map(|content| &content.command));
+        let program = gathering.find(name, "run", line, released.map(|content| &content.command));
         let released_hook = released.and_then(|content| content.hook.as_ref());
-        let hook = service.release_run.as_ref().map(|line| sought.find(name, "release.run", line, released_hook));
+        let hook = service.release_run.as_ref().map(|line| gathering.find(name, "release.run", line, released_hook));
         let (Some(program), false) = (program, matches!(hook, Some(None))) else { continue };
         let connections = connections(name, service, versions, servers);
         let materials = Materials {
-            folder: project,
+            folder: &gathering.search.project,
             program: &program,
             hook: hook.as_ref().and_then(Option::as_ref),
             secrets: &secrets,
@@ -286,59 +283,28 @@ fn releases(
             }
             // A resource that cannot be had is in the plan's refusals already.
             Err(services::release::ContentError::Connection { .. }) => {}
-            Err(error) => sought.problems.push(error.to_string()),
+            Err(error) => gathering.problems.push(error.to_string()),
         }
     }
-    match sought.problems.is_empty() {
-        true => Ok((found, sought.programs)),
-        false => Err(unusable(sought.problems, sought.some_missing)),
-    }
+    found
 }
 
-const MISSING_HINT: &str = "build it first, or mend the paths: they are meant from the file's folder";
-
-/// What is said of programs or folders with these problems.
-fn unusable(problems: Vec<String>, some_missing: bool) -> ErrorBody {
-    ErrorBody {
-        kind: ErrorKind::Invalid,
-        message: "some of what the file names is not there or cannot be used".to_owned(),
-        hint: some_missing.then(|| MISSING_HINT.to_owned()),
-        problems,
-    }
-}
-
-type Sites = (BTreeMap<ServiceName, (Decision, Site)>, Vec<site::Found>);
-
-/// The folders that the edge is to send, and those of them that are to be kept.
-fn sites(stack: &Stack, project: &Path, against: &Against<'_>) -> Result<Sites, ErrorBody> {
-    let (mut found, mut folders) = (BTreeMap::new(), Vec::new());
-    let (mut problems, mut some_missing) = (Vec::new(), false);
+/// What the edge is to send of each service that is a folder, of those that were found.
+fn sites(
+    stack: &Stack,
+    against: &Against<'_>,
+    gathering: &mut Gathering<'_>,
+) -> BTreeMap<ServiceName, (Decision, Site)> {
+    let mut found = BTreeMap::new();
     for (name, service) in &stack.services {
         let Source::Static { folder, spa } = &service.source else { continue };
+        let released = released_site(name, folder, against).map(|site| (site.digest, site.files));
+        let Some((digest, files)) = released.or_else(|| gathering.find_folder(name, folder)) else { continue };
+        let site = Site { digest, files, spa: *spa };
         let last = against.applied.newest_site(name).map(|site| (site.number, &site.site));
-        let mut decide = |digest, files| {
-            let site = Site { digest, files, spa: *spa };
-            found.insert(name.clone(), (decide_site(last, &site), site));
-        };
-        if let Some(released) = released_site(name, folder, against) {
-            decide(released.digest, released.files);
-            continue;
-        }
-        match site::find(&project.join(folder)) {
-            Ok(folder) => {
-                decide(folder.digest, folder.files);
-                folders.push(folder);
-            }
-            Err(error) => {
-                some_missing |= matches!(error, site::FindError::Missing { .. });
-                problems.push(format!("services.{name}.static: {}", chain(&error)));
-            }
-        }
+        found.insert(name.clone(), (decide_site(last, &site), site));
     }
-    match problems.is_empty() {
-        true => Ok((found, folders)),
-        false => Err(unusable(problems, some_missing)),
-    }
+    found
 }
 
 /// The files that the edge sends already, where those are to stay while the file's words for them do.
@@ -350,74 +316,6 @@ fn released_site<'a>(name: &ServiceName, folder: &Path, against: &'a Against<'_>
     let before = applied.current.as_ref()?.stack.services.get(name)?;
     let is_same = matches!(&before.source, Source::Static { folder: before, .. } if before == folder);
     applied.wanted_site(name).filter(|_| is_same).map(|site| &site.site)
-}
-
-/// The programs of a file, as they are found.
-struct Sought {
-    search: Search,
-    /// For whom: the service's user.
-    user: Option<UserIds>,
-    programs: Vec<Found>,
-    problems: Vec<String>,
-    /// Whether one of them is that a program is not there.
-    some_missing: bool,
-}
-
-impl Sought {
-    /// The program of a command line: the one that is `released` with the very same line, or else what its
-    /// first word leads to now. What is not found is a problem.
-    fn find(
-        &mut self,
-        service: &ServiceName,
-        key: &str,
-        line: &CommandLine,
-        released: Option<&Command>,
-    ) -> Option<Program> {
-        if let Some(command) = released.filter(|command| command.line == *line) {
-            return Some(command.program.clone());
-        }
-        match artefact::find_for(line.program(), &self.search, self.user) {
-            Ok(found) => {
-                self.programs.push(found.clone());
-                Some(found.program)
-            }
-            Err(error) => {
-                self.tell(service, key, &error);
-                None
-            }
-        }
-    }
-
-    fn tell(&mut self, service: &ServiceName, key: &str, error: &FindError) {
-        self.some_missing |= matches!(error, FindError::Missing { .. });
-        self.problems.push(format!("services.{service}.{key}: {}", chain(error)));
-    }
-
-    /// Looks whether the service's user can get to the file's folder, in which its programs run.
-    fn look_at_folder(&mut self, name: &ServiceName) {
-        let Some(UserIds { uid, gid }) = self.user else { return };
-        if let Some(blocked) = blocked_at(&self.search.project, uid, gid) {
-            let blocked = ChildError::Blocked { uid, wanted: self.search.project.clone(), blocked };
-            self.problems.push(format!("services.{name}: {blocked}"));
-        }
-    }
-
-    /// Looks for the programs of the probes that are commands, as the service's shim will: in the PATH that the
-    /// service is told. They run from where they are, so none is kept.
-    fn look_for_probes(&mut self, name: &ServiceName, service: &Service) {
-        let told = service.env.iter().find(|(variable, _)| variable.as_str() == "PATH");
-        let search = match told {
-            Some((_, path)) => Search { path: std::env::split_paths(path).collect(), ..self.search.clone() },
-            None => self.search.clone(),
-        };
-        let health = &service.health;
-        for (key, check) in [("health.ready.command", &health.ready), ("health.live.command", &health.live)] {
-            let Some(Check::Command(line)) = check else { continue };
-            if let Err(error) = artefact::find_for(line.program(), &search, self.user) {
-                self.tell(name, key, &error);
-            }
-        }
-    }
 }
 
 /// How a service reaches its resources: who it is, where, and by which version of its password.

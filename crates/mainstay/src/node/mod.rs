@@ -1,7 +1,8 @@
 //! The node: the control process that owns one state directory.
 //!
 //! Start reading at [`Node::run`]: one loop that owns everything and takes one thing at a time, an event of the
-//! machine, a call of the API, or a time that has come. [`consider`] turns a file into a plan, [`applied`]
+//! machine, a call of the API, or a time that has come. What takes long of a call is done beside it and comes back
+//! ([`errands`]). [`consider`] turns a file into a plan, [`applied`]
 //! is what an application leaves in the records, [`carry`] turns that into units for supervision, and
 //! [`answer`] answers calls. The node decides nothing about units, releases or rollouts: `plan` does.
 
@@ -18,6 +19,9 @@ mod certify;
 pub(crate) mod consider;
 pub(crate) mod down_request;
 pub(crate) mod edge;
+mod errands;
+pub(crate) mod finds;
+mod gathering;
 pub(crate) mod jobs;
 pub(crate) mod layout;
 mod look;
@@ -51,12 +55,15 @@ use tokio::sync::{mpsc, watch};
 
 use self::server::{Server, Task};
 use agenda::Agenda;
+use answer::Reply;
 use applied::Applied;
 use backlog::Backlog;
 use call::Call;
 use down_request::Purpose;
 use edge::Edge;
 use edge::link::Heard;
+use errands::Errands;
+use finds::Finds;
 use layout::Layout;
 use machine_facts::MachineFacts;
 use status::ReleaseView;
@@ -131,6 +138,8 @@ enum Came {
     Wish(Wish),
     Event(Event),
     Edge(Heard),
+    /// What an errand needed is done.
+    Finds(Reply<Finds>),
     Call(Call),
     /// Something is due, and nothing else waits to be taken.
     Time,
@@ -144,6 +153,7 @@ pub(crate) struct Node {
     supervisor: Supervisor<Machine<Task>>,
     events: mpsc::Receiver<Event>,
     tasks: Tasks,
+    errands: Errands,
     applied: Applied,
     derived: Option<Derived>,
     servers: BTreeMap<ResourceName, Server>,
@@ -202,6 +212,7 @@ impl Node {
             supervisor,
             events,
             tasks,
+            errands: Errands::default(),
             applied,
             derived: None,
             servers: BTreeMap::new(),
@@ -222,6 +233,7 @@ impl Node {
             pid,
         };
         node.take_over(now.wall)?;
+        node.clear_interrupted_copies();
         node.resume();
         node.heed_down_request()?;
         Ok(node)
@@ -277,6 +289,7 @@ impl Node {
                 asked = asked_for(&mut wish, self.stopping) => Came::Wish(asked),
                 Some(event) = self.events.recv() => Came::Event(event),
                 Some(heard) = self.heard.recv() => Came::Edge(heard),
+                brought = self.errands.brought() => Came::Finds(brought),
                 Some(call) = calls.recv() => Came::Call(call),
                 () = tokio::time::sleep(next) => Came::Time,
             };
@@ -290,6 +303,7 @@ impl Node {
                 }
                 Came::Event(event) => self.supervisor.handle(event),
                 Came::Edge(heard) => self.hear_edge(heard),
+                Came::Finds(brought) => tokio::task::block_in_place(|| self.go_on_with_errands(brought)),
                 Came::Call(call) => tokio::task::block_in_place(|| self.answer(call)),
                 Came::Time => {
                     self.supervisor.tick();
@@ -345,10 +359,10 @@ impl Node {
     }
 
     /// Nobody has brought a file in time: the node goes on with what was applied before, or with the stop that was asked
-    /// for since. Until then what runs goes on, and nothing is started.
+    /// for since. Until then what runs goes on, and nothing is started. The time in which one is looked at is not counted.
     fn give_up_awaiting_file(&mut self) {
         let now = self.now().steady;
-        if self.awaits_file_until.is_some_and(|until| until <= now) {
+        if self.awaits_file_until.is_some_and(|until| until <= now) && !self.errands.are_under_way() {
             self.awaits_file_until = None;
             self.go_on_with_stop();
         }
@@ -437,9 +451,12 @@ impl Node {
 
     fn until_next(&self) -> Duration {
         let now = self.now();
-        // While a file is awaited nothing else is due.
-        let own = self.awaits_file_until.map(|until| until.saturating_sub(now.steady));
-        let own = own.unwrap_or_else(|| self.agenda.due_in(now));
+        let own = match self.awaits_file_until {
+            // While a file is awaited nothing else is due, and while one is looked at not even that.
+            Some(_) if self.errands.are_under_way() => PERIOD,
+            Some(until) => until.saturating_sub(now.steady),
+            None => self.agenda.due_in(now),
+        };
         self.supervisor.wake_at().map_or(PERIOD, |at| at.saturating_sub(now.steady)).min(own).min(PERIOD)
     }
 

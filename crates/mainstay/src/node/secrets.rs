@@ -11,6 +11,8 @@ use super::Node;
 use super::answer::{Reply, internal};
 use super::applied::{Applied, Current};
 use super::consider::Programs;
+use super::errands::Errand;
+use super::finds::{Finds, Halt};
 use super::store::Store;
 use super::troubles::About;
 use crate::api::bodies::{AcceptedBody, ErrorBody, ErrorKind, FileBody, SecretBody, SecretImportBody, SecretValueBody};
@@ -33,14 +35,14 @@ impl Node {
     ) -> Reply<AcceptedBody> {
         let at = self.now().wall;
         let entry = set_secret(&mut self.store, at, actor, name.clone(), value)?;
-        self.release_anew(&[name]);
+        self.take_on(Errand::ReleaseAnew(vec![name]));
         Ok(AcceptedBody { entry })
     }
 
     pub(super) fn import_secrets(&mut self, actor: &Actor, import: &SecretImportBody) -> Reply<Vec<SecretName>> {
         let at = self.now().wall;
         let names = import_secrets(&mut self.store, at, actor, import)?;
-        self.release_anew(&names);
+        self.take_on(Errand::ReleaseAnew(names.clone()));
         Ok(names)
     }
 
@@ -50,14 +52,14 @@ impl Node {
     }
 
     /// Makes new releases of the services that receive a secret that has changed.
-    fn release_anew(&mut self, names: &[SecretName]) {
-        let Some(current) = &self.applied.current else { return };
+    pub(super) fn release_anew(&mut self, names: &[SecretName], finds: &Finds) -> Result<(), Halt> {
+        let Some(current) = &self.applied.current else { return Ok(()) };
         if names.iter().all(|name| users_of(Some(current), name).is_empty()) {
-            return;
+            return Ok(());
         }
         // Nothing is released of what is being stopped, or is to be. What is applied next takes the new version.
         if self.stopping || self.stops_unless_applied {
-            return;
+            return Ok(());
         }
         let file = FileBody {
             path: current.path.display().to_string(),
@@ -65,7 +67,12 @@ impl Node {
             environment: Some(current.stack.environment.clone()),
         };
         let reason = "a secret has a new version, which makes new releases of the services that receive it";
-        if let Err(error) = self.apply(&Actor::Node, &file, Programs::AsReleased, reason) {
+        self.apply(&Actor::Node, &file, Programs::AsReleased, finds, reason).map(drop)
+    }
+
+    /// Notes what became of that: `status` tells of a secret that nothing receives yet.
+    pub(super) fn note_released_anew(&mut self, released: Reply<()>) {
+        if let Err(error) = released {
             let what = std::iter::once(error.message).chain(error.problems).collect::<Vec<_>>().join("; ");
             self.troubles.note(About::NewSecret, format!("a secret has a new version that no service has yet: {what}"));
         }

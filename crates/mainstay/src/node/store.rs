@@ -4,6 +4,7 @@
 //! The node holds one for its life; a command that needs secrets while no node runs opens one for itself.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use model::event::Evidence;
 use model::{Actor, EntryId, Happening, Timestamp};
@@ -23,7 +24,8 @@ pub(crate) const LOCK: &str = "lock";
 
 /// Everything that is written down of one environment.
 pub(crate) struct Store {
-    pub(super) lock: Lock,
+    /// Shared with what goes on writing into the directory when the node has ended.
+    pub(super) lock: Arc<Lock>,
     pub(crate) layout: Layout,
     pub(crate) records: Records,
     pub(crate) journal: Journal,
@@ -86,7 +88,7 @@ impl Store {
     /// Opens the state directory, makes what is missing of what is kept in it, and takes its lock.
     pub(crate) fn open(layout: Layout) -> Result<Self, StoreError> {
         layout.make_state()?;
-        let lock = Lock::take(layout.state(), LOCK)?;
+        let lock = Arc::new(Lock::take(layout.state(), LOCK)?);
         let mut records = Records::open(&layout.records())?;
         let recorded: Option<StatePlace> = records.get("")?;
         layout.refuse_copy(recorded.as_ref())?;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::net::TcpListener;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -205,6 +206,25 @@ fn a_user_whom_the_machine_does_not_have_is_refused_by_plan_as_by_up() {
         assert!(ran.out.contains(why), "{words:?}: {ran:?}");
     }
     world.done(&["down"]);
+}
+
+/// Fails where a program that is missing hides a folder that is, or one of them is told by one command alone.
+#[test]
+fn all_that_is_missing_is_told_at_once() {
+    let world = world("missing");
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    world.write(&format!(
+        "stack: hello\nservices: {{ web: {{ run: bin/absent }}, pages: {{ static: dist }} }}\n\
+         edge: {{ listen: {{ http: {port} }}, routes: [{{ host: shop.example, to: pages }}] }}\n"
+    ));
+    for words in [&["plan"] as &[&str], &["up", "--detach"]] {
+        let ran = world.run(words);
+        assert_eq!(ran.code, Some(1), "{words:?}: {ran:?}");
+        for problem in ["services.web.run: there is no program ", "services.pages.static: there is no folder "] {
+            assert!(ran.err.contains(problem), "{words:?}: {ran:?}");
+        }
+    }
+    world.is_down();
 }
 
 /// Root's services run as users of their own.
