@@ -21,6 +21,7 @@ use model::Port;
 
 pub(crate) use bind::unprivileged_from;
 pub use bind::{Barred, barred, is_privileged};
+pub use owner::{Owner, Taken};
 
 /// The environment variable in which a shim, and its child, finds the numbers of the descriptors it inherits.
 pub const VARIABLE: &str = "MAINSTAY_LISTENERS";

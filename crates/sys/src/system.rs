@@ -11,7 +11,7 @@ use std::time::Duration;
 use model::{Address, BootId, Pid, Port, ProcessIdentity, Timestamp};
 
 use crate::files::FolderIdentity;
-use crate::listeners::Listening;
+use crate::listeners::{Listening, Taken};
 
 /// What time it is, on both clocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -231,9 +231,9 @@ pub trait System {
     /// As [`System::free_port`], a port that only root may listen on. `None` also where there are none on this machine,
     /// or this process may not let others listen there.
     fn privileged_port(&mut self) -> Option<Port>;
-    /// Whether nothing listens on this TCP port of the loopback interface. Whether it may be used is another
+    /// Who listens on this TCP port of the loopback interface; `None` when nobody does. Whether it may be used is another
     /// question: a port that only root may listen on is free.
-    fn port_is_free(&mut self, port: Port) -> bool;
+    fn port_taken(&mut self, port: Port) -> Option<Taken>;
 
     /// Closes the sockets that are held for a unit, which is not wanted any more.
     fn close_listeners(&mut self, folder: &Path);

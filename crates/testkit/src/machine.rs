@@ -10,6 +10,7 @@ use std::time::Duration;
 use model::{BootId, Pid, Port, ProcessIdentity};
 use supervise::launch::Launch;
 use supervise::protocol::Request;
+use sys::listeners::Taken;
 use sys::{
     ConnectionId, Delivery, FileError, FileTrouble, FolderIdentity, Now, ProbeTarget, ShimStart, Signal, SpawnError,
     System, Ticket,
@@ -167,9 +168,9 @@ impl System for Machine {
         None
     }
 
-    fn port_is_free(&mut self, _port: Port) -> bool {
+    fn port_taken(&mut self, port: Port) -> Option<Taken> {
         let world = self.world.look();
-        world.time >= world.windows.no_ports
+        (world.time < world.windows.no_ports).then_some(Taken { port, by: None })
     }
 
     /// Nothing listens in a simulated world but by its own start.

@@ -5,6 +5,7 @@
 use model::{Happening, Port, Timestamp, UnitId};
 use plan::backoff::{LOOP_WAIT, wait_max};
 use plan::supervision::{Ended, Observed, Phase, Unit};
+use sys::listeners::Taken;
 use sys::{ShimStart, System, Ticket};
 
 use super::Supervisor;
@@ -14,10 +15,10 @@ use super::wanted::{PortChoice, Wanted};
 use crate::record::{EXIT_FILE, FailureKind, LastFailure, RECORD_FILE};
 
 /// Why a unit that needs a port has none to be started on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 enum PortRefusal {
-    #[error("port {0} is in use by another process")]
-    Taken(Port),
+    #[error(transparent)]
+    Taken(Taken),
     #[error("no TCP port of the loopback interface is free")]
     NoneFree,
 }
@@ -146,9 +147,9 @@ where
         let known = self.units.get(unit).and_then(|entry| entry.port);
         match (wanted.port, known) {
             (PortChoice::Unused, _) => Ok(None),
-            (PortChoice::Fixed(port), _) | (PortChoice::Kept, Some(port)) => match self.system.port_is_free(port) {
-                true => Ok(Some(port)),
-                false => Err(PortRefusal::Taken(port)),
+            (PortChoice::Fixed(port), _) | (PortChoice::Kept, Some(port)) => match self.system.port_taken(port) {
+                None => Ok(Some(port)),
+                Some(taken) => Err(PortRefusal::Taken(taken)),
             },
             (PortChoice::Kept, None) | (PortChoice::Chosen, _) => {
                 self.system.free_port().map(Some).ok_or(PortRefusal::NoneFree)

@@ -8,7 +8,7 @@ use model::Port;
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, getsockname, ipproto, listen, socket_with, sockopt};
 
-use super::owner::{Owner, owner_of};
+use super::owner::Taken;
 
 /// Connections that wait to be accepted on one socket; the kernel caps it at `net.core.somaxconn`.
 const BACKLOG: i32 = 4096;
@@ -19,13 +19,8 @@ const UNPRIVILEGED_FROM: u16 = 1024;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Barred {
     /// Somebody listens there already.
-    #[error("{} listens on port {port} already: stop it, or choose another port", .by.as_ref().map_or_else(|| "another process".to_owned(), ToString::to_string))]
-    Taken {
-        /// The port.
-        port: Port,
-        /// Who, where that can be known.
-        by: Option<Owner>,
-    },
+    #[error(transparent)]
+    Taken(Taken),
     /// Only root may.
     #[error(
         "only root may listen on port {port} here: choose a port from {from} on, run the node as root, or allow it with \
@@ -96,7 +91,7 @@ fn bound(address: SocketAddr, shared: bool) -> Result<OwnedFd, Errno> {
 
 fn diagnose(port: Port, error: &io::Error) -> Barred {
     match error.kind() {
-        ErrorKind::AddrInUse => Barred::Taken { port, by: owner_of(port) },
+        ErrorKind::AddrInUse => Barred::Taken(Taken::now(port)),
         ErrorKind::PermissionDenied => Barred::Privileged { port, from: unprivileged_from() },
         _ => Barred::Other { port, reason: error.to_string() },
     }

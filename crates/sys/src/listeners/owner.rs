@@ -1,4 +1,4 @@
-//! Who listens on a port, as far as this process may see. Start reading at [`owner_of`].
+//! Who listens on a port, as far as this process may see. Start reading at [`Taken`].
 
 use std::fmt;
 use std::fs;
@@ -9,6 +9,23 @@ use crate::process;
 
 /// The state of a listening socket in `/proc/net/tcp` (proc_net_tcp, `TCP_LISTEN`).
 const LISTENS: &str = "0A";
+
+/// Somebody listens on a port already.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{} listens on port {port} already: stop it, or choose another port", .by.as_ref().map_or_else(|| "another process".to_owned(), ToString::to_string))]
+pub struct Taken {
+    /// The port.
+    pub port: Port,
+    /// Who, where that can be known.
+    pub by: Option<Owner>,
+}
+
+impl Taken {
+    /// A port that was found taken, with who has it now.
+    pub(crate) fn now(port: Port) -> Self {
+        Self { port, by: owner_of(port) }
+    }
+}
 
 /// A process that listens.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,7 +43,7 @@ impl fmt::Display for Owner {
 }
 
 /// The process that listens on a port; `None` where it is another user's, or gone.
-pub(super) fn owner_of(port: Port) -> Option<Owner> {
+fn owner_of(port: Port) -> Option<Owner> {
     let tables = ["/proc/net/tcp", "/proc/net/tcp6"].map(|path| fs::read_to_string(path).unwrap_or_default());
     let sockets: Vec<String> = tables.iter().flat_map(|table| table.lines()).filter_map(|it| inode(it, port)).collect();
     let holds = |pid: Pid| {

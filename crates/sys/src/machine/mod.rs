@@ -18,7 +18,7 @@ use model::{BootId, Pid, Port, ProcessIdentity};
 use tokio::sync::mpsc;
 
 use crate::clock::{self, BootError};
-use crate::listeners::{self, HeldSockets, handover};
+use crate::listeners::{self, HeldSockets, Taken, handover};
 use crate::process::child::ShimCommand;
 use crate::process::{self, unit};
 use crate::system::{
@@ -177,8 +177,8 @@ impl<Task> System for Machine<Task> {
         process::is_root().then(|| self.ports.next_privileged(clock::now().steady)).flatten()
     }
 
-    fn port_is_free(&mut self, port: Port) -> bool {
-        !ports::is_taken(port)
+    fn port_taken(&mut self, port: Port) -> Option<Taken> {
+        ports::taken(port)
     }
 
     fn close_listeners(&mut self, folder: &Path) {

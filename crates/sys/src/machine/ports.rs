@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use model::Port;
 
-use crate::listeners::unprivileged_from;
+use crate::listeners::{Taken, unprivileged_from};
 
 /// How long a port that was given stays given, although nothing listens on it yet.
 const KEPT: Duration = Duration::from_secs(60);
@@ -64,11 +64,11 @@ impl Ports {
     }
 }
 
-/// Whether somebody listens on this port, be it on all addresses. A listener of ours on it would be in the way,
+/// Who listens on this port, be it on all addresses. A listener of ours on it would be in the way,
 /// which is what the machine is asked; one that was closed a moment ago is not.
-pub(super) fn is_taken(port: Port) -> bool {
+pub(super) fn taken(port: Port) -> Option<Taken> {
     let bound = TcpListener::bind((Ipv4Addr::LOCALHOST, port.number()));
-    bound.is_err_and(|error| error.kind() == ErrorKind::AddrInUse)
+    bound.is_err_and(|error| error.kind() == ErrorKind::AddrInUse).then(|| Taken::now(port))
 }
 
 fn range() -> Range<u16> {
@@ -144,12 +144,13 @@ mod tests {
         for address in [Ipv4Addr::LOCALHOST, Ipv4Addr::UNSPECIFIED] {
             let held = TcpListener::bind((address, 0)).unwrap();
             let port = Port::new(held.local_addr().unwrap().port()).unwrap();
-            assert!(is_taken(port), "{address}");
+            let by = taken(port).unwrap_or_else(|| panic!("{address}")).by;
+            assert_eq!(by.map(|owner| owner.pid.0), Some(std::process::id()), "{address}");
             // A connection that lingers is no listener.
             let client = std::net::TcpStream::connect((Ipv4Addr::LOCALHOST, port.number())).unwrap();
             drop(held.accept().unwrap());
             drop((held, client));
-            assert!(!is_taken(port), "{address}");
+            assert_eq!(taken(port), None, "{address}");
         }
     }
 }
