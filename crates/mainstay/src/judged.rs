@@ -16,6 +16,13 @@ pub(crate) struct Judged {
     pub(crate) findings: Vec<Finding>,
 }
 
+impl Judged {
+    /// A file that this makes impossible to read.
+    pub(crate) fn refused(problem: &config::Problem) -> Self {
+        Self { accepted: None, findings: vec![finding(problem)] }
+    }
+}
+
 /// Judges a file for one environment, on a machine that has so much to give.
 pub(crate) fn judge(source: &SourceFile, environment: Option<&EnvironmentName>, machine: Capacity) -> Judged {
     let mut checked = config::check(source, environment);

@@ -28,10 +28,10 @@ impl World {
         Self { folder: folder.canonicalize().unwrap() }
     }
 
-    fn with(self, name: &str, text: &str) -> Self {
+    fn with(self, name: &str, content: impl AsRef<[u8]>) -> Self {
         let path = self.folder.join(name);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(path, text).unwrap();
+        std::fs::write(path, content).unwrap();
         self
     }
 
@@ -166,6 +166,59 @@ fn check_prints_problems_for_programs() {
         }"#]]
     .assert_eq(&serde_json::to_string_pretty(&problems[0]).unwrap());
     assert_eq!((ran.code, ran.err.as_str()), (Some(1), ""));
+}
+
+#[test]
+fn a_file_that_is_no_text_is_a_problem_at_its_first_bad_byte() {
+    let world = World::new("latin-1").with("mainstay.yaml", b"stack: shop\n# caf\xe9\n");
+    check(
+        &world.run(&["check"]),
+        1,
+        expect![[r#"
+        error[yaml-syntax]: the byte 0xE9 here is part of no UTF-8 character
+         --> mainstay.yaml:2:6
+          |
+        2 | # caf�
+          |      ^
+          |
+          = hint: save the file as UTF-8
+
+        the file cannot be used: 1 error
+    "#]],
+        expect![[r#""#]],
+    );
+    check(
+        &world.run(&["check", "--output", "json"]),
+        1,
+        expect![[r#"
+        {
+          "accepted": false,
+          "problems": [
+            {
+              "severity": "error",
+              "rule": "yaml-syntax",
+              "file": "mainstay.yaml",
+              "line": 2,
+              "column": 6,
+              "marked": "�",
+              "message": "the byte 0xE9 here is part of no UTF-8 character",
+              "hint": "save the file as UTF-8"
+            }
+          ]
+        }
+    "#]],
+        expect![[r#""#]],
+    );
+    check(
+        &world.run(&["plan"]),
+        1,
+        expect![[r#""#]],
+        expect![[r#"
+        error: mainstay.yaml is not text
+          mainstay.yaml:2:6: error[yaml-syntax]: the byte 0xE9 here is part of no UTF-8 character
+            hint: save the file as UTF-8
+    "#]],
+    );
 }
 
 #[test]
@@ -406,7 +459,7 @@ fn logs_and_events_are_read_without_a_node() {
         0,
         expect![[r#""#]],
         expect![[r#"
-        no such lines; `mainstay status` shows what there is
+        no such lines; no node runs: `mainstay up` starts one
     "#]],
     );
     check(

@@ -1,6 +1,5 @@
 //! `mainstay check`: all problems of the stack file at once, each at its place.
 
-use std::path::Path;
 use std::process::ExitCode;
 
 use config::SourceFile;
@@ -28,14 +27,17 @@ struct Report<'f> {
 
 /// Checks and prints.
 pub(crate) fn run(_: &Arguments, session: &Session) -> Result<ExitCode, Failure> {
-    let file = session.file()?;
-    let judged = judged(&file, session)?;
+    let name = session.shown_name(&session.file_path()?);
+    let (judged, legible) = match session.file_if_text()? {
+        Ok(file) => (judged(&file, session)?, shown_text(&file.text)),
+        Err(not_text) => (Judged::refused(&not_text.problem), shown_text(&not_text.legible.text)),
+    };
     let terminal = &session.terminal;
     match terminal.is_json() {
         true => {
             terminal.print_json(&Report { accepted: judged.accepted.is_some(), problems: &judged.findings })?;
         }
-        false => terminal.print(&text(&judged, &file, session.folder(), terminal))?,
+        false => terminal.print(&text(&judged, &name, &legible, terminal))?,
     }
     match judged.accepted {
         Some(_) => Ok(ExitCode::SUCCESS),
@@ -46,7 +48,7 @@ pub(crate) fn run(_: &Arguments, session: &Session) -> Result<ExitCode, Failure>
 /// Judges the session's file.
 pub(crate) fn judged(file: &StackFile, session: &Session) -> Result<Judged, Failure> {
     let machine = machine::capacity().map_err(|error| Failure::of(&error))?;
-    let source = SourceFile::new(shown_name(&file.path, session.folder()), file.text.clone());
+    let source = SourceFile::new(session.shown_name(&file.path), file.text.clone());
     Ok(judge(&source, session.environment(), machine))
 }
 
@@ -54,7 +56,7 @@ pub(crate) fn judged(file: &StackFile, session: &Session) -> Result<Judged, Fail
 pub(crate) fn accepted(file: &StackFile, session: &Session) -> Result<(), Failure> {
     let judged = judged(file, session)?;
     if !judged.findings.is_empty() {
-        let blocks = render_note(&judged.findings, &shown_text(file), &session.terminal);
+        let blocks = render_note(&judged.findings, &shown_text(&file.text), &session.terminal);
         session.terminal.note(blocks.trim_end());
     }
     match judged.accepted {
@@ -63,9 +65,8 @@ pub(crate) fn accepted(file: &StackFile, session: &Session) -> Result<(), Failur
     }
 }
 
-fn text(judged: &Judged, file: &StackFile, folder: &Path, terminal: &Terminal) -> String {
-    let blocks = render(&judged.findings, &shown_text(file), terminal);
-    let name = shown_name(&file.path, folder);
+fn text(judged: &Judged, name: &str, legible: &str, terminal: &Terminal) -> String {
+    let blocks = render(&judged.findings, legible, terminal);
     let verdict = match (&judged.accepted, summary(&judged.findings)) {
         (Some((stack, _)), found) => {
             let found = found.map(|found| format!(", with {found}")).unwrap_or_default();
@@ -81,11 +82,6 @@ fn refusal(findings: &[Finding]) -> String {
 }
 
 /// The file's text without what may be a secret's value.
-fn shown_text(file: &StackFile) -> String {
-    config::shown(&SourceFile::new("", file.text.clone()))
-}
-
-/// The path as people would type it.
-fn shown_name(path: &Path, folder: &Path) -> String {
-    path.strip_prefix(folder).unwrap_or(path).display().to_string()
+fn shown_text(text: &str) -> String {
+    config::shown(&SourceFile::new("", text))
 }

@@ -1,23 +1,37 @@
 //! Whether a state directory holds the environment that is asked for. Start reading at [`refuse_another`].
 
+use config::RuleId;
 use model::{EnvironmentName, StackName};
 
+use super::check;
 use super::failure::Failure;
 use super::session::Session;
 use crate::api::bodies::ErrorKind;
 use crate::api::client::ClientError;
 use crate::node::consider::holds_another;
 use crate::node::store;
+use crate::terminal::problem::Finding;
 
 /// Refuses `--env` where another environment is applied: what is then said or done would be that one's.
 pub(crate) async fn refuse_another(session: &Session) -> Result<(), Failure> {
     let Some(asked) = session.environment() else { return Ok(()) };
     match applied(session).await? {
         Some((stack, environment)) if environment != *asked => {
-            Err(holds_another(&stack, &environment, &format!("{asked} was asked for")).into())
+            let failure = Failure::from(holds_another(&stack, &environment, &format!("{asked} was asked for")));
+            Err(match undescribed(session) {
+                Some(hint) => Failure { hints: vec![hint], ..failure },
+                None => failure,
+            })
         }
         _ => Ok(()),
     }
+}
+
+/// What to say where the file does not describe the environment that is asked for: it can have no state directory either.
+fn undescribed(session: &Session) -> Option<String> {
+    let judged = check::judged(&session.file().ok()?, session).ok()?;
+    let unknown = |finding: &Finding| finding.rule == RuleId::UnknownEnvironment.as_str();
+    judged.findings.into_iter().find(unknown).map(|finding| finding.line())
 }
 
 /// What is applied, as the node says, or the records where none runs or it has no time to say; `None` before anything was.

@@ -50,11 +50,14 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit
         check_names(&query, &client, session).await?;
     }
     let mut printer = Printer::new(&session.terminal);
-    match follow(&client, &query, &mut printer).await {
-        Err(ClientError::NoNode { .. }) => read_files(&query, session, &mut printer)?,
-        other => other?,
-    }
-    printer.finish()?;
+    let where_others_are = match follow(&client, &query, &mut printer).await {
+        Err(ClientError::NoNode { .. }) => {
+            read_files(&query, session, &mut printer)?;
+            "no node runs: `mainstay up` starts one"
+        }
+        other => other.map(|()| "`mainstay status` shows what there is")?,
+    };
+    printer.finish(where_others_are)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -151,9 +154,9 @@ impl<'t> Printer<'t> {
         }
     }
 
-    fn finish(self) -> io::Result<()> {
+    fn finish(self, where_others_are: &str) -> io::Result<()> {
         if !self.printed {
-            self.terminal.note("no such lines; `mainstay status` shows what there is");
+            self.terminal.note(&format!("no such lines; {where_others_are}"));
         }
         self.failed.map_or(Ok(()), Err)
     }

@@ -3,6 +3,7 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use config::{NotText, SourceFile};
 use model::EnvironmentName;
 use sha2::{Digest, Sha256};
 
@@ -77,6 +78,14 @@ impl Session {
 
     /// The stack file.
     pub(crate) fn file(&self) -> Result<StackFile, Failure> {
+        self.file_if_text()?.map_err(|not_text| Failure {
+            problems: vec![not_text.problem.to_string()],
+            ..Failure::new(format!("{} is not text", not_text.legible.name))
+        })
+    }
+
+    /// The stack file, or what stands in its place and is no text.
+    pub(crate) fn file_if_text(&self) -> Result<Result<StackFile, Box<NotText>>, Failure> {
         let path = self.file_path()?;
         let cannot = |error: &dyn std::error::Error| Failure::doing(format!("cannot read {}", path.display()), error);
         let mut bytes = Vec::new();
@@ -85,8 +94,13 @@ impl Session {
         if u64::try_from(bytes.len()).is_ok_and(|length| length > FILE_BYTES_MAX) {
             return Err(Failure::new(format!("{} is larger than any stack file", path.display())));
         }
-        let text = String::from_utf8(bytes).map_err(|error| cannot(&error))?;
-        Ok(StackFile { path, text })
+        let source = SourceFile::of_bytes(self.shown_name(&path), bytes);
+        Ok(source.map(|source| StackFile { path, text: source.text }))
+    }
+
+    /// The path of a file as people would type it.
+    pub(crate) fn shown_name(&self, path: &Path) -> String {
+        path.strip_prefix(&self.folder).unwrap_or(path).display().to_string()
     }
 
     /// The stack file as the node is given it.

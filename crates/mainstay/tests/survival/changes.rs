@@ -141,6 +141,9 @@ fn a_restart_goes_one_by_one() {
     let ran = world.run(&["restart", "wbe"]);
     assert_eq!(ran.code, Some(1));
     assert!(ran.err.contains("there is no service wbe"), "{}", ran.err);
+    let ran = world.run(&["restart", "db"]);
+    assert_eq!(ran.code, Some(1));
+    assert!(ran.err.contains("db is a resource: only services are restarted"), "{}", ran.err);
     world.down();
 }
 

@@ -34,15 +34,20 @@ const ABOUT_WHAT_IS_APPLIED: [&[&str]; 10] = [
     &["down"],
 ];
 
+/// The hint where the file describes no such environment, and where it does.
+const UNDESCRIBED: &str = "mainstay.yaml:1:1: there is no environment `production` (environments: development)";
+const DESCRIBED: &str = "give each stack and environment a state directory of its own with --state";
+
 #[track_caller]
-fn production_is_refused(world: &World) {
+fn production_is_refused(world: &World, hint: &str) {
     for words in ABOUT_WHAT_IS_APPLIED {
         let ran = world.run(&[&["--env", "production"], words].concat());
         assert_eq!((ran.code, &*ran.out), (Some(1), ""), "{words:?}");
         assert_eq!(
             ran.err,
-            "error: this state directory holds hello (development), and production was asked for\n\
-             hint: give each stack and environment a state directory of its own with --state\n",
+            format!(
+                "error: this state directory holds hello (development), and production was asked for\nhint: {hint}\n"
+            ),
             "{words:?}"
         );
     }
@@ -75,14 +80,14 @@ fn another_environment_than_the_applied_one_is_refused_with_a_node_and_without()
     assert!(!world.state.exists());
     for ending in [Signal::TERM, Signal::KILL] {
         world.up();
-        production_is_refused(&world);
+        production_is_refused(&world, UNDESCRIBED);
         world.done(&["--env", "development", "status"]);
         let node = world.node().unwrap();
         processes::send(&node, ending);
         world.wait_for("the node to end", || processes::look(node.pid).is_none().then_some(()));
         // What runs goes on, and writes only what it prints, which is nothing.
         let before = content(&world.state);
-        production_is_refused(&world);
+        production_is_refused(&world, UNDESCRIBED);
         assert!(world.node().is_none(), "a refused command started a node");
         assert!(content(&world.state) == before, "a refused command changed the state directory");
     }
@@ -98,7 +103,8 @@ fn a_node_that_begins_or_ends_keeps_nobody_from_asking_what_is_applied() {
     world.down();
     let lock = fs::File::open(world.state.join("lock")).unwrap();
     rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive).unwrap();
-    production_is_refused(&world);
+    world.write(&format!("{FILE}environments: {{ production: {{}} }}\n"));
+    production_is_refused(&world, DESCRIBED);
     assert_eq!(world.run(&["--env", "development", "status"]).code, Some(4));
 }
 
