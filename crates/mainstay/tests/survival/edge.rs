@@ -16,6 +16,8 @@ use crate::world::{World, steady, tell};
 const REQUEST_TIME_MAX: Duration = Duration::from_secs(10);
 /// Whoever asks at the same time.
 const CLIENTS: usize = 4;
+/// How often each of them asks at the least, also where what happens meanwhile is soon over.
+const ASKS_MIN: u64 = 6;
 
 /// A service that says which colour it has, and upgrades connections to say back what it is told.
 pub(crate) const ECHO: &str = r#"#!/usr/bin/env python3
@@ -137,14 +139,13 @@ impl Asked {
     #[track_caller]
     pub(crate) fn all_went_well(&self, what: &str, world: &World) {
         println!("  {what}: {} requests, slowest {:?}", self.requests, self.slowest);
-        assert!(self.requests > 20, "{self:?}");
         assert!(self.failures.is_empty(), "{what}: {:#?}\n{}", self.failures, world.events());
     }
 }
 
 fn ask_until(stop: &AtomicBool, ask: impl Fn() -> Result<(), String>) -> Asked {
     let mut asked = Asked::default();
-    while !stop.load(Ordering::Relaxed) {
+    while asked.requests < ASKS_MIN || !stop.load(Ordering::Relaxed) {
         let begun = steady();
         asked.requests += 1;
         if let Err(why) = ask() {
@@ -278,10 +279,6 @@ fn the_only_replica_is_killed_and_no_request_fails() {
     let (_, asked) = edged.asking(|| {
         processes::kill(&old);
         edged.world.replaced("web.1.1", &old);
-        // More than the clients ask who are held up by it.
-        for _ in 0..50 {
-            assert_eq!(get(edged.address()).unwrap().0, 200);
-        }
     });
     asked.all_went_well("only replica killed", &edged.world);
     edged.world.down();
