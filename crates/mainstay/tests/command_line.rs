@@ -416,8 +416,8 @@ fn init_says_which_manifest_is_too_large_to_be_read() {
     let package = r#"{"scripts":{"start":"node ."}}"#;
     let of_length = |bytes: usize| format!("{package}{}", " ".repeat(bytes - package.len()));
     let world = World::new("init-large")
-        .with("api/package.json", &of_length(largest))
-        .with("web/package.json", &of_length(largest + 1));
+        .with("api/package.json", of_length(largest))
+        .with("web/package.json", of_length(largest + 1));
     check(
         &world.run(&["init"]),
         0,
@@ -435,7 +435,7 @@ fn logs_and_events_are_read_without_a_node() {
     let line = "{\"at\":\"2026-11-20T17:00:00.000Z\",\"unit\":\"api.1.1\",\"stream\":\"out\",\"line\":\"hello\"}\n";
     let entry = "{\"id\":1,\"at\":\"2026-11-20T17:00:00.000Z\",\"actor\":\"node\",\"what\":{\"kind\":\"node_stopped\"},\"reason\":\"asked\",\"evidence\":[],\"cause\":null}\n";
     let world = World::new("files")
-        .with("mainstay.yaml", &format!("{GOOD}  worker: {{ run: ./worker }}\n"))
+        .with("mainstay.yaml", format!("{GOOD}  worker: {{ run: ./worker }}\n"))
         .with(".mainstay/logs/api.1.1/api.1.1.000001.log", line)
         .with(".mainstay/journal/000000000001.jsonl", entry);
     check(
