@@ -13,8 +13,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
-    recvmsg, sendmsg,
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer, SendAncillaryMessage,
+    SendFlags, recvmsg, sendmsg,
 };
 use tokio::io::Interest;
 
@@ -126,7 +126,8 @@ impl Intake {
         Ok(Self { listener: tokio::net::UnixListener::from_std(listener)?, caller: None })
     }
 
-    /// The next that are handed over by root or this process's own user, who is told so. May be dropped and called anew.
+    /// The next that are handed over by root or this process's own user, who is told so. Whoever hands over what cannot be
+    /// taken whole is told that by the end of the connection. May be dropped and called anew.
     pub async fn next(&mut self) -> Handed {
         loop {
             tokio::select! {
@@ -201,7 +202,7 @@ fn connect(folder: &Path) -> io::Result<UnixStream> {
 /// What the other side says next, in its time.
 async fn answer(stream: &UnixStream) -> io::Result<Handed> {
     let heard = tokio::time::timeout(ANSWER_MAX, hear(Some(stream))).await??;
-    heard.ok_or_else(|| ErrorKind::UnexpectedEof.into())
+    heard.ok_or_else(|| io::Error::new(ErrorKind::UnexpectedEof, "it ended, or is out of descriptors"))
 }
 
 /// Waits for what a stream brings; `None` at its end. For ever where there is no stream.
@@ -228,12 +229,16 @@ fn send(stream: &UnixStream, words: &str, sockets: &[OwnedFd]) -> io::Result<()>
     Ok(())
 }
 
-/// Takes one message, without waiting; `None` at the end.
+/// Takes one message, without waiting; `None` at the end. Sockets come all or not at all: those for which this process had
+/// room are closed again where it had none for the rest.
 fn receive(stream: &UnixStream) -> io::Result<Option<Handed>> {
     let mut space = [MaybeUninit::uninit(); ANCILLARY_BYTES];
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);
     let mut words = [0_u8; WORDS_MAX];
     let received = recvmsg(stream, &mut [IoSliceMut::new(&mut words)], &mut ancillary, RecvFlags::CMSG_CLOEXEC)?;
+    if received.flags.contains(ReturnFlags::CTRUNC) {
+        return Err(io::Error::other("no descriptors are left for all sockets that were sent"));
+    }
     let mut sockets = Vec::new();
     for message in ancillary.drain() {
         if let RecvAncillaryMessage::ScmRights(descriptors) = message {
