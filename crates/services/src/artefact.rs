@@ -3,8 +3,9 @@
 //! Start reading at [`find`], then [`keep`]. A program is copied to `artefacts/DIGEST/NAME` when it is a
 //! native executable inside the project's folder. A script, and a program that is installed, runs from
 //! where it is, because it finds its other files by where it lies; `mainstay plan` says so. A copy is
-//! written to the side, made durable, and renamed ([`complete`]): a folder with a digest's name is complete. [`site`] does
-//! the same with folders of files.
+//! written to the side, made durable, and renamed ([`complete`]): what is in a folder with a digest's name is complete, and
+//! stays while the folder does, also where the same bytes come again under another name. [`site`] does the same with folders
+//! of files.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions, Permissions};
@@ -180,9 +181,9 @@ pub fn keep(found: &Found, artefacts: &Path) -> Result<(), KeepError> {
     if is_kept(found, artefacts) {
         return Ok(());
     }
-    complete(artefacts, *digest, &found.at, |incoming| {
+    complete(artefacts, *digest, name, &found.at, |copied| {
         let mut program = File::open(&found.at).map_err(io_error("read", &found.at))?;
-        copy(&mut program, &incoming.join(name))
+        copy(&mut program, copied)
     })
 }
 
@@ -194,33 +195,34 @@ pub fn is_kept(found: &Found, artefacts: &Path) -> bool {
     }
 }
 
-/// Makes the folder of a digest, whole or not at all. `fill` writes a copy of what is at `from` into an empty folder and
-/// says the digest of what it wrote.
+/// Puts what has a digest into the digest's folder under a name, whole or not at all; what is there under other names may be
+/// running, and stays. `fill` writes a copy of what is at `from` to where it is told, and says the digest of what it wrote.
 fn complete(
     artefacts: &Path,
     digest: Digest,
+    name: &str,
     from: &Path,
     fill: impl FnOnce(&Path) -> Result<Digest, KeepError>,
 ) -> Result<(), KeepError> {
     let incoming = artefacts.join(format!("{INCOMING}-{digest}"));
     remove(&incoming)?;
-    let completed = fill_durably(&incoming, digest, from, fill).and_then(|()| {
+    let copied = incoming.join(name);
+    let completed = fill_durably(&incoming, &copied, digest, from, fill).and_then(|()| {
         let folder = artefacts.join(digest.to_string());
-        // A folder without what it is for is left of an older copy that somebody took apart.
-        remove(&folder)?;
-        fs::rename(&incoming, &folder).map_err(io_error("rename", &incoming))
+        make_folder(&folder)?;
+        fs::rename(&copied, folder.join(name)).map_err(io_error("rename", &copied))?;
+        sync(&folder)?;
+        sync(artefacts)
     });
-    if completed.is_err() {
-        // What led here is what is told. What cannot be removed now is when the next node starts.
-        drop(remove(&incoming));
-    }
-    completed?;
-    File::open(artefacts).and_then(|folder| folder.sync_all()).map_err(io_error("write", artefacts))
+    // What led here is what is told. What cannot be removed now is when the next node starts.
+    drop(remove(&incoming));
+    completed
 }
 
 /// Fills a new folder; it is on the disk when this returns, with everything in it.
 fn fill_durably(
     incoming: &Path,
+    copied: &Path,
     digest: Digest,
     from: &Path,
     fill: impl FnOnce(&Path) -> Result<Digest, KeepError>,
@@ -228,7 +230,7 @@ fn fill_durably(
     make_folder(incoming)?;
     // From here on the kernel remembers for this descriptor what it cannot write: opened later, it would not.
     let folder = File::open(incoming).map_err(io_error("read", incoming))?;
-    if fill(incoming)? != digest {
+    if fill(copied)? != digest {
         return Err(KeepError::Changed { path: from.to_owned() });
     }
     files::sync_file_system(&folder).map_err(io_error("write", incoming))
@@ -357,6 +359,11 @@ fn copy(source: &mut File, to: &Path) -> Result<Digest, KeepError> {
 fn make_folder(folder: &Path) -> Result<(), KeepError> {
     fs::create_dir_all(folder).map_err(io_error("make", folder))?;
     fs::set_permissions(folder, Permissions::from_mode(FOLDER_MODE)).map_err(io_error("change the mode of", folder))
+}
+
+/// Makes the names in a folder durable.
+fn sync(folder: &Path) -> Result<(), KeepError> {
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(io_error("write", folder))
 }
 
 fn remove(folder: &Path) -> Result<(), KeepError> {

@@ -86,13 +86,12 @@ pub fn keep(found: &Found, artefacts: &Path) -> Result<(), KeepError> {
     if is_kept(found, artefacts) {
         return Ok(());
     }
-    complete(artefacts, found.digest, &found.at, |incoming| {
-        let site = incoming.join(SITE);
-        make_folder(&site)?;
+    complete(artefacts, found.digest, SITE, &found.at, |site| {
+        make_folder(site)?;
         let files = files(&found.at).map_err(not_any_more)?;
         let mut made = BTreeSet::new();
         digest(&files, |file| {
-            make_folders(&site, file, &mut made)?;
+            make_folders(site, file, &mut made)?;
             let from = found.at.join(file);
             let mut source = open(&from).map_err(|source| not_any_more(FindError::Read { path: from, source }))?;
             copy(&mut source, &site.join(file))

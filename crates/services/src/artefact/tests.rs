@@ -98,6 +98,24 @@ fn a_native_program_of_the_project_is_copied_once_and_stays() {
 }
 
 #[test]
+fn the_same_bytes_under_two_names_are_two_copies_that_both_stay() {
+    let world = World::new();
+    world.write("project/target/api", NATIVE_BYTES, 0o755);
+    symlink("api", world.0.join("project/target/worker")).unwrap();
+    let found = ["target/api", "target/worker"].map(|word| world.find(word).unwrap());
+    let inode = |found: &Found| {
+        let (digest, name) = frozen(found);
+        fs::metadata(path_of(&world.artefacts(), digest, &name)).unwrap().ino()
+    };
+    keep(&found[0], &world.artefacts()).unwrap();
+    let first = inode(&found[0]);
+    found.iter().for_each(|it| keep(it, &world.artefacts()).unwrap());
+    assert!(found.iter().all(|it| is_kept(it, &world.artefacts())));
+    assert_eq!(inode(&found[0]), first, "what may be running is not touched");
+    assert_eq!(world.copies(), [frozen(&found[0]).0.to_string()]);
+}
+
+#[test]
 fn scripts_and_installed_programs_run_from_where_they_are() {
     let world = World::new();
     world.write("project/start.sh", b"#!/bin/sh\n", 0o755);
