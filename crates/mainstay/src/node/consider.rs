@@ -1,8 +1,8 @@
 //! From a file to a plan: what applying it here and now would do. Start reading at [`consider`].
 //!
 //! Looks at the file, at what was found of the programs and folders that it names, at the vault and at what is applied;
-//! changes nothing, and never waits for files of the project: what was not looked for yet is for the caller to look for
-//! ([`Halt::Needs`]). Planning and applying share it, so nothing is checked in one and not in the other.
+//! changes nothing, and reads no file of the project: what was not looked for yet is for the caller to look for
+//! ([`Halt::Needs`]). It does ask who may enter the project's folder. Planning and applying share it, so nothing is checked in one and not in the other.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
