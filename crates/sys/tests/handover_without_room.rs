@@ -1,7 +1,5 @@
 //! Hands sockets to a process that is out of descriptors. Alone in its binary: the limit is the whole process's.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
 use std::fs::File;
 use std::net::TcpListener;
 use std::os::fd::OwnedFd;
