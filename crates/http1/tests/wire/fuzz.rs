@@ -107,10 +107,11 @@ fn try_one(seeds: &[Case], seed: u64) {
 
 /// A refusal that names bytes was for those bytes.
 fn is_explained(end: End, bytes: &[u8]) -> bool {
-    let text = bytes.escape_ascii().to_string().replace("\\r\\n", "");
+    let bare_lf = || bytes.split(|it| *it == b'\n').rev().skip(1).any(|before| !before.ends_with(b"\r"));
+    let bare_cr = || bytes.split(|it| *it == b'\r').skip(1).any(|behind| !behind.starts_with(b"\n"));
     match end {
-        End::Refused(Refusal::BareLf) => text.contains("\\n"),
-        End::Refused(Refusal::BareCr) => text.contains("\\r"),
+        End::Refused(Refusal::BareLf) => bare_lf(),
+        End::Refused(Refusal::BareCr) => bare_cr(),
         End::Refused(Refusal::Nul) => bytes.contains(&0),
         _ => true,
     }
