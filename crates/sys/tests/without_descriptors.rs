@@ -5,6 +5,7 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
+use std::time::Duration;
 
 use model::Pid;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -14,6 +15,9 @@ use sys::{FileError, Signal};
 
 /// Descriptors that this process may have.
 const DESCRIPTORS_MAX: u64 = 64;
+
+/// How long a process that was started may take to bear its mark.
+const MARK_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// A unit's folder and a process that bears its mark.
 struct Marked {
@@ -30,7 +34,14 @@ impl Marked {
         let mut command = Command::new("sleep");
         command.arg("600").current_dir("/");
         command.env(UNIT_VARIABLE, unit.canonicalize().unwrap()).env(HOME_VARIABLE, home(&unit).unwrap().to_string());
-        Self { process: command.spawn().unwrap(), units }
+        let marked = Self { process: command.spawn().unwrap(), units };
+        // Between its start and the moment in which its environment can be read it bears no mark yet.
+        let begun = sys::clock::now().steady;
+        while mark(marked.pid()).unwrap().is_none() {
+            assert!(sys::clock::now().steady.saturating_sub(begun) < MARK_TIME_MAX, "it bears no mark");
+            std::thread::yield_now();
+        }
+        marked
     }
 
     fn unit(&self) -> PathBuf {
