@@ -358,6 +358,7 @@ mod tests {
     fn no_client_has_all_handshakes_and_they_are_counted_while_they_last() {
         let admission = Arc::new(Admission::within(u64::MAX));
         let limits = settings(HANDSHAKES_MAX * 2, u32::MAX);
+        // Who is let in is counted; why others are not is asked by the tests above.
         let admit = |peer: &str| admission.admit(peer.parse().unwrap(), &limits).ok();
         let most = usize::try_from(HANDSHAKES_PER_CLIENT_MAX).unwrap();
         let one: Vec<_> = (0..=most).filter_map(|_| admit("2001:db8::1")).collect();
@@ -411,6 +412,7 @@ mod tests {
     fn there_is_a_bound_on_all_handshakes() {
         let admission = Arc::new(Admission::within(u64::MAX));
         let limits = settings(HANDSHAKES_MAX * 2, 1);
+        // Who is let in is counted.
         let trusted = || admission.admit("10.0.0.1".parse().unwrap(), &limits).ok();
         let open: Vec<_> = (0..=HANDSHAKES_MAX).filter_map(|_| trusted()).collect();
         assert_eq!(begun(&open) as u64, HANDSHAKES_MAX);

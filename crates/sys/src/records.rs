@@ -456,6 +456,7 @@ mod tests {
                 let mut bytes = whole.clone();
                 bytes[at] ^= 0xff;
                 std::fs::write(path, &bytes).unwrap();
+                // Which error each of them is differs; that both are one, or none, must not.
                 let looked = look::<Note>(path, "a").ok();
                 let opened = Records::open(path).and_then(|mut records| records.get("a")).ok();
                 assert_eq!(looked, opened, "at {at}");
