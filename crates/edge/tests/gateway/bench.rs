@@ -18,6 +18,7 @@ use edge::settings::{Endpoint, Route, Settings};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use tokio::net::TcpSocket;
 
 /// How often a condition is looked at.
 pub(crate) const POLL: Duration = Duration::from_millis(2);
@@ -287,6 +288,13 @@ pub(crate) fn route(host: &str, path: &str) -> Route {
         body_max: None,
         cors: None,
     }
+}
+
+/// An address where nothing listens, and where no other test can either: its socket stays bound.
+pub(crate) fn nowhere() -> SocketAddr {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
+    Box::leak(Box::new(socket)).local_addr().unwrap()
 }
 
 /// A client's connection.

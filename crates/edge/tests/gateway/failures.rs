@@ -7,12 +7,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use crate::bench::{Bench, PATIENCE, dawdle, echo, service};
-
-/// An address where nothing listens.
-fn nowhere() -> std::net::SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
-}
+use crate::bench::{Bench, PATIENCE, dawdle, echo, nowhere, service};
 
 #[test]
 fn a_replica_that_is_gone_costs_no_request() {

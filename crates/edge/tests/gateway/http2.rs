@@ -14,7 +14,7 @@ use tokio::net::{TcpSocket, TcpStream};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use crate::bench::{Authority, Bench, PATIENCE, POLL, echo, fixed, service, until};
+use crate::bench::{Authority, Bench, PATIENCE, POLL, echo, fixed, nowhere, service, until};
 use crate::bodies::mirror;
 use crate::failures::breaking;
 use crate::folder::Files;
@@ -428,8 +428,7 @@ fn no_client_has_all_that_there_is_of_requests() {
 
 #[test]
 fn a_replica_that_is_gone_costs_no_request() {
-    let nowhere = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let (bench, authority) = secured(&[nowhere, echo()]);
+    let (bench, authority) = secured(&[nowhere(), echo()]);
     run(async {
         let mut requests = connect(&bench, &authority).await;
         for round in 0..30 {

@@ -24,14 +24,14 @@ fn a_connection_that_is_one_too_many_is_told_so_and_counted() {
         let answer = third.answer();
         assert_eq!((answer.status, answer.text().contains(code)), (status, true), "{}", answer.text());
         assert!(third.is_ended());
-        // Told although nobody asks anything.
-        let (open_now, turned_away) = bench.hear_until(|message| match message {
-            ToNode::Evidence { connections, turned_away, .. } => {
-                Some((connections, turned_away)).filter(|_| connections == 2)
+        // Told although nobody asks anything. A report from before may tell of the two alone, or of the third as still there.
+        let turned_away = bench.hear_until(|message| match message {
+            ToNode::Evidence { connections: 2, turned_away, .. } => {
+                Some(turned_away.by_limits).filter(|&by_limits| by_limits > 0)
             }
             _ => None,
         });
-        assert_eq!((open_now, turned_away.by_limits), (2, 1));
+        assert_eq!(turned_away, 1);
         drop(open);
         until(|| (bench.connect().try_get("/")? == 200).then_some(()));
     }
