@@ -318,7 +318,7 @@ impl Node {
         let Some(found) = finds.program(&sought) else { return Err(Halt::Needs(Chore::Find(sought.into()))) };
         let found = found.as_ref().map_err(|error| ErrorBody::new(ErrorKind::Invalid, chain(error)))?;
         let copies = Copies { programs: vec![found.clone()], ..Copies::default() };
-        copies.are_kept(&self.store.layout.artefacts())?;
+        copies.are_kept(&self.store.layout.artefacts(), finds)?;
         let words = self.store.vault.masked(&line.words().join(" ")).map_err(|error| internal(&error))?;
         self.tell(actor, Happening::RunRequested { service: service.clone() }, &words)?;
         let command = Command { line, program: found.program.clone() };

@@ -48,7 +48,7 @@ impl Node {
             let body = ErrorBody::new(ErrorKind::Refused, "this cannot be carried out, and nothing is changed");
             return Err(ErrorBody { problems: refusals, ..body }.into());
         }
-        std::mem::take(&mut found.copies).are_kept(&self.store.layout.artefacts())?;
+        std::mem::take(&mut found.copies).are_kept(&self.store.layout.artefacts(), finds)?;
         let at = self.now().wall;
         if self.make_secrets(&found, at)? {
             // What was made may have another version than was taken for its first: a name that was removed

@@ -34,8 +34,12 @@ impl Node {
 
     /// Where this node was started for a file, that one was refused. A stop that was asked for before is gone on with.
     /// Otherwise what runs is looked after as it was applied; where nothing runs, nothing is started either until a file is
-    /// applied.
+    /// applied. All that is left to another file that is to be decided on; and a stop, to whatever is asked about one: where no
+    /// file is applied after all, the stop is gone on with when none is awaited any more.
     pub(super) fn heed_refused_file(&mut self) {
+        if self.errands.bring_file() || self.stops_unless_applied && self.errands.are_under_way() {
+            return;
+        }
         if self.purpose == Purpose::Apply && self.awaits_file_until.is_some() {
             self.awaits_file_until = self.is_idle().then_some(Duration::MAX);
             self.go_on_with_stop();

@@ -35,6 +35,24 @@ pub(super) enum Errand {
     ReleaseAnew(Vec<SecretName>),
 }
 
+impl Errand {
+    /// Whether whoever asked for it has given up waiting: their next call is what they want, and this one is not to be
+    /// decided after it.
+    fn is_abandoned(&self) -> bool {
+        match self {
+            Self::Plan(_, answer) => answer.is_closed(),
+            Self::Apply(_, _, answer) => answer.is_closed(),
+            Self::Run(_, _, _, answer) => answer.is_closed(),
+            Self::ReleaseAnew(_) => false,
+        }
+    }
+
+    /// Whether somebody waits for a file to be applied.
+    fn brings_file(&self) -> bool {
+        matches!(self, Self::Apply(..)) && !self.is_abandoned()
+    }
+}
+
 /// The errands that are not done.
 #[derive(Default)]
 pub(super) struct Errands {
@@ -54,6 +72,11 @@ impl Errands {
     /// Whether a chore is being done.
     pub(super) fn are_under_way(&self) -> bool {
         self.under_way.is_some()
+    }
+
+    /// Whether a file is to be applied that was not decided on yet.
+    pub(super) fn bring_file(&self) -> bool {
+        self.under_way.iter().map(|it| &it.errand).chain(&self.waiting).any(Errand::brings_file)
     }
 
     /// What the task that is under way brings; nothing while there is none.
@@ -87,8 +110,12 @@ impl Node {
         }
     }
 
-    /// Does an errand as far as can be by what was brought for it.
+    /// Does an errand as far as can be by what was brought for it. One that was abandoned is dropped, and nothing of it done
+    /// but what was copied for it: that is removed with the other copies that nothing needs.
     fn try_errand(&mut self, errand: Errand, brought: Reply<Finds>) {
+        if errand.is_abandoned() {
+            return;
+        }
         match errand {
             Errand::Plan(file, answer) => match attempt(brought, |finds| self.plan(&file, finds)) {
                 Tried::Needs(chore, finds) => self.begin(Errand::Plan(file, answer), chore, finds),
@@ -102,6 +129,8 @@ impl Node {
                     Tried::Done(applied) => {
                         match applied {
                             Ok(_) => self.carry_on(),
+                            // Nothing was decided about the file.
+                            Err(ErrorBody { kind: ErrorKind::Busy, .. }) => {}
                             Err(_) => self.heed_refused_file(),
                         }
                         send(answer, applied);
@@ -173,5 +202,33 @@ fn attempt<T>(brought: Reply<Finds>, errand: impl FnOnce(&Finds) -> Result<T, Ha
         Ok(done) => Tried::Done(Ok(done)),
         Err(Halt::Refused(error)) => Tried::Done(Err(error)),
         Err(Halt::Needs(chore)) => Tried::Needs(chore, finds),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file() -> FileBody {
+        FileBody { path: "/shop/mainstay.yaml".to_owned(), text: String::new(), environment: None }
+    }
+
+    #[test]
+    fn only_a_caller_who_still_waits_brings_a_file() {
+        let ((apply, asked), (plan, planned)) = (oneshot::channel(), oneshot::channel());
+        let (first, second) = (Errand::Plan(file(), plan), Errand::Apply(Actor::Local { uid: 7 }, file(), apply));
+        let (_bring, done) = oneshot::channel();
+        let under_way = Some(UnderWay { errand: first, since: Duration::ZERO, done });
+        let mut errands = Errands { under_way, waiting: VecDeque::new() };
+        assert!(!errands.bring_file(), "a plan decides nothing");
+        errands.waiting.push_back(second);
+        assert!(errands.bring_file());
+        drop(asked);
+        assert!(!errands.bring_file(), "its caller has given up");
+        assert_eq!(errands.waiting.iter().map(Errand::is_abandoned).collect::<Vec<_>>(), [true]);
+        assert!(!errands.under_way.as_ref().is_some_and(|it| it.errand.is_abandoned()));
+        drop(planned);
+        assert!(errands.under_way.as_ref().is_some_and(|it| it.errand.is_abandoned()));
+        assert!(!Errand::ReleaseAnew(Vec::new()).is_abandoned(), "nobody waits for it");
     }
 }

@@ -11,9 +11,9 @@ use model::{Digest, Port, ServiceName};
 use plan::release::{Command, Program};
 use services::artefact::{FindError, Found, Search, site};
 use supervise::launch::UserIds;
-use sys::process::child::{ChildError, blocked_at};
+use sys::process::child::ChildError;
 
-use super::finds::{Chore, Copies, Finds, Halt, Sought, SoughtProgram};
+use super::finds::{Chore, Copies, Finds, Halt, Sought, SoughtProgram, Way};
 use crate::api::bodies::{ErrorBody, ErrorKind};
 
 /// What to do about what is not there.
@@ -120,10 +120,15 @@ impl<'a> Gathering<'a> {
 
     /// Looks whether the service's user can get to the file's folder, in which its programs run.
     pub(super) fn look_at_project(&mut self, name: &ServiceName) {
-        let Some(UserIds { uid, gid }) = self.user else { return };
-        if let Some(blocked) = blocked_at(&self.search.project, uid, gid) {
-            let blocked = ChildError::Blocked { uid, wanted: self.search.project.clone(), blocked };
-            self.problems.push(format!("services.{name}: {blocked}"));
+        let Some(user) = self.user else { return };
+        let way = Way { to: self.search.project.clone(), user };
+        match self.finds.way(&way) {
+            None => self.unseen.add_way(way),
+            Some(None) => {}
+            Some(Some(blocked)) => {
+                let blocked = ChildError::Blocked { uid: user.uid, wanted: way.to, blocked: blocked.clone() };
+                self.problems.push(format!("services.{name}: {blocked}"));
+            }
         }
     }
 
