@@ -21,6 +21,7 @@ pub mod mounts;
 pub mod process;
 pub mod records;
 pub mod shortage;
+pub mod sockets;
 pub mod tasks;
 
 pub use files::FolderIdentity;

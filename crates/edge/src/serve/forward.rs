@@ -284,7 +284,7 @@ enum NotConnected {
 
 async fn connection(forwarding: &Forwarding<'_>, tracked: &Tracked, anew: bool) -> Result<Upstream, NotConnected> {
     let address = tracked.endpoint.address;
-    if let Some(kept) = forwarding.worker.upstreams.take(address).filter(|_| !anew) {
+    if let Some(kept) = forwarding.worker.upstreams.take(address, !forwarding.idempotent).filter(|_| !anew) {
         return Ok(kept);
     }
     let connecting = Upstream::connect(address, Limits::default());

@@ -48,8 +48,12 @@ impl Upstream {
         self.input.poll_fill(&mut self.stream, context)
     }
 
-    /// Whether it is still open and silent, as an idle connection has to be.
-    fn is_quiet(&mut self) -> bool {
+    /// Whether it is still open and silent, as an idle connection has to be. What happened since this thread last looked for
+    /// events is only seen where it is to be sure, for one call to the system.
+    fn is_quiet(&mut self, sure: bool) -> bool {
+        if sure {
+            return sys::sockets::is_quiet(&self.stream);
+        }
         let mut byte = [0];
         let mut room = tokio::io::ReadBuf::new(&mut byte);
         let mut context = Context::from_waker(Waker::noop());
@@ -69,12 +73,13 @@ struct Idle {
 }
 
 impl Connections {
-    /// An idle connection to this replica, the one that was used last.
-    pub(crate) fn take(&self, address: SocketAddr) -> Option<Upstream> {
+    /// An idle connection to this replica, the one that was used last. `sure` is for a request that is sent once at the most: it
+    /// must not get a connection that ended a moment ago.
+    pub(crate) fn take(&self, address: SocketAddr, sure: bool) -> Option<Upstream> {
         let mut idle = self.idle.borrow_mut();
         let of_replica = idle.get_mut(&address)?;
         while let Some(mut kept) = of_replica.pop() {
-            if kept.upstream.is_quiet() {
+            if kept.upstream.is_quiet(sure) {
                 return Some(kept.upstream);
             }
         }
@@ -99,5 +104,26 @@ impl Connections {
             of_replica.retain(|kept| now.saturating_sub(kept.since) < IDLE_TIME_MAX);
             wanted(*address) && !of_replica.is_empty()
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Fails when a request that is sent only once gets the connection of a replica that was just killed: nothing is awaited
+    /// in here, so the runtime does not know of its end.
+    #[tokio::test]
+    async fn a_connection_that_has_just_ended_is_not_taken_where_it_is_to_be_sure() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let connections = Connections::default();
+        for _ in 0..2 {
+            connections.keep(Upstream::connect(address, Limits::default()).await.unwrap(), Duration::ZERO);
+        }
+        let (_one, other) = (listener.accept().unwrap(), listener.accept().unwrap());
+        drop(other);
+        assert!(connections.take(address, true).is_some(), "the first is still there");
+        assert!(connections.take(address, true).is_none());
     }
 }
